@@ -1,0 +1,132 @@
+//! The mirror of `config.toml`: every key, with its default. Unknown keys are errors.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use super::secret::Secret;
+use super::values::{Size, Span};
+
+macro_rules! section {
+    ($(#[$doc:meta])* $name:ident { $($key:ident: $type:ty = $default:expr),* $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Deserialize)]
+        #[serde(default, deny_unknown_fields)]
+        pub(super) struct $name { $(pub(super) $key: $type),* }
+
+        impl Default for $name {
+            fn default() -> Self {
+                Self { $($key: $default),* }
+            }
+        }
+    };
+}
+
+section!(
+    /// The whole file.
+    File {
+        gateway: Gateway = Gateway::default(),
+        oss: Oss = Oss::default(),
+        network: Network = Network::default(),
+        watch: Watch = Watch::default(),
+        brand: Vec<Brand> = Vec::new(),
+        images: Images = Images::default(),
+        slots: Slots = Slots::default(),
+        limits: Limits = Limits::default(),
+        retry: Retry = Retry::default(),
+        upload: Upload = Upload::default(),
+        database: Database = Database::default(),
+        http: Http = Http::default(),
+        log: Log = Log::default(),
+    }
+);
+
+section!(Gateway {
+    url: String = "https://api.link.aliyun.com".into(),
+    app_id: String = String::new(),
+    app_key: String = String::new(),
+    app_secret: Secret = Secret::default(),
+    app_secret_file: String = String::new(),
+    iot_token: Secret = Secret::default(),
+    stage: String = String::new(),
+    timeout: Span = Span::secs(5),
+});
+
+section!(Oss {
+    signature: String = "auto".into(),
+    region: String = String::new(),
+    key_template: String = "qualification/{type}/{id}/{index}.{suffix}".into(),
+    https: String = "upgrade".into(),
+    allowed_hosts: Vec<String> = vec!["*.aliyuncs.com".into()],
+    connect_timeout: Span = Span::secs(5),
+    timeout: Span = Span::secs(60),
+});
+
+section!(Network {
+    ca_file: String = String::new(),
+    resolve: BTreeMap<String, String> = BTreeMap::new(),
+});
+
+section!(Watch {
+    root: String = "inbox".into(),
+    settle: Span = Span::secs(1),
+    grace: Span = Span::secs(30),
+    rescan: Span = Span::secs(600),
+    mode: String = "auto".into(),
+    poll_interval: Span = Span::secs(5),
+});
+
+/// One `[[brand]]`: a folder outside the root.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Brand {
+    pub(super) r#type: String,
+    pub(super) id: i64,
+    pub(super) path: String,
+    pub(super) max: Option<u32>,
+}
+
+section!(Images {
+    max_per_brand: u32 = 10,
+    max_bytes: Size = Size(20 << 20),
+    max_pixels: u64 = 100_000_000,
+    check: String = "decode".into(),
+    mismatch: String = "correct".into(),
+});
+
+section!(Slots { by: String = "arrival".into() });
+
+section!(Limits {
+    concurrency: u32 = 4,
+    uploads_per_second: u32 = 5,
+    burst: u32 = 10,
+    gateway_per_second: u32 = 5,
+    bytes_per_second: Size = Size(0),
+});
+
+section!(Retry {
+    first_delay: Span = Span::secs(2),
+    max_delay: Span = Span::secs(900),
+    max_attempts: u32 = 0,
+});
+
+section!(Upload { after: String = "keep".into(), archive: String = "archive".into() });
+
+section!(Database { path: String = "brandpost.db".into(), keep_attempts: Span = Span::secs(90 * 86_400) });
+
+section!(Http { listen: String = String::new() });
+
+section!(Log { format: String = "auto".into(), level: String = "info".into() });
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn defaults_are_those_of_the_contract() {
+        let file = File::default();
+        assert_eq!(file.watch.settle, Span::millis(1000));
+        assert_eq!(file.images.max_bytes, Size(20 * 1024 * 1024));
+        assert_eq!(file.database.keep_attempts, Span::secs(7_776_000));
+    }
+}

@@ -1,0 +1,17 @@
+//! `config.toml`: what the operator writes (`file`), how it is found and read (`read`), and what the daemon
+//! works with (`settings`).
+
+mod file;
+mod problem;
+mod read;
+mod secret;
+mod settings;
+mod values;
+
+pub use problem::{Problem, Problems};
+pub use read::{ENV_PREFIX, locate};
+pub use secret::{Secret, SecretError, SecretSource};
+pub use settings::{
+    After, BrandFolder, Check, Database, Gateway, HostPattern, Http, Https, Images, Limits, Log, LogFormat,
+    Mismatch, Network, Oss, Retry, Settings, SignatureChoice, SlotsBy, Upload, Watch, WatchMode,
+};

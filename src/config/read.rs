@@ -1,0 +1,311 @@
+//! From text and environment to the mirror, with every mistake named.
+//!
+//! serde stops at the first mistake. So the document is read again without the entry at fault until it is
+//! accepted; each round names one.
+
+use std::borrow::Cow;
+use std::ffi::OsString;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use toml::Spanned;
+use toml::de::{DeString, DeTable, DeValue};
+
+use super::file::File;
+use super::problem::{Problem, Problems, Source};
+
+/// `BRANDPOST_<SECTION>__<KEY>` overrides a key.
+pub const ENV_PREFIX: &str = "BRANDPOST_";
+
+/// The configuration file to use: the one asked for, `$BRANDPOST_CONFIG`, `./config.toml`, or
+/// `/etc/brandpost/config.toml`.
+pub fn locate(asked: Option<PathBuf>) -> PathBuf {
+    let local = PathBuf::from("config.toml");
+    asked
+        .or_else(|| std::env::var_os("BRANDPOST_CONFIG").map(PathBuf::from))
+        .or_else(|| local.exists().then_some(local))
+        .unwrap_or_else(|| PathBuf::from("/etc/brandpost/config.toml"))
+}
+
+/// The file as it was accepted, and where each key stands in it.
+pub(super) struct Document {
+    pub(super) file: File,
+    pub(super) source: Source,
+    keys: Vec<(String, Range<usize>)>,
+}
+
+impl Document {
+    /// Names the place of `section.key`, or the file when it stands nowhere.
+    pub(super) fn place(&self, key: &str) -> String {
+        let span = self.keys.iter().find(|(name, _)| name == key).map(|(_, span)| span);
+        self.source.place(span)
+    }
+
+
+    /// Did it come from the environment?
+    pub(super) fn from_environment(&self, key: &str) -> bool {
+        self.place(key).starts_with('$')
+    }
+}
+
+/// Reads the text and the overlay. The mistakes stand beside what could be read.
+pub(super) fn read(path: &Path, text: &str, overlay: &[(String, String)]) -> Result<(Document, Vec<Problem>), Problems> {
+    let mut source = Source::new(path, text);
+    let (mut table, errors) = DeTable::parse_recoverable(text);
+    if !errors.is_empty() {
+        let syntax = |error: &toml::de::Error| problem(&source, error.span().as_ref(), "", error.message());
+        return Err(Problems(errors.iter().map(syntax).collect()));
+    }
+    for (name, value) in overlay {
+        let span = source.add_variable(name.clone());
+        set(table.get_mut(), name, value, span);
+    }
+    let keys = keys(table.get_ref());
+    let (file, problems) = accept(table, &source, overlay);
+    Ok((Document { file, source, keys }, problems))
+}
+
+/// The variables of the environment that override keys, sorted by name.
+pub(super) fn overlay(environment: impl Iterator<Item = (OsString, OsString)>) -> Vec<(String, String)> {
+    let text = |(name, value): (OsString, OsString)| Some((name.into_string().ok()?, value.into_string().ok()?));
+    let ours = |(name, _): &(String, String)| name.starts_with(ENV_PREFIX) && name.contains("__");
+    let mut overlay: Vec<_> = environment.filter_map(text).filter(ours).collect();
+    overlay.sort();
+    overlay
+}
+
+/// Puts a variable into the table as a text; `accept` turns it into another type where one is wanted.
+fn set<'i>(table: &mut DeTable<'i>, name: &'i str, value: &'i str, span: Range<usize>) {
+    let Some((section, key)) = name.trim_start_matches(ENV_PREFIX).split_once("__") else { return };
+    let key_at = |name: &str| Spanned::new(span.clone(), DeString::from(Cow::Owned(name.to_lowercase())));
+    let section = table
+        .entry(key_at(section))
+        .or_insert_with(|| Spanned::new(span.clone(), DeValue::Table(DeTable::new())));
+    if let DeValue::Table(section) = section.get_mut() {
+        let key = key_at(key);
+        section.remove(key.get_ref().as_ref());
+        section.insert(key, Spanned::new(span, DeValue::String(Cow::Borrowed(value))));
+    }
+}
+
+fn keys(table: &DeTable<'_>) -> Vec<(String, Range<usize>)> {
+    let mut keys = Vec::new();
+    for (section, value) in table {
+        keys.push((section.get_ref().to_string(), section.span()));
+        if let DeValue::Table(section_table) = value.get_ref() {
+            for (key, _) in section_table {
+                keys.push((format!("{}.{}", section.get_ref(), key.get_ref()), key.span()));
+            }
+        }
+        for (number, brand) in value.get_ref().as_array().into_iter().flatten().enumerate() {
+            keys.push((format!("{}[{number}]", section.get_ref()), brand.span()));
+        }
+    }
+    keys
+}
+
+fn accept<'i>(
+    mut table: Spanned<DeTable<'i>>,
+    source: &Source,
+    overlay: &'i [(String, String)],
+) -> (File, Vec<Problem>) {
+    let mut problems = Vec::new();
+    let mut reread = vec![false; overlay.len()];
+    loop {
+        let error = match File::deserialize(toml::de::Deserializer::from(table.clone())) {
+            Ok(file) => return (file, problems),
+            Err(error) => error,
+        };
+        let span = error.span();
+        let Some(entry) = span.as_ref().and_then(|span| find(table.get_ref(), span)) else {
+            problems.push(problem(source, span.as_ref(), "", error.message()));
+            return (File::default(), problems);
+        };
+        if retype(table.get_mut(), &entry, overlay, &mut reread) {
+            continue;
+        }
+        problems.push(problem(source, span.as_ref(), &entry.name(), &entry.message(error.message())));
+        entry.remove(table.get_mut());
+    }
+}
+
+/// The entry of the document that a mistake stands in.
+struct Entry {
+    section: String,
+    key: Option<String>,
+    number: Option<usize>,
+}
+
+impl Entry {
+    fn name(&self) -> String {
+        let dot = |key: &String| format!("{}.{key}", self.section);
+        self.key.as_ref().map_or_else(|| self.section.clone(), dot)
+    }
+
+    /// serde quotes the value it did not like; that of a secret must not be shown.
+    fn message(&self, message: &str) -> String {
+        match self.key.as_deref() {
+            Some("app_secret" | "iot_token") => "must be a text in quotes".into(),
+            _ => message.replace("unknown field", "unknown key"),
+        }
+    }
+
+    fn remove(&self, table: &mut DeTable<'_>) {
+        let Some(section) = table.get_mut(self.section.as_str()).map(Spanned::get_mut) else { return };
+        match (section, &self.key, self.number) {
+            (DeValue::Table(section), Some(key), _) => drop(section.remove(key.as_str())),
+            (array @ DeValue::Array(_), _, Some(number)) => without(array, number),
+            _ => drop(table.remove(self.section.as_str())),
+        }
+    }
+}
+
+/// Takes one item out of an array (which has no method for it).
+fn without(array: &mut DeValue<'_>, number: usize) {
+    if let DeValue::Array(items) = std::mem::replace(array, DeValue::Boolean(false)) {
+        let others = items.into_iter().enumerate().filter(|(at, _)| *at != number);
+        *array = DeValue::Array(others.map(|(_, item)| item).collect());
+    }
+}
+
+fn find(table: &DeTable<'_>, span: &Range<usize>) -> Option<Entry> {
+    let within = |outer: Range<usize>| outer.start <= span.start && span.start < outer.end.max(outer.start + 1);
+    for (section, value) in table {
+        let entry = |key, number| Some(Entry { section: section.get_ref().to_string(), key, number });
+        if let DeValue::Table(keys) = value.get_ref() {
+            let hit = keys.iter().find(|(key, value)| within(key.span()) || within(value.span()));
+            if let Some((key, _)) = hit {
+                return entry(Some(key.get_ref().to_string()), None);
+            }
+        }
+        for (number, item) in value.get_ref().as_array().into_iter().flatten().enumerate() {
+            let in_keys = |(key, value): (&Spanned<DeString<'_>>, &Spanned<DeValue<'_>>)| {
+                within(key.span()) || within(value.span())
+            };
+            if within(item.span()) || item.get_ref().as_table().is_some_and(|table| table.iter().any(in_keys)) {
+                return entry(None, Some(number));
+            }
+        }
+        if within(section.span()) || within(value.span()) {
+            return entry(None, None);
+        }
+    }
+    None
+}
+
+/// A variable is a text at first; where another type is wanted it is read once more, as TOML, and then as
+/// a list with commas.
+fn retype<'i>(
+    table: &mut DeTable<'i>,
+    entry: &Entry,
+    overlay: &'i [(String, String)],
+    reread: &mut [bool],
+) -> bool {
+    let wanted = |(name, _): &(String, String)| {
+        let path = name.trim_start_matches(ENV_PREFIX).to_lowercase();
+        path.split_once("__").is_some_and(|(section, key)| format!("{section}.{key}") == entry.name())
+    };
+    let Some(number) = overlay.iter().position(wanted).filter(|number| !reread[*number]) else { return false };
+    reread[number] = true;
+    let Some(DeValue::Table(section)) = table.get_mut(entry.section.as_str()).map(Spanned::get_mut) else {
+        return false;
+    };
+    let Some(slot) = entry.key.as_deref().and_then(|key| section.get_mut(key)) else { return false };
+    let value = &overlay[number].1;
+    *slot.get_mut() = match DeValue::parse(value) {
+        Ok(parsed) => parsed.into_inner(),
+        Err(_) => list(value, &slot.span()),
+    };
+    true
+}
+
+fn list<'i>(value: &'i str, span: &Range<usize>) -> DeValue<'i> {
+    let item = |part: &'i str| Spanned::new(span.clone(), DeValue::String(Cow::Borrowed(part.trim())));
+    DeValue::Array(value.split(',').map(item).collect())
+}
+
+fn problem(source: &Source, span: Option<&Range<usize>>, key: &str, message: &str) -> Problem {
+    let message = message.lines().next().unwrap_or_default().to_owned();
+    Problem { place: source.place(span), key: key.into(), message }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn messages(text: &str, overlay: &[(&str, &str)]) -> Vec<String> {
+        let overlay: Vec<_> = overlay.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
+        let problems = match read(Path::new("config.toml"), text, &overlay) {
+            Ok((_, problems)) => problems,
+            Err(problems) => problems.0,
+        };
+        problems.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn all_mistakes_come_at_once_with_line_and_key() {
+        let text = "[gateway]\nurll = \"x\"\n[watch]\nsettle = \"soon\"\n[limits]\nconcurrency = \"four\"\n[oops]\na = 1\n";
+        let messages = messages(text, &[]);
+        assert_eq!(messages.len(), 4, "{messages:#?}");
+        let has = |start: &str| assert!(messages.iter().any(|line| line.starts_with(start)), "{start}: {messages:#?}");
+        has("config.toml:2: gateway.urll: unknown key `urll`");
+        has("config.toml:4: watch.settle: invalid value: string \"soon\", expected a duration such as");
+        has("config.toml:6: limits.concurrency: invalid type: string \"four\", expected u32");
+        has("config.toml:7: oops: unknown key `oops`");
+    }
+
+    #[test]
+    fn broken_toml_names_its_line() {
+        let messages = messages("[gateway]\nurl = \n", &[]);
+        assert!(messages[0].starts_with("config.toml:2: "), "{messages:?}");
+    }
+
+    #[test]
+    fn a_brand_without_a_path_is_named() {
+        let messages = messages("[[brand]]\ntype = \"OWNBRAND\"\nid = 1\n", &[]);
+        assert_eq!(messages, ["config.toml:1: brand: missing field `path`"]);
+    }
+
+    #[test]
+    fn the_environment_overrides_with_the_type_that_is_wanted() {
+        let overlay = [
+            ("BRANDPOST_GATEWAY__APP_KEY", "30001234"),
+            ("BRANDPOST_LIMITS__CONCURRENCY", "7"),
+            ("BRANDPOST_OSS__ALLOWED_HOSTS", "*.example.com, localhost"),
+            ("BRANDPOST_WATCH__SETTLE", "3s"),
+            ("BRANDPOST_NETWORK__RESOLVE", "{ \"a.b\" = \"127.0.0.1:1\" }"),
+        ];
+        let overlay: Vec<_> = overlay.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+        let (document, problems) = read(Path::new("c"), "[watch]\nsettle = \"9s\"\n", &overlay).unwrap();
+        assert_eq!(problems, []);
+        assert_eq!(document.file.gateway.app_key, "30001234");
+        assert_eq!(document.file.limits.concurrency, 7);
+        assert_eq!(document.file.oss.allowed_hosts, ["*.example.com", "localhost"]);
+        assert_eq!(document.file.watch.settle.0.as_secs(), 3);
+        assert_eq!(document.file.network.resolve["a.b"], "127.0.0.1:1");
+        assert!(document.from_environment("watch.settle"));
+    }
+
+    #[test]
+    fn a_bad_variable_is_named() {
+        let messages = messages("", &[("BRANDPOST_LIMITS__BURST", "many"), ("BRANDPOST_LIMIT__BURST", "1")]);
+        let starts = ["$BRANDPOST_LIMITS__BURST: limits.burst: invalid type", "$BRANDPOST_LIMIT__BURST: limit: unknown key"];
+        for start in starts {
+            assert!(messages.iter().any(|line| line.starts_with(start)), "{start}: {messages:#?}");
+        }
+    }
+
+    #[test]
+    fn a_secret_of_the_wrong_type_is_not_quoted() {
+        let messages = messages("[gateway]\napp_secret = 123456\n", &[]);
+        assert_eq!(messages, ["config.toml:2: gateway.app_secret: must be a text in quotes"]);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_text_panics(text in "(\\[+[a-z]*\\]*|[a-z]+ = |\"|'|[0-9]+|\n|\\{|\\}|,|\\PC)*") {
+            let _ = messages(&text, &[("BRANDPOST_LIMITS__BURST", &text)]);
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! A brand record of the platform: its type and its record id.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// Whose brand it is, in the words of the API.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum BrandType {
+    /// `OWNBRAND`: the company's own (自有品牌).
+    Own,
+    /// `OTHERBRAND`: somebody else's (其他品牌).
+    Other,
+}
+
+impl BrandType {
+    /// Both types, in the order in which they are listed.
+    pub const ALL: [BrandType; 2] = [BrandType::Own, BrandType::Other];
+
+    /// The API's word, which is also the folder's name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            BrandType::Own => "OWNBRAND",
+            BrandType::Other => "OTHERBRAND",
+        }
+    }
+}
+
+impl fmt::Display for BrandType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for BrandType {
+    type Err = BrandError;
+
+    fn from_str(text: &str) -> Result<Self, BrandError> {
+        Self::ALL
+            .into_iter()
+            .find(|kind| kind.as_str() == text)
+            .ok_or_else(|| BrandError::Type(text.into()))
+    }
+}
+
+/// A brand record: type and positive record id. Written `OWNBRAND/1001`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Brand {
+    kind: BrandType,
+    record: i64,
+}
+
+impl Brand {
+    /// A brand record.
+    ///
+    /// # Errors
+    /// When `record` is not positive.
+    pub fn new(kind: BrandType, record: i64) -> Result<Self, BrandError> {
+        if record > 0 { Ok(Self { kind, record }) } else { Err(BrandError::Record(record.to_string())) }
+    }
+
+    /// The brand's type.
+    pub fn kind(self) -> BrandType {
+        self.kind
+    }
+
+    /// The id of the record on the platform (the API's `id`).
+    pub fn record(self) -> i64 {
+        self.record
+    }
+}
+
+impl fmt::Display for Brand {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.kind, self.record)
+    }
+}
+
+impl FromStr for Brand {
+    type Err = BrandError;
+
+    fn from_str(text: &str) -> Result<Self, BrandError> {
+        let (kind, record) = text.split_once('/').ok_or_else(|| BrandError::Shape(text.into()))?;
+        Brand::new(kind.parse()?, parse_record(record)?)
+    }
+}
+
+/// Only the canonical decimal form: `01001` and `1001` must not be two folders of one brand.
+fn parse_record(text: &str) -> Result<i64, BrandError> {
+    let canonical = !text.starts_with('0') && text.bytes().all(|byte| byte.is_ascii_digit());
+    let record = if canonical { text.parse().ok() } else { None };
+    record.ok_or_else(|| BrandError::Record(text.into()))
+}
+
+/// Why a text names no brand.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BrandError {
+    /// No `TYPE/ID`.
+    #[error("\"{0}\" is no brand: write it as OWNBRAND/1001")]
+    Shape(String),
+    /// An unknown type.
+    #[error("\"{0}\" is no brand type: it is OWNBRAND or OTHERBRAND, in capitals")]
+    Type(String),
+    /// An id that is no positive whole number.
+    #[error("\"{0}\" is no record id: it is a whole number from 1 on, without leading zeros")]
+    Record(String),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn only_the_canonical_form_is_a_brand() {
+        assert_eq!("OWNBRAND/1001".parse::<Brand>().unwrap().record(), 1001);
+        for bad in ["OWNBRAND", "OWNBRAND/", "ownbrand/1", "OWNBRAND/01", "OWNBRAND/-1", "OWNBRAND/0"] {
+            assert!(bad.parse::<Brand>().is_err(), "{bad}");
+        }
+        assert!("OWNBRAND/9223372036854775808".parse::<Brand>().is_err(), "beyond an API Long");
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read_again(record in 1..=i64::MAX, own: bool) {
+            let kind = if own { BrandType::Own } else { BrandType::Other };
+            let brand = Brand::new(kind, record).unwrap();
+            prop_assert_eq!(brand.to_string().parse::<Brand>().unwrap(), brand);
+        }
+
+        #[test]
+        fn no_text_panics(text in ".*") {
+            let _ = text.parse::<Brand>();
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! Time is a parameter: whoever needs the wall clock is handed one.
+
+use std::sync::Mutex;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+/// Where the wall-clock time comes from.
+pub trait Clock: Send + Sync + std::fmt::Debug {
+    /// The time now, UTC.
+    fn now(&self) -> Timestamp;
+}
+
+/// The machine's clock.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    #[expect(clippy::disallowed_methods, reason = "the one place where the machine's clock is read")]
+    fn now(&self) -> Timestamp {
+        Timestamp::now()
+    }
+}
+
+/// A clock that stands still until it is moved, for tests.
+#[derive(Debug)]
+pub struct ManualClock(Mutex<Timestamp>);
+
+impl ManualClock {
+    /// A clock that shows `start`.
+    pub fn new(start: Timestamp) -> Self {
+        Self(Mutex::new(start))
+    }
+
+    /// Moves the clock to `now`, forwards or back.
+    pub fn set(&self, now: Timestamp) {
+        *self.lock() = now;
+    }
+
+    /// Moves the clock forwards.
+    pub fn advance(&self, by: Duration) {
+        let mut now = self.lock();
+        *now = later(*now, by);
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Timestamp> {
+        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+impl Clock for ManualClock {
+    fn now(&self) -> Timestamp {
+        *self.lock()
+    }
+}
+
+/// `from` plus `by`, stopping at the end of representable time instead of failing.
+pub fn later(from: Timestamp, by: Duration) -> Timestamp {
+    let by = jiff::SignedDuration::try_from(by).unwrap_or(jiff::SignedDuration::MAX);
+    from.saturating_add(by).unwrap_or(Timestamp::MAX)
+}
+
+/// RFC 3339 in UTC with exactly three decimals, as the database keeps times: such texts sort by time.
+pub fn rfc3339(time: Timestamp) -> String {
+    format!("{time:.3}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn database_times_have_a_fixed_width_and_sort() {
+        let early = Timestamp::from_millisecond(1_700_000_000_000).unwrap();
+        let late = later(early, Duration::from_millis(5));
+        assert_eq!(rfc3339(early), "2023-11-14T22:13:20.000Z");
+        assert_eq!(rfc3339(late), "2023-11-14T22:13:20.005Z");
+        assert!(rfc3339(early) < rfc3339(late));
+    }
+
+    #[test]
+    fn adding_for_ever_stops_at_the_end_of_time() {
+        assert_eq!(later(Timestamp::MAX, Duration::MAX), Timestamp::MAX);
+    }
+
+    #[test]
+    fn a_manual_clock_moves_only_when_told() {
+        let clock = ManualClock::new(Timestamp::UNIX_EPOCH);
+        clock.advance(Duration::from_secs(2));
+        assert_eq!(clock.now().as_second(), 2);
+    }
+}

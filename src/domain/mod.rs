@@ -1,0 +1,9 @@
+//! The words of the trade, and their rules: pure, no I/O.
+
+pub mod backoff;
+pub mod brand;
+pub mod clock;
+pub mod failure;
+pub mod image;
+pub mod order;
+pub mod upload;

@@ -1,0 +1,4 @@
+//! The life of a file.
+
+pub mod config;
+pub mod domain;
