@@ -2,3 +2,6 @@
 
 pub mod config;
 pub mod domain;
+pub mod files;
+pub mod intake;
+pub mod ledger;

@@ -1,0 +1,146 @@
+-- The ledger: every brand, every file, every attempt.
+-- Times are RFC 3339 UTC texts of one width, so that they sort by time.
+
+CREATE TABLE brand (
+    id          INTEGER PRIMARY KEY,
+    type        TEXT    NOT NULL CHECK (type IN ('OWNBRAND', 'OTHERBRAND')),
+    record_id   INTEGER NOT NULL CHECK (record_id > 0),
+    slots_total INTEGER NOT NULL CHECK (slots_total BETWEEN 1 AND 1000),
+    UNIQUE (type, record_id)
+) STRICT;
+
+CREATE TABLE upload (
+    id              INTEGER PRIMARY KEY,
+    brand_id        INTEGER NOT NULL REFERENCES brand (id),
+    path_bytes      BLOB    NOT NULL,  -- the path itself: a name need not be UTF-8
+    path            TEXT    NOT NULL,  -- the path as people read it
+    file_name       TEXT    NOT NULL,
+    state           TEXT    NOT NULL CHECK
+        (state IN ('queued', 'uploading', 'retrying', 'uploaded', 'failed', 'rejected', 'gone')),
+    slot            INTEGER CHECK (slot > 0),
+    wanted_slot     INTEGER,           -- slots.by = "filename": the one in the name
+    -- the file when it was last looked at
+    size_bytes      INTEGER NOT NULL CHECK (size_bytes >= 0),
+    mtime_ns        INTEGER NOT NULL,
+    inode           INTEGER NOT NULL,
+    recheck         INTEGER NOT NULL DEFAULT 0 CHECK (recheck IN (0, 1)), -- intake is asked to look again
+    -- its content
+    suffix          TEXT CHECK (suffix IN ('jpg', 'png', 'gif')),
+    width           INTEGER,
+    height          INTEGER,
+    sha256          TEXT,
+    md5             TEXT,
+    crc64           TEXT,
+    revision        INTEGER NOT NULL DEFAULT 1 CHECK (revision > 0),
+    duplicate_of    INTEGER REFERENCES upload (id),
+    -- its way
+    attempts        INTEGER NOT NULL DEFAULT 0 CHECK (attempts >= 0), -- those that count, of this content
+    tries           INTEGER NOT NULL DEFAULT 0 CHECK (tries >= 0),    -- every one that was ever begun
+    next_attempt_at TEXT,
+    claim           INTEGER,
+    lease_until     TEXT,
+    error_kind      TEXT,
+    error_code      TEXT,
+    error_message   TEXT,
+    object_url      TEXT,
+    etag            TEXT,
+    request_id      TEXT,
+    detected_at     TEXT NOT NULL,
+    uploaded_at     TEXT,
+    updated_at      TEXT NOT NULL,
+    UNIQUE (brand_id, path_bytes),
+    -- work needs a slot and known content
+    CHECK (state NOT IN ('queued', 'uploading', 'retrying') OR
+           (slot IS NOT NULL AND sha256 IS NOT NULL AND md5 IS NOT NULL AND crc64 IS NOT NULL AND suffix IS NOT NULL)),
+    CHECK ((state IN ('queued', 'retrying')) = (next_attempt_at IS NOT NULL)),
+    CHECK ((state = 'uploading') = (claim IS NOT NULL)),
+    CHECK ((claim IS NULL) = (lease_until IS NULL)),
+    CHECK (state NOT IN ('retrying', 'failed', 'rejected') OR error_kind IS NOT NULL),
+    CHECK (state <> 'uploaded' OR (uploaded_at IS NOT NULL AND error_kind IS NULL))
+) STRICT;
+
+-- one row a (brand, slot)
+CREATE UNIQUE INDEX upload_slot ON upload (brand_id, slot) WHERE slot IS NOT NULL;
+CREATE INDEX upload_due ON upload (next_attempt_at, id) WHERE state IN ('queued', 'retrying');
+CREATE INDEX upload_brand_state ON upload (brand_id, state, detected_at);
+CREATE INDEX upload_content ON upload (brand_id, sha256) WHERE sha256 IS NOT NULL;
+CREATE INDEX upload_recheck ON upload (brand_id) WHERE recheck = 1;
+CREATE INDEX upload_claimed ON upload (lease_until) WHERE state = 'uploading';
+CREATE INDEX upload_duplicate ON upload (duplicate_of) WHERE duplicate_of IS NOT NULL;
+CREATE INDEX upload_state ON upload (state, updated_at);
+CREATE INDEX upload_updated ON upload (updated_at);
+
+-- slots that were filled by other means and are kept free of ours
+CREATE TABLE reserved_slot (
+    brand_id    INTEGER NOT NULL REFERENCES brand (id),
+    slot        INTEGER NOT NULL CHECK (slot > 0),
+    reserved_at TEXT    NOT NULL,
+    PRIMARY KEY (brand_id, slot)
+) STRICT, WITHOUT ROWID;
+
+CREATE TRIGGER reserve_only_free_slots BEFORE INSERT ON reserved_slot
+WHEN EXISTS (SELECT 1 FROM upload WHERE brand_id = new.brand_id AND slot = new.slot)
+BEGIN SELECT RAISE (ABORT, 'the slot belongs to a file'); END;
+
+CREATE TRIGGER insert_spares_reserved_slots BEFORE INSERT ON upload
+WHEN new.slot IS NOT NULL AND EXISTS (SELECT 1 FROM reserved_slot WHERE brand_id = new.brand_id AND slot = new.slot)
+BEGIN SELECT RAISE (ABORT, 'the slot is reserved'); END;
+
+CREATE TRIGGER update_spares_reserved_slots BEFORE UPDATE OF slot ON upload
+WHEN new.slot IS NOT NULL AND EXISTS (SELECT 1 FROM reserved_slot WHERE brand_id = new.brand_id AND slot = new.slot)
+BEGIN SELECT RAISE (ABORT, 'the slot is reserved'); END;
+
+CREATE TABLE attempt (
+    id            INTEGER PRIMARY KEY,
+    upload_id     INTEGER NOT NULL REFERENCES upload (id) ON DELETE CASCADE,
+    attempt       INTEGER NOT NULL CHECK (attempt > 0),
+    started_at    TEXT    NOT NULL,
+    finished_at   TEXT,
+    outcome       TEXT CHECK (outcome IN ('uploaded', 'retrying', 'failed', 'gone', 'interrupted')),
+    error_kind    TEXT,
+    error_code    TEXT,
+    error_message TEXT,
+    request_id    TEXT,
+    bytes         INTEGER,
+    millis        INTEGER,
+    UNIQUE (upload_id, attempt),
+    CHECK ((finished_at IS NULL) = (outcome IS NULL))
+) STRICT;
+
+CREATE INDEX attempt_open ON attempt (upload_id) WHERE outcome IS NULL;
+CREATE INDEX attempt_age ON attempt (finished_at);
+
+-- what holds the whole pipeline up, while it does
+CREATE TABLE notice (
+    name    TEXT PRIMARY KEY,
+    message TEXT NOT NULL,
+    since   TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- The public interface: these views only grow.
+
+CREATE VIEW upload_status AS
+SELECT u.id, b.type AS brand_type, b.record_id AS brand_id, u.file_name, u.path, u.state, u.slot, u.suffix,
+       u.size_bytes, u.width, u.height, u.sha256, u.revision, u.attempts, u.next_attempt_at,
+       u.error_kind, u.error_code, u.error_message, u.object_url, u.etag, u.request_id,
+       u.detected_at, u.uploaded_at, u.updated_at
+FROM upload u JOIN brand b ON b.id = u.brand_id;
+
+CREATE VIEW brand_summary AS
+SELECT b.type AS brand_type, b.record_id AS brand_id, b.slots_total,
+       (SELECT count(*) FROM upload u WHERE u.brand_id = b.id AND u.slot IS NOT NULL) AS slots_used,
+       (SELECT count(*) FROM reserved_slot r WHERE r.brand_id = b.id) AS slots_reserved,
+       (SELECT count(*) FROM upload u WHERE u.brand_id = b.id AND u.state = 'queued') AS queued,
+       (SELECT count(*) FROM upload u WHERE u.brand_id = b.id AND u.state = 'uploading') AS uploading,
+       (SELECT count(*) FROM upload u WHERE u.brand_id = b.id AND u.state = 'retrying') AS retrying,
+       (SELECT count(*) FROM upload u WHERE u.brand_id = b.id AND u.state = 'uploaded') AS uploaded,
+       (SELECT count(*) FROM upload u WHERE u.brand_id = b.id AND u.state = 'failed') AS failed,
+       (SELECT count(*) FROM upload u WHERE u.brand_id = b.id AND u.state = 'rejected') AS rejected,
+       (SELECT count(*) FROM upload u WHERE u.brand_id = b.id AND u.state = 'gone') AS gone,
+       (SELECT max(u.uploaded_at) FROM upload u WHERE u.brand_id = b.id) AS last_uploaded_at
+FROM brand b;
+
+CREATE VIEW attempt_log AS
+SELECT upload_id, attempt, started_at, finished_at, outcome, error_kind, error_code, error_message,
+       request_id, bytes, millis
+FROM attempt;

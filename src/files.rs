@@ -1,0 +1,172 @@
+//! The only place where a watched file is opened or looked at.
+//!
+//! Links are never followed and nothing but regular files is opened: the name is resolved beneath the brand's
+//! folder, and what counts is the `fstat` of the descriptor that came out.
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+
+use rustix::fs::{self, AtFlags, FileType, Mode, OFlags, ResolveFlags};
+use rustix::io::Errno;
+
+use crate::domain::upload::Stamp;
+
+/// What stands under a name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A regular file.
+    Regular,
+    /// A folder.
+    Folder,
+    /// A symbolic link.
+    Link,
+    /// A FIFO, a socket or a device.
+    Special(&'static str),
+}
+
+/// One look at a name, without opening it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Look {
+    /// What it is.
+    pub kind: Kind,
+    /// Size, time of the content, inode.
+    pub stamp: Stamp,
+    /// When anything about it changed last, nanoseconds since 1970. No program can set this back.
+    pub ctime_ns: i64,
+}
+
+/// Opens a folder to work beneath it. The folder itself must not be a link.
+///
+/// # Errors
+/// Those of `open`.
+pub fn open_folder(path: &Path) -> io::Result<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    Ok(fs::open(path, flags, Mode::empty())?)
+}
+
+/// Opens a regular file in a folder for reading; links and special files are refused, and a FIFO does not
+/// make it wait.
+///
+/// # Errors
+/// Those of `open`; `InvalidInput` when the name stands for no regular file.
+pub fn open_regular(folder: impl AsFd, name: &OsStr) -> io::Result<File> {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
+    let opened = match fs::openat2(&folder, name, flags, Mode::empty(), resolve) {
+        // kernels before 5.6, and sandboxes that do not know the call
+        Err(Errno::NOSYS | Errno::PERM) => fs::openat(&folder, name, flags, Mode::empty()),
+        other => other,
+    };
+    let file = File::from(opened.map_err(refused)?);
+    match kind_of(fs::fstat(&file)?.st_mode) {
+        Kind::Regular => Ok(file),
+        _ => Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file")),
+    }
+}
+
+fn refused(error: Errno) -> io::Error {
+    match error {
+        Errno::LOOP => io::Error::new(io::ErrorKind::InvalidInput, "a symbolic link"),
+        // a socket or a device without a driver
+        Errno::NXIO | Errno::NODEV => io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"),
+        other => other.into(),
+    }
+}
+
+/// The stamp of an open file.
+///
+/// # Errors
+/// Those of `fstat`.
+pub fn stamp(file: impl AsFd) -> io::Result<Stamp> {
+    Ok(look_of(&fs::fstat(file)?).stamp)
+}
+
+/// Looks at a name in a folder, not at what a link points to.
+///
+/// # Errors
+/// Those of `fstatat`.
+pub fn look(folder: impl AsFd, name: &OsStr) -> io::Result<Look> {
+    Ok(look_of(&fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW)?))
+}
+
+/// Device and inode of a folder, which change when something else is mounted or put in its place.
+///
+/// # Errors
+/// Those of `stat`.
+pub fn identity(path: &Path) -> io::Result<(u64, u64)> {
+    let stat = fs::stat(path)?;
+    Ok((stat.st_dev, stat.st_ino))
+}
+
+fn look_of(stat: &fs::Stat) -> Look {
+    let nanos = |seconds: i64, nanos: u64| seconds.saturating_mul(1_000_000_000).saturating_add(nanos.cast_signed());
+    Look {
+        kind: kind_of(stat.st_mode),
+        stamp: Stamp {
+            size: stat.st_size.max(0).cast_unsigned(),
+            mtime_ns: nanos(stat.st_mtime, stat.st_mtime_nsec),
+            inode: stat.st_ino,
+        },
+        ctime_ns: nanos(stat.st_ctime, stat.st_ctime_nsec),
+    }
+}
+
+fn kind_of(mode: u32) -> Kind {
+    match FileType::from_raw_mode(mode) {
+        FileType::RegularFile => Kind::Regular,
+        FileType::Directory => Kind::Folder,
+        FileType::Symlink => Kind::Link,
+        FileType::Fifo => Kind::Special("a FIFO"),
+        FileType::Socket => Kind::Special("a socket"),
+        _ => Kind::Special("a device"),
+    }
+}
+
+/// The name of the network (or user-space) file system that a path is on, if it is on one: inotify sees no
+/// changes made elsewhere there, and SQLite's locks do not hold. Numbers from `statfs(2)`.
+///
+/// # Errors
+/// Those of `statfs`.
+pub fn remote_file_system(path: &Path) -> io::Result<Option<&'static str>> {
+    const KNOWN: [(u64, &str); 11] = [
+        (0x6969, "NFS"),
+        (0x517b, "SMB"),
+        (0xff53_4d42, "CIFS"),
+        (0xfe53_4d42, "SMB2"),
+        (0x6573_5546, "FUSE"),
+        (0x564c, "NCP"),
+        (0x00c3_6400, "Ceph"),
+        (0x5346_414f, "AFS"),
+        (0x7375_7245, "Coda"),
+        (0x0102_1997, "9p"),
+        (0x7461_636f, "OCFS2"),
+    ];
+    let magic = u64::from_ne_bytes(fs::statfs(path)?.f_type.to_ne_bytes()) & 0xffff_ffff;
+    Ok(KNOWN.iter().find(|(number, _)| *number == magic).map(|(_, name)| *name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::symlink;
+
+    #[test]
+    fn only_regular_files_are_opened() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        std::fs::write(path("file"), b"x").unwrap();
+        symlink(path("file"), path("link")).unwrap();
+        std::fs::create_dir(path("folder.jpg")).unwrap();
+        fs::mknodat(fs::CWD, path("fifo"), FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+        let _socket = std::os::unix::net::UnixListener::bind(path("socket")).unwrap();
+        let open = |name: &str| open_regular(open_folder(folder.path()).unwrap(), OsStr::new(name));
+        assert_eq!(stamp(open("file").unwrap()).unwrap().size, 1);
+        for name in ["link", "folder.jpg", "fifo", "socket", "../file"] {
+            assert!(open(name).is_err(), "{name}");
+        }
+        assert!(open_folder(&path("link")).is_err());
+    }
+}

@@ -1,0 +1,131 @@
+//! GIF, block by block (GIF89a specification), to the trailer.
+
+use super::walk::{Flaw, Piece, dimensions, skip};
+use crate::domain::image::Dimensions;
+
+const HEADER: usize = 6 + 7;
+const IMAGE_DESCRIPTOR: usize = 9;
+const IMAGE: u8 = 0x2c;
+const EXTENSION: u8 = 0x21;
+const TRAILER: u8 = 0x3b;
+
+#[derive(Debug, Default)]
+enum Place {
+    #[default]
+    Header,
+    Block,
+    ExtensionLabel,
+    Image,
+    /// In a colour table; a table of an image is followed by its data, the global one by a block.
+    Colours {
+        left: usize,
+        image: bool,
+    },
+    CodeSize,
+    SubBlock,
+    InSubBlock(usize),
+    End,
+}
+
+/// A walk through a GIF.
+#[derive(Debug, Default)]
+pub(super) struct Gif {
+    place: Place,
+    piece: Piece,
+    dimensions: Option<Dimensions>,
+    has_image: bool,
+}
+
+impl Gif {
+    pub(super) fn dimensions(&self) -> Option<Dimensions> {
+        self.dimensions
+    }
+
+    pub(super) fn ended(&self) -> bool {
+        matches!(self.place, Place::End)
+    }
+
+    pub(super) fn feed(&mut self, mut bytes: &[u8]) -> Result<(), Flaw> {
+        while !bytes.is_empty() && !self.ended() {
+            self.place = self.step(&mut bytes)?;
+        }
+        Ok(())
+    }
+
+    fn step(&mut self, bytes: &mut &[u8]) -> Result<Place, Flaw> {
+        Ok(match std::mem::take(&mut self.place) {
+            Place::Header => match self.piece.take(bytes, HEADER) {
+                Some(header) => self.header(&header)?,
+                None => Place::Header,
+            },
+            Place::Block => self.block(byte(bytes))?,
+            Place::ExtensionLabel => {
+                byte(bytes);
+                Place::SubBlock
+            }
+            Place::Image => match self.piece.take(bytes, IMAGE_DESCRIPTOR) {
+                Some(descriptor) => self.image(&descriptor)?,
+                None => Place::Image,
+            },
+            Place::Colours { mut left, image } => match (skip(bytes, &mut left), image) {
+                (true, true) => Place::CodeSize,
+                (true, false) => Place::Block,
+                (false, _) => Place::Colours { left, image },
+            },
+            Place::CodeSize => match byte(bytes) {
+                1..=11 => Place::SubBlock,
+                _ => return Err(Flaw::damaged("an image of the GIF has an impossible code size")),
+            },
+            Place::SubBlock => match byte(bytes) {
+                0 => Place::Block,
+                length => Place::InSubBlock(usize::from(length)),
+            },
+            Place::InSubBlock(mut left) => match skip(bytes, &mut left) {
+                true => Place::SubBlock,
+                false => Place::InSubBlock(left),
+            },
+            Place::End => Place::End,
+        })
+    }
+
+    fn header(&mut self, header: &[u8]) -> Result<Place, Flaw> {
+        let number = |at: usize| u32::from(u16::from_le_bytes([header[at], header[at + 1]]));
+        self.dimensions = Some(dimensions(number(6), number(8))?);
+        Ok(colours(header[10], false))
+    }
+
+    fn block(&mut self, introducer: u8) -> Result<Place, Flaw> {
+        match introducer {
+            IMAGE => Ok(Place::Image),
+            EXTENSION => Ok(Place::ExtensionLabel),
+            TRAILER if self.has_image => Ok(Place::End),
+            TRAILER => Err(Flaw::damaged("it ends without any picture data")),
+            // some encoders write more than one terminator
+            0 => Ok(Place::Block),
+            _ => Err(Flaw::damaged("what should be a block of the GIF is none")),
+        }
+    }
+
+    fn image(&mut self, descriptor: &[u8]) -> Result<Place, Flaw> {
+        let number = |at: usize| u32::from(u16::from_le_bytes([descriptor[at], descriptor[at + 1]]));
+        dimensions(number(4), number(6))?;
+        self.has_image = true;
+        Ok(colours(descriptor[8], true))
+    }
+}
+
+/// What follows a packed field: a colour table, if its highest bit says so.
+fn colours(packed: u8, image: bool) -> Place {
+    match (packed & 0x80 != 0, image) {
+        (true, _) => Place::Colours { left: 3 << ((packed & 7) + 1), image },
+        (false, true) => Place::CodeSize,
+        (false, false) => Place::Block,
+    }
+}
+
+/// `feed` calls only while there are bytes.
+fn byte(bytes: &mut &[u8]) -> u8 {
+    let (first, rest) = bytes.split_first().map_or((0, &[][..]), |(first, rest)| (*first, rest));
+    *bytes = rest;
+    first
+}

@@ -1,0 +1,188 @@
+//! The table between intake and publish: what became of every file. The only SQL.
+//!
+//! One writer, short transactions that begin as writers (`BEGIN IMMEDIATE`), nothing else inside them.
+//! Every transition is compare-and-set: exactly one row must change. Whoever waits for news subscribes to
+//! [`Ledger::changes`], arms it, and then asks the table.
+
+mod attempts;
+mod brands;
+mod error;
+mod report;
+mod schema;
+mod slots;
+mod steer;
+mod uploads;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use rustix::fs::FlockOperation;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{Sqlite, SqlitePool, Transaction};
+use tokio::sync::watch;
+
+use crate::domain::clock::{Clock, rfc3339};
+
+pub use attempts::Finish;
+pub use brands::BrandRow;
+pub use error::{LedgerError, Result};
+pub use report::{AttemptRow, Counts, Filter, Notice, Report, StatusRow, SummaryRow};
+pub use steer::Which;
+pub use uploads::{Claim, Found, Known, Recorded, Verdict};
+
+/// Versions before it can corrupt a database when the WAL is reset.
+const OLDEST_SQLITE: [u32; 3] = [3, 51, 3];
+
+/// How long a writer waits for another one (another process: `brandpost retry`, a backup).
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The database of what became of every file.
+#[derive(Debug, Clone)]
+pub struct Ledger {
+    writer: SqlitePool,
+    report: Report,
+    clock: Arc<dyn Clock>,
+    changed: Arc<watch::Sender<u64>>,
+}
+
+/// Held by the one daemon that works with a database.
+#[derive(Debug)]
+pub struct DaemonLock(#[expect(dead_code, reason = "the lock lives as long as the descriptor")] std::fs::File);
+
+impl Ledger {
+    /// Opens the database for writing, makes it if there is none, and brings its schema up to date.
+    ///
+    /// # Errors
+    /// When the folder is missing, read-only or on a network file system, or the file is no database.
+    pub async fn open(path: &Path, clock: Arc<dyn Clock>) -> Result<Self> {
+        check_place(path)?;
+        let options = options(path)
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .pragma("journal_size_limit", "67108864");
+        let pool = SqlitePoolOptions::new().max_connections(1).min_connections(1);
+        let writer = pool.connect_with(options).await.map_err(|error| cannot_open(path, &error))?;
+        check_sqlite(path, &writer).await?;
+        schema::migrate(&writer).await?;
+        let report = Report::open(path).await?;
+        Ok(Self { writer, report, clock, changed: Arc::new(watch::Sender::new(0)) })
+    }
+
+    /// Makes sure that no other daemon works with the database at `path`.
+    ///
+    /// # Errors
+    /// When one does, or the lock file cannot be made.
+    pub fn lock(path: &Path) -> Result<DaemonLock> {
+        let mut name = path.as_os_str().to_owned();
+        name.push(".lock");
+        let file = std::fs::File::create(&name).map_err(|error| LedgerError::Open {
+            path: path.into(),
+            reason: format!("its lock file {} cannot be made: {error}", Path::new(&name).display()),
+        })?;
+        match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(DaemonLock(file)),
+            Err(_) => Err(LedgerError::InUse(path.into())),
+        }
+    }
+
+    /// The read-only side.
+    pub fn report(&self) -> &Report {
+        &self.report
+    }
+
+    /// Is marked whenever something was written, here or by another process.
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.changed.subscribe()
+    }
+
+    /// Looks for writes of other processes until dropped. `PRAGMA data_version` costs microseconds.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn watch_other_processes(&self, every: Duration) -> Result<()> {
+        let mut connection = self.report.connection().await?;
+        let mut seen: Option<i64> = None;
+        loop {
+            // Errors are passed over: whoever needs the database meets them too, and says so.
+            if let Ok(version) = sqlx::query_scalar("PRAGMA data_version").fetch_one(&mut *connection).await {
+                if seen.replace(version).is_some_and(|before| before != version) {
+                    self.announce();
+                }
+            }
+            tokio::time::sleep(every).await;
+        }
+    }
+
+    /// Closes the connections, which folds the WAL into the database.
+    pub async fn close(&self) {
+        self.report.close().await;
+        self.writer.close().await;
+    }
+
+    /// The wall clock that the rows are stamped with.
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    fn now_text(&self) -> String {
+        rfc3339(self.now())
+    }
+
+    async fn begin(&self) -> Result<Transaction<'static, Sqlite>> {
+        Ok(self.writer.begin_with("BEGIN IMMEDIATE").await?)
+    }
+
+    /// Commits and wakes whoever waits for news.
+    async fn commit(&self, tx: Transaction<'static, Sqlite>) -> Result<()> {
+        tx.commit().await?;
+        self.announce();
+        Ok(())
+    }
+
+    fn announce(&self) {
+        self.changed.send_modify(|version| *version = version.wrapping_add(1));
+    }
+}
+
+fn options(path: &Path) -> SqliteConnectOptions {
+    SqliteConnectOptions::new().filename(path).busy_timeout(BUSY_TIMEOUT).foreign_keys(true)
+}
+
+async fn check_sqlite(path: &Path, pool: &SqlitePool) -> Result<()> {
+    let version: String = sqlx::query_scalar("SELECT sqlite_version()").fetch_one(pool).await?;
+    let numbers: Vec<u32> = version.split('.').filter_map(|part| part.parse().ok()).collect();
+    if numbers.as_slice() >= OLDEST_SQLITE.as_slice() {
+        return Ok(());
+    }
+    let reason = format!("SQLite {version} is too old: before 3.51.3 resetting the WAL can corrupt a database");
+    Err(LedgerError::Open { path: path.into(), reason })
+}
+
+/// A WAL needs shared memory and locks that network file systems do not give.
+fn check_place(path: &Path) -> Result<()> {
+    let refuse = |reason: String| Err(LedgerError::Open { path: path.into(), reason });
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    if !folder.is_dir() {
+        return refuse(format!("there is no folder {}; make it, or set database.path", folder.display()));
+    }
+    match crate::files::remote_file_system(folder) {
+        Ok(Some(name)) => {
+            refuse(format!("its folder is on {name}, where SQLite is not safe; put database.path on a local disk"))
+        }
+        Ok(None) => Ok(()),
+        Err(error) => refuse(format!("its folder cannot be looked at: {error}")),
+    }
+}
+
+fn cannot_open(path: &Path, error: &sqlx::Error) -> LedgerError {
+    let text = error.to_string();
+    let reason = if text.contains("readonly") || text.contains("unable to open") {
+        "the file or its folder cannot be written; give both to the service's user, or set database.path".into()
+    } else {
+        text
+    };
+    LedgerError::Open { path: path.into(), reason }
+}

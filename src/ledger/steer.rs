@@ -1,0 +1,235 @@
+//! What operators ask for: try again, free a slot, keep one free; and the notices that tell them why
+//! nothing moves.
+
+use sqlx::{Row, Sqlite, Transaction};
+
+use super::brands::BrandRow;
+use super::error::{LedgerError, Result};
+use super::slots::{self, Slots};
+use super::Ledger;
+use crate::domain::upload::State;
+
+type Tx = Transaction<'static, Sqlite>;
+
+/// Which files are meant.
+#[derive(Debug, Clone)]
+pub enum Which {
+    /// These rows, whatever became of them.
+    Ids(Vec<i64>),
+    /// All of a brand that are not uploaded.
+    Brand(BrandRow),
+    /// All that the cloud refused.
+    Failed,
+    /// All that we refused.
+    Rejected,
+}
+
+impl Ledger {
+    /// Queues files again, now. Refused ones are looked at again. Returns how many are on their way.
+    ///
+    /// # Errors
+    /// When a file that was named is unknown, gone or being sent; then nothing changes.
+    pub async fn retry(&self, which: &Which) -> Result<u64> {
+        let now = self.now_text();
+        let mut tx = self.begin().await?;
+        let ids = select(&mut tx, which).await?;
+        for id in &ids {
+            retry_one(&mut tx, *id, &now).await?;
+        }
+        self.commit(tx).await?;
+        Ok(ids.len() as u64)
+    }
+
+    /// Frees slots: an uploaded file keeps its row without a slot, a reservation ends.
+    ///
+    /// # Errors
+    /// When a slot is free already, is none of the brand's, or its file is still to be sent.
+    pub async fn release(&self, brand: BrandRow, slots: &[u32]) -> Result<()> {
+        let now = self.now_text();
+        let mut tx = self.begin().await?;
+        for slot in slots {
+            release_one(&mut tx, brand, *slot, &now).await?;
+        }
+        slots::promote(&mut tx, brand.id, &now).await?;
+        self.commit(tx).await
+    }
+
+    /// Keeps slots free of our files. Reserving a reserved one changes nothing.
+    ///
+    /// # Errors
+    /// When a slot belongs to a file or is none of the brand's.
+    pub async fn reserve(&self, brand: BrandRow, slots: &[u32]) -> Result<()> {
+        let now = self.now_text();
+        let mut tx = self.begin().await?;
+        for slot in slots {
+            reserve_one(&mut tx, brand, *slot, &now).await?;
+        }
+        self.commit(tx).await
+    }
+
+    /// Says why the whole pipeline waits, until `clear_notice`.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn set_notice(&self, name: &str, message: &str) -> Result<()> {
+        let query = "INSERT INTO notice (name, message, since) VALUES (?1, ?2, ?3)
+                     ON CONFLICT (name) DO UPDATE SET message = excluded.message";
+        sqlx::query(query).bind(name).bind(message).bind(self.now_text()).execute(&self.writer).await?;
+        Ok(())
+    }
+
+    /// Takes a notice back; all of them when none is named.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn clear_notice(&self, name: Option<&str>) -> Result<()> {
+        let query = sqlx::query("DELETE FROM notice WHERE ?1 IS NULL OR name = ?1");
+        query.bind(name).execute(&self.writer).await?;
+        Ok(())
+    }
+
+    /// Writes a consistent copy of the database, also while a daemon works with it.
+    ///
+    /// # Errors
+    /// When the file exists already or cannot be written.
+    pub async fn backup(&self, to: &std::path::Path) -> Result<()> {
+        if to.exists() {
+            return Err(LedgerError::Refused(format!("{} exists already; name a new file", to.display())));
+        }
+        let path = to.to_string_lossy().into_owned();
+        sqlx::query("VACUUM INTO ?1").bind(path).execute(&self.writer).await?;
+        Ok(())
+    }
+}
+
+async fn select(tx: &mut Tx, which: &Which) -> Result<Vec<i64>> {
+    let query = match which {
+        Which::Ids(ids) => return Ok(ids.clone()),
+        Which::Brand(brand) => sqlx::query_scalar(
+            "SELECT id FROM upload WHERE brand_id = ?1 AND state IN ('failed', 'rejected', 'retrying') ORDER BY id",
+        )
+        .bind(brand.id),
+        Which::Failed => sqlx::query_scalar("SELECT id FROM upload WHERE state = 'failed' ORDER BY id"),
+        Which::Rejected => sqlx::query_scalar("SELECT id FROM upload WHERE state = 'rejected' ORDER BY id"),
+    };
+    Ok(query.fetch_all(&mut **tx).await?)
+}
+
+async fn retry_one(tx: &mut Tx, id: i64, now: &str) -> Result<()> {
+    let row = sqlx::query("SELECT brand_id, state, slot, wanted_slot, sha256 FROM upload WHERE id = ?1")
+        .bind(id)
+        .fetch_optional(&mut **tx)
+        .await?;
+    let row = row.ok_or_else(|| LedgerError::Refused(format!("there is no upload {id}; `brandpost status` lists them")))?;
+    let state: State = row.try_get::<&str, _>("state")?.parse().map_err(LedgerError::Corrupt)?;
+    match state {
+        State::Gone => Err(LedgerError::Refused(format!("the file of upload {id} is gone; drop it again"))),
+        State::Uploading => Err(LedgerError::Refused(format!("upload {id} is being sent right now"))),
+        State::Rejected => look_again(tx, id).await,
+        State::Queued | State::Retrying | State::Failed | State::Uploaded => {
+            let slot = match row.try_get::<Option<u32>, _>("slot")? {
+                Some(slot) => Some(slot),
+                None => free_slot(tx, row.try_get("brand_id")?, row.try_get("wanted_slot")?).await?,
+            };
+            match slot {
+                Some(slot) => requeue(tx, id, slot, now).await,
+                None => wait_for_slot(tx, id, now).await,
+            }
+        }
+    }
+}
+
+async fn free_slot(tx: &mut Tx, brand: i64, wanted: Option<u32>) -> Result<Option<u32>> {
+    let slots = Slots::of(tx, brand).await?;
+    Ok(match wanted {
+        Some(wanted) => slots.is_free(wanted).then_some(wanted),
+        None => slots.lowest_free(),
+    })
+}
+
+async fn look_again(tx: &mut Tx, id: i64) -> Result<()> {
+    sqlx::query("UPDATE upload SET recheck = 1 WHERE id = ?1").bind(id).execute(&mut **tx).await?;
+    Ok(())
+}
+
+async fn requeue(tx: &mut Tx, id: i64, slot: u32, now: &str) -> Result<()> {
+    sqlx::query(
+        "UPDATE upload SET state = 'queued', slot = ?2, next_attempt_at = ?3, updated_at = ?3, attempts = 0,
+                error_kind = NULL, error_code = NULL, error_message = NULL
+         WHERE id = ?1 AND state IN ('queued', 'retrying', 'failed', 'uploaded')",
+    )
+    .bind(id)
+    .bind(slot)
+    .bind(now)
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}
+
+async fn wait_for_slot(tx: &mut Tx, id: i64, now: &str) -> Result<()> {
+    sqlx::query(
+        "UPDATE upload SET state = 'rejected', next_attempt_at = NULL, updated_at = ?2,
+                error_kind = iif(wanted_slot IS NULL, 'limit_reached', 'slot_taken'), error_code = NULL,
+                error_message = 'its slot went to another file; this one waits for a free one'
+         WHERE id = ?1 AND state IN ('failed', 'uploaded')",
+    )
+    .bind(id)
+    .bind(now)
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}
+
+async fn release_one(tx: &mut Tx, brand: BrandRow, slot: u32, now: &str) -> Result<()> {
+    let reserved = sqlx::query("DELETE FROM reserved_slot WHERE brand_id = ?1 AND slot = ?2")
+        .bind(brand.id)
+        .bind(slot)
+        .execute(&mut **tx)
+        .await?;
+    if reserved.rows_affected() > 0 {
+        return Ok(());
+    }
+    let owner = owner(tx, brand.id, slot).await?;
+    let Some((id, name, state)) = owner else {
+        return Err(LedgerError::Refused(format!("slot {slot} of {} is free already", brand.brand)));
+    };
+    if state.is_pending() {
+        let message = format!("slot {slot} of {} belongs to {name}, which is {state}; delete the file to stop it", brand.brand);
+        return Err(LedgerError::Refused(message));
+    }
+    sqlx::query("UPDATE upload SET slot = NULL, updated_at = ?2 WHERE id = ?1")
+        .bind(id)
+        .bind(now)
+        .execute(&mut **tx)
+        .await?;
+    Ok(())
+}
+
+async fn owner(tx: &mut Tx, brand: i64, slot: u32) -> Result<Option<(i64, String, State)>> {
+    let row = sqlx::query("SELECT id, file_name, state FROM upload WHERE brand_id = ?1 AND slot = ?2")
+        .bind(brand)
+        .bind(slot)
+        .fetch_optional(&mut **tx)
+        .await?;
+    let Some(row) = row else { return Ok(None) };
+    let state = row.try_get::<&str, _>("state")?.parse().map_err(LedgerError::Corrupt)?;
+    Ok(Some((row.try_get("id")?, row.try_get("file_name")?, state)))
+}
+
+async fn reserve_one(tx: &mut Tx, brand: BrandRow, slot: u32, now: &str) -> Result<()> {
+    let total = Slots::of(tx, brand.id).await?.total();
+    if !(1..=total).contains(&slot) {
+        return Err(LedgerError::Refused(format!("{} has slots 1 to {total}, not {slot}", brand.brand)));
+    }
+    if let Some((_, name, state)) = owner(tx, brand.id, slot).await? {
+        let message = format!("slot {slot} of {} belongs to {name} ({state}); release it first", brand.brand);
+        return Err(LedgerError::Refused(message));
+    }
+    sqlx::query("INSERT INTO reserved_slot (brand_id, slot, reserved_at) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING")
+        .bind(brand.id)
+        .bind(slot)
+        .bind(now)
+        .execute(&mut **tx)
+        .await?;
+    Ok(())
+}
