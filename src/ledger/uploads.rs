@@ -123,7 +123,7 @@ impl Ledger {
     /// When the database fails.
     pub async fn brands_to_recheck(&self) -> Result<Vec<i64>> {
         let mut connection = self.report().connection().await?;
-        let query = sqlx::query_scalar("SELECT DISTINCT brand_id FROM upload WHERE recheck = 1");
+        let query = sqlx::query_scalar("SELECT DISTINCT brand_id FROM upload WHERE recheck = 1 AND state <> 'uploading'");
         Ok(query.fetch_all(&mut *connection).await?)
     }
 

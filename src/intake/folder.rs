@@ -1,0 +1,404 @@
+//! One brand's folder is compared with the table: scan → settle → inspect → record.
+//!
+//! Start, event, overflow and timer all come through here, so the way after a crash is the way of every day.
+
+use std::collections::{HashMap, HashSet};
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::scan::{self, Entry, Listing};
+use super::settle::{Judgement, Now, Stillness};
+use super::survey::Identity;
+use super::{Context, IntakeError, tidy};
+use crate::config::{After, SlotsBy};
+use crate::domain::failure::{ErrorKind, Failure};
+use crate::domain::upload::{Picture, State};
+use crate::files::{self, Kind};
+use crate::intake::inspect::{Flaw, Inspected};
+use crate::ledger::{BrandRow, Found, Known, Recorded, Verdict};
+
+/// So many files are inspected before their rows are written: the order of names is kept, and a large folder
+/// does not wait for its last file.
+const BATCH: usize = 32;
+
+/// A file that could not be read for a reason that may pass (a file server's hiccup) is tried again then.
+const READ_AGAIN: Duration = Duration::from_secs(5);
+
+/// A brand's folder and what is remembered of it between looks.
+#[derive(Debug)]
+pub(super) struct Folder {
+    pub(super) brand: BrandRow,
+    pub(super) path: PathBuf,
+    pub(super) stillness: Stillness,
+    /// Which folder inotify watches; `None`: it is polled.
+    pub(super) watched: Option<Identity>,
+    /// It is not there any more, and that is certain.
+    pub(super) removed: bool,
+    /// The last thing that could not be read, so that it is said once.
+    pub(super) trouble: Option<String>,
+}
+
+impl Folder {
+    pub(super) fn new(brand: BrandRow, path: PathBuf) -> Self {
+        Self { brand, path, stillness: Stillness::default(), watched: None, removed: false, trouble: None }
+    }
+}
+
+/// One look at a folder, from the listing to the table.
+pub(super) struct Reconcile<'a> {
+    ctx: &'a Arc<Context>,
+    folder: &'a mut Folder,
+    now: Now,
+    outcome: Outcome,
+}
+
+/// What a look leaves to do.
+#[derive(Debug, Default)]
+pub(super) struct Outcome {
+    /// When the folder must be looked at again.
+    pub(super) next: Option<Instant>,
+    /// How many of its files are not complete yet.
+    pub(super) waiting: usize,
+}
+
+/// What a listed file needs.
+enum Step {
+    Nothing,
+    Renamed(i64),
+    Inspect,
+    Wait(Instant),
+}
+
+impl<'a> Reconcile<'a> {
+    pub(super) fn new(ctx: &'a Arc<Context>, folder: &'a mut Folder) -> Self {
+        let now = Now { wall: ctx.ledger.now(), steady: Instant::now() };
+        Self { ctx, folder, now, outcome: Outcome::default() }
+    }
+
+    /// Looks once.
+    pub(super) async fn run(mut self) -> Result<Outcome, IntakeError> {
+        let Some(listing) = self.list().await? else { return Ok(self.outcome) };
+        let rows = self.ctx.ledger.known(self.folder.brand).await?;
+        let (here, elsewhere): (Vec<_>, Vec<_>) = rows.into_iter().partition(|row| self.is_here(row));
+        let known = by_name(here);
+        let missing = missing(&listing, &known);
+        let ready = self.sort_out(&listing, &known, &missing).await?;
+        let mut moved: Vec<_> = missing.iter().map(|row| row.id).collect();
+        if !ready.is_empty() {
+            moved.extend(elsewhere.iter().filter(|row| !row.path.exists()).map(|row| row.id));
+        }
+        for batch in ready.chunks(BATCH) {
+            self.take_in(&listing, batch, &known, &moved).await?;
+        }
+        self.mark_gone(&missing).await?;
+        self.tidy(listing, &known).await?;
+        Ok(self.outcome)
+    }
+
+    fn is_here(&self, row: &Known) -> bool {
+        row.path.parent() == Some(&self.folder.path)
+    }
+
+    /// `None` when nothing can be said of the folder's files now.
+    async fn list(&mut self) -> Result<Option<Listing>, IntakeError> {
+        let path = self.folder.path.clone();
+        match blocking(move || scan::list(&path)).await? {
+            Ok(listing) => {
+                if self.folder.trouble.take().is_some() {
+                    tracing::info!(folder = %self.folder.path.display(), "the folder can be read again");
+                }
+                Ok(Some(listing))
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound && self.folder.removed => {
+                let rows = self.ctx.ledger.known(self.folder.brand).await?;
+                let missing: Vec<_> = rows.iter().filter(|row| self.is_here(row)).map(|row| row.id).collect();
+                self.ctx.ledger.gone(self.folder.brand, &missing).await?;
+                Ok(None)
+            }
+            Err(error) => {
+                self.complain(&error);
+                self.look_again(self.now.steady + self.ctx.settings.watch.poll_interval.max(READ_AGAIN));
+                Ok(None)
+            }
+        }
+    }
+
+    fn complain(&mut self, error: &io::Error) {
+        let text = error.to_string();
+        if self.folder.trouble.as_ref() != Some(&text) {
+            let folder = self.folder.path.display();
+            tracing::warn!(%folder, %error, "the folder cannot be read; its files wait (give the service's user access to it)");
+            self.folder.trouble = Some(text);
+        }
+    }
+
+    /// Decides for each name, without reading any file. Gives back what is to be inspected.
+    async fn sort_out<'l>(
+        &mut self,
+        listing: &'l Listing,
+        known: &HashMap<OsString, Known>,
+        missing: &[&Known],
+    ) -> Result<Vec<&'l Entry>, IntakeError> {
+        let listed: HashSet<&OsStr> = listing.entries.iter().map(|entry| entry.name.as_os_str()).collect();
+        self.folder.stillness.keep_only(&listed);
+        let mut ready = Vec::new();
+        for entry in &listing.entries {
+            match self.step(entry, known.get(&entry.name), missing) {
+                Step::Nothing => self.folder.stillness.forget(&entry.name),
+                Step::Renamed(id) => {
+                    self.folder.stillness.forget(&entry.name);
+                    self.ctx.ledger.moved(id, &self.folder.path.join(&entry.name)).await?;
+                    tracing::info!(brand = %self.folder.brand.brand, file = %entry.name.display(), id, "renamed; nothing is sent");
+                }
+                Step::Inspect => ready.push(entry),
+                Step::Wait(at) => self.wait(at),
+            }
+        }
+        Ok(ready)
+    }
+
+    fn step(&mut self, entry: &Entry, row: Option<&Known>, missing: &[&Known]) -> Step {
+        let unchanged = row.is_some_and(|row| row.stamp == entry.look.stamp && !row.unreadable);
+        let asked = |row: &Known| row.recheck && row.state != State::Uploaded;
+        if row.is_some_and(|row| (unchanged && !asked(row)) || row.state == State::Uploading) {
+            // what is being sent is looked at when that has ended: publish marks it then
+            return Step::Nothing;
+        }
+        let is_it = |row: &&&Known| row.stamp == entry.look.stamp && row.state != State::Gone;
+        if let Some(old) = missing.iter().find(is_it).filter(|_| row.is_none()) {
+            return Step::Renamed(old.id);
+        }
+        if entry.look.kind != Kind::Regular || unchanged {
+            return Step::Inspect;
+        }
+        let watch = &self.ctx.settings.watch;
+        match self.folder.stillness.judge(&entry.name, &entry.look, self.now, watch.settle, watch.grace) {
+            Judgement::Complete => Step::Inspect,
+            Judgement::Again(at) => Step::Wait(at),
+        }
+    }
+
+    /// Inspects a batch side by side and records it in order.
+    async fn take_in(
+        &mut self,
+        listing: &Listing,
+        batch: &[&Entry],
+        known: &HashMap<OsString, Known>,
+        moved: &[i64],
+    ) -> Result<(), IntakeError> {
+        let mut looks = Vec::with_capacity(batch.len());
+        for entry in batch {
+            let folder = listing.folder.try_clone().map_err(IntakeError::Thread)?;
+            looks.push(self.ctx.inspect(folder, entry));
+        }
+        let mut found = Vec::new();
+        for (entry, look) in batch.iter().zip(looks) {
+            let look = look.await.map_err(|error| IntakeError::Thread(io::Error::other(error)))?;
+            found.extend(self.conclude(entry, look, known.get(&entry.name)));
+        }
+        if found.is_empty() {
+            return Ok(());
+        }
+        for recorded in self.ctx.ledger.record(self.folder.brand, &found, moved).await? {
+            self.folder.stillness.forget(recorded.path.file_name().unwrap_or_default());
+            self.tell(&recorded);
+        }
+        Ok(())
+    }
+
+    /// What is to be recorded of a file that was looked at; `None`: nothing yet.
+    fn conclude(&mut self, entry: &Entry, look: io::Result<Option<Inspected>>, row: Option<&Known>) -> Option<Found> {
+        let watch = &self.ctx.settings.watch;
+        match look {
+            Ok(Some(Inspected { stamp, result: Ok(picture) })) => Some(self.picture(entry, stamp, picture)),
+            Ok(Some(Inspected { stamp, result: Err(flaw) })) => {
+                let may_grow = matches!(flaw, Flaw::Truncated(_) | Flaw::Damaged(_));
+                let grace = self.folder.stillness.unfinished(&entry.name, &entry.look, self.now, watch.grace);
+                match grace.filter(|_| may_grow) {
+                    Some(end) => {
+                        self.wait(end);
+                        None
+                    }
+                    None => Some(self.found(entry, stamp, Verdict::Refused(Failure::from(&flaw)))),
+                }
+            }
+            Ok(None) => {
+                self.wait(self.now.steady + watch.settle);
+                None
+            }
+            Err(error) => self.unreadable(entry, &error, row),
+        }
+    }
+
+    fn unreadable(&mut self, entry: &Entry, error: &io::Error, row: Option<&Known>) -> Option<Found> {
+        let failure = match error.kind() {
+            io::ErrorKind::NotFound => return None,
+            io::ErrorKind::InvalidInput => Failure::new(ErrorKind::NotAFile, describe(entry.look.kind)),
+            io::ErrorKind::PermissionDenied if row.is_some_and(|row| row.unreadable) => return None,
+            io::ErrorKind::PermissionDenied => {
+                Failure::new(ErrorKind::Unreadable, "the service's user may not read this file")
+            }
+            _ => {
+                tracing::warn!(file = %self.folder.path.join(&entry.name).display(), %error, "the file cannot be read now; it is tried again");
+                self.look_again(self.now.steady + READ_AGAIN);
+                return None;
+            }
+        };
+        Some(self.found(entry, entry.look.stamp, Verdict::Refused(failure)))
+    }
+
+    fn picture(&self, entry: &Entry, stamp: crate::domain::upload::Stamp, picture: Picture) -> Found {
+        let verdict = match self.ctx.settings.slots {
+            SlotsBy::Arrival => Verdict::Picture(picture, None),
+            SlotsBy::Filename => match slot_in_name(&entry.name) {
+                Some(slot) => Verdict::Picture(picture, Some(slot)),
+                None => {
+                    let message = "the name gives no slot: with slots.by = \"filename\" it is a number, as in 3.jpg";
+                    Verdict::Refused(Failure::new(ErrorKind::SlotTaken, message))
+                }
+            },
+        };
+        self.found(entry, stamp, verdict)
+    }
+
+    fn found(&self, entry: &Entry, stamp: crate::domain::upload::Stamp, verdict: Verdict) -> Found {
+        Found { path: self.folder.path.join(&entry.name), stamp, verdict }
+    }
+
+    fn tell(&self, recorded: &Recorded) {
+        let (brand, id, state) = (self.folder.brand.brand, recorded.id, recorded.state);
+        let file = recorded.path.file_name().unwrap_or_default().display();
+        match (&recorded.refused, recorded.slot) {
+            (Some(failure), _) => {
+                tracing::warn!(%brand, %file, id, %state, error_kind = %failure.kind, "{}. {}", failure.message, failure.kind.advice());
+            }
+            (None, slot) => tracing::info!(%brand, %file, id, %state, slot, "recorded"),
+        }
+    }
+
+    async fn mark_gone(&self, missing: &[&Known]) -> Result<(), IntakeError> {
+        let ended = |row: &&&Known| !matches!(row.state, State::Uploaded | State::Gone | State::Uploading);
+        let ids: Vec<_> = missing.iter().filter(ended).map(|row| row.id).collect();
+        if ids.is_empty() {
+            return Ok(());
+        }
+        // a rename may have taken some of them over meanwhile
+        let ids = self.still_missing(ids).await?;
+        let count = self.ctx.ledger.gone(self.folder.brand, &ids).await?;
+        tracing::info!(brand = %self.folder.brand.brand, count, "files were deleted before they could be sent");
+        Ok(())
+    }
+
+    async fn still_missing(&self, ids: Vec<i64>) -> Result<Vec<i64>, IntakeError> {
+        let rows = self.ctx.ledger.known(self.folder.brand).await?;
+        let there: HashSet<i64> = rows.iter().filter(|row| row.path.exists()).map(|row| row.id).collect();
+        Ok(ids.into_iter().filter(|id| !there.contains(id)).collect())
+    }
+
+    /// What was asked for of files that did not change: tidying them away, and taking the mark off.
+    async fn tidy(&self, listing: Listing, known: &HashMap<OsString, Known>) -> Result<(), IntakeError> {
+        let marked = known.values().filter(|row| row.recheck && row.state != State::Uploading);
+        let marked: Vec<_> = marked.map(|row| row.id).collect();
+        let rules = &self.ctx.settings.upload;
+        let tidied = listing.entries.iter().filter_map(|entry| {
+            let row = known.get(&entry.name)?;
+            (rules.after != After::Keep && row.state == State::Uploaded && row.stamp == entry.look.stamp)
+                .then(|| (entry.name.clone(), row.stamp))
+        });
+        let (work, rules) = (tidied.collect::<Vec<_>>(), rules.clone());
+        let (brand, folder) = (self.folder.brand.brand, listing.folder);
+        if !work.is_empty() {
+            blocking(move || tidy_all(&rules, brand, &folder, work)).await?;
+        }
+        if !marked.is_empty() {
+            self.ctx.ledger.looked(&marked).await?;
+        }
+        Ok(())
+    }
+
+    /// A file is not complete yet.
+    fn wait(&mut self, until: Instant) {
+        self.outcome.waiting += 1;
+        self.look_again(until);
+    }
+
+    fn look_again(&mut self, at: Instant) {
+        self.outcome.next = Some(self.outcome.next.map_or(at, |next| next.min(at)));
+    }
+}
+
+fn by_name(rows: Vec<Known>) -> HashMap<OsString, Known> {
+    rows.into_iter().filter_map(|row| Some((row.path.file_name()?.to_owned(), row))).collect()
+}
+
+/// Rows whose file is not where it was.
+fn missing<'k>(listing: &Listing, known: &'k HashMap<OsString, Known>) -> Vec<&'k Known> {
+    let listed: HashSet<&OsStr> = listing.entries.iter().map(|entry| entry.name.as_os_str()).collect();
+    let mut missing: Vec<_> = known.iter().filter(|(name, _)| !listed.contains(name.as_os_str())).collect();
+    missing.sort_by_key(|(_, row)| row.id);
+    missing.into_iter().map(|(_, row)| row).collect()
+}
+
+fn describe(kind: Kind) -> String {
+    match kind {
+        Kind::Link => "a symbolic link, which is not followed".into(),
+        Kind::Special(what) => format!("{what}, not a picture"),
+        Kind::Regular | Kind::Folder => "not a regular file".into(),
+    }
+}
+
+/// `3.jpg` asks for slot 3.
+fn slot_in_name(name: &OsStr) -> Option<u32> {
+    let stem = Path::new(name).file_stem()?.to_str()?;
+    stem.bytes().all(|byte| byte.is_ascii_digit()).then(|| stem.parse().ok())?
+}
+
+fn tidy_all(
+    rules: &crate::config::Upload,
+    brand: crate::domain::brand::Brand,
+    folder: &OwnedFd,
+    work: Vec<(OsString, crate::domain::upload::Stamp)>,
+) {
+    for (name, stamp) in work {
+        if let Err(error) = tidy::tidy(rules, brand, folder, &name, stamp) {
+            tracing::warn!(%brand, file = %name.display(), %error, "the uploaded file could not be tidied away; it stays, and is not sent again");
+        }
+    }
+}
+
+/// Runs blocking work off the runtime's threads.
+pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, IntakeError> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| IntakeError::Thread(io::Error::other(error)))
+}
+
+/// Opens and inspects one entry; for links and special files, says so without opening them.
+pub(super) fn look_at(
+    inspector: &super::inspect::Inspector,
+    folder: &OwnedFd,
+    entry: &Entry,
+) -> io::Result<Option<Inspected>> {
+    if entry.look.kind != Kind::Regular {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    let file = files::open_regular(folder, &entry.name)?;
+    inspector.inspect(&file, Path::new(&entry.name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_that_is_a_number_gives_the_slot() {
+        let table = [("3.jpg", Some(3)), ("03.png", Some(3)), ("10", Some(10)), ("a3.jpg", None), ("3 .jpg", None), (".jpg", None)];
+        for (name, slot) in table {
+            assert_eq!(slot_in_name(OsStr::new(name)), slot, "{name}");
+        }
+    }
+}

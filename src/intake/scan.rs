@@ -1,0 +1,92 @@
+//! One look at a brand's folder: which names count, and what stands under them.
+
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use rustix::fs::Dir;
+
+use crate::domain::order;
+use crate::files::{self, Kind, Look};
+
+/// A name in a brand's folder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Entry {
+    pub(super) name: OsString,
+    pub(super) look: Look,
+}
+
+/// The folder and what is in it, in natural order of names.
+#[derive(Debug)]
+pub(super) struct Listing {
+    pub(super) folder: OwnedFd,
+    pub(super) entries: Vec<Entry>,
+}
+
+/// Lists a folder. Names that vanish meanwhile are left out, as are folders and names that never count.
+///
+/// # Errors
+/// When the folder cannot be opened or read: then nothing is known of its files.
+pub(super) fn list(path: &Path) -> io::Result<Listing> {
+    let folder = files::open_folder(path)?;
+    let mut entries = Vec::new();
+    for item in Dir::read_from(&folder)? {
+        let item = item?;
+        let name = OsStr::from_bytes(item.file_name().to_bytes());
+        if is_ignored(name) {
+            continue;
+        }
+        match files::look(&folder, name) {
+            Ok(look) if look.kind == Kind::Folder => {}
+            Ok(look) => entries.push(Entry { name: name.to_owned(), look }),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+    }
+    entries.sort_by(|a, b| order::natural(a.name.as_bytes(), b.name.as_bytes()));
+    Ok(Listing { folder, entries })
+}
+
+/// Unfinished copies, editors' leavings, and what operating systems and NAS boxes strew about.
+pub(super) fn is_ignored(name: &OsStr) -> bool {
+    const SUFFIXES: [&[u8]; 5] = [b".part", b".partial", b".tmp", b".crdownload", b".swp"];
+    const LITTER: [&[u8]; 3] = [b"thumbs.db", b"desktop.ini", b"@eadir"];
+    let name = name.as_bytes().to_ascii_lowercase();
+    name.starts_with(b".")
+        || name.starts_with(b"~")
+        || name.ends_with(b"~")
+        || SUFFIXES.iter().any(|suffix| name.ends_with(suffix))
+        || LITTER.contains(&name.as_slice())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unfinished_and_hidden_names_do_not_count() {
+        let ignored = [".a.jpg", "a.part", "a.jpg.partial", "a.TMP", "a.crdownload", ".a.swp", "~a.jpg", "a.jpg~", "Thumbs.db"];
+        for name in ignored {
+            assert!(is_ignored(OsStr::new(name)), "{name}");
+        }
+        for name in ["a.jpg", "part", "a.part.jpg", "图 片.png", "a~b.gif", "tmp"] {
+            assert!(!is_ignored(OsStr::new(name)), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_listing_is_in_natural_order_without_folders() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["10.jpg", "2.jpg", "x.part"] {
+            std::fs::write(folder.path().join(name), b"x").unwrap();
+        }
+        std::fs::create_dir(folder.path().join("deeper.jpg")).unwrap();
+        std::os::unix::fs::symlink("2.jpg", folder.path().join("3.jpg")).unwrap();
+        let listing = list(folder.path()).unwrap();
+        let names: Vec<_> = listing.entries.iter().map(|entry| entry.name.to_str().unwrap()).collect();
+        assert_eq!(names, ["2.jpg", "3.jpg", "10.jpg"]);
+        assert_eq!(listing.entries[1].look.kind, Kind::Link);
+    }
+}

@@ -1,0 +1,210 @@
+//! Is a file complete, or still being copied?
+//!
+//! It is complete when it was closed after writing or renamed into place, or when it has been still for
+//! `watch.settle`. Its times prove stillness at once: no program can set a file's ctime back. Where they
+//! cannot (the file server's clock is ahead of ours), two equal looks that far apart do.
+//! One close does not prove that the copy is whole: a picture that ends too early is given `watch.grace`.
+
+use std::collections::{HashMap, HashSet};
+use std::ffi::{OsStr, OsString};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::time::Instant;
+
+use crate::files::Look;
+
+/// The two clocks of one look: the wall's, for the times of files, and the steady one, for waiting.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Now {
+    pub(super) wall: Timestamp,
+    pub(super) steady: Instant,
+}
+
+/// What to do with a file now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Judgement {
+    Complete,
+    /// Not yet; look again then.
+    Again(Instant),
+}
+
+/// What is remembered of the files of one folder that are not recorded yet.
+#[derive(Debug, Default)]
+pub(super) struct Stillness {
+    seen: HashMap<OsString, Sight>,
+    closed: HashSet<OsString>,
+}
+
+#[derive(Debug)]
+struct Sight {
+    look: Look,
+    since: Instant,
+    /// It ended too early when it looked like this.
+    unfinished: bool,
+}
+
+impl Stillness {
+    /// These names were closed after writing or renamed into place.
+    pub(super) fn closed(&mut self, names: impl IntoIterator<Item = OsString>) {
+        self.closed.extend(names);
+    }
+
+    /// Is this file complete, as far as can be told without reading it?
+    pub(super) fn judge(&mut self, name: &OsStr, look: &Look, now: Now, settle: Duration, grace: Duration) -> Judgement {
+        let closed = self.closed.remove(name);
+        let sight = self.sight(name, look, now);
+        if sight.unfinished {
+            return match grace_ends(sight, now, grace) {
+                Some(end) => Judgement::Again(end),
+                None => Judgement::Complete,
+            };
+        }
+        let observed = now.steady.duration_since(sight.since) >= settle;
+        if closed || observed || age(look.stamp.mtime_ns.max(look.ctime_ns), now.wall) >= Some(settle) {
+            return Judgement::Complete;
+        }
+        Judgement::Again(sight.since + settle)
+    }
+
+    /// The file turned out to end too early. `Some` while it may still be being copied: look again then.
+    pub(super) fn unfinished(&mut self, name: &OsStr, look: &Look, now: Now, grace: Duration) -> Option<Instant> {
+        let sight = self.sight(name, look, now);
+        sight.unfinished = true;
+        grace_ends(sight, now, grace)
+    }
+
+    /// The file is recorded, or gone.
+    pub(super) fn forget(&mut self, name: &OsStr) {
+        self.seen.remove(name);
+        self.closed.remove(name);
+    }
+
+    /// Forgets all names but these.
+    pub(super) fn keep_only(&mut self, listed: &HashSet<&OsStr>) {
+        self.seen.retain(|name, _| listed.contains(name.as_os_str()));
+        self.closed.retain(|name| listed.contains(name.as_os_str()));
+    }
+
+    /// The memory of a file, begun anew whenever it looks different.
+    fn sight(&mut self, name: &OsStr, look: &Look, now: Now) -> &mut Sight {
+        let fresh = || Sight { look: *look, since: now.steady, unfinished: false };
+        let sight = self.seen.entry(name.to_owned()).or_insert_with(fresh);
+        if sight.look != *look {
+            *sight = fresh();
+        }
+        sight
+    }
+}
+
+/// When the grace of a file that ended too early is over; `None` when it is over already. A file from the
+/// future is given its grace from the first look on.
+fn grace_ends(sight: &Sight, now: Now, grace: Duration) -> Option<Instant> {
+    let age = age(sight.look.stamp.mtime_ns, now.wall).unwrap_or(now.steady.duration_since(sight.since));
+    let left = grace.checked_sub(age).filter(|left| !left.is_zero())?;
+    Some(now.steady + left)
+}
+
+/// How long ago a file's time was; `None` when it lies in the future.
+fn age(time_ns: i64, now: Timestamp) -> Option<Duration> {
+    let nanos = now.as_nanosecond() - i128::from(time_ns);
+    u64::try_from(nanos).ok().map(Duration::from_nanos)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::clock::later;
+    use crate::domain::upload::Stamp;
+    use crate::files::Kind;
+
+    const SETTLE: Duration = Duration::from_secs(1);
+    const GRACE: Duration = Duration::from_secs(30);
+
+    struct Bench {
+        stillness: Stillness,
+        now: Now,
+    }
+
+    impl Bench {
+        fn new() -> Self {
+            let wall = Timestamp::from_second(1_700_000_000).unwrap();
+            Self { stillness: Stillness::default(), now: Now { wall, steady: Instant::now() } }
+        }
+
+        fn pass(&mut self, time: Duration) {
+            self.now = Now { wall: later(self.now.wall, time), steady: self.now.steady + time };
+        }
+
+        /// A file whose times lie `ago` seconds back.
+        fn file(&self, size: u64, ago: i64) -> Look {
+            let time = i64::try_from(self.now.wall.as_nanosecond()).unwrap() - ago * 1_000_000_000;
+            Look { kind: Kind::Regular, stamp: Stamp { size, mtime_ns: time, inode: 1 }, ctime_ns: time }
+        }
+
+        fn judge(&mut self, look: &Look) -> Judgement {
+            self.stillness.judge(OsStr::new("a.jpg"), look, self.now, SETTLE, GRACE)
+        }
+    }
+
+    #[test]
+    fn an_old_file_is_complete_at_once() {
+        let mut bench = Bench::new();
+        let look = bench.file(10, 5);
+        assert_eq!(bench.judge(&look), Judgement::Complete);
+    }
+
+    #[test]
+    fn a_copier_that_sets_mtime_back_does_not_hide_that_it_still_writes() {
+        let mut bench = Bench::new();
+        let look = Look { ctime_ns: bench.file(10, 0).ctime_ns, ..bench.file(10, 500) };
+        assert!(matches!(bench.judge(&look), Judgement::Again(_)));
+    }
+
+    #[test]
+    fn a_closed_file_is_not_waited_for() {
+        let mut bench = Bench::new();
+        let look = bench.file(10, 0);
+        bench.stillness.closed(["a.jpg".into()]);
+        assert_eq!(bench.judge(&look), Judgement::Complete);
+    }
+
+    #[test]
+    fn a_growing_file_is_waited_for_until_it_is_still() {
+        let mut bench = Bench::new();
+        for size in 0..5 {
+            let look = bench.file(size, 0);
+            assert_eq!(bench.judge(&look), Judgement::Again(bench.now.steady + SETTLE));
+            bench.pass(Duration::from_millis(900));
+        }
+        let look = bench.file(5, 0);
+        bench.judge(&look);
+        bench.pass(SETTLE);
+        assert_eq!(bench.judge(&look), Judgement::Complete);
+    }
+
+    #[test]
+    fn a_file_from_the_future_is_complete_after_two_equal_looks() {
+        let mut bench = Bench::new();
+        let look = bench.file(10, -3600);
+        assert!(matches!(bench.judge(&look), Judgement::Again(_)));
+        bench.pass(SETTLE);
+        assert_eq!(bench.judge(&look), Judgement::Complete);
+    }
+
+    #[test]
+    fn an_unfinished_picture_is_given_its_grace_once_and_new_bytes_a_new_one() {
+        let mut bench = Bench::new();
+        let look = bench.file(10, 10);
+        let name = OsStr::new("a.jpg");
+        let end = bench.now.steady + Duration::from_secs(20);
+        assert_eq!(bench.stillness.unfinished(name, &look, bench.now, GRACE), Some(end));
+        assert_eq!(bench.judge(&look), Judgement::Again(end), "not read again meanwhile");
+        let more = bench.file(20, 5);
+        assert_eq!(bench.judge(&more), Judgement::Complete, "read again, for it changed");
+        assert!(bench.stillness.unfinished(name, &more, bench.now, GRACE).is_some());
+        bench.pass(GRACE);
+        assert_eq!(bench.judge(&more), Judgement::Complete);
+        assert_eq!(bench.stillness.unfinished(name, &more, bench.now, GRACE), None);
+    }
+}

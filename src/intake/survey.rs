@@ -1,0 +1,129 @@
+//! Which folders are brands': the root's `TYPE/ID` folders and those of `[[brand]]`.
+
+use std::ffi::OsStr;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::scan;
+use crate::config::Settings;
+use crate::domain::brand::{Brand, BrandType};
+use crate::files::{self, Kind};
+
+/// Device and inode: another folder under the same path has others.
+pub type Identity = (u64, u64);
+
+/// A brand's folder.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Whose pictures lie there.
+    pub brand: Brand,
+    /// Which folder it is; `None` when it is not there.
+    pub identity: Option<Identity>,
+}
+
+/// What one look at the root found.
+#[derive(Debug, Default)]
+pub struct Survey {
+    /// The brands' folders.
+    pub folders: Vec<Place>,
+    /// The root and the type folders, in which new folders may appear.
+    pub parents: Vec<(PathBuf, Option<Identity>)>,
+    /// What stands there and is no brand's folder, and why.
+    pub strays: Vec<(PathBuf, String)>,
+    /// Which folder the root is.
+    pub root: Option<Identity>,
+}
+
+/// Looks at the root. `[[brand]]` folders are always in the result, whether they are there or not.
+///
+/// # Errors
+/// When the root cannot be read: then nothing is known of the folders in it.
+pub fn survey(settings: &Settings) -> io::Result<Survey> {
+    let root = &settings.watch.root;
+    let mut survey = Survey { root: Some(files::identity(root)?), ..Survey::default() };
+    survey.parents.push((root.clone(), survey.root));
+    for (name, path) in subfolders(root, &mut survey.strays)? {
+        match name.parse::<BrandType>() {
+            Ok(kind) => {
+                records(kind, &path, &mut survey)?;
+                let identity = files::identity(&path).ok();
+                survey.parents.push((path, identity));
+            }
+            Err(error) => survey.strays.push((path, error.to_string())),
+        }
+    }
+    survey.folders.extend(mapped(settings));
+    Ok(survey)
+}
+
+/// The folders of `[[brand]]`.
+pub fn mapped(settings: &Settings) -> impl Iterator<Item = Place> + '_ {
+    settings.brands.iter().map(|folder| place(folder.brand, folder.path.clone()))
+}
+
+fn place(brand: Brand, path: PathBuf) -> Place {
+    let identity = files::identity(&path).ok();
+    Place { path, brand, identity }
+}
+
+fn records(kind: BrandType, path: &Path, survey: &mut Survey) -> io::Result<()> {
+    for (name, path) in subfolders(path, &mut survey.strays)? {
+        match format!("{kind}/{name}").parse() {
+            Ok(brand) => survey.folders.push(place(brand, path)),
+            Err(error) => survey.strays.push((path, error.to_string())),
+        }
+    }
+    Ok(())
+}
+
+/// The folders in a folder, by name. Everything else in it is a stray.
+fn subfolders(path: &Path, strays: &mut Vec<(PathBuf, String)>) -> io::Result<Vec<(String, PathBuf)>> {
+    let mut folders = Vec::new();
+    let opened = files::open_folder(path)?;
+    for item in std::fs::read_dir(path)? {
+        let name = item?.file_name();
+        if scan::is_ignored(&name) {
+            continue;
+        }
+        let path = path.join(&name);
+        match files::look(&opened, &name).map(|look| look.kind) {
+            Ok(Kind::Folder) => folders.push((text(&name), path)),
+            Ok(Kind::Link) => strays.push((path, "is a symbolic link, which is not followed".into())),
+            Ok(_) => strays.push((path, "is no folder; pictures go into TYPE/ID, as in OWNBRAND/1001".into())),
+            Err(_) => {}
+        }
+    }
+    folders.sort();
+    strays.sort();
+    Ok(folders)
+}
+
+fn text(name: &OsStr) -> String {
+    name.to_string_lossy().into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_canonical_folders_are_brands() {
+        let folder = tempfile::tempdir().unwrap();
+        let inbox = folder.path().join("inbox");
+        for path in ["OWNBRAND/1001", "OTHERBRAND/2", "OWNBRAND/01", "ownbrand/1", "OWNBRAND/1001/deeper", ".hidden"] {
+            std::fs::create_dir_all(inbox.join(path)).unwrap();
+        }
+        std::fs::write(inbox.join("note.txt"), "x").unwrap();
+        std::os::unix::fs::symlink("1001", inbox.join("OWNBRAND/7")).unwrap();
+        let text = "[gateway]\napp_id = \"a\"\napp_key = \"k\"\n";
+        let settings = Settings::parse(&folder.path().join("c.toml"), text, std::iter::empty()).unwrap();
+        let survey = survey(&settings).unwrap();
+        let brands: Vec<_> = survey.folders.iter().map(|place| place.brand.to_string()).collect();
+        assert_eq!(brands, ["OTHERBRAND/2", "OWNBRAND/1001"]);
+        let strays: Vec<_> = survey.strays.iter().map(|(path, _)| path.file_name().unwrap().to_owned()).collect();
+        assert_eq!(strays.len(), 4, "{strays:?}");
+        assert_eq!(survey.parents.len(), 3);
+    }
+}

@@ -1,0 +1,179 @@
+//! inotify, and nothing else: an event means "look again", never more.
+//!
+//! The only thing taken from an event beside its folder is that a name was closed after writing or renamed
+//! into place. Losing that costs a second of waiting, nothing else.
+
+use std::collections::{HashMap, HashSet};
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use notify::event::{AccessKind, AccessMode, EventKind, ModifyKind, RenameMode};
+use notify::{Event, INotifyWatcher, RecursiveMode, Watcher};
+use tokio::sync::Notify;
+
+/// More names than this are not remembered for one folder; the rest settle by themselves.
+const MOST_NAMES: usize = 4096;
+
+/// What happened in a folder since it was last asked.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Wake {
+    /// Names that were closed after writing or renamed into place.
+    pub(super) closed: HashSet<OsString>,
+    /// Only bytes were written: no hurry.
+    pub(super) writing_only: bool,
+}
+
+/// What happened since it was last asked.
+#[derive(Debug, Default)]
+pub(super) struct Wakes {
+    pub(super) folders: HashMap<PathBuf, Wake>,
+    /// Events were lost: look at everything.
+    pub(super) lost: bool,
+}
+
+/// The watched folders.
+#[derive(Debug)]
+pub(super) struct Watch {
+    inotify: Option<INotifyWatcher>,
+    wakes: Arc<Shared>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    wakes: Mutex<Wakes>,
+    notify: Notify,
+}
+
+impl Watch {
+    /// Begins to watch; without inotify when it is not wanted or not to be had (then the error tells why).
+    pub(super) fn new(native: bool) -> (Self, Option<notify::Error>) {
+        let wakes = Arc::new(Shared::default());
+        if !native {
+            return (Self { inotify: None, wakes }, None);
+        }
+        let shared = wakes.clone();
+        let handler = move |event: notify::Result<Event>| shared.take_in(event);
+        match INotifyWatcher::new(handler, notify::Config::default().with_follow_symlinks(false)) {
+            Ok(inotify) => (Self { inotify: Some(inotify), wakes }, None),
+            Err(error) => (Self { inotify: None, wakes }, Some(error)),
+        }
+    }
+
+    /// Watches a folder (not those in it).
+    pub(super) fn add(&mut self, folder: &Path) -> notify::Result<()> {
+        match &mut self.inotify {
+            Some(inotify) => inotify.watch(folder, RecursiveMode::NonRecursive),
+            None => Err(notify::Error::generic("not watched by inotify")),
+        }
+    }
+
+    /// Watches a folder no longer.
+    pub(super) fn remove(&mut self, folder: &Path) {
+        if let Some(inotify) = &mut self.inotify {
+            // it fails when the folder is gone, and then its watch is too
+            let _ = inotify.unwatch(folder);
+        }
+    }
+
+    /// Resolves when something happened. Nothing that happened before is missed.
+    pub(super) async fn happened(&self) {
+        self.wakes.notify.notified().await;
+    }
+
+    /// Did anything happen that was not taken yet?
+    pub(super) fn has_news(&self) -> bool {
+        let wakes = self.wakes.lock();
+        wakes.lost || !wakes.folders.is_empty()
+    }
+
+    /// Takes what happened.
+    pub(super) fn take(&self) -> Wakes {
+        std::mem::take(&mut *self.wakes.lock())
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Wakes> {
+        self.wakes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn take_in(&self, event: notify::Result<Event>) {
+        match event {
+            // paths come second: an overflow has none
+            Ok(event) if event.need_rescan() => self.lock().lost = true,
+            Ok(event) => match meaning(&event.kind) {
+                Some(meaning) => event.paths.iter().for_each(|path| self.note(path, meaning)),
+                None => return,
+            },
+            Err(_) => self.lock().lost = true,
+        }
+        self.notify.notify_one();
+    }
+
+    fn note(&self, path: &Path, meaning: Meaning) {
+        let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else { return };
+        let mut wakes = self.lock();
+        let fresh = || Wake { closed: HashSet::new(), writing_only: true };
+        let wake = wakes.folders.entry(folder.to_owned()).or_insert_with(fresh);
+        wake.writing_only &= meaning == Meaning::Writing;
+        if meaning == Meaning::Closed && wake.closed.len() < MOST_NAMES {
+            wake.closed.insert(name.to_owned());
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Meaning {
+    Closed,
+    Changed,
+    Writing,
+}
+
+/// Our own reading raises events too (open, close without writing): those mean nothing.
+fn meaning(kind: &EventKind) -> Option<Meaning> {
+    match kind {
+        EventKind::Access(AccessKind::Close(AccessMode::Write))
+        | EventKind::Modify(ModifyKind::Name(RenameMode::To | RenameMode::Both)) => Some(Meaning::Closed),
+        EventKind::Modify(ModifyKind::Data(_)) => Some(Meaning::Writing),
+        EventKind::Access(_) => None,
+        _ => Some(Meaning::Changed),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use notify::event::{CreateKind, DataChange, Flag};
+
+    fn event(kind: EventKind) -> notify::Result<Event> {
+        Ok(Event::new(kind).add_path("/inbox/OWNBRAND/1/a.jpg".into()))
+    }
+
+    #[test]
+    fn an_overflow_means_look_at_everything() {
+        let shared = Shared::default();
+        shared.take_in(Ok(Event::new(EventKind::Other).set_flag(Flag::Rescan)));
+        assert!(shared.lock().lost);
+    }
+
+    #[test]
+    fn a_close_after_writing_is_remembered_by_name() {
+        let shared = Shared::default();
+        shared.take_in(event(EventKind::Modify(ModifyKind::Data(DataChange::Any))));
+        assert!(shared.lock().folders[Path::new("/inbox/OWNBRAND/1")].writing_only);
+        shared.take_in(event(EventKind::Create(CreateKind::File)));
+        shared.take_in(event(EventKind::Access(AccessKind::Close(AccessMode::Write))));
+        let wakes = shared.lock();
+        let wake = &wakes.folders[Path::new("/inbox/OWNBRAND/1")];
+        assert!(!wake.writing_only && wake.closed.contains(std::ffi::OsStr::new("a.jpg")));
+    }
+
+    #[test]
+    fn our_own_reading_wakes_nobody() {
+        let shared = Shared::default();
+        shared.take_in(event(EventKind::Access(AccessKind::Open(AccessMode::Any))));
+        shared.take_in(event(EventKind::Access(AccessKind::Close(AccessMode::Read))));
+        assert!(shared.lock().folders.is_empty());
+    }
+}
