@@ -1,1 +1,16 @@
-fn main(){}
+//! Parse, do, tell the exit code. Everything else is in the library.
+
+use std::process::ExitCode;
+
+use brandpost::cli::Cli;
+use clap::Parser;
+
+fn main() -> ExitCode {
+    match Cli::parse().run() {
+        Ok(code) => code,
+        Err(error) => {
+            anstream::eprintln!("brandpost: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -38,6 +38,9 @@ use watch::Watch;
 /// Events that come this close together are one look: files that arrive together are taken in order of name.
 const GATHER: Duration = Duration::from_millis(5);
 
+/// After the database could not be used, everything is looked at again then.
+const LOOK_AGAIN: Duration = Duration::from_secs(2);
+
 /// How many folders are looked at side by side.
 const FOLDERS_AT_ONCE: usize = 8;
 
@@ -156,7 +159,8 @@ impl Intake {
         changes.mark_changed();
         while !stop.is_cancelled() {
             if Instant::now() >= self.next_survey {
-                self.survey().await?;
+                let surveyed = self.survey().await;
+                self.bear(surveyed)?;
             }
             self.begin_due();
             self.tell_progress();
@@ -165,7 +169,10 @@ impl Intake {
                 () = stop.cancelled() => break,
                 () = self.watch.happened() => self.take_wakes(),
                 Some(done) = self.jobs.join_next() => self.end_job(done)?,
-                Ok(()) = changes.changed() => self.look_at_marked().await?,
+                Ok(()) = changes.changed() => {
+                    let looked = self.look_at_marked().await;
+                    self.bear(looked)?;
+                }
                 () = tokio::time::sleep_until(next_step) => {}
             }
         }
@@ -173,6 +180,18 @@ impl Intake {
             self.end_job(done)?;
         }
         Ok(())
+    }
+
+    /// A database that cannot be used for a while is waited for: everything is looked at again then.
+    fn bear(&mut self, result: Result<(), IntakeError>) -> Result<(), IntakeError> {
+        match result {
+            Err(IntakeError::Ledger(error)) if error.is_transient() => {
+                self.ctx.ledger.complain(&error);
+                self.next_survey = Instant::now() + LOOK_AGAIN;
+                Ok(())
+            }
+            result => result,
+        }
     }
 
     fn next_step(&self) -> Instant {
@@ -374,9 +393,17 @@ impl Intake {
 
     fn end_job(&mut self, done: Result<(Folder, Result<Outcome, IntakeError>), JoinError>) -> Result<(), IntakeError> {
         let (folder, outcome) = done.map_err(|error| IntakeError::Thread(io::Error::other(error)))?;
-        let outcome = outcome?;
         let path = folder.path.clone();
-        self.fresh.remove(&path);
+        let outcome = match outcome {
+            Ok(outcome) => {
+                self.fresh.remove(&path);
+                outcome
+            }
+            Err(error) => {
+                self.bear(Err(error))?;
+                Outcome::default()
+            }
+        };
         match outcome.waiting {
             0 => self.waiting.remove(&path),
             _ => self.waiting.insert(path.clone()),

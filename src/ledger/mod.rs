@@ -11,6 +11,7 @@ mod report;
 mod schema;
 mod slots;
 mod steer;
+mod trouble;
 mod uploads;
 
 use std::path::Path;
@@ -20,7 +21,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use rustix::fs::FlockOperation;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{Sqlite, SqlitePool, Transaction};
+use sqlx::{ConnectOptions, Sqlite, SqlitePool, Transaction};
 use tokio::sync::watch;
 
 use crate::domain::clock::{Clock, rfc3339};
@@ -45,6 +46,7 @@ pub struct Ledger {
     report: Report,
     clock: Arc<dyn Clock>,
     changed: Arc<watch::Sender<u64>>,
+    trouble: Arc<trouble::Trouble>,
 }
 
 /// Held by the one daemon that works with a database.
@@ -68,7 +70,7 @@ impl Ledger {
         check_sqlite(path, &writer).await?;
         schema::migrate(&writer).await?;
         let report = Report::open(path).await?;
-        Ok(Self { writer, report, clock, changed: Arc::new(watch::Sender::new(0)) })
+        Ok(Self { writer, report, clock, changed: Arc::new(watch::Sender::new(0)), trouble: Arc::default() })
     }
 
     /// Makes sure that no other daemon works with the database at `path`.
@@ -127,6 +129,12 @@ impl Ledger {
         self.clock.now()
     }
 
+    /// Logs what is wrong with the database: when it begins, when it becomes something else, once an hour, and
+    /// (after the next commit) when it is over.
+    pub fn complain(&self, error: &LedgerError) {
+        self.trouble.note(error);
+    }
+
     fn now_text(&self) -> String {
         rfc3339(self.now())
     }
@@ -138,6 +146,7 @@ impl Ledger {
     /// Commits and wakes whoever waits for news.
     async fn commit(&self, tx: Transaction<'static, Sqlite>) -> Result<()> {
         tx.commit().await?;
+        self.trouble.over();
         self.announce();
         Ok(())
     }
@@ -148,7 +157,7 @@ impl Ledger {
 }
 
 fn options(path: &Path) -> SqliteConnectOptions {
-    SqliteConnectOptions::new().filename(path).busy_timeout(BUSY_TIMEOUT).foreign_keys(true)
+    SqliteConnectOptions::new().filename(path).busy_timeout(BUSY_TIMEOUT).foreign_keys(true).disable_statement_logging()
 }
 
 async fn check_sqlite(path: &Path, pool: &SqlitePool) -> Result<()> {

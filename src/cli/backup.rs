@@ -1,0 +1,21 @@
+//! `brandpost backup`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use crate::config::Settings;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// A file that does not exist yet
+    file: PathBuf,
+}
+
+pub(super) async fn backup(settings: &Settings, args: &Args) -> anyhow::Result<ExitCode> {
+    super::report(settings).await?;
+    let ledger = super::ledger(settings).await?;
+    ledger.backup(&args.file).await?;
+    ledger.close().await;
+    anstream::println!("{} holds a copy of {}", args.file.display(), settings.database.path.display());
+    Ok(ExitCode::SUCCESS)
+}

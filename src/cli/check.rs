@@ -1,0 +1,149 @@
+//! `brandpost check`: a line a check, a hint a failure.
+
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anstyle::AnsiColor;
+
+use super::NO;
+use super::style::{FAINT, paint};
+use crate::cloud::{Clouds, Remedy};
+use crate::config::Settings;
+use crate::domain::clock::{Clock, SystemClock};
+use crate::domain::failure::ErrorKind;
+use crate::intake::survey;
+use crate::ledger::{Ledger, LedgerError, Report};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Make one signed call to the gateway; it takes no slot
+    #[arg(long)]
+    online: bool,
+}
+
+/// The outcome of one check: what is so, or what is wrong and what to do.
+type Finding = Result<String, String>;
+
+pub(super) async fn check(path: &Path, args: &Args) -> anyhow::Result<ExitCode> {
+    let mut sheet = Sheet::default();
+    match Settings::load(path) {
+        Ok(settings) => {
+            sheet.note("config", Ok(path.display().to_string()));
+            offline(&mut sheet, &settings).await;
+            if args.online {
+                sheet.note("gateway", online(&settings).await);
+            }
+        }
+        Err(problems) => problems.0.iter().for_each(|problem| sheet.note("config", Err(problem.to_string()))),
+    }
+    Ok(if sheet.failures == 0 { ExitCode::SUCCESS } else { ExitCode::from(NO) })
+}
+
+#[derive(Default)]
+struct Sheet {
+    failures: usize,
+}
+
+impl Sheet {
+    fn note(&mut self, what: &str, finding: Finding) {
+        match finding {
+            Ok(text) => anstream::println!("{}  {what:<9} {text}", paint(AnsiColor::Green.on_default(), "ok  ")),
+            Err(text) => {
+                self.failures += 1;
+                anstream::println!("{}  {what:<9} {text}", paint(AnsiColor::Red.on_default(), "FAIL"));
+            }
+        }
+    }
+
+    fn mention(&self, what: &str, text: &str) {
+        anstream::println!("{}  {what:<9} {text}", paint(FAINT, "note"));
+    }
+}
+
+async fn offline(sheet: &mut Sheet, settings: &Settings) {
+    let secret = settings.gateway.secret.load();
+    sheet.note("secret", secret.map(|_| "the app secret is there".into()).map_err(|error| error.to_string()));
+    folders(sheet, settings);
+    sheet.note("inotify", inotify());
+    sheet.note("database", database(settings).await);
+    sheet.note("clock", clock());
+}
+
+fn folders(sheet: &mut Sheet, settings: &Settings) {
+    let root = settings.watch.root.display();
+    match survey::survey(settings) {
+        Ok(survey) => {
+            sheet.note("folders", Ok(format!("{root}: {} of brands", survey.folders.len())));
+            for place in &survey.folders {
+                if let Err(error) = std::fs::read_dir(&place.path) {
+                    sheet.note("folders", Err(format!("{}: {error}; give the service's user access", place.path.display())));
+                }
+            }
+            for (path, why) in &survey.strays {
+                sheet.mention("folders", &format!("left alone: {}: {why}", path.display()));
+            }
+        }
+        Err(error) => sheet.note("folders", Err(format!("{root}: {error}; make the folder, or set watch.root"))),
+    }
+}
+
+/// How many folders can be watched, from `inotify(7)`.
+fn inotify() -> Finding {
+    let limit = |name: &str| std::fs::read_to_string(format!("/proc/sys/fs/inotify/{name}"));
+    match (limit("max_user_watches"), limit("max_user_instances")) {
+        (Ok(watches), Ok(instances)) => {
+            Ok(format!("{} watches and {} instances a user", watches.trim(), instances.trim()))
+        }
+        _ => Err("its limits cannot be read; folders are polled if it is not to be had".into()),
+    }
+}
+
+async fn database(settings: &Settings) -> Finding {
+    let path = &settings.database.path;
+    let say = |error: LedgerError| error.to_string();
+    if !path.exists() {
+        let folder = path.parent().unwrap_or(Path::new("/"));
+        let probe = tempfile_in(folder).map_err(|error| format!("{}: {error}; set database.path to a folder that can be written", folder.display()));
+        return probe.map(|()| format!("{}: will be made at the first start", path.display()));
+    }
+    let report = Report::open(path).await.map_err(say)?;
+    let health = report.quick_check().await.map_err(|error| format!("{}: {error}", path.display()))?;
+    let counts = report.counts(None).await.map_err(|_| format!("{}: is no database of brandpost", path.display()))?;
+    let busy = if Ledger::lock(path).is_ok() { "no daemon works with it" } else { "a daemon works with it" };
+    match health.as_str() {
+        "ok" => Ok(format!("{}: {} files, {busy}", path.display(), counts.total())),
+        trouble => Err(format!("{}: damaged: {trouble}; restore a backup", path.display())),
+    }
+}
+
+/// Can a file be made here? It is taken away again.
+fn tempfile_in(folder: &Path) -> std::io::Result<()> {
+    let path = folder.join(format!(".brandpost-check-{}", std::process::id()));
+    std::fs::File::create_new(&path)?;
+    std::fs::remove_file(path)
+}
+
+/// Signatures are refused when the clock is off by more than 15 minutes; offline, only the absurd can be told.
+fn clock() -> Finding {
+    let now = SystemClock.now();
+    match now.as_second() > 1_735_689_600 {
+        true => Ok(format!("{now:.0}")),
+        false => Err(format!("{now:.0} cannot be true; set the clock (NTP), or no signature is accepted")),
+    }
+}
+
+/// The gateway must accept the signature and then refuse the empty parameters.
+async fn online(settings: &Settings) -> Finding {
+    let clouds = Clouds::new(settings, Arc::new(SystemClock)).map_err(|error| error.to_string())?;
+    let host = settings.gateway.url.host_str().unwrap_or_default();
+    match clouds.gateway.probe().await {
+        Ok(_) => Ok(format!("{host} accepts the signature")),
+        Err(error) if error.remedy == Remedy::PutClockRight => {
+            let off = clouds.clock.offset();
+            Err(format!("{host}: this machine's clock is {} s {}; set it (NTP)", off.abs(), if off > 0 { "slow" } else { "fast" }))
+        }
+        Err(error) if error.failure.kind == ErrorKind::GatewayRejected => Ok(format!("{host} accepts the signature")),
+        Err(error) => Err(format!("{host}: {}. {}", error.failure, error.failure.kind.advice())),
+    }
+}

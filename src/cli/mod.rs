@@ -1,0 +1,103 @@
+//! The command line: one file a command.
+
+mod backup;
+mod check;
+mod generate;
+mod retry;
+mod run;
+mod show;
+mod slots;
+mod status;
+pub mod style;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::{Parser, Subcommand};
+
+use crate::config::{Settings, locate};
+use crate::domain::brand::Brand;
+use crate::domain::clock::SystemClock;
+use crate::ledger::{BrandRow, Ledger, Report};
+
+/// Uploads the qualification pictures of brands to Alibaba Cloud OSS, and knows what became of every file.
+#[derive(Debug, Parser)]
+#[command(name = "brandpost", version, max_term_width = 100)]
+pub struct Cli {
+    /// The configuration file [default: $BRANDPOST_CONFIG, ./config.toml, /etc/brandpost/config.toml]
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Watch the folders and upload what is dropped there
+    Run(run::Args),
+    /// What became of the files, the latest first
+    Status(status::Args),
+    /// One file: everything, with its attempts
+    Show(show::Args),
+    /// Queue files again, now
+    Retry(retry::Args),
+    /// Free slots of a brand; a waiting file takes them
+    Release(slots::Args),
+    /// Mark slots of a brand as filled by other means
+    Reserve(slots::Args),
+    /// Is everything as it must be? Configuration, folders, database, secret, clock
+    Check(check::Args),
+    /// Write a consistent copy of the database, also while the daemon runs
+    Backup(backup::Args),
+    /// Print completions for a shell
+    Completions(generate::CompletionArgs),
+    /// Print the manual page
+    Man,
+}
+
+impl Cli {
+    /// Does what was asked and tells the exit code.
+    ///
+    /// # Errors
+    /// With one line for the operator.
+    pub fn run(self) -> anyhow::Result<ExitCode> {
+        match self.command {
+            Command::Completions(args) => return generate::completions(&args),
+            Command::Man => return generate::man(),
+            _ => {}
+        }
+        let path = locate(self.config);
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+        runtime.block_on(async {
+            match self.command {
+                Command::Check(args) => check::check(&path, &args).await,
+                Command::Run(args) => run::run(Settings::load(&path)?, &args).await,
+                Command::Status(args) => status::status(&Settings::load(&path)?, &args).await,
+                Command::Show(args) => show::show(&Settings::load(&path)?, &args).await,
+                Command::Retry(args) => retry::retry(&Settings::load(&path)?, &args).await,
+                Command::Release(args) => slots::release(&Settings::load(&path)?, &args).await,
+                Command::Reserve(args) => slots::reserve(&Settings::load(&path)?, &args).await,
+                Command::Backup(args) => backup::backup(&Settings::load(&path)?, &args).await,
+                Command::Completions(_) | Command::Man => Ok(ExitCode::SUCCESS),
+            }
+        })
+    }
+}
+
+async fn report(settings: &Settings) -> anyhow::Result<Report> {
+    Ok(Report::open(&settings.database.path).await?)
+}
+
+async fn ledger(settings: &Settings) -> anyhow::Result<Ledger> {
+    Ok(Ledger::open(&settings.database.path, std::sync::Arc::new(SystemClock)).await?)
+}
+
+/// The row of a brand that must be known already.
+async fn known_brand(report: &Report, brand: Brand) -> anyhow::Result<BrandRow> {
+    let row = report.brand(brand).await?.map(|(row, _)| row);
+    row.with_context(|| format!("{brand} is unknown: it has no folder yet; `brandpost status` lists what there is"))
+}
+
+/// An answer of "no": not an error of the program.
+const NO: u8 = 1;

@@ -1,0 +1,49 @@
+//! `brandpost retry`.
+
+use std::process::ExitCode;
+
+use anyhow::bail;
+
+use crate::config::Settings;
+use crate::domain::brand::Brand;
+use crate::ledger::Which;
+
+#[derive(Debug, clap::Args)]
+#[command(group(clap::ArgGroup::new("which").required(true)))]
+pub(super) struct Args {
+    /// Ids from `brandpost status`, or one brand as in OWNBRAND/1001
+    #[arg(value_name = "ID|BRAND", group = "which")]
+    what: Vec<String>,
+    /// All that the cloud refused
+    #[arg(long, group = "which")]
+    failed: bool,
+    /// All that were rejected here
+    #[arg(long, group = "which")]
+    rejected: bool,
+}
+
+pub(super) async fn retry(settings: &Settings, args: &Args) -> anyhow::Result<ExitCode> {
+    super::report(settings).await?;
+    let ledger = super::ledger(settings).await?;
+    let which = match args.what.as_slice() {
+        _ if args.failed => Which::Failed,
+        _ if args.rejected => Which::Rejected,
+        [brand] if brand.contains('/') => {
+            let brand: Brand = brand.parse()?;
+            Which::Brand(super::known_brand(ledger.report(), brand).await?)
+        }
+        ids => Which::Ids(ids.iter().map(|id| parse_id(id)).collect::<anyhow::Result<_>>()?),
+    };
+    let count = ledger.retry(&which).await?;
+    ledger.close().await;
+    let files = if count == 1 { "file is" } else { "files are" };
+    anstream::println!("{count} {files} on the way again");
+    Ok(ExitCode::SUCCESS)
+}
+
+fn parse_id(text: &str) -> anyhow::Result<i64> {
+    match text.parse() {
+        Ok(id) => Ok(id),
+        Err(_) => bail!("\"{text}\" is neither an id nor a brand; `brandpost status` shows both"),
+    }
+}

@@ -1,0 +1,52 @@
+//! `brandpost run`.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use super::{NO, style};
+use crate::config::Settings;
+use crate::daemon::{self, Until, lifecycle, telemetry};
+use crate::domain::clock::SystemClock;
+use crate::domain::upload::State;
+use crate::ledger::{Counts, Filter, Report, StatusRow};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Work until nothing is left to do, print a summary, leave: 0 if all is uploaded, 1 if not
+    #[arg(long)]
+    once: bool,
+}
+
+pub(super) async fn run(settings: Settings, args: &Args) -> anyhow::Result<ExitCode> {
+    telemetry::init(&settings.log, std::io::stderr)?;
+    let stop = lifecycle::stop_at_signals()?;
+    let until = if args.once { Until::Done } else { Until::Stopped };
+    let path = settings.database.path.clone();
+    daemon::run(settings, Arc::new(SystemClock), until, stop, drop).await?;
+    match until {
+        Until::Stopped => Ok(ExitCode::SUCCESS),
+        Until::Done => summary(&Report::open(&path).await?).await,
+    }
+}
+
+/// What is left, and why.
+async fn summary(report: &Report) -> anyhow::Result<ExitCode> {
+    let states = State::ALL.into_iter().filter(|state| !matches!(state, State::Uploaded | State::Gone));
+    let filter = Filter { states: states.collect(), ..Filter::default() };
+    for row in report.uploads(&filter).await? {
+        anstream::println!("{}", why(&row));
+    }
+    let counts = report.counts(None).await?;
+    anstream::println!("{}", super::status::summary_line(&counts));
+    Ok(if all_sent(&counts) { ExitCode::SUCCESS } else { ExitCode::from(NO) })
+}
+
+fn why(row: &StatusRow) -> String {
+    let state = style::paint(style::of_state(&row.state), &row.state);
+    let reason = row.error_message.as_deref().unwrap_or_default();
+    format!("{state}  {}/{}/{}  {reason}", row.brand_type, row.brand_id, style::visible(&row.file_name))
+}
+
+fn all_sent(counts: &Counts) -> bool {
+    counts.pending() + counts.of(State::Failed) + counts.of(State::Rejected) == 0
+}

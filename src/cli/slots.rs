@@ -1,0 +1,44 @@
+//! `brandpost release` and `brandpost reserve`.
+
+use std::process::ExitCode;
+
+use crate::config::Settings;
+use crate::domain::brand::Brand;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// The brand, as in OWNBRAND/1001
+    brand: Brand,
+    /// The slots
+    #[arg(value_name = "SLOT", required = true)]
+    slots: Vec<u32>,
+}
+
+impl Args {
+    fn say(&self, what: &str) {
+        let slots: Vec<_> = self.slots.iter().map(ToString::to_string).collect();
+        let word = if slots.len() == 1 { "slot" } else { "slots" };
+        anstream::println!("{word} {} of {} {what}", slots.join(", "), self.brand);
+    }
+}
+
+pub(super) async fn release(settings: &Settings, args: &Args) -> anyhow::Result<ExitCode> {
+    super::report(settings).await?;
+    let ledger = super::ledger(settings).await?;
+    let brand = super::known_brand(ledger.report(), args.brand).await?;
+    ledger.release(brand, &args.slots).await?;
+    ledger.close().await;
+    args.say("released; a waiting file takes it, else the next new one");
+    Ok(ExitCode::SUCCESS)
+}
+
+/// May come before the first start: makes the database and the brand's row if need be.
+pub(super) async fn reserve(settings: &Settings, args: &Args) -> anyhow::Result<ExitCode> {
+    let ledger = super::ledger(settings).await?;
+    for brand in ledger.register(&[(args.brand, settings.slots_of(args.brand))]).await? {
+        ledger.reserve(brand, &args.slots).await?;
+    }
+    ledger.close().await;
+    args.say("reserved; no file takes it until it is released");
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,98 @@
+//! How things look: colours on a terminal, tables, local times, sizes.
+
+use anstyle::{AnsiColor, Style};
+use comfy_table::{ContentArrangement, Table, presets};
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+use crate::domain::upload::State;
+
+/// What a state looks like.
+pub fn of_state(state: &str) -> Style {
+    let colour = match state.parse() {
+        Ok(State::Uploaded) => AnsiColor::Green,
+        Ok(State::Uploading | State::Queued) => AnsiColor::Cyan,
+        Ok(State::Retrying) => AnsiColor::Yellow,
+        Ok(State::Failed | State::Rejected) => AnsiColor::Red,
+        Ok(State::Gone) | Err(_) => AnsiColor::BrightBlack,
+    };
+    colour.on_default()
+}
+
+/// Less important.
+pub const FAINT: Style = Style::new().dimmed();
+
+/// A heading.
+pub const BOLD: Style = Style::new().bold();
+
+/// A text in a style; whoever prints it takes the style off again where it does not belong.
+pub fn paint(style: Style, text: &str) -> String {
+    format!("{style}{text}{style:#}")
+}
+
+/// A table without lines, as wide as the terminal.
+pub fn table(headings: &[&str]) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
+    table.set_width(width());
+    table.set_header(headings.iter().map(|heading| paint(FAINT, heading)));
+    table
+}
+
+/// Prints a table without the padding at its left and right.
+pub fn print(table: &Table) {
+    for line in table.lines() {
+        let line = line.strip_prefix(' ').unwrap_or(&line);
+        anstream::println!("{}", line.trim_end());
+    }
+}
+
+/// Of the terminal; pipes get long lines.
+fn width() -> u16 {
+    let terminal = terminal_size::terminal_size_of(std::io::stdout());
+    terminal.map_or(240, |(width, _)| width.0.max(60))
+}
+
+/// A time of the database in the zone of whoever reads it.
+pub fn local(time: &str) -> String {
+    match time.parse::<Timestamp>() {
+        Ok(time) => time.to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S").to_string(),
+        Err(_) => time.to_owned(),
+    }
+}
+
+/// A number of bytes for people.
+pub fn bytes(count: i64) -> String {
+    const UNITS: [&str; 4] = ["B", "KiB", "MiB", "GiB"];
+    #[expect(clippy::cast_precision_loss, reason = "three digits are shown")]
+    let mut number = count as f64;
+    let mut unit = 0;
+    while number >= 1024.0 && unit + 1 < UNITS.len() {
+        number /= 1024.0;
+        unit += 1;
+    }
+    if unit == 0 { format!("{count} B") } else { format!("{number:.1} {}", UNITS[unit]) }
+}
+
+/// A name as it may be shown: control characters, line breaks and characters that turn the direction of
+/// writing are escaped.
+pub fn visible(text: &str) -> String {
+    let turns = |c: char| matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let show = |c: char| if c.is_control() || turns(c) { c.escape_unicode().to_string() } else { c.to_string() };
+    text.chars().map(show).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_for_people() {
+        assert_eq!([0, 1023, 1024, 1_536_000].map(bytes), ["0 B", "1023 B", "1.0 KiB", "1.5 MiB"]);
+    }
+
+    #[test]
+    fn names_cannot_play_tricks() {
+        assert_eq!(visible("a\nb\u{202e}gpj.exe图"), "a\\u{a}b\\u{202e}gpj.exe图");
+    }
+}

@@ -1,0 +1,137 @@
+//! OSS: the PUT of one object, streamed from an open file, and what its answer means.
+
+mod answer;
+mod body;
+
+use std::fs::File;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::header::{AUTHORIZATION, CONTENT_LENGTH, DATE};
+use http::HeaderMap;
+use reqwest::Response;
+
+use super::client::{self, Clients};
+use super::credentials::Grant;
+use super::error::{CloudError, Remedy, Service};
+use super::gateway::to_header_map;
+use super::signature::{Key, OssRequest, SigningClock, http_date, oss_v1, oss_v4, v4_date};
+use super::target::{Signing, Target};
+use crate::config::Settings;
+use crate::domain::failure::ErrorKind;
+use crate::domain::image::Format;
+use crate::domain::upload::Digests;
+use body::{Flow, Progress};
+
+pub use body::BytesLimiter;
+
+/// OSS, whichever bucket.
+#[derive(Debug)]
+pub struct Bucket {
+    clients: Clients,
+    clock: Arc<SigningClock>,
+    timeout: Duration,
+    limiter: Option<Arc<BytesLimiter>>,
+}
+
+/// What is sent.
+#[derive(Debug)]
+pub struct Object<'a> {
+    /// The file, read from its beginning.
+    pub file: File,
+    /// Its length.
+    pub size: u64,
+    /// What it is.
+    pub format: Format,
+    /// Its checksums, as inspection found them.
+    pub digests: &'a Digests,
+}
+
+/// OSS has the object, and its checksums are those of our file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Receipt {
+    /// Without quotes.
+    pub etag: String,
+    /// OSS's id of the request.
+    pub request_id: Option<String>,
+}
+
+impl Bucket {
+    pub(super) fn new(settings: &Settings, clients: Clients, clock: Arc<SigningClock>) -> Self {
+        let limiter = body::limiter(settings.limits.bytes_per_second).map(Arc::new);
+        Self { clients, clock, timeout: settings.oss.timeout, limiter }
+    }
+
+    /// Puts an object. A PUT can be repeated: same key, same bytes.
+    ///
+    /// # Errors
+    /// With what OSS said and what follows from it.
+    pub async fn put(&self, target: &Target, grant: &Grant, object: Object<'_>) -> Result<Receipt, CloudError> {
+        let (url, mut headers) = self.clients.route(&target.url);
+        headers.extend(self.headers(target, grant, &object)?);
+        let digests = object.digests;
+        let progress = Progress::default();
+        let flow = Flow { file: object.file, size: object.size, progress: progress.clone(), limiter: self.limiter.clone() };
+        let request = self.clients.http.put(url).headers(headers).body(body::stream(flow));
+        let exchange = async {
+            let answer = request.send().await.map_err(|error| Self::lost(target, &progress, &error))?;
+            self.read(target, digests, answer).await
+        };
+        tokio::select! {
+            result = exchange => result,
+            () = progress.stalled(self.timeout) => {
+                let message = format!("{} made no progress for {} s", target.host(), self.timeout.as_secs_f32());
+                Err(CloudError::new(Service::Oss, ErrorKind::Timeout, Remedy::Later, message))
+            }
+        }
+    }
+
+    fn lost(target: &Target, progress: &Progress, error: &reqwest::Error) -> CloudError {
+        match progress.file_error() {
+            Some(message) => CloudError::new(Service::Oss, ErrorKind::FileChanged, Remedy::Later, message),
+            None => CloudError::from_client(Service::Oss, target.host(), error),
+        }
+    }
+
+    async fn read(&self, target: &Target, digests: &Digests, answer: Response) -> Result<Receipt, CloudError> {
+        let (status, headers) = (answer.status(), answer.headers().clone());
+        if status.is_success() {
+            return answer::receipt(&headers, digests);
+        }
+        let body = client::read_body(answer).await;
+        let body = body.map_err(|error| CloudError::from_client(Service::Oss, target.host(), &error))?;
+        let error = answer::refusal(status, &headers, &body, target);
+        if error.remedy == Remedy::PutClockRight {
+            self.clock.learn(client::text(&headers, "date"));
+        }
+        Err(error)
+    }
+
+    fn headers(&self, target: &Target, grant: &Grant, object: &Object<'_>) -> Result<HeaderMap, CloudError> {
+        let key = Key { id: &grant.access_key_id, secret: &grant.access_key_secret };
+        let now = self.clock.now();
+        let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        let mut headers = vec![pair("content-type", object.format.content_type())];
+        if target.signing != Signing::InUrl {
+            // a URL that is signed already was signed without these
+            headers.push(pair("content-md5", &object.digests.md5));
+            headers.push(pair("x-oss-security-token", grant.security_token.expose()));
+        }
+        if let Signing::V4(_) = target.signing {
+            headers.push(pair("x-oss-content-sha256", "UNSIGNED-PAYLOAD"));
+            headers.push(pair("x-oss-date", &v4_date(now)));
+        }
+        let request = OssRequest { method: "PUT", bucket: &target.bucket, key: &target.key, headers };
+        let date = http_date(now);
+        let authorization = match &target.signing {
+            Signing::V4(region) => Some(oss_v4(&request, key, region, now)),
+            Signing::V1 => Some(oss_v1(&request, key, &date)),
+            Signing::InUrl => None,
+        };
+        let mut headers = request.headers;
+        headers.push((CONTENT_LENGTH.to_string(), object.size.to_string()));
+        headers.push((DATE.to_string(), date));
+        headers.extend(authorization.map(|authorization| (AUTHORIZATION.to_string(), authorization)));
+        to_header_map(Service::Oss, &headers)
+    }
+}

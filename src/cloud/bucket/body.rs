@@ -1,0 +1,129 @@
+//! The body of a PUT: a file, in pieces, exactly as long as was said.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::num::NonZeroU32;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::stream::{self, Stream, StreamExt};
+use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
+use http_body::{Body, Frame, SizeHint};
+use tokio::time::Instant;
+
+/// How much is read at a time.
+const PIECE: usize = 128 << 10;
+
+/// Limits bytes a second over all uploads.
+pub type BytesLimiter = DefaultDirectRateLimiter;
+
+/// 0 is no limit. A limiter lets a piece through at once, so none may be below a piece's size.
+pub(super) fn limiter(bytes_per_second: u64) -> Option<BytesLimiter> {
+    let rate = NonZeroU32::new(u32::try_from(bytes_per_second).unwrap_or(u32::MAX))?;
+    let burst = NonZeroU32::new(rate.get().max(u32::try_from(PIECE).unwrap_or(u32::MAX)))?;
+    Some(RateLimiter::direct(Quota::per_second(rate).allow_burst(burst)))
+}
+
+/// When bytes last moved, and what was wrong with the file if it was the file.
+#[derive(Debug, Clone)]
+pub(super) struct Progress(Arc<Mutex<(Instant, Option<String>)>>);
+
+impl Default for Progress {
+    fn default() -> Self {
+        Self(Arc::new(Mutex::new((Instant::now(), None))))
+    }
+}
+
+impl Progress {
+    fn lock(&self) -> std::sync::MutexGuard<'_, (Instant, Option<String>)> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Resolves when nothing moved for so long.
+    pub(super) async fn stalled(&self, timeout: Duration) {
+        loop {
+            let end = self.lock().0 + timeout;
+            if Instant::now() >= end {
+                return;
+            }
+            tokio::time::sleep_until(end).await;
+        }
+    }
+
+    pub(super) fn file_error(&self) -> Option<String> {
+        self.lock().1.take()
+    }
+}
+
+/// A file on its way.
+pub(super) struct Flow {
+    pub(super) file: File,
+    pub(super) size: u64,
+    pub(super) progress: Progress,
+    pub(super) limiter: Option<Arc<BytesLimiter>>,
+}
+
+/// The body. Its length is known, so it is never sent in chunks of unknown total; a file that turns out
+/// shorter ends the connection instead of a PUT that looks well.
+pub(super) fn stream(flow: Flow) -> reqwest::Body {
+    let size = flow.size;
+    let pieces = stream::try_unfold((flow, 0), |(mut flow, sent)| async move {
+        if sent == flow.size {
+            return Ok(None);
+        }
+        let piece = match next_piece(&mut flow, sent).await {
+            Ok(piece) => piece,
+            Err(error) => {
+                flow.progress.lock().1 = Some(format!("the file cannot be read to its end: {error}"));
+                return Err(error);
+            }
+        };
+        let sent = sent + piece.len() as u64;
+        Ok(Some((piece, (flow, sent))))
+    });
+    reqwest::Body::wrap(FileBody { pieces: Mutex::new(pieces.boxed()), left: size })
+}
+
+async fn next_piece(flow: &mut Flow, sent: u64) -> io::Result<Bytes> {
+    let length = usize::try_from(flow.size - sent).unwrap_or(PIECE).min(PIECE);
+    let file = flow.file.try_clone()?;
+    let read = tokio::task::spawn_blocking(move || {
+        let mut piece = vec![0; length];
+        (&file).read_exact(&mut piece).map(|()| Bytes::from(piece))
+    });
+    let piece = read.await.map_err(io::Error::other)??;
+    if let (Some(limiter), Some(count)) = (&flow.limiter, NonZeroU32::new(u32::try_from(length).unwrap_or_default())) {
+        // the burst is at least a piece, so this cannot be refused
+        let _ = limiter.until_n_ready(count).await;
+    }
+    flow.progress.lock().0 = Instant::now();
+    Ok(piece)
+}
+
+/// hyper wants it to be `Sync`; the lock is never taken, since the stream is only polled through `&mut`.
+struct FileBody {
+    pieces: Mutex<Pin<Box<dyn Stream<Item = io::Result<Bytes>> + Send>>>,
+    left: u64,
+}
+
+impl Body for FileBody {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        let body = self.get_mut();
+        let pieces = body.pieces.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let piece = std::task::ready!(pieces.poll_next_unpin(cx));
+        if let Some(Ok(piece)) = &piece {
+            body.left -= piece.len() as u64;
+        }
+        Poll::Ready(piece.map(|piece| piece.map(Frame::data)))
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.left)
+    }
+}

@@ -1,0 +1,115 @@
+//! The HTTP client: rustls with the system's roots, HTTP/1.1, no redirects, fixed addresses where configured.
+
+use std::net::SocketAddr;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use http::header::HOST;
+use http::{HeaderMap, HeaderValue};
+use reqwest::redirect::Policy;
+use reqwest::{Certificate, Client, Response};
+use url::Url;
+
+use crate::config::Settings;
+
+/// No answer of a cloud that means anything is longer.
+pub(super) const LONGEST_ANSWER: usize = 64 << 10;
+
+/// Why there is no client.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// `network.ca_file`.
+    #[error("network.ca_file: {path}: {reason}")]
+    Certificate {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// TLS cannot be set up.
+    #[error("the HTTP client cannot be set up")]
+    Build(#[from] reqwest::Error),
+}
+
+/// The client, and the addresses that are fixed.
+#[derive(Debug, Clone)]
+pub struct Clients {
+    pub(super) http: Client,
+    fixed: Arc<BTreeMap<String, SocketAddr>>,
+}
+
+impl Clients {
+    /// Sets the client up.
+    ///
+    /// # Errors
+    /// When a certificate file cannot be used or TLS cannot be set up.
+    pub fn new(settings: &Settings) -> Result<Self, ClientError> {
+        // an error means that another one is installed already, which is as good
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let mut builder = Client::builder()
+            .user_agent(concat!("brandpost/", env!("CARGO_PKG_VERSION")))
+            .redirect(Policy::none())
+            .referer(false)
+            .http1_only()
+            .connect_timeout(settings.oss.connect_timeout)
+            .tcp_nodelay(true)
+            .pool_max_idle_per_host(settings.limits.concurrency as usize);
+        if let Some(path) = &settings.network.ca_file {
+            builder = builder.tls_certs_merge(certificates(path)?);
+        }
+        for (host, address) in &settings.network.resolve {
+            builder = builder.resolve(host, *address);
+        }
+        Ok(Self { http: builder.build()?, fixed: Arc::new(settings.network.resolve.clone()) })
+    }
+
+    /// The URL to connect to and the `Host` to name there. The port of a fixed address replaces the URL's,
+    /// which a URL with a port of its own would not let happen.
+    pub(super) fn route(&self, url: &Url) -> (Url, HeaderMap) {
+        let mut headers = HeaderMap::new();
+        let host = url.host_str().unwrap_or_default();
+        let mut routed = url.clone();
+        if let Some(port) = url.port().filter(|_| self.fixed.contains_key(host)) {
+            if let Ok(value) = HeaderValue::try_from(format!("{host}:{port}")) {
+                headers.insert(HOST, value);
+            }
+            let _ = routed.set_port(None);
+        }
+        (routed, headers)
+    }
+}
+
+fn certificates(path: &PathBuf) -> Result<Vec<Certificate>, ClientError> {
+    let wrong = |reason: String| ClientError::Certificate { path: path.clone(), reason };
+    let pem = std::fs::read(path).map_err(|error| wrong(error.to_string()))?;
+    let certificates = Certificate::from_pem_bundle(&pem).map_err(|_| wrong("holds no PEM certificates".into()))?;
+    if certificates.is_empty() {
+        return Err(wrong("holds no PEM certificates".into()));
+    }
+    Ok(certificates)
+}
+
+/// Reads an answer's body, and no more of it than can mean anything.
+pub(super) async fn read_body(mut answer: Response) -> Result<Vec<u8>, reqwest::Error> {
+    let mut body = Vec::new();
+    while let Some(chunk) = answer.chunk().await? {
+        let room = LONGEST_ANSWER - body.len();
+        body.extend_from_slice(&chunk[..chunk.len().min(room)]);
+        if body.len() == LONGEST_ANSWER {
+            break;
+        }
+    }
+    Ok(body)
+}
+
+/// A header's text.
+pub(super) fn text<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
+    headers.get(name)?.to_str().ok()
+}
+
+/// `Retry-After` in seconds, at most an hour.
+pub(super) fn retry_after(headers: &HeaderMap) -> Option<std::time::Duration> {
+    let seconds: u64 = text(headers, "retry-after")?.trim().parse().ok()?;
+    Some(std::time::Duration::from_secs(seconds.min(3600)))
+}

@@ -1,0 +1,91 @@
+//! What a cloud's refusal means for the next step. Decided here, where it is understood; obeyed elsewhere.
+
+use std::time::Duration;
+
+use crate::domain::failure::{ErrorKind, Failure};
+
+/// Which of the two it was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Service {
+    /// The IoT API gateway.
+    Gateway,
+    /// OSS.
+    Oss,
+}
+
+/// What is to be done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Remedy {
+    /// Wait, try again.
+    Later,
+    /// Wait, try again, but not for ever: nobody knows this answer.
+    FewTimes,
+    /// Slow down; the cloud may have said for how long.
+    SlowDown(Option<Duration>),
+    /// Nothing can succeed until a person has set it right.
+    Pause,
+    /// At once, with new credentials; if that fails too, later.
+    FreshGrant,
+    /// At once, with new credentials; if that fails too, never.
+    FreshGrantOrGiveUp,
+    /// At once, with the clock put right; if that fails too, later.
+    PutClockRight,
+    /// At once, signed anew.
+    SignAnew,
+    /// This file fails for good.
+    GiveUp,
+}
+
+/// A call that did not succeed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{failure}")]
+pub struct CloudError {
+    /// Who said it.
+    pub service: Service,
+    /// What is recorded.
+    pub failure: Failure,
+    /// What is done.
+    pub remedy: Remedy,
+}
+
+impl CloudError {
+    pub(super) fn new(service: Service, kind: ErrorKind, remedy: Remedy, message: impl Into<String>) -> Self {
+        Self { service, failure: Failure::new(kind, message), remedy }
+    }
+
+    pub(super) fn with_code(mut self, code: Option<String>) -> Self {
+        self.failure.code = code;
+        self
+    }
+
+    pub(super) fn with_request_id(mut self, request_id: Option<String>) -> Self {
+        self.failure.request_id = request_id;
+        self
+    }
+
+    /// Does it tell that the service itself is in trouble, whichever file comes next?
+    pub fn is_outage(&self) -> bool {
+        use ErrorKind::{GatewayError, Network, OssError, Timeout};
+        self.remedy == Remedy::Later && matches!(self.failure.kind, Network | Timeout | GatewayError | OssError)
+    }
+
+    /// An error of the HTTP client. Its text is built from the chain of causes and never from the URL, which
+    /// may carry a signature.
+    pub(super) fn from_client(service: Service, host: &str, error: &reqwest::Error) -> Self {
+        let kind = if error.is_timeout() { ErrorKind::Timeout } else { ErrorKind::Network };
+        let what = if error.is_connect() { "cannot connect to" } else { "lost the connection to" };
+        let message = match root_cause(error) {
+            _ if error.is_timeout() => format!("no answer from {host} in time"),
+            cause => format!("{what} {host}: {cause}"),
+        };
+        Self::new(service, kind, Remedy::Later, message)
+    }
+}
+
+fn root_cause(error: &dyn std::error::Error) -> String {
+    let mut cause = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    cause.to_string()
+}

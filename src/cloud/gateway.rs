@@ -1,0 +1,165 @@
+//! The IoT API gateway: `POST /industry/qualification/oss/sts/get` grants temporary OSS credentials.
+
+mod answer;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+use serde_json::json;
+use url::Url;
+use uuid::Uuid;
+
+use super::client::{self, Clients};
+use super::credentials::Grant;
+use super::error::{CloudError, Remedy, Service};
+use super::signature::{
+    SigningClock, gateway_signature, gateway_string_to_sign, http_date, md5_base64, signed_gateway_headers,
+};
+use crate::config::{Secret, Settings};
+use crate::domain::brand::Brand;
+use crate::domain::failure::ErrorKind;
+use crate::domain::image::Format;
+
+/// The API's path.
+pub const PATH: &str = "/industry/qualification/oss/sts/get";
+
+/// The API's version.
+const API_VERSION: &str = "1.0.0";
+
+/// What a grant is for.
+#[derive(Debug, Clone, Copy)]
+pub struct Place {
+    /// Type and record id.
+    pub brand: Brand,
+    /// The API's `index`.
+    pub slot: u32,
+    /// The API's `suffix`.
+    pub format: Format,
+}
+
+/// The gateway.
+#[derive(Debug)]
+pub struct Gateway {
+    url: Url,
+    app_id: String,
+    app_key: String,
+    secret: Secret,
+    iot_token: Option<Secret>,
+    stage: Option<String>,
+    timeout: Duration,
+    clients: Clients,
+    clock: Arc<SigningClock>,
+}
+
+impl Gateway {
+    pub(super) fn new(settings: &Settings, secret: Secret, clients: Clients, clock: Arc<SigningClock>) -> Self {
+        let gateway = &settings.gateway;
+        let mut url = gateway.url.clone();
+        url.set_path(PATH);
+        Self {
+            url,
+            app_id: gateway.app_id.clone(),
+            app_key: gateway.app_key.clone(),
+            secret,
+            iot_token: gateway.iot_token.clone(),
+            stage: gateway.stage.clone(),
+            timeout: gateway.timeout,
+            clients,
+            clock,
+        }
+    }
+
+    /// Asks for credentials for one slot.
+    ///
+    /// # Errors
+    /// With what the gateway said and what follows from it.
+    pub async fn grant(&self, place: Place) -> Result<Grant, CloudError> {
+        self.call(&self.body(&json!({
+            "appId": self.app_id,
+            "index": place.slot,
+            "id": place.brand.record(),
+            "suffix": place.format.suffix(),
+            "type": place.brand.kind().as_str(),
+        })))
+        .await
+    }
+
+    /// A signed call that the gateway must refuse after it has accepted the signature: its parameters are
+    /// empty. It takes no slot.
+    ///
+    /// # Errors
+    /// Always, with what the gateway said.
+    pub async fn probe(&self) -> Result<Grant, CloudError> {
+        self.call(&self.body(&json!({ "appId": self.app_id }))).await
+    }
+
+    async fn call(&self, body: &str) -> Result<Grant, CloudError> {
+        let (url, mut headers) = self.clients.route(&self.url);
+        headers.extend(self.headers(body)?);
+        let request = self.clients.http.post(url).headers(headers).body(body.to_owned()).timeout(self.timeout);
+        let host = self.url.host_str().unwrap_or_default();
+        let lost = |error: reqwest::Error| CloudError::from_client(Service::Gateway, host, &error);
+        let answer = request.send().await.map_err(lost)?;
+        let (status, headers) = (answer.status(), answer.headers().clone());
+        let body = client::read_body(answer).await.map_err(lost)?;
+        let result = answer::read(status, &headers, &body, self.clock.now());
+        if let Err(CloudError { remedy: Remedy::PutClockRight, .. }) = &result {
+            self.clock.learn(client::text(&headers, "date"));
+        }
+        if let Some(theirs) = client::text(&headers, "x-ca-error-message").filter(|_| result.is_err()) {
+            tracing::debug!(theirs, "the gateway's own words");
+        }
+        result
+    }
+
+    fn body(&self, params: &serde_json::Value) -> String {
+        let mut request = json!({ "apiVer": API_VERSION });
+        if let Some(token) = &self.iot_token {
+            request["iotToken"] = token.expose().into();
+        }
+        let id = Uuid::new_v4().simple().to_string();
+        json!({ "id": id, "version": "1.0", "request": request, "params": params }).to_string()
+    }
+
+    /// Everything that is signed, and the signature. A nonce is never used twice, so every call is signed anew.
+    fn headers(&self, body: &str) -> Result<HeaderMap, CloudError> {
+        let now = self.clock.now();
+        let mut headers: Vec<(String, String)> = [
+            ("accept", "application/json; charset=utf-8".into()),
+            ("content-type", "application/octet-stream; charset=utf-8".into()),
+            ("content-md5", md5_base64(body.as_bytes())),
+            ("date", http_date(now)),
+            ("x-ca-key", self.app_key.clone()),
+            ("x-ca-timestamp", now.as_millisecond().to_string()),
+            ("x-ca-nonce", Uuid::new_v4().to_string()),
+            ("x-ca-signature-method", "HmacSHA256".into()),
+        ]
+        .map(|(name, value)| (name.to_owned(), value))
+        .into();
+        headers.extend(self.stage.clone().map(|stage| ("x-ca-stage".to_owned(), stage)));
+        let string_to_sign = gateway_string_to_sign("POST", PATH, &headers);
+        tracing::trace!(string_to_sign, "signing for the gateway");
+        let names: Vec<_> = signed_gateway_headers(&headers).iter().map(|(name, _)| name.as_str()).collect();
+        let names = names.join(",");
+        headers.push(("x-ca-signature-headers".into(), names));
+        headers.push(("x-ca-signature".into(), gateway_signature(&self.secret, &string_to_sign)));
+        to_header_map(Service::Gateway, &headers)
+    }
+}
+
+/// Headers for the wire. Only a configuration with control characters could fail here.
+pub(super) fn to_header_map(service: Service, headers: &[(String, String)]) -> Result<HeaderMap, CloudError> {
+    let mut map = HeaderMap::new();
+    for (name, value) in headers {
+        let wrong = || {
+            let kind = if service == Service::Gateway { ErrorKind::GatewayRejected } else { ErrorKind::BadUploadUrl };
+            CloudError::new(service, kind, Remedy::GiveUp, format!("the header {name} cannot be sent"))
+        };
+        let key = HeaderName::try_from(name).map_err(|_| wrong())?;
+        let mut value = HeaderValue::try_from(value).map_err(|_| wrong())?;
+        value.set_sensitive(matches!(name.as_str(), "authorization" | "x-oss-security-token" | "x-ca-signature"));
+        map.insert(key, value);
+    }
+    Ok(map)
+}

@@ -1,0 +1,253 @@
+//! What the gateway's answer means. `code` decides, then `X-Ca-Error-Code`, then the HTTP status.
+
+use http::{HeaderMap, StatusCode};
+use jiff::Timestamp;
+use serde::Deserialize;
+
+use crate::cloud::client::{retry_after, text};
+use crate::cloud::credentials::Grant;
+use crate::cloud::error::{CloudError, Remedy, Service};
+use crate::config::Secret;
+use crate::domain::failure::ErrorKind;
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Envelope {
+    code: i64,
+    #[serde(default)]
+    message: Option<String>,
+    #[serde(default)]
+    localized_msg: Option<String>,
+    #[serde(default)]
+    data: Option<serde_json::Value>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Data {
+    access_key_id: String,
+    access_key_secret: Secret,
+    security_token: Secret,
+    endpoint: String,
+    upload_url: Secret,
+    expiration: String,
+}
+
+/// Reads an answer.
+///
+/// # Errors
+/// With what the gateway said and what follows from it.
+pub(super) fn read(status: StatusCode, headers: &HeaderMap, body: &[u8], now: Timestamp) -> Result<Grant, CloudError> {
+    let request_id = text(headers, "x-ca-request-id").map(str::to_owned);
+    let envelope: Option<Envelope> = serde_json::from_slice(body).ok();
+    let result = match (envelope, text(headers, "x-ca-error-code")) {
+        (Some(Envelope { code: 200, data, .. }), _) if status.is_success() => grant(data, now),
+        (Some(envelope), _) if status.is_success() => Err(business(&envelope)),
+        (envelope, Some(code)) => Err(platform(code, status, headers, envelope.as_ref())),
+        (Some(envelope), None) => Err(by_status(status, headers, Some(&envelope))),
+        (None, None) => Err(by_status(status, headers, None)),
+    };
+    match result {
+        Ok(grant) => Ok(Grant { request_id, ..grant }),
+        Err(error) => Err(error.with_request_id(request_id)),
+    }
+}
+
+fn grant(data: Option<serde_json::Value>, now: Timestamp) -> Result<Grant, CloudError> {
+    let unusable = |what: &str| fail(ErrorKind::GatewayError, Remedy::FewTimes, format!("the gateway's answer {what}"));
+    // serde's own message would quote the answer, and that holds a secret
+    let data = data.and_then(|data| serde_json::from_value::<Data>(data).ok());
+    let data = data.ok_or_else(|| unusable("lacks a part of the credentials"))?;
+    let expiration: Timestamp =
+        data.expiration.parse().map_err(|_| unusable("has an expiration that is no RFC 3339 time"))?;
+    let grant = Grant {
+        access_key_id: data.access_key_id,
+        access_key_secret: data.access_key_secret,
+        security_token: data.security_token,
+        endpoint: data.endpoint,
+        upload_url: data.upload_url,
+        expiration,
+        request_id: None,
+    };
+    if !grant.is_fresh(now) {
+        return Err(unusable(&format!("grants credentials that end at {expiration}, too soon to be used")));
+    }
+    Ok(grant)
+}
+
+/// HTTP 200 and a code that is not 200.
+fn business(envelope: &Envelope) -> CloudError {
+    use ErrorKind::{Credentials, GatewayError, GatewayRejected};
+    let (kind, remedy) = match envelope.code {
+        401 => (Credentials, Remedy::Pause),
+        403 | 460 | 20055 => (GatewayRejected, Remedy::GiveUp),
+        500 | 1009 | 20003 | 20004 | 20056 => (GatewayError, Remedy::Later),
+        _ => (GatewayError, Remedy::FewTimes),
+    };
+    fail(kind, remedy, envelope.words()).with_code(Some(envelope.code.to_string()))
+}
+
+/// A refusal by the API gateway itself, before the API was reached.
+fn platform(code: &str, status: StatusCode, headers: &HeaderMap, envelope: Option<&Envelope>) -> CloudError {
+    let message = text(headers, "x-ca-error-message").unwrap_or_default();
+    let words = match envelope {
+        _ if !message.is_empty() => short(message),
+        Some(envelope) => envelope.words(),
+        None => status.to_string(),
+    };
+    let (kind, remedy) = match code {
+        "S403TE" => (ErrorKind::ClockSkew, Remedy::PutClockRight),
+        "S403NU" => (ErrorKind::GatewayError, Remedy::SignAnew),
+        "A400IK" | "A403IS" | "A403EP" | "I403AA" | "B403MQ" | "B403ME" => (ErrorKind::Credentials, Remedy::Pause),
+        _ if code.starts_with("T429") => (ErrorKind::Throttled, Remedy::SlowDown(retry_after(headers))),
+        _ => return by_status(status, headers, envelope).with_code(Some(code.into())),
+    };
+    fail(kind, remedy, words).with_code(Some(code.into()))
+}
+
+fn by_status(status: StatusCode, headers: &HeaderMap, envelope: Option<&Envelope>) -> CloudError {
+    let theirs = text(headers, "x-ca-error-message").map(short);
+    let words = envelope.map(Envelope::words).or(theirs).unwrap_or_else(|| format!("HTTP {status} without an answer that can be read"));
+    let throttled = status == StatusCode::TOO_MANY_REQUESTS
+        || (status == StatusCode::FORBIDDEN && (words.contains("Request Limited") || words.contains("Throttled by")));
+    let denied = ["Invalid AppKey", "Invalid Signature", "App authorization expired", "Unauthorized", "Empty Signature"];
+    let (kind, remedy) = if throttled {
+        (ErrorKind::Throttled, Remedy::SlowDown(retry_after(headers)))
+    } else if words.contains("X-Ca-Timestamp") && status.is_client_error() {
+        (ErrorKind::ClockSkew, Remedy::PutClockRight)
+    } else if status == StatusCode::UNAUTHORIZED || (status.is_client_error() && denied.iter().any(|word| words.contains(word))) {
+        (ErrorKind::Credentials, Remedy::Pause)
+    } else if envelope.is_some() && status.is_client_error() && status != StatusCode::REQUEST_TIMEOUT {
+        (ErrorKind::GatewayRejected, Remedy::GiveUp)
+    } else {
+        (ErrorKind::GatewayError, Remedy::Later)
+    };
+    let code = envelope.map_or_else(|| status.as_u16().to_string(), |envelope| envelope.code.to_string());
+    fail(kind, remedy, words).with_code(Some(code))
+}
+
+impl Envelope {
+    /// The message, and the localized one beside it, which is what a Chinese operator reads.
+    fn words(&self) -> String {
+        let message = self.message.as_deref().map(short).filter(|text| !text.is_empty());
+        let localized = self.localized_msg.as_deref().map(short).filter(|text| !text.is_empty());
+        match (message, localized) {
+            (Some(message), Some(localized)) if message != localized => format!("{message} / {localized}"),
+            (Some(message), _) => message,
+            (None, Some(localized)) => localized,
+            (None, None) => format!("the gateway gives code {} without a message", self.code),
+        }
+    }
+}
+
+/// One line of bounded length. The gateway adds its string to sign to "Invalid Signature"; that is for the
+/// debug log.
+fn short(text: &str) -> String {
+    let text = text.split(", Server StringToSign").next().unwrap_or_default();
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(300).collect::<String>().trim().to_owned()
+}
+
+fn fail(kind: ErrorKind, remedy: Remedy, message: impl Into<String>) -> CloudError {
+    CloudError::new(Service::Gateway, kind, remedy, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn ask(status: u16, headers: &[(&'static str, &str)], body: &str) -> Result<Grant, CloudError> {
+        let mut map = HeaderMap::new();
+        for (name, value) in headers {
+            map.insert(*name, value.parse().unwrap());
+        }
+        read(StatusCode::from_u16(status).unwrap(), &map, body.as_bytes(), "2026-01-01T00:00:00Z".parse().unwrap())
+    }
+
+    fn refused(status: u16, headers: &[(&'static str, &str)], body: &str) -> (ErrorKind, Remedy) {
+        let error = ask(status, headers, body).unwrap_err();
+        (error.failure.kind, error.remedy)
+    }
+
+    #[test]
+    fn every_row_of_the_table() {
+        use ErrorKind::{ClockSkew, Credentials, GatewayError, GatewayRejected, Throttled};
+        let code = |code: i64| format!("{{\"code\":{code},\"message\":\"m\"}}");
+        for status in [500, 502, 503, 504] {
+            assert_eq!(refused(status, &[], ""), (GatewayError, Remedy::Later));
+            assert_eq!(refused(status, &[], &code(i64::from(status))), (GatewayError, Remedy::Later));
+        }
+        assert_eq!(refused(200, &[], "<html>"), (GatewayError, Remedy::Later));
+        assert_eq!(refused(429, &[], ""), (Throttled, Remedy::SlowDown(None)));
+        let limited = r#"{"code":403,"message":"Request Limited"}"#;
+        assert_eq!(refused(403, &[], limited), (Throttled, Remedy::SlowDown(None)));
+        let wait = Remedy::SlowDown(Some(std::time::Duration::from_secs(7)));
+        assert_eq!(refused(403, &[("x-ca-error-code", "T429FC"), ("retry-after", "7")], ""), (Throttled, wait));
+        assert_eq!(refused(401, &[], r#"{"code":401,"message":"Empty Signature"}"#), (Credentials, Remedy::Pause));
+        for code in ["A400IK", "A403IS", "A403EP", "I403AA", "B403MQ", "B403ME"] {
+            assert_eq!(refused(403, &[("x-ca-error-code", code)], ""), (Credentials, Remedy::Pause), "{code}");
+        }
+        assert_eq!(refused(403, &[("x-ca-error-message", "Invalid AppKey")], ""), (Credentials, Remedy::Pause));
+        assert_eq!(refused(403, &[("x-ca-error-code", "S403TE")], ""), (ClockSkew, Remedy::PutClockRight));
+        assert_eq!(refused(403, &[("x-ca-error-code", "S403NU")], ""), (GatewayError, Remedy::SignAnew));
+        assert_eq!(refused(400, &[], r#"{"code":400,"message":"Request Format Error"}"#), (GatewayRejected, Remedy::GiveUp));
+        for transient in [20003, 20004, 20056, 500, 1009] {
+            assert_eq!(refused(200, &[], &code(transient)), (GatewayError, Remedy::Later), "{transient}");
+        }
+        for rejected in [20055, 403, 460] {
+            assert_eq!(refused(200, &[], &code(rejected)), (GatewayRejected, Remedy::GiveUp), "{rejected}");
+        }
+        assert_eq!(refused(200, &[], &code(401)), (Credentials, Remedy::Pause));
+        assert_eq!(refused(200, &[], &code(777)), (GatewayError, Remedy::FewTimes));
+    }
+
+    #[test]
+    fn both_messages_the_code_and_the_request_are_kept() {
+        let body = r#"{"code":460,"message":"request parameter error.","localizedMsg":"请求参数错误"}"#;
+        let error = ask(200, &[("x-ca-request-id", "R1")], body).unwrap_err();
+        assert_eq!(error.to_string(), "gateway_rejected [460]: request parameter error. / 请求参数错误");
+        assert_eq!(error.failure.request_id.as_deref(), Some("R1"));
+    }
+
+    #[test]
+    fn the_string_to_sign_is_not_in_the_message() {
+        let headers = [("x-ca-error-code", "A403IS"), ("x-ca-error-message", "Invalid Signature, Server StringToSign:`POST#`")];
+        assert_eq!(ask(403, &headers, "").unwrap_err().failure.message, "Invalid Signature");
+    }
+
+    fn data(expiration: &str) -> String {
+        format!(
+            r#"{{"code":200,"data":{{"accessKeyId":"STS.x","accessKeySecret":"s3cret","securityToken":"t0ken",
+            "endpoint":"oss-cn-hangzhou.aliyuncs.com","uploadUrl":"http://b.oss-cn-hangzhou.aliyuncs.com",
+            "expiration":"{expiration}"}}}}"#
+        )
+    }
+
+    #[test]
+    fn a_grant_is_read_and_shows_no_secret() {
+        let grant = ask(200, &[], &data("2026-01-01T01:00:00Z")).unwrap();
+        let shown = format!("{grant:?}");
+        assert!(!shown.contains("s3cret") && !shown.contains("t0ken"), "{shown}");
+    }
+
+    #[test]
+    fn an_unusable_grant_is_a_clear_error_without_secrets() {
+        for expiration in ["soon", "2020-01-01T00:00:00Z", "2026-01-01T00:00:30Z"] {
+            let error = ask(200, &[], &data(expiration)).unwrap_err();
+            assert_eq!((error.failure.kind, error.remedy), (ErrorKind::GatewayError, Remedy::FewTimes));
+            assert!(!error.to_string().contains("s3cret"), "{error}");
+        }
+        assert!(ask(200, &[], r#"{"code":200,"data":null}"#).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn no_answer_panics(status in 100u16..600, body: Vec<u8>, code in "[ -~]{0,8}") {
+            let mut headers = HeaderMap::new();
+            headers.insert("x-ca-error-code", code.parse().unwrap());
+            let status = StatusCode::from_u16(status).unwrap();
+            let _ = read(status, &headers, &body, Timestamp::UNIX_EPOCH);
+            let _ = read(status, &HeaderMap::new(), &body, Timestamp::UNIX_EPOCH);
+        }
+    }
+}

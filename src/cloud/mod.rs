@@ -1,0 +1,59 @@
+//! The two clouds: the IoT API gateway, which hands out temporary credentials, and OSS, which takes the file.
+//! The only HTTP client.
+
+pub mod bucket;
+mod client;
+mod credentials;
+mod error;
+pub mod gateway;
+mod signature;
+mod target;
+
+use std::sync::Arc;
+
+pub use bucket::{Bucket, Receipt};
+pub use client::{ClientError, Clients};
+pub use credentials::{Grant, Grants};
+pub use error::{CloudError, Remedy, Service};
+pub use gateway::{Gateway, Place};
+pub use signature::SigningClock;
+pub use target::Target;
+
+use crate::config::{SecretError, Settings};
+use crate::domain::clock::Clock;
+
+/// Both clouds, ready to be called.
+#[derive(Debug)]
+pub struct Clouds {
+    /// Where credentials come from.
+    pub gateway: Gateway,
+    /// Where files go.
+    pub bucket: Bucket,
+    /// Our clock, put right by the clouds' answers.
+    pub clock: Arc<SigningClock>,
+}
+
+/// Why the clouds cannot be called at all.
+#[derive(Debug, thiserror::Error)]
+pub enum SetupError {
+    /// No app secret.
+    #[error(transparent)]
+    Secret(#[from] SecretError),
+    /// No HTTP client.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+}
+
+impl Clouds {
+    /// Reads the app secret and sets the clients up.
+    ///
+    /// # Errors
+    /// When there is no app secret, or a certificate file cannot be used.
+    pub fn new(settings: &Settings, clock: Arc<dyn Clock>) -> Result<Self, SetupError> {
+        let clock = Arc::new(SigningClock::new(clock));
+        let clients = Clients::new(settings)?;
+        let gateway = Gateway::new(settings, settings.gateway.secret.load()?, clients.clone(), clock.clone());
+        let bucket = Bucket::new(settings, clients, clock.clone());
+        Ok(Self { gateway, bucket, clock })
+    }
+}

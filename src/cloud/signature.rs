@@ -1,0 +1,192 @@
+//! Signatures: pure functions of a request, a key and a time.
+//!
+//! The gateway's and OSS V4 are written down here; OSS V1 is the SDK's. `tests` holds them all against the
+//! vectors that the provider's own SDKs made.
+
+use std::fmt::Write;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use aliyun_oss_rust_sdk::auth::AuthAPI;
+use aliyun_oss_rust_sdk::oss::OSS;
+use aliyun_oss_rust_sdk::request::{RequestBuilder, RequestType};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use hmac::{Hmac, KeyInit, Mac};
+use jiff::Timestamp;
+use md5::Md5;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use sha2::{Digest, Sha256};
+use zeroize::Zeroizing;
+
+use crate::config::Secret;
+use crate::domain::clock::Clock;
+
+/// What OSS leaves as it is in a path, beside letters and digits.
+const IN_PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'/');
+
+/// Our clock for signatures: the machine's, put right by what the clouds say.
+#[derive(Debug)]
+pub struct SigningClock {
+    clock: Arc<dyn Clock>,
+    offset: AtomicI64,
+}
+
+impl SigningClock {
+    /// A clock that is taken to be right.
+    pub fn new(clock: Arc<dyn Clock>) -> Self {
+        Self { clock, offset: AtomicI64::new(0) }
+    }
+
+    /// The time to sign with.
+    pub fn now(&self) -> Timestamp {
+        let offset = jiff::SignedDuration::from_secs(self.offset());
+        let now = self.clock.now();
+        now.checked_add(offset).unwrap_or(now)
+    }
+
+    /// How many seconds the clouds are ahead of us.
+    pub fn offset(&self) -> i64 {
+        self.offset.load(Ordering::Relaxed)
+    }
+
+    /// Learns from the `Date` of an answer. A date that cannot be true (a server that has lost its own clock)
+    /// is not believed. True when something was learned.
+    pub fn learn(&self, date: Option<&str>) -> bool {
+        // 2024-01-01 to 2100-01-01
+        const BELIEVABLE: std::ops::Range<i64> = 1_704_067_200..4_102_444_800;
+        let parsed = date.and_then(|date| jiff::fmt::rfc2822::parse(date).ok());
+        let Some(told) = parsed.map(|date| date.timestamp().as_second()).filter(|at| BELIEVABLE.contains(at)) else {
+            return false;
+        };
+        self.offset.store(told - self.clock.now().as_second(), Ordering::Relaxed);
+        true
+    }
+}
+
+/// RFC 1123 in GMT, as `Date` wants it.
+pub fn http_date(time: Timestamp) -> String {
+    time.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()
+}
+
+/// Base64 of the MD5.
+pub fn md5_base64(bytes: &[u8]) -> String {
+    BASE64.encode(Md5::digest(bytes))
+}
+
+/// The gateway's string to sign. `headers` are names in lower case and values; of them `accept`,
+/// `content-md5`, `content-type`, `date` and every `x-ca-*` are signed.
+pub fn gateway_string_to_sign(method: &str, path: &str, headers: &[(String, String)]) -> String {
+    let value = |name: &str| headers.iter().find(|(key, _)| key == name).map_or("", |(_, value)| value);
+    let mut text = format!("{method}\n");
+    for name in ["accept", "content-md5", "content-type", "date"] {
+        let _ = writeln!(text, "{}", value(name));
+    }
+    for (name, value) in signed_gateway_headers(headers) {
+        let _ = writeln!(text, "{name}:{value}");
+    }
+    text + path
+}
+
+/// The `x-ca-*` headers that are signed, sorted by name.
+pub fn signed_gateway_headers(headers: &[(String, String)]) -> Vec<&(String, String)> {
+    const NOT_SIGNED: [&str; 2] = ["x-ca-signature", "x-ca-signature-headers"];
+    let signed = |(name, _): &&(String, String)| name.starts_with("x-ca-") && !NOT_SIGNED.contains(&name.as_str());
+    let mut signed: Vec<_> = headers.iter().filter(signed).collect();
+    signed.sort();
+    signed
+}
+
+/// The gateway's signature: base64 of HMAC-SHA256.
+pub fn gateway_signature(secret: &Secret, string_to_sign: &str) -> String {
+    BASE64.encode(hmac_sha256(secret.expose().as_bytes(), string_to_sign.as_bytes()).as_slice())
+}
+
+/// Temporary credentials, as far as a signature needs them.
+#[derive(Debug, Clone, Copy)]
+pub struct Key<'a> {
+    /// `STS.…`.
+    pub id: &'a str,
+    /// Its secret.
+    pub secret: &'a Secret,
+}
+
+/// A request to OSS, as far as it is signed.
+#[derive(Debug, Clone)]
+pub struct OssRequest<'a> {
+    /// `PUT`.
+    pub method: &'a str,
+    /// The bucket.
+    pub bucket: &'a str,
+    /// The key, not encoded, without a leading slash.
+    pub key: &'a str,
+    /// Names in lower case and values: `content-type`, `content-md5`, `x-oss-*`.
+    pub headers: Vec<(String, String)>,
+}
+
+/// A path as it goes on the wire and into the signature: encoded once, with literal `/`.
+pub fn encode_path(path: &str) -> String {
+    utf8_percent_encode(path, IN_PATH).to_string()
+}
+
+/// OSS V4, `Authorization`, for a request without a query. No headers beside those that must be are signed.
+pub fn oss_v4(request: &OssRequest<'_>, key: Key<'_>, region: &str, time: Timestamp) -> String {
+    let day = time.strftime("%Y%m%d").to_string();
+    let scope = format!("{day}/{region}/oss/aliyun_v4_request");
+    let canonical = hex(&Sha256::digest(v4_canonical_request(request).as_bytes()));
+    let string_to_sign = format!("OSS4-HMAC-SHA256\n{}\n{scope}\n{canonical}", v4_date(time));
+    let seed = format!("aliyun_v4{}", key.secret.expose()).into_bytes();
+    let chain = [day.as_str(), region, "oss", "aliyun_v4_request"];
+    let signing_key = chain.iter().fold(Zeroizing::new(seed), |key, part| hmac_sha256(&key, part.as_bytes()));
+    let signature = hex(&hmac_sha256(&signing_key, string_to_sign.as_bytes()));
+    format!("OSS4-HMAC-SHA256 Credential={}/{scope}, Signature={signature}", key.id)
+}
+
+/// `x-oss-date`.
+pub fn v4_date(time: Timestamp) -> String {
+    time.strftime("%Y%m%dT%H%M%SZ").to_string()
+}
+
+fn v4_canonical_request(request: &OssRequest<'_>) -> String {
+    let signed = |name: &str| ["content-type", "content-md5"].contains(&name) || name.starts_with("x-oss-");
+    let mut headers: Vec<_> = request.headers.iter().filter(|(name, _)| signed(name)).collect();
+    headers.sort();
+    let headers: String = headers.iter().map(|(name, value)| format!("{name}:{}\n", value.trim())).collect();
+    let path = encode_path(&format!("/{}/{}", request.bucket, request.key));
+    format!("{}\n{path}\n\n{headers}\n\nUNSIGNED-PAYLOAD", request.method)
+}
+
+/// OSS V1, `Authorization`, by the SDK. `date` is the value of the `Date` header.
+pub fn oss_v1(request: &OssRequest<'_>, key: Key<'_>, date: &str) -> String {
+    let header = |name: &str| request.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone());
+    let mut builder = RequestBuilder::new();
+    builder.method = RequestType::Put;
+    builder.content_type = header("content-type");
+    builder.content_md5 = header("content-md5");
+    builder.headers.insert("date".into(), date.into());
+    let mut oss: Vec<_> = request.headers.iter().filter(|(name, _)| name.starts_with("x-oss-")).cloned().collect();
+    oss.sort();
+    if let [_, .., (_, last)] = oss.as_mut_slice() {
+        // with two or more of them the SDK leaves the last line without its end
+        last.push('\n');
+    }
+    builder.oss_headers = oss.into_iter().collect();
+    let signer = OSS::new(key.id, key.secret.expose(), "", request.bucket);
+    signer.oss_sign(format!("/{}", request.key), &builder)
+}
+
+fn hmac_sha256(key: &[u8], text: &[u8]) -> Zeroizing<Vec<u8>> {
+    let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes keys of any length");
+    mac.update(text);
+    Zeroizing::new(mac.finalize().into_bytes().to_vec())
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,318 @@
+//! From `uploadUrl` to what is sent where. Nothing is sent to a host that is not allowed.
+
+use std::fmt;
+
+use percent_encoding::percent_decode_str;
+use url::{Host, Url};
+
+use super::credentials::Grant;
+use super::gateway::Place;
+use super::signature::encode_path;
+use crate::config::{Https, Oss, SignatureChoice};
+use crate::domain::failure::{ErrorKind, Failure};
+
+/// How a PUT proves its right.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Signing {
+    /// V4, for this region.
+    V4(String),
+    /// V1.
+    V1,
+    /// The URL carries a signature.
+    InUrl,
+}
+
+/// Where an object goes, and how.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Target {
+    /// What is called; may carry a signature.
+    pub(super) url: Url,
+    /// The bucket.
+    pub bucket: String,
+    /// The key, not encoded.
+    pub key: String,
+    /// The signature.
+    pub signing: Signing,
+}
+
+impl fmt::Debug for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Target({}, {:?})", self.object_url(), self.signing)
+    }
+}
+
+impl Target {
+    /// The object's URL without any query: what people may see and the database keeps.
+    pub fn object_url(&self) -> String {
+        let mut url = self.url.clone();
+        url.set_query(None);
+        url.set_fragment(None);
+        url.into()
+    }
+
+    /// The host that is called.
+    pub fn host(&self) -> &str {
+        self.url.host_str().unwrap_or_default()
+    }
+
+    /// Which signature, for messages.
+    pub fn signature(&self) -> String {
+        match &self.signing {
+            Signing::V4(region) => format!("signature V4, region {region}"),
+            Signing::V1 => "signature V1".into(),
+            Signing::InUrl => "the signature in the gateway's uploadUrl".into(),
+        }
+    }
+
+    /// Makes sense of a grant.
+    ///
+    /// # Errors
+    /// `forbidden_host` or `bad_upload_url`, without anything of the URL that could be secret.
+    pub fn new(oss: &Oss, grant: &Grant, place: Place) -> Result<Self, Failure> {
+        let mut url = parse(grant.upload_url.expose())?;
+        check_host(oss, &url)?;
+        let signed = carries_signature(&url);
+        secure(oss, &mut url)?;
+        let key = key(oss, &url, place)?;
+        let (bucket, region) = bucket_and_region(oss, grant, url.host_str().unwrap_or_default());
+        let signing = match signed {
+            true => Signing::InUrl,
+            false => choose(oss, region)?,
+        };
+        if signing != Signing::InUrl {
+            url.set_query(None);
+            url.set_path(&encode_path(&key));
+        }
+        let bucket = match (bucket, &signing) {
+            (Some(bucket), _) => bucket,
+            (None, Signing::InUrl) => String::new(),
+            (None, _) => return Err(bad("its host does not belong to the endpoint, so the bucket cannot be told")),
+        };
+        Ok(Self { url, bucket, key, signing })
+    }
+}
+
+fn bad(what: &str) -> Failure {
+    Failure::new(ErrorKind::BadUploadUrl, format!("the gateway's uploadUrl is unusable: {what}"))
+}
+
+fn parse(text: &str) -> Result<Url, Failure> {
+    let url = Url::parse(text).map_err(|error| bad(&error.to_string()))?;
+    if !["http", "https"].contains(&url.scheme()) {
+        return Err(bad("it is neither http nor https"));
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(bad("it has a user name in it"));
+    }
+    Ok(url)
+}
+
+/// An IP address must be listed as it stands: a pattern never means one.
+fn check_host(oss: &Oss, url: &Url) -> Result<(), Failure> {
+    let host = url.host_str().unwrap_or_default();
+    let allowed = oss.allowed_hosts.iter().any(|pattern| pattern.matches(host));
+    match url.host() {
+        Some(Host::Domain(_) | Host::Ipv4(_) | Host::Ipv6(_)) if allowed => Ok(()),
+        _ => {
+            let message = format!("the gateway wants the file sent to {host}, which oss.allowed_hosts does not allow");
+            Err(Failure::new(ErrorKind::ForbiddenHost, message))
+        }
+    }
+}
+
+/// A presigned URL is used exactly as it is, but for the scheme.
+fn carries_signature(url: &Url) -> bool {
+    let has = |name: &str| url.query_pairs().any(|(key, _)| key == name);
+    (has("Signature") && has("OSSAccessKeyId")) || has("x-oss-signature")
+}
+
+fn secure(oss: &Oss, url: &mut Url) -> Result<(), Failure> {
+    match (url.scheme(), oss.https) {
+        ("https", _) | (_, Https::Allow) => Ok(()),
+        (_, Https::Require) => Err(bad("it is http, and oss.https = \"require\"")),
+        (_, Https::Upgrade) => {
+            if url.port() == Some(80) {
+                let _ = url.set_port(None);
+            }
+            url.set_scheme("https").map_err(|()| bad("it cannot be changed to https"))
+        }
+    }
+}
+
+fn key(oss: &Oss, url: &Url, place: Place) -> Result<String, Failure> {
+    let path = percent_decode_str(url.path().trim_start_matches('/'));
+    match path.decode_utf8() {
+        Ok(key) if !key.is_empty() => Ok(key.into_owned()),
+        Ok(_) => Ok(oss
+            .key_template
+            .replace("{type}", place.brand.kind().as_str())
+            .replace("{id}", &place.brand.record().to_string())
+            .replace("{index}", &place.slot.to_string())
+            .replace("{suffix}", place.format.suffix())),
+        Err(_) => Err(bad("its path is no UTF-8")),
+    }
+}
+
+fn choose(oss: &Oss, region: Option<String>) -> Result<Signing, Failure> {
+    match (oss.signature, region) {
+        (SignatureChoice::V1, _) | (SignatureChoice::Auto, None) => Ok(Signing::V1),
+        (_, Some(region)) => Ok(Signing::V4(region)),
+        (SignatureChoice::V4, None) => Err(bad("its region cannot be told from the endpoint; set oss.region")),
+    }
+}
+
+/// The bucket is the host's part before the endpoint; the region is in the endpoint's name, or configured.
+fn bucket_and_region(oss: &Oss, grant: &Grant, host: &str) -> (Option<String>, Option<String>) {
+    let endpoint = grant.endpoint.trim_start_matches("https://").trim_start_matches("http://");
+    let endpoint = endpoint.split(['/', ':']).next().unwrap_or_default().to_ascii_lowercase();
+    let within = host.strip_suffix(&endpoint).and_then(|bucket| bucket.strip_suffix('.'));
+    // the URL may name the internal endpoint where `endpoint` names the public one
+    let public = || host.strip_suffix(".aliyuncs.com").and_then(|rest| rest.split_once(".oss-")).map(|(bucket, _)| bucket);
+    let bucket = within.or_else(public).filter(|bucket| !bucket.is_empty()).map(str::to_owned);
+    let region = oss.region.clone().or_else(|| region(host)).or_else(|| region(&endpoint));
+    (bucket, region)
+}
+
+/// `oss-cn-hangzhou[-internal].aliyuncs.com`, or `cn-hangzhou.oss.aliyuncs.com` (dual stack), with or without
+/// a bucket before it. The accelerated endpoints have no region.
+fn region(host: &str) -> Option<String> {
+    let rest = host.strip_suffix(".aliyuncs.com")?;
+    let labels: Vec<_> = rest.split('.').collect();
+    let named = match labels.as_slice() {
+        [.., region, "oss"] => region,
+        [.., label] => label.strip_prefix("oss-")?,
+        [] => return None,
+    };
+    let region = named.strip_suffix("-internal").unwrap_or(named);
+    (!region.is_empty() && !region.starts_with("accelerate")).then(|| region.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Secret, Settings};
+    use crate::domain::image::Format;
+    use proptest::prelude::*;
+
+    fn oss(extra: &str) -> Oss {
+        let text = format!("[gateway]\napp_id = \"a\"\napp_key = \"k\"\n[oss]\n{extra}");
+        Settings::parse(std::path::Path::new("/c.toml"), &text, std::iter::empty()).unwrap().oss
+    }
+
+    fn grant(upload_url: &str, endpoint: &str) -> Grant {
+        Grant {
+            access_key_id: "STS.x".into(),
+            access_key_secret: Secret::default(),
+            security_token: Secret::default(),
+            endpoint: endpoint.into(),
+            upload_url: upload_url.to_owned().into(),
+            expiration: jiff::Timestamp::MAX,
+            request_id: None,
+        }
+    }
+
+    fn place() -> Place {
+        Place { brand: "OWNBRAND/1001".parse().unwrap(), slot: 3, format: Format::Jpeg }
+    }
+
+    const ENDPOINT: &str = "oss-cn-hangzhou.aliyuncs.com";
+
+    fn target(extra: &str, url: &str) -> Result<Target, Failure> {
+        Target::new(&oss(extra), &grant(url, ENDPOINT), place())
+    }
+
+    #[test]
+    fn a_bucket_host_gets_its_key_from_the_template() {
+        let target = target("", "http://iotx-industry.oss-cn-hangzhou.aliyuncs.com").unwrap();
+        assert_eq!(target.object_url(), "https://iotx-industry.oss-cn-hangzhou.aliyuncs.com/qualification/OWNBRAND/1001/3.jpg");
+        assert_eq!((target.bucket.as_str(), target.signing), ("iotx-industry", Signing::V4("cn-hangzhou".into())));
+    }
+
+    #[test]
+    fn a_path_is_the_key() {
+        let target = target("", "https://b.oss-cn-hangzhou.aliyuncs.com/a%20b/c+d%25/%E5%9B%BE.jpg").unwrap();
+        assert_eq!(target.key, "a b/c+d%/图.jpg");
+        assert_eq!(target.object_url(), "https://b.oss-cn-hangzhou.aliyuncs.com/a%20b/c%2Bd%25/%E5%9B%BE.jpg");
+    }
+
+    #[test]
+    fn a_presigned_url_is_used_as_it_is_and_never_shown() {
+        for query in ["OSSAccessKeyId=STS.x&Expires=1&Signature=s3cret%2B", "x-oss-signature-version=V4&x-oss-signature=s3cret"] {
+            let target = target("", &format!("http://b.oss-cn-hangzhou.aliyuncs.com/k.jpg?{query}")).unwrap();
+            assert_eq!(target.signing, Signing::InUrl);
+            assert_eq!(target.url.query(), Some(query));
+            assert!(!format!("{target:?} {}", target.object_url()).contains("s3cret"));
+        }
+    }
+
+    #[test]
+    fn http_is_upgraded_required_or_allowed() {
+        let url = "http://b.oss-cn-hangzhou.aliyuncs.com:80/k";
+        assert_eq!(target("", url).unwrap().url.scheme(), "https");
+        assert_eq!(target("https = \"allow\"", url).unwrap().url.scheme(), "http");
+        assert_eq!(target("https = \"require\"", url).unwrap_err().kind, ErrorKind::BadUploadUrl);
+        let port = target("", "http://b.oss-cn-hangzhou.aliyuncs.com:8080/k").unwrap();
+        assert_eq!(port.url.port(), Some(8080));
+    }
+
+    #[test]
+    fn hosts_that_are_not_allowed_are_refused() {
+        let hosts = [
+            "evil.example", "b.oss-cn-hangzhou.aliyuncs.com.evil.example", "aliyuncs.com", "evilaliyuncs.com",
+            "127.0.0.1", "[::1]", "0x7f.1", "localhost", "b.oss-cn-hangzhou.aliyuncs.com%2eevil.example",
+        ];
+        for host in hosts {
+            let failure = target("", &format!("http://{host}/k")).unwrap_err();
+            assert_eq!(failure.kind, ErrorKind::ForbiddenHost, "{host}");
+        }
+        let failure = target("", "http://x.aliyuncs.com@evil.example/k").unwrap_err();
+        assert_eq!(failure.kind, ErrorKind::BadUploadUrl);
+        for url in ["", "nonsense", "ftp://b.aliyuncs.com/k", "file:///etc/passwd"] {
+            assert!(target("", url).is_err(), "{url}");
+        }
+        target("allowed_hosts = [\"127.0.0.1\"]\nregion = \"r\"", "http://127.0.0.1/k?x-oss-signature=1").unwrap();
+    }
+
+    #[test]
+    fn regions_of_all_public_endpoints() {
+        let table = [
+            ("oss-cn-hangzhou.aliyuncs.com", Some("cn-hangzhou")),
+            ("oss-cn-hangzhou-internal.aliyuncs.com", Some("cn-hangzhou")),
+            ("oss-ap-southeast-1.aliyuncs.com", Some("ap-southeast-1")),
+            ("cn-hangzhou.oss.aliyuncs.com", Some("cn-hangzhou")),
+            ("bkt.cn-hangzhou.oss.aliyuncs.com", Some("cn-hangzhou")),
+            ("bkt.oss-us-west-1.aliyuncs.com", Some("us-west-1")),
+            ("oss-accelerate.aliyuncs.com", None),
+            ("oss-accelerate-overseas.aliyuncs.com", None),
+            ("img.acme.com", None),
+        ];
+        for (host, expected) in table {
+            assert_eq!(region(host).as_deref(), expected, "{host}");
+        }
+    }
+
+    #[test]
+    fn without_a_region_v1_is_used_or_v4_refused() {
+        let accelerated = |extra: &str| {
+            let grant = grant("https://b.oss-accelerate.aliyuncs.com", "oss-accelerate.aliyuncs.com");
+            Target::new(&oss(extra), &grant, place())
+        };
+        assert_eq!(accelerated("").unwrap().signing, Signing::V1);
+        assert_eq!(accelerated("region = \"cn-beijing\"").unwrap().signing, Signing::V4("cn-beijing".into()));
+        assert_eq!(accelerated("signature = \"v4\"").unwrap_err().kind, ErrorKind::BadUploadUrl);
+    }
+
+    proptest! {
+        #[test]
+        fn only_allowed_hosts_come_through(url in "https?://[a-z0-9.@:%/\\[\\]-]{0,40}(aliyuncs\\.com)?[a-z0-9.@:/-]{0,12}") {
+            if let Ok(target) = target("", &url) {
+                prop_assert!(target.host().ends_with(".aliyuncs.com"), "{}", target.host());
+            }
+        }
+
+        #[test]
+        fn no_text_panics(url in "\\PC*", endpoint in "\\PC*") {
+            let _ = Target::new(&oss(""), &grant(&url, &endpoint), place());
+        }
+    }
+}

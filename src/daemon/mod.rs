@@ -1,0 +1,168 @@
+//! The daemon: the whole topology on one screen.
+//!
+//! Two reconcilers, one table, and what keeps them company. A part that ends before it is told to, by an
+//! error or a panic, ends the process with an error, for systemd to start it anew.
+
+pub mod lifecycle;
+mod once;
+pub mod telemetry;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use crate::cloud::Clouds;
+use crate::config::Settings;
+use crate::domain::clock::Clock;
+use crate::intake::{self, Intake};
+use crate::ledger::Ledger;
+use crate::publish::{self, Publish};
+use crate::web;
+use lifecycle::{Notifier, Stop};
+
+/// How often the table is asked whether another process (`brandpost retry`) wrote to it.
+const LOOK_FOR_WRITES: Duration = Duration::from_millis(250);
+
+/// How often old attempts are forgotten, and how many at a time.
+const CLEAN_UP: Duration = Duration::from_secs(3600);
+const CLEAN_UP_BATCH: u32 = 1000;
+
+/// Until when the daemon works.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Until {
+    /// It is told to stop.
+    Stopped,
+    /// Nothing is left to do.
+    Done,
+}
+
+/// What else the caller wants to know while it runs.
+#[derive(Debug, Clone)]
+pub struct Progress {
+    /// The first reconciler.
+    pub intake: watch::Receiver<intake::Progress>,
+    /// The second.
+    pub publish: watch::Receiver<publish::Progress>,
+    /// The table.
+    pub ledger: Ledger,
+}
+
+/// Works until `until`, or until it is told to stop. `started` is called when all parts stand.
+///
+/// # Errors
+/// When a part cannot be set up, or ends before it should.
+pub async fn run(
+    settings: Settings,
+    clock: Arc<dyn Clock>,
+    until: Until,
+    stop: Stop,
+    started: impl FnOnce(Progress),
+) -> anyhow::Result<()> {
+    let settings = Arc::new(settings);
+    let notifier = Notifier::new();
+    let path = &settings.database.path;
+    let clouds = Clouds::new(&settings, clock.clone())?;
+    let listener = web::bind(settings.http.listen).await?;
+    if !settings.watch.root.is_dir() && settings.brands.is_empty() {
+        bail!("the watched folder {} is not there; make it, or set watch.root", settings.watch.root.display());
+    }
+    let ledger = Ledger::open(path, clock).await?;
+    let _lock = Ledger::lock(path)?;
+    let reclaimed = ledger.reclaim(true).await?;
+    ledger.clear_notice(None).await?;
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), root = %settings.watch.root.display(), database = %path.display(), reclaimed, "started");
+
+    let intake = Intake::new(settings.clone(), ledger.clone());
+    let publish = Publish::new(settings.clone(), ledger.clone(), clouds);
+    let progress = Progress { intake: intake.progress(), publish: publish.progress(), ledger: ledger.clone() };
+    let mut parts = Parts::default();
+    parts.spawn("intake", { let stop = stop.soft.clone(); async move { Ok(intake.run(stop).await?) } });
+    parts.spawn("publish", { let stop = stop.clone(); async move { Ok(publish.run(stop.soft, stop.hard).await?) } });
+    parts.spawn_helper("watch", &stop, watch_writes(ledger.clone()));
+    parts.spawn_helper("clean-up", &stop, clean_up(ledger.clone(), settings.database.keep_attempts));
+    parts.spawn_helper("web", &stop, web::serve(listener, ledger.report().clone(), progress.publish.clone()));
+    parts.spawn_helper("systemd", &stop, lifecycle::tell_systemd(notifier.clone(), progress.clone()));
+    started(progress.clone());
+    notifier.ready();
+
+    tokio::select! {
+        () = stop.soft.cancelled() => {}
+        result = once::done(&settings, progress), if until == Until::Done => result?,
+        error = parts.first_end() => { stop.now(); return Err(error) }
+    }
+    notifier.stopping();
+    stop.soon();
+    let result = parts.all_end().await;
+    ledger.close().await;
+    tracing::info!("stopped");
+    result
+}
+
+/// The running parts.
+#[derive(Default)]
+struct Parts(JoinSet<(&'static str, anyhow::Result<()>)>);
+
+impl Parts {
+    fn spawn(&mut self, name: &'static str, part: impl Future<Output = anyhow::Result<()>> + Send + 'static) {
+        self.0.spawn(async move { (name, part.await) });
+    }
+
+    /// A part that has nothing to finish when it is time to stop.
+    fn spawn_helper(&mut self, name: &'static str, stop: &Stop, part: impl Future<Output = anyhow::Result<()>> + Send + 'static) {
+        let stop = stop.soft.clone();
+        self.spawn(name, async move {
+            tokio::select! {
+                result = part => result,
+                () = stop.cancelled() => Ok(()),
+            }
+        });
+    }
+
+    /// Resolves when a part ends, which none should.
+    async fn first_end(&mut self) -> anyhow::Error {
+        match self.0.join_next().await {
+            Some(Ok((name, Ok(())))) => anyhow::anyhow!("{name} ended without being told to"),
+            Some(Ok((name, Err(error)))) => error.context(format!("{name} failed")),
+            Some(Err(error)) => anyhow::Error::new(error).context("a part of the daemon broke off"),
+            None => anyhow::anyhow!("nothing runs"),
+        }
+    }
+
+    async fn all_end(&mut self) -> anyhow::Result<()> {
+        while let Some(ended) = self.0.join_next().await {
+            let (name, result) = ended.context("a part of the daemon broke off")?;
+            result.with_context(|| format!("{name} failed"))?;
+        }
+        Ok(())
+    }
+}
+
+async fn watch_writes(ledger: Ledger) -> anyhow::Result<()> {
+    Ok(ledger.watch_other_processes(LOOK_FOR_WRITES).await?)
+}
+
+/// `keep_attempts = 0` keeps them for ever.
+async fn clean_up(ledger: Ledger, keep: Duration) -> anyhow::Result<()> {
+    if keep.is_zero() {
+        return std::future::pending().await;
+    }
+    loop {
+        let before = ledger.now().saturating_sub(jiff::SignedDuration::try_from(keep)?)?;
+        match ledger.forget_attempts(before, CLEAN_UP_BATCH).await {
+            Ok(count) if count == u64::from(CLEAN_UP_BATCH) => tokio::time::sleep(Duration::from_millis(50)).await,
+            Ok(_) => tokio::time::sleep(CLEAN_UP).await,
+            Err(error) => {
+                ledger.complain(&error);
+                tokio::time::sleep(CLEAN_UP).await;
+            }
+        }
+    }
+}
+
+/// When the wait for `due` is over, seen from `now`.
+fn wait(now: jiff::Timestamp, due: jiff::Timestamp) -> Duration {
+    Duration::try_from(due.duration_since(now)).unwrap_or_default()
+}

@@ -1,0 +1,124 @@
+//! One claim → one outcome. Read this first.
+//!
+//! The descriptor that is compared with the inspected file is the one that is sent. Every failure comes with
+//! its remedy; what can be mended at once is mended once, the rest is for later or for good.
+
+use std::collections::HashSet;
+use std::fs::File;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::cloud::bucket::Object;
+use crate::cloud::{CloudError, Grant, Place, Receipt, Remedy, Target};
+use crate::domain::failure::{ErrorKind, Failure};
+use crate::files;
+use crate::ledger::Claim;
+
+use super::Shared;
+
+/// How an attempt ended.
+#[derive(Debug)]
+pub(super) enum Outcome {
+    /// On OSS.
+    Uploaded {
+        target: Target,
+        receipt: Receipt,
+        /// The file was changed while it was being sent.
+        changed: bool,
+    },
+    /// The file is no longer there.
+    Gone,
+    /// The file is not the one that was inspected; intake is to look at it.
+    FileChanged(Failure),
+    /// A cloud refused, or could not be reached.
+    Refused(CloudError),
+    /// The grant cannot be used.
+    BadGrant(Failure),
+}
+
+/// Makes one attempt.
+pub(super) async fn attempt(shared: &Shared, claim: &Claim) -> Outcome {
+    let mut mended = HashSet::new();
+    loop {
+        let error = match once(shared, claim).await {
+            Ok(outcome) => return outcome,
+            Err(error) => error,
+        };
+        let mends = matches!(
+            error.remedy,
+            Remedy::FreshGrant | Remedy::FreshGrantOrGiveUp | Remedy::PutClockRight | Remedy::SignAnew
+        );
+        if matches!(error.remedy, Remedy::FreshGrant | Remedy::FreshGrantOrGiveUp) {
+            shared.grants.forget(claim.id);
+        }
+        if !mends || !mended.insert(std::mem::discriminant(&error.remedy)) {
+            return Outcome::Refused(error);
+        }
+        tracing::debug!(id = claim.id, %error, remedy = ?error.remedy, "tried again at once");
+    }
+}
+
+async fn once(shared: &Shared, claim: &Claim) -> Result<Outcome, CloudError> {
+    let file = match open(claim).await {
+        Ok(file) => file,
+        Err(outcome) => return Ok(outcome),
+    };
+    let grant = grant(shared, claim).await?;
+    let target = match Target::new(&shared.settings.oss, &grant, place(claim)) {
+        Ok(target) => target,
+        Err(failure) => return Ok(Outcome::BadGrant(Failure { request_id: grant.request_id.clone(), ..failure })),
+    };
+    let watched = file.try_clone();
+    let object = Object { file, size: claim.stamp.size, format: claim.format, digests: &claim.digests };
+    let receipt = shared.clouds.bucket.put(&target, &grant, object).await?;
+    shared.grants.forget(claim.id);
+    let changed = watched.and_then(files::stamp).is_ok_and(|stamp| stamp != claim.stamp);
+    Ok(Outcome::Uploaded { target, receipt, changed })
+}
+
+/// Opens the file and makes sure that it is the one that was inspected.
+async fn open(claim: &Claim) -> Result<File, Outcome> {
+    let (path, stamp) = (claim.path.clone(), claim.stamp);
+    let opened = tokio::task::spawn_blocking(move || {
+        let folder = files::open_folder(path.parent().unwrap_or(Path::new("/")))?;
+        let file = files::open_regular(folder, path.file_name().unwrap_or_default())?;
+        let same = files::stamp(&file)? == stamp;
+        io::Result::Ok((file, same))
+    });
+    match opened.await.unwrap_or_else(|error| Err(io::Error::other(error))) {
+        Ok((file, true)) => Ok(file),
+        Ok((_, false)) => Err(changed("the file is not as it was when it was checked; it is checked again")),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(missing(claim)),
+        Err(error) => Err(changed(&format!("the file cannot be opened now: {error}"))),
+    }
+}
+
+/// A file that is missing from a folder that is there is gone. When the folder itself is missing, nothing is
+/// known: it may come back with all its files.
+fn missing(claim: &Claim) -> Outcome {
+    match claim.path.parent().is_some_and(Path::is_dir) {
+        true => Outcome::Gone,
+        false => changed("its folder is not there; the file waits until it is back"),
+    }
+}
+
+fn changed(message: &str) -> Outcome {
+    Outcome::FileChanged(Failure::new(ErrorKind::FileChanged, message))
+}
+
+fn place(claim: &Claim) -> Place {
+    Place { brand: claim.brand, slot: claim.slot, format: claim.format }
+}
+
+/// The grant that an earlier attempt left, or a new one: asked for only now, when the upload may begin, so
+/// that it does not grow old in a queue.
+async fn grant(shared: &Shared, claim: &Claim) -> Result<Arc<Grant>, CloudError> {
+    if let Some(grant) = shared.grants.get(claim.id, claim.slot, claim.format, shared.clouds.clock.now()) {
+        return Ok(grant);
+    }
+    shared.pace.gateway().await;
+    let grant = Arc::new(shared.clouds.gateway.grant(place(claim)).await?);
+    shared.grants.put(claim.id, claim.slot, claim.format, grant.clone(), shared.clouds.clock.now());
+    Ok(grant)
+}

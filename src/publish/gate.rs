@@ -1,0 +1,184 @@
+//! The gate before the clouds. When nothing can succeed (wrong credentials, a service that is down) it
+//! closes, and one file at a time probes at growing intervals: ten thousand waiting files cost no more
+//! requests than one.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::domain::backoff::Backoff;
+
+/// So many failures of a service in a row close the gate.
+const STRIKES: u32 = 5;
+
+/// May the next file go?
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Admission {
+    /// Yes.
+    Open,
+    /// One, to find out.
+    Probe,
+    /// Not before then.
+    Wait(Instant),
+}
+
+/// Why the gate closes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cause {
+    /// The gateway does not accept our credentials.
+    Credentials,
+    /// The gateway or OSS is down.
+    Outage,
+}
+
+/// What changed, for the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Change {
+    /// Nothing that need be said.
+    None,
+    /// It closed, or its cause changed.
+    Closed(Cause),
+    /// It opened after so long.
+    Opened(Duration),
+}
+
+/// The gate.
+#[derive(Debug)]
+pub struct Gate {
+    backoff: Backoff,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+enum State {
+    Open { strikes: u32 },
+    Closed { cause: Cause, since: Instant, failures: u32, next: Instant, probing: bool },
+}
+
+impl Gate {
+    /// An open gate that probes, once closed, at the intervals of `backoff`.
+    pub fn new(backoff: Backoff) -> Self {
+        Self { backoff, state: Mutex::new(State::Open { strikes: 0 }) }
+    }
+
+    /// May a file go now? A probe that was admitted must be followed by `succeeded`, `failed` or `undecided`.
+    pub fn admit(&self, now: Instant) -> Admission {
+        match &mut *self.lock() {
+            State::Open { .. } => Admission::Open,
+            State::Closed { next, probing: false, .. } if *next <= now => Admission::Probe,
+            // a probe is on its way: whoever ends it wakes the others
+            State::Closed { next, probing, .. } => Admission::Wait(if *probing { now + self.backoff.max() } else { *next }),
+        }
+    }
+
+    /// The admitted probe is on its way.
+    pub fn probe(&self) {
+        if let State::Closed { probing, .. } = &mut *self.lock() {
+            *probing = true;
+        }
+    }
+
+    /// Why it is closed, if it is.
+    pub fn closed(&self) -> Option<(Cause, Instant)> {
+        match &*self.lock() {
+            State::Open { .. } => None,
+            State::Closed { cause, next, .. } => Some((*cause, *next)),
+        }
+    }
+
+    /// The clouds did their work, or judged a single file: they are there.
+    pub fn succeeded(&self, now: Instant) -> Change {
+        let mut state = self.lock();
+        let change = match &*state {
+            State::Open { .. } => Change::None,
+            State::Closed { since, .. } => Change::Opened(now.duration_since(*since)),
+        };
+        *state = State::Open { strikes: 0 };
+        change
+    }
+
+    /// A file failed for a reason that would meet every file.
+    pub fn failed(&self, cause: Cause, now: Instant) -> Change {
+        let mut state = self.lock();
+        match &mut *state {
+            State::Open { strikes } if cause == Cause::Outage && *strikes + 1 < STRIKES => {
+                *strikes += 1;
+                Change::None
+            }
+            State::Open { .. } => {
+                let next = now + self.backoff.delay(1, 0.0);
+                *state = State::Closed { cause, since: now, failures: 1, next, probing: false };
+                Change::Closed(cause)
+            }
+            State::Closed { cause: before, failures, next, probing, .. } => {
+                // files that were under way when it closed say nothing new
+                if std::mem::take(probing) {
+                    *failures = failures.saturating_add(1);
+                    *next = now + self.backoff.delay(*failures, 0.0);
+                }
+                let changed = std::mem::replace(before, cause) != cause;
+                if changed { Change::Closed(cause) } else { Change::None }
+            }
+        }
+    }
+
+    /// A probe ended without telling anything (the file was gone, we stop).
+    pub fn undecided(&self) {
+        if let State::Closed { probing, .. } = &mut *self.lock() {
+            *probing = false;
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn gate() -> (Gate, Instant) {
+        (Gate::new(Backoff::new(Duration::from_secs(2), Duration::from_secs(60))), Instant::now())
+    }
+
+    #[test]
+    fn wrong_credentials_close_it_at_once_and_probes_grow_apart() {
+        let (gate, start) = gate();
+        assert_eq!(gate.failed(Cause::Credentials, start), Change::Closed(Cause::Credentials));
+        let mut now = start;
+        for wait in [2, 4, 8, 16, 32, 60, 60] {
+            assert_eq!(gate.admit(now), Admission::Wait(now + Duration::from_secs(wait)));
+            now += Duration::from_secs(wait);
+            assert_eq!(gate.admit(now), Admission::Probe);
+            gate.probe();
+            assert!(matches!(gate.admit(now), Admission::Wait(_)), "one at a time");
+            assert_eq!(gate.failed(Cause::Credentials, now), Change::None);
+        }
+        assert_eq!(gate.succeeded(now), Change::Opened(now - start));
+        assert_eq!(gate.admit(now), Admission::Open);
+    }
+
+    #[test]
+    fn an_outage_closes_it_only_after_some_strikes_in_a_row() {
+        let (gate, now) = gate();
+        for _ in 1..STRIKES {
+            assert_eq!(gate.failed(Cause::Outage, now), Change::None);
+        }
+        gate.succeeded(now);
+        for _ in 1..STRIKES {
+            assert_eq!(gate.failed(Cause::Outage, now), Change::None);
+        }
+        assert_eq!(gate.failed(Cause::Outage, now), Change::Closed(Cause::Outage));
+    }
+
+    #[test]
+    fn stragglers_do_not_put_the_probe_off() {
+        let (gate, now) = gate();
+        gate.failed(Cause::Credentials, now);
+        let next = gate.admit(now);
+        gate.failed(Cause::Credentials, now + Duration::from_secs(1));
+        assert_eq!(gate.admit(now), next);
+    }
+}
