@@ -10,6 +10,8 @@ mod slots;
 mod status;
 pub mod style;
 
+pub use status::print_rows;
+
 use std::path::PathBuf;
 use std::process::ExitCode;
 

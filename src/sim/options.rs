@@ -59,7 +59,7 @@ impl Default for SandboxOptions {
             region: "cn-hangzhou".to_owned(),
             token_life: Duration::from_hours(1),
             upload_url: UploadUrl::default(),
-            time: Arc::new(Timestamp::now),
+            time: Arc::new(|| crate::domain::clock::Clock::now(&crate::domain::clock::SystemClock)),
         }
     }
 }
