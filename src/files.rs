@@ -102,7 +102,8 @@ pub fn identity(path: &Path) -> io::Result<(u64, u64)> {
 }
 
 fn look_of(stat: &fs::Stat) -> Look {
-    let nanos = |seconds: i64, nanos: u64| seconds.saturating_mul(1_000_000_000).saturating_add(nanos.cast_signed());
+    let nanos =
+        |seconds: i64, nanos: u64| seconds.saturating_mul(1_000_000_000).saturating_add(nanos.cast_signed());
     Look {
         kind: kind_of(stat.st_mode),
         stamp: Stamp {

@@ -1,12 +1,13 @@
 //! The life of a file.
-pub mod domain;
+pub mod cli;
+pub mod cloud;
 pub mod config;
+pub mod daemon;
+pub mod domain;
 pub mod files;
 pub mod intake;
 pub mod ledger;
 pub mod publish;
-pub mod cloud;
-pub mod daemon;
-pub mod web;
-pub mod cli;
+#[expect(missing_docs, reason = "its fields have the names of the protocol")]
 pub mod sim;
+pub mod web;

@@ -13,7 +13,7 @@ use crate::config::Settings;
 use crate::domain::clock::{Clock, SystemClock};
 use crate::domain::failure::ErrorKind;
 use crate::intake::survey;
-use crate::ledger::{Ledger, LedgerError, Report};
+use crate::ledger::{Ledger, Report};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -40,6 +40,11 @@ pub(super) async fn check(path: &Path, args: &Args) -> anyhow::Result<ExitCode> 
     Ok(if sheet.failures == 0 { ExitCode::SUCCESS } else { ExitCode::from(NO) })
 }
 
+/// An error with all its causes, on one line.
+fn whole(error: impl std::error::Error + Send + Sync + 'static) -> String {
+    format!("{:#}", anyhow::Error::new(error))
+}
+
 #[derive(Default)]
 struct Sheet {
     failures: usize,
@@ -48,7 +53,9 @@ struct Sheet {
 impl Sheet {
     fn note(&mut self, what: &str, finding: Finding) {
         match finding {
-            Ok(text) => anstream::println!("{}  {what:<9} {text}", paint(AnsiColor::Green.on_default(), "ok  ")),
+            Ok(text) => {
+                anstream::println!("{}  {what:<9} {text}", paint(AnsiColor::Green.on_default(), "ok  "))
+            }
             Err(text) => {
                 self.failures += 1;
                 anstream::println!("{}  {what:<9} {text}", paint(AnsiColor::Red.on_default(), "FAIL"));
@@ -77,14 +84,19 @@ fn folders(sheet: &mut Sheet, settings: &Settings) {
             sheet.note("folders", Ok(format!("{root}: {} of brands", survey.folders.len())));
             for place in &survey.folders {
                 if let Err(error) = std::fs::read_dir(&place.path) {
-                    sheet.note("folders", Err(format!("{}: {error}; give the service's user access", place.path.display())));
+                    sheet.note(
+                        "folders",
+                        Err(format!("{}: {error}; give the service's user access", place.path.display())),
+                    );
                 }
             }
             for (path, why) in &survey.strays {
                 sheet.mention("folders", &format!("left alone: {}: {why}", path.display()));
             }
         }
-        Err(error) => sheet.note("folders", Err(format!("{root}: {error}; make the folder, or set watch.root"))),
+        Err(error) => {
+            sheet.note("folders", Err(format!("{root}: {error}; make the folder, or set watch.root")))
+        }
     }
 }
 
@@ -101,15 +113,17 @@ fn inotify() -> Finding {
 
 async fn database(settings: &Settings) -> Finding {
     let path = &settings.database.path;
-    let say = |error: LedgerError| error.to_string();
     if !path.exists() {
         let folder = path.parent().unwrap_or(Path::new("/"));
-        let probe = tempfile_in(folder).map_err(|error| format!("{}: {error}; set database.path to a folder that can be written", folder.display()));
+        let probe = tempfile_in(folder).map_err(|error| {
+            format!("{}: {error}; set database.path to a folder that can be written", folder.display())
+        });
         return probe.map(|()| format!("{}: will be made at the first start", path.display()));
     }
-    let report = Report::open(path).await.map_err(say)?;
+    let report = Report::open(path).await.map_err(whole)?;
     let health = report.quick_check().await.map_err(|error| format!("{}: {error}", path.display()))?;
-    let counts = report.counts(None).await.map_err(|_| format!("{}: is no database of brandpost", path.display()))?;
+    let counts =
+        report.counts(None).await.map_err(|_| format!("{}: is no database of brandpost", path.display()))?;
     let busy = if Ledger::lock(path).is_ok() { "no daemon works with it" } else { "a daemon works with it" };
     match health.as_str() {
         "ok" => Ok(format!("{}: {} files, {busy}", path.display(), counts.total())),
@@ -135,15 +149,21 @@ fn clock() -> Finding {
 
 /// The gateway must accept the signature and then refuse the empty parameters.
 async fn online(settings: &Settings) -> Finding {
-    let clouds = Clouds::new(settings, Arc::new(SystemClock)).map_err(|error| error.to_string())?;
+    let clouds = Clouds::new(settings, Arc::new(SystemClock)).map_err(whole)?;
     let host = settings.gateway.url.host_str().unwrap_or_default();
     match clouds.gateway.probe().await {
         Ok(_) => Ok(format!("{host} accepts the signature")),
         Err(error) if error.remedy == Remedy::PutClockRight => {
             let off = clouds.clock.offset();
-            Err(format!("{host}: this machine's clock is {} s {}; set it (NTP)", off.abs(), if off > 0 { "slow" } else { "fast" }))
+            Err(format!(
+                "{host}: this machine's clock is {} s {}; set it (NTP)",
+                off.abs(),
+                if off > 0 { "slow" } else { "fast" }
+            ))
         }
-        Err(error) if error.failure.kind == ErrorKind::GatewayRejected => Ok(format!("{host} accepts the signature")),
+        Err(error) if error.failure.kind == ErrorKind::GatewayRejected => {
+            Ok(format!("{host} accepts the signature"))
+        }
         Err(error) => Err(format!("{host}: {}. {}", error.failure, error.failure.kind.advice())),
     }
 }

@@ -98,7 +98,9 @@ async fn ledger(settings: &Settings) -> anyhow::Result<Ledger> {
 /// The row of a brand that must be known already.
 async fn known_brand(report: &Report, brand: Brand) -> anyhow::Result<BrandRow> {
     let row = report.brand(brand).await?.map(|(row, _)| row);
-    row.with_context(|| format!("{brand} is unknown: it has no folder yet; `brandpost status` lists what there is"))
+    row.with_context(|| {
+        format!("{brand} is unknown: it has no folder yet; `brandpost status` lists what there is")
+    })
 }
 
 /// An answer of "no": not an error of the program.

@@ -3,8 +3,8 @@
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use super::style::{self, paint};
 use super::NO;
+use super::style::{self, paint};
 use crate::config::Settings;
 use crate::domain::failure::ErrorKind;
 use crate::ledger::{AttemptRow, Report, StatusRow};
@@ -19,7 +19,10 @@ pub(super) struct Args {
 pub(super) async fn show(settings: &Settings, args: &Args) -> anyhow::Result<ExitCode> {
     let report = super::report(settings).await?;
     let Some(row) = find(&report, &args.what).await? else {
-        anstream::eprintln!("brandpost: {} is unknown; `brandpost status` lists what there is", args.what.display());
+        anstream::eprintln!(
+            "brandpost: {} is unknown; `brandpost status` lists what there is",
+            args.what.display()
+        );
         return Ok(ExitCode::from(NO));
     };
     print_row(&row);
@@ -46,7 +49,9 @@ async fn find(report: &Report, what: &OsString) -> anyhow::Result<Option<StatusR
 }
 
 fn print_row(row: &StatusRow) {
-    let line = |name: &str, value: String| anstream::println!("{} {value}", paint(style::FAINT, &format!("{name:<10}")));
+    let line = |name: &str, value: String| {
+        anstream::println!("{} {value}", paint(style::FAINT, &format!("{name:<10}")))
+    };
     let maybe = |name: &str, value: &Option<String>| {
         if let Some(value) = value {
             line(name, value.clone());
@@ -64,7 +69,11 @@ fn print_row(row: &StatusRow) {
     }
     line("slot", row.slot.map_or_else(|| "none".into(), |slot| slot.to_string()));
     let size = (row.width, row.height, &row.suffix);
-    let picture = if let (Some(width), Some(height), Some(suffix)) = size { format!(", {suffix} {width}×{height}") } else { String::new() };
+    let picture = if let (Some(width), Some(height), Some(suffix)) = size {
+        format!(", {suffix} {width}×{height}")
+    } else {
+        String::new()
+    };
     line("size", format!("{}{picture}", style::bytes(row.size_bytes)));
     line("revision", row.revision.to_string());
     line("attempts", row.attempts.to_string());

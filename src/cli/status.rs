@@ -72,7 +72,10 @@ async fn page(settings: &Settings, report: &Report, args: &Args) -> anyhow::Resu
     let counts = report.counts(args.brand).await?;
     anstream::println!("{}", summary_line(&counts));
     if rows.len() == limit as usize && counts.total() > u64::from(limit) {
-        anstream::println!("{}", paint(style::FAINT, &format!("the latest {limit} are shown; --limit shows more")));
+        anstream::println!(
+            "{}",
+            paint(style::FAINT, &format!("the latest {limit} are shown; --limit shows more"))
+        );
     }
     for notice in report.notices().await? {
         let since = style::local(&notice.since);

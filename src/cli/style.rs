@@ -77,8 +77,11 @@ pub fn bytes(count: i64) -> String {
 /// A name as it may be shown: control characters, line breaks and characters that turn the direction of
 /// writing are escaped.
 pub fn visible(text: &str) -> String {
-    let turns = |c: char| matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    let show = |c: char| if c.is_control() || turns(c) { c.escape_unicode().to_string() } else { c.to_string() };
+    let turns =
+        |c: char| matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let show = |c: char| {
+        if c.is_control() || turns(c) { c.escape_unicode().to_string() } else { c.to_string() }
+    };
     text.chars().map(show).collect()
 }
 

@@ -7,8 +7,8 @@ use std::fs::File;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::header::{AUTHORIZATION, CONTENT_LENGTH, DATE};
 use http::HeaderMap;
+use http::header::{AUTHORIZATION, CONTENT_LENGTH, DATE};
 use reqwest::Response;
 
 use super::client::{self, Clients};
@@ -66,12 +66,22 @@ impl Bucket {
     ///
     /// # Errors
     /// With what OSS said and what follows from it.
-    pub async fn put(&self, target: &Target, grant: &Grant, object: Object<'_>) -> Result<Receipt, CloudError> {
+    pub async fn put(
+        &self,
+        target: &Target,
+        grant: &Grant,
+        object: Object<'_>,
+    ) -> Result<Receipt, CloudError> {
         let (url, mut headers) = self.clients.route(&target.url);
         headers.extend(self.headers(target, grant, &object)?);
         let digests = object.digests;
         let progress = Progress::default();
-        let flow = Flow { file: object.file, size: object.size, progress: progress.clone(), limiter: self.limiter.clone() };
+        let flow = Flow {
+            file: object.file,
+            size: object.size,
+            progress: progress.clone(),
+            limiter: self.limiter.clone(),
+        };
         let request = self.clients.http.put(url).headers(headers).body(body::stream(flow));
         let exchange = async {
             let answer = request.send().await.map_err(|error| Self::lost(target, &progress, &error))?;
@@ -93,7 +103,12 @@ impl Bucket {
         }
     }
 
-    async fn read(&self, target: &Target, digests: &Digests, answer: Response) -> Result<Receipt, CloudError> {
+    async fn read(
+        &self,
+        target: &Target,
+        digests: &Digests,
+        answer: Response,
+    ) -> Result<Receipt, CloudError> {
         let (status, headers) = (answer.status(), answer.headers().clone());
         if status.is_success() {
             return answer::receipt(&headers, digests);

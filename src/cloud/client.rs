@@ -1,7 +1,7 @@
 //! The HTTP client: rustls with the system's roots, HTTP/1.1, no redirects, fixed addresses where configured.
 
-use std::net::SocketAddr;
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -83,7 +83,8 @@ impl Clients {
 fn certificates(path: &PathBuf) -> Result<Vec<Certificate>, ClientError> {
     let wrong = |reason: String| ClientError::Certificate { path: path.clone(), reason };
     let pem = std::fs::read(path).map_err(|error| wrong(error.to_string()))?;
-    let certificates = Certificate::from_pem_bundle(&pem).map_err(|_| wrong("holds no PEM certificates".into()))?;
+    let certificates =
+        Certificate::from_pem_bundle(&pem).map_err(|_| wrong("holds no PEM certificates".into()))?;
     if certificates.is_empty() {
         return Err(wrong("holds no PEM certificates".into()));
     }

@@ -66,7 +66,8 @@ impl CloudError {
     /// Does it tell that the service itself is in trouble, whichever file comes next?
     pub fn is_outage(&self) -> bool {
         use ErrorKind::{GatewayError, Network, OssError, Timeout};
-        self.remedy == Remedy::Later && matches!(self.failure.kind, Network | Timeout | GatewayError | OssError)
+        self.remedy == Remedy::Later
+            && matches!(self.failure.kind, Network | Timeout | GatewayError | OssError)
     }
 
     /// An error of the HTTP client. Its text is built from the chain of causes and never from the URL, which

@@ -53,7 +53,12 @@ pub struct Gateway {
 }
 
 impl Gateway {
-    pub(super) fn new(settings: &Settings, secret: Secret, clients: Clients, clock: Arc<SigningClock>) -> Self {
+    pub(super) fn new(
+        settings: &Settings,
+        secret: Secret,
+        clients: Clients,
+        clock: Arc<SigningClock>,
+    ) -> Self {
         let gateway = &settings.gateway;
         let mut url = gateway.url.clone();
         url.set_path(PATH);
@@ -97,7 +102,8 @@ impl Gateway {
     async fn call(&self, body: &str) -> Result<Grant, CloudError> {
         let (url, mut headers) = self.clients.route(&self.url);
         headers.extend(self.headers(body)?);
-        let request = self.clients.http.post(url).headers(headers).body(body.to_owned()).timeout(self.timeout);
+        let request =
+            self.clients.http.post(url).headers(headers).body(body.to_owned()).timeout(self.timeout);
         let host = self.url.host_str().unwrap_or_default();
         let lost = |error: reqwest::Error| CloudError::from_client(Service::Gateway, host, &error);
         let answer = request.send().await.map_err(lost)?;
@@ -153,12 +159,19 @@ pub(super) fn to_header_map(service: Service, headers: &[(String, String)]) -> R
     let mut map = HeaderMap::new();
     for (name, value) in headers {
         let wrong = || {
-            let kind = if service == Service::Gateway { ErrorKind::GatewayRejected } else { ErrorKind::BadUploadUrl };
+            let kind = if service == Service::Gateway {
+                ErrorKind::GatewayRejected
+            } else {
+                ErrorKind::BadUploadUrl
+            };
             CloudError::new(service, kind, Remedy::GiveUp, format!("the header {name} cannot be sent"))
         };
         let key = HeaderName::try_from(name).map_err(|_| wrong())?;
         let mut value = HeaderValue::try_from(value).map_err(|_| wrong())?;
-        value.set_sensitive(matches!(name.as_str(), "authorization" | "x-oss-security-token" | "x-ca-signature"));
+        value.set_sensitive(matches!(
+            name.as_str(),
+            "authorization" | "x-oss-security-token" | "x-ca-signature"
+        ));
         map.insert(key, value);
     }
     Ok(map)

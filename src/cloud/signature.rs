@@ -56,7 +56,8 @@ impl SigningClock {
         // 2024-01-01 to 2100-01-01
         const BELIEVABLE: std::ops::Range<i64> = 1_704_067_200..4_102_444_800;
         let parsed = date.and_then(|date| jiff::fmt::rfc2822::parse(date).ok());
-        let Some(told) = parsed.map(|date| date.timestamp().as_second()).filter(|at| BELIEVABLE.contains(at)) else {
+        let Some(told) = parsed.map(|date| date.timestamp().as_second()).filter(|at| BELIEVABLE.contains(at))
+        else {
             return false;
         };
         self.offset.store(told - self.clock.now().as_second(), Ordering::Relaxed);
@@ -91,7 +92,8 @@ pub fn gateway_string_to_sign(method: &str, path: &str, headers: &[(String, Stri
 /// The `x-ca-*` headers that are signed, sorted by name.
 pub fn signed_gateway_headers(headers: &[(String, String)]) -> Vec<&(String, String)> {
     const NOT_SIGNED: [&str; 2] = ["x-ca-signature", "x-ca-signature-headers"];
-    let signed = |(name, _): &&(String, String)| name.starts_with("x-ca-") && !NOT_SIGNED.contains(&name.as_str());
+    let signed =
+        |(name, _): &&(String, String)| name.starts_with("x-ca-") && !NOT_SIGNED.contains(&name.as_str());
     let mut signed: Vec<_> = headers.iter().filter(signed).collect();
     signed.sort();
     signed
@@ -158,13 +160,15 @@ fn v4_canonical_request(request: &OssRequest<'_>) -> String {
 
 /// OSS V1, `Authorization`, by the SDK. `date` is the value of the `Date` header.
 pub fn oss_v1(request: &OssRequest<'_>, key: Key<'_>, date: &str) -> String {
-    let header = |name: &str| request.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone());
+    let header =
+        |name: &str| request.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone());
     let mut builder = RequestBuilder::new();
     builder.method = RequestType::Put;
     builder.content_type = header("content-type");
     builder.content_md5 = header("content-md5");
     builder.headers.insert("date".into(), date.into());
-    let mut oss: Vec<_> = request.headers.iter().filter(|(name, _)| name.starts_with("x-oss-")).cloned().collect();
+    let mut oss: Vec<_> =
+        request.headers.iter().filter(|(name, _)| name.starts_with("x-oss-")).cloned().collect();
     oss.sort();
     if let [_, .., (_, last)] = oss.as_mut_slice() {
         // with two or more of them the SDK leaves the last line without its end

@@ -86,7 +86,9 @@ impl Target {
         let bucket = match (bucket, &signing) {
             (Some(bucket), _) => bucket,
             (None, Signing::InUrl) => String::new(),
-            (None, _) => return Err(bad("its host does not belong to the endpoint, so the bucket cannot be told")),
+            (None, _) => {
+                return Err(bad("its host does not belong to the endpoint, so the bucket cannot be told"));
+            }
         };
         Ok(Self { url, bucket, key, signing })
     }
@@ -114,7 +116,8 @@ fn check_host(oss: &Oss, url: &Url) -> Result<(), Failure> {
     match url.host() {
         Some(Host::Domain(_) | Host::Ipv4(_) | Host::Ipv6(_)) if allowed => Ok(()),
         _ => {
-            let message = format!("the gateway wants the file sent to {host}, which oss.allowed_hosts does not allow");
+            let message =
+                format!("the gateway wants the file sent to {host}, which oss.allowed_hosts does not allow");
             Err(Failure::new(ErrorKind::ForbiddenHost, message))
         }
     }
@@ -157,7 +160,9 @@ fn choose(oss: &Oss, region: Option<String>) -> Result<Signing, Failure> {
     match (oss.signature, region) {
         (SignatureChoice::V1, _) | (SignatureChoice::Auto, None) => Ok(Signing::V1),
         (_, Some(region)) => Ok(Signing::V4(region)),
-        (SignatureChoice::V4, None) => Err(bad("its region cannot be told from the endpoint; set oss.region")),
+        (SignatureChoice::V4, None) => {
+            Err(bad("its region cannot be told from the endpoint; set oss.region"))
+        }
     }
 }
 
@@ -167,7 +172,9 @@ fn bucket_and_region(oss: &Oss, grant: &Grant, host: &str) -> (Option<String>, O
     let endpoint = endpoint.split(['/', ':']).next().unwrap_or_default().to_ascii_lowercase();
     let within = host.strip_suffix(&endpoint).and_then(|bucket| bucket.strip_suffix('.'));
     // the URL may name the internal endpoint where `endpoint` names the public one
-    let public = || host.strip_suffix(".aliyuncs.com").and_then(|rest| rest.split_once(".oss-")).map(|(bucket, _)| bucket);
+    let public = || {
+        host.strip_suffix(".aliyuncs.com").and_then(|rest| rest.split_once(".oss-")).map(|(bucket, _)| bucket)
+    };
     let bucket = within.or_else(public).filter(|bucket| !bucket.is_empty()).map(str::to_owned);
     let region = oss.region.clone().or_else(|| region(host)).or_else(|| region(&endpoint));
     (bucket, region)
@@ -224,20 +231,32 @@ mod tests {
     #[test]
     fn a_bucket_host_gets_its_key_from_the_template() {
         let target = target("", "http://iotx-industry.oss-cn-hangzhou.aliyuncs.com").unwrap();
-        assert_eq!(target.object_url(), "https://iotx-industry.oss-cn-hangzhou.aliyuncs.com/qualification/OWNBRAND/1001/3.jpg");
-        assert_eq!((target.bucket.as_str(), target.signing), ("iotx-industry", Signing::V4("cn-hangzhou".into())));
+        assert_eq!(
+            target.object_url(),
+            "https://iotx-industry.oss-cn-hangzhou.aliyuncs.com/qualification/OWNBRAND/1001/3.jpg"
+        );
+        assert_eq!(
+            (target.bucket.as_str(), target.signing),
+            ("iotx-industry", Signing::V4("cn-hangzhou".into()))
+        );
     }
 
     #[test]
     fn a_path_is_the_key() {
         let target = target("", "https://b.oss-cn-hangzhou.aliyuncs.com/a%20b/c+d%25/%E5%9B%BE.jpg").unwrap();
         assert_eq!(target.key, "a b/c+d%/图.jpg");
-        assert_eq!(target.object_url(), "https://b.oss-cn-hangzhou.aliyuncs.com/a%20b/c%2Bd%25/%E5%9B%BE.jpg");
+        assert_eq!(
+            target.object_url(),
+            "https://b.oss-cn-hangzhou.aliyuncs.com/a%20b/c%2Bd%25/%E5%9B%BE.jpg"
+        );
     }
 
     #[test]
     fn a_presigned_url_is_used_as_it_is_and_never_shown() {
-        for query in ["OSSAccessKeyId=STS.x&Expires=1&Signature=s3cret%2B", "x-oss-signature-version=V4&x-oss-signature=s3cret"] {
+        for query in [
+            "OSSAccessKeyId=STS.x&Expires=1&Signature=s3cret%2B",
+            "x-oss-signature-version=V4&x-oss-signature=s3cret",
+        ] {
             let target = target("", &format!("http://b.oss-cn-hangzhou.aliyuncs.com/k.jpg?{query}")).unwrap();
             assert_eq!(target.signing, Signing::InUrl);
             assert_eq!(target.url.query(), Some(query));
@@ -258,8 +277,15 @@ mod tests {
     #[test]
     fn hosts_that_are_not_allowed_are_refused() {
         let hosts = [
-            "evil.example", "b.oss-cn-hangzhou.aliyuncs.com.evil.example", "aliyuncs.com", "evilaliyuncs.com",
-            "127.0.0.1", "[::1]", "0x7f.1", "localhost", "b.oss-cn-hangzhou.aliyuncs.com%2eevil.example",
+            "evil.example",
+            "b.oss-cn-hangzhou.aliyuncs.com.evil.example",
+            "aliyuncs.com",
+            "evilaliyuncs.com",
+            "127.0.0.1",
+            "[::1]",
+            "0x7f.1",
+            "localhost",
+            "b.oss-cn-hangzhou.aliyuncs.com%2eevil.example",
         ];
         for host in hosts {
             let failure = target("", &format!("http://{host}/k")).unwrap_err();
@@ -270,7 +296,8 @@ mod tests {
         for url in ["", "nonsense", "ftp://b.aliyuncs.com/k", "file:///etc/passwd"] {
             assert!(target("", url).is_err(), "{url}");
         }
-        target("allowed_hosts = [\"127.0.0.1\"]\nregion = \"r\"", "http://127.0.0.1/k?x-oss-signature=1").unwrap();
+        target("allowed_hosts = [\"127.0.0.1\"]\nregion = \"r\"", "http://127.0.0.1/k?x-oss-signature=1")
+            .unwrap();
     }
 
     #[test]

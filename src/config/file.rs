@@ -125,7 +125,7 @@ mod tests {
     #[test]
     fn defaults_are_those_of_the_contract() {
         let file = File::default();
-        assert_eq!(file.watch.settle, Span::millis(1000));
+        assert_eq!(file.watch.settle, Span::secs(1));
         assert_eq!(file.images.max_bytes, Size(20 * 1024 * 1024));
         assert_eq!(file.database.keep_attempts, Span::secs(7_776_000));
     }

@@ -42,7 +42,6 @@ impl Document {
         self.source.place(span)
     }
 
-
     /// Did it come from the environment?
     pub(super) fn from_environment(&self, key: &str) -> bool {
         self.place(key).starts_with('$')
@@ -50,7 +49,11 @@ impl Document {
 }
 
 /// Reads the text and the overlay. The mistakes stand beside what could be read.
-pub(super) fn read(path: &Path, text: &str, overlay: &[(String, String)]) -> Result<(Document, Vec<Problem>), Problems> {
+pub(super) fn read(
+    path: &Path,
+    text: &str,
+    overlay: &[(String, String)],
+) -> Result<(Document, Vec<Problem>), Problems> {
     let mut source = Source::new(path, text);
     let (mut table, errors) = DeTable::parse_recoverable(text);
     if !errors.is_empty() {
@@ -68,7 +71,8 @@ pub(super) fn read(path: &Path, text: &str, overlay: &[(String, String)]) -> Res
 
 /// The variables of the environment that override keys, sorted by name.
 pub(super) fn overlay(environment: impl Iterator<Item = (OsString, OsString)>) -> Vec<(String, String)> {
-    let text = |(name, value): (OsString, OsString)| Some((name.into_string().ok()?, value.into_string().ok()?));
+    let text =
+        |(name, value): (OsString, OsString)| Some((name.into_string().ok()?, value.into_string().ok()?));
     let ours = |(name, _): &(String, String)| name.starts_with(ENV_PREFIX) && name.contains("__");
     let mut overlay: Vec<_> = environment.filter_map(text).filter(ours).collect();
     overlay.sort();
@@ -77,7 +81,9 @@ pub(super) fn overlay(environment: impl Iterator<Item = (OsString, OsString)>) -
 
 /// Puts a variable into the table as a text; `accept` turns it into another type where one is wanted.
 fn set<'i>(table: &mut DeTable<'i>, name: &'i str, value: &'i str, span: Range<usize>) {
-    let Some((section, key)) = name.trim_start_matches(ENV_PREFIX).split_once("__") else { return };
+    let Some((section, key)) = name.trim_start_matches(ENV_PREFIX).split_once("__") else {
+        return;
+    };
     let key_at = |name: &str| Spanned::new(span.clone(), DeString::from(Cow::Owned(name.to_lowercase())));
     let section = table
         .entry(key_at(section))
@@ -152,7 +158,9 @@ impl Entry {
     }
 
     fn remove(&self, table: &mut DeTable<'_>) {
-        let Some(section) = table.get_mut(self.section.as_str()).map(Spanned::get_mut) else { return };
+        let Some(section) = table.get_mut(self.section.as_str()).map(Spanned::get_mut) else {
+            return;
+        };
         match (section, &self.key, self.number) {
             (DeValue::Table(section), Some(key), _) => drop(section.remove(key.as_str())),
             (array @ DeValue::Array(_), _, Some(number)) => without(array, number),
@@ -170,7 +178,8 @@ fn without(array: &mut DeValue<'_>, number: usize) {
 }
 
 fn find(table: &DeTable<'_>, span: &Range<usize>) -> Option<Entry> {
-    let within = |outer: Range<usize>| outer.start <= span.start && span.start < outer.end.max(outer.start + 1);
+    let within =
+        |outer: Range<usize>| outer.start <= span.start && span.start < outer.end.max(outer.start + 1);
     for (section, value) in table {
         let entry = |key, number| Some(Entry { section: section.get_ref().to_string(), key, number });
         if let DeValue::Table(keys) = value.get_ref() {
@@ -183,7 +192,8 @@ fn find(table: &DeTable<'_>, span: &Range<usize>) -> Option<Entry> {
             let in_keys = |(key, value): (&Spanned<DeString<'_>>, &Spanned<DeValue<'_>>)| {
                 within(key.span()) || within(value.span())
             };
-            if within(item.span()) || item.get_ref().as_table().is_some_and(|table| table.iter().any(in_keys)) {
+            if within(item.span()) || item.get_ref().as_table().is_some_and(|table| table.iter().any(in_keys))
+            {
                 return entry(None, Some(number));
             }
         }
@@ -206,12 +216,16 @@ fn retype<'i>(
         let path = name.trim_start_matches(ENV_PREFIX).to_lowercase();
         path.split_once("__").is_some_and(|(section, key)| format!("{section}.{key}") == entry.name())
     };
-    let Some(number) = overlay.iter().position(wanted).filter(|number| !reread[*number]) else { return false };
+    let Some(number) = overlay.iter().position(wanted).filter(|number| !reread[*number]) else {
+        return false;
+    };
     reread[number] = true;
     let Some(DeValue::Table(section)) = table.get_mut(entry.section.as_str()).map(Spanned::get_mut) else {
         return false;
     };
-    let Some(slot) = entry.key.as_deref().and_then(|key| section.get_mut(key)) else { return false };
+    let Some(slot) = entry.key.as_deref().and_then(|key| section.get_mut(key)) else {
+        return false;
+    };
     let value = &overlay[number].1;
     *slot.get_mut() = match DeValue::parse(value) {
         Ok(parsed) => parsed.into_inner(),
@@ -248,7 +262,9 @@ mod tests {
         let text = "[gateway]\nurll = \"x\"\n[watch]\nsettle = \"soon\"\n[limits]\nconcurrency = \"four\"\n[oops]\na = 1\n";
         let messages = messages(text, &[]);
         assert_eq!(messages.len(), 4, "{messages:#?}");
-        let has = |start: &str| assert!(messages.iter().any(|line| line.starts_with(start)), "{start}: {messages:#?}");
+        let has = |start: &str| {
+            assert!(messages.iter().any(|line| line.starts_with(start)), "{start}: {messages:#?}")
+        };
         has("config.toml:2: gateway.urll: unknown key `urll`");
         has("config.toml:4: watch.settle: invalid value: string \"soon\", expected a duration such as");
         has("config.toml:6: limits.concurrency: invalid type: string \"four\", expected u32");
@@ -290,7 +306,10 @@ mod tests {
     #[test]
     fn a_bad_variable_is_named() {
         let messages = messages("", &[("BRANDPOST_LIMITS__BURST", "many"), ("BRANDPOST_LIMIT__BURST", "1")]);
-        let starts = ["$BRANDPOST_LIMITS__BURST: limits.burst: invalid type", "$BRANDPOST_LIMIT__BURST: limit: unknown key"];
+        let starts = [
+            "$BRANDPOST_LIMITS__BURST: limits.burst: invalid type",
+            "$BRANDPOST_LIMIT__BURST: limit: unknown key",
+        ];
         for start in starts {
             assert!(messages.iter().any(|line| line.starts_with(start)), "{start}: {messages:#?}");
         }

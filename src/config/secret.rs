@@ -61,7 +61,7 @@ pub enum SecretError {
     )]
     Missing,
     /// The file that should hold it cannot be read.
-    #[error("cannot read the app secret from {path}: {source}")]
+    #[error("cannot read the app secret from {path}")]
     Unreadable {
         /// Which file.
         path: String,
@@ -72,7 +72,9 @@ pub enum SecretError {
     #[error("the app secret in {0} is empty")]
     Empty(String),
     /// It stands in a configuration file that others can read.
-    #[error("gateway.app_secret stands in {0}, which other users can read: run `chmod 600 {0}`, or use app_secret_file")]
+    #[error(
+        "gateway.app_secret stands in {0}, which other users can read: run `chmod 600 {0}`, or use app_secret_file"
+    )]
     Exposed(String),
 }
 
@@ -113,9 +115,8 @@ fn read(path: &Path) -> Result<Secret, SecretError> {
 fn guarded(secret: &Secret, config: &Path) -> Result<Secret, SecretError> {
     const READABLE_BY_OTHERS: u32 = 0o044;
     let name = || config.display().to_string();
-    let mode = std::fs::metadata(config)
-        .map_err(|source| SecretError::Unreadable { path: name(), source })?
-        .mode();
+    let mode =
+        std::fs::metadata(config).map_err(|source| SecretError::Unreadable { path: name(), source })?.mode();
     if mode & READABLE_BY_OTHERS == 0 { Ok(secret.clone()) } else { Err(SecretError::Exposed(name())) }
 }
 

@@ -469,7 +469,10 @@ impl Resolver<'_> {
         const KNOWN: [&str; 4] = ["{type}", "{id}", "{index}", "{suffix}"];
         for name in &KNOWN[..3] {
             if !template.contains(name) {
-                self.wrong("oss.key_template", format!("must contain {name}, or files would overwrite each other"));
+                self.wrong(
+                    "oss.key_template",
+                    format!("must contain {name}, or files would overwrite each other"),
+                );
             }
         }
         let rest = KNOWN.iter().fold(template.to_owned(), |rest, name| rest.replace(name, ""));
@@ -490,7 +493,10 @@ impl Resolver<'_> {
         for host in hosts {
             match HostPattern::parse(host) {
                 Some(pattern) => patterns.push(pattern),
-                None => self.wrong("oss.allowed_hosts", format!("\"{host}\" is neither a host nor \"*.\" and a domain")),
+                None => self.wrong(
+                    "oss.allowed_hosts",
+                    format!("\"{host}\" is neither a host nor \"*.\" and a domain"),
+                ),
             }
         }
         patterns
@@ -502,7 +508,10 @@ impl Resolver<'_> {
         for (host, address) in &file.resolve {
             match address.parse() {
                 Ok(address) => drop(resolve.insert(host.to_ascii_lowercase(), address)),
-                Err(_) => self.wrong("network.resolve", format!("\"{address}\" is no address with port, as in \"127.0.0.1:8443\"")),
+                Err(_) => self.wrong(
+                    "network.resolve",
+                    format!("\"{address}\" is no address with port, as in \"127.0.0.1:8443\""),
+                ),
             }
         }
         let ca_file = Some(&file.ca_file).filter(|path| !path.is_empty()).map(|path| self.path(path));
@@ -521,7 +530,11 @@ impl Resolver<'_> {
             grace: file.grace.0,
             rescan: self.at_least("watch.rescan", file.rescan.0, Duration::from_millis(100)),
             mode: self.choice("watch.mode", &file.mode, &modes),
-            poll_interval: self.at_least("watch.poll_interval", file.poll_interval.0, Duration::from_millis(50)),
+            poll_interval: self.at_least(
+                "watch.poll_interval",
+                file.poll_interval.0,
+                Duration::from_millis(50),
+            ),
         }
     }
 
@@ -610,7 +623,10 @@ impl Resolver<'_> {
         match listen {
             None => self.wrong("http.listen", "is no address with port, as in \"127.0.0.1:9600\""),
             Some(address) if !address.ip().is_loopback() => {
-                self.wrong("http.listen", "must be a loopback address: the service has no access control of its own");
+                self.wrong(
+                    "http.listen",
+                    "must be a loopback address: the service has no access control of its own",
+                );
             }
             Some(_) => {}
         }
@@ -626,7 +642,10 @@ impl Resolver<'_> {
             ("journald", LogFormat::Journald),
         ];
         if let Err(error) = file.level.parse::<tracing_subscriber::filter::targets::Targets>() {
-            self.wrong("log.level", format!("is no log filter, as in \"info\" or \"warn,brandpost=debug\": {error}"));
+            self.wrong(
+                "log.level",
+                format!("is no log filter, as in \"info\" or \"warn,brandpost=debug\": {error}"),
+            );
         }
         Log { format: self.choice("log.format", &file.format, &formats), level: file.level }
     }
@@ -671,8 +690,13 @@ mod tests {
         );
         let problems = parse(&text).unwrap_err().to_string();
         let lines = [
-            ":4: gateway.url:", ":5: gateway.stage:", ":7: oss.key_template:", ":8: oss.allowed_hosts:",
-            ":10: limits.concurrency:", ":12: watch.mode:", ":14: http.listen:",
+            ":4: gateway.url:",
+            ":5: gateway.stage:",
+            ":7: oss.key_template:",
+            ":8: oss.allowed_hosts:",
+            ":10: limits.concurrency:",
+            ":12: watch.mode:",
+            ":14: http.listen:",
         ];
         for line in lines {
             assert!(problems.contains(line), "{line} not in\n{problems}");
@@ -682,7 +706,8 @@ mod tests {
     #[test]
     fn hosts_match_on_label_boundaries() {
         let pattern = HostPattern::parse("*.aliyuncs.com").unwrap();
-        for host in ["a.oss-cn-hangzhou.aliyuncs.com", "b.aliyuncs.com", "B.ALIYUNCS.COM", "b.aliyuncs.com."] {
+        for host in ["a.oss-cn-hangzhou.aliyuncs.com", "b.aliyuncs.com", "B.ALIYUNCS.COM", "b.aliyuncs.com."]
+        {
             assert!(pattern.matches(host), "{host}");
         }
         for host in ["aliyuncs.com", ".aliyuncs.com", "evilaliyuncs.com", "aliyuncs.com.evil.net", "", "."] {

@@ -10,10 +10,6 @@ use serde::de::{self, Deserialize, Deserializer, Visitor};
 pub struct Span(pub Duration);
 
 impl Span {
-    pub(super) const fn millis(millis: u64) -> Self {
-        Self(Duration::from_millis(millis))
-    }
-
     pub(super) const fn secs(secs: u64) -> Self {
         Self(Duration::from_secs(secs))
     }
@@ -112,7 +108,8 @@ mod tests {
 
     #[test]
     fn people_write_units() {
-        let table = [("500ms", 500), ("5s", 5000), ("10m", 600_000), ("1h", 3_600_000), ("0", 0), ("2 s", 2000)];
+        let table =
+            [("500ms", 500), ("5s", 5000), ("10m", 600_000), ("1h", 3_600_000), ("0", 0), ("2 s", 2000)];
         for (text, millis) in table {
             assert_eq!(parse_duration(text), Some(Duration::from_millis(millis)), "{text}");
         }

@@ -94,8 +94,10 @@ pub(super) async fn tell_systemd(notifier: Notifier, progress: Progress) -> anyh
     loop {
         if let Ok(counts) = progress.ledger.report().counts(None).await {
             let paused = if progress.publish.borrow().paused.is_some() { "paused; " } else { "" };
-            let (uploaded, refused) = (counts.of(State::Uploaded), counts.of(State::Failed) + counts.of(State::Rejected));
-            let text = format!("{paused}{uploaded} uploaded, {} waiting, {refused} refused", counts.pending());
+            let (uploaded, refused) =
+                (counts.of(State::Uploaded), counts.of(State::Failed) + counts.of(State::Rejected));
+            let text =
+                format!("{paused}{uploaded} uploaded, {} waiting, {refused} refused", counts.pending());
             if text != told {
                 notifier.status(&text);
                 told = text;

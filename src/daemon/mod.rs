@@ -67,7 +67,10 @@ pub async fn run(
     let clouds = Clouds::new(&settings, clock.clone())?;
     let listener = web::bind(settings.http.listen).await?;
     if !settings.watch.root.is_dir() && settings.brands.is_empty() {
-        bail!("the watched folder {} is not there; make it, or set watch.root", settings.watch.root.display());
+        bail!(
+            "the watched folder {} is not there; make it, or set watch.root",
+            settings.watch.root.display()
+        );
     }
     let ledger = Ledger::open(path, clock).await?;
     let _lock = Ledger::lock(path)?;
@@ -77,10 +80,17 @@ pub async fn run(
 
     let intake = Intake::new(settings.clone(), ledger.clone());
     let publish = Publish::new(settings.clone(), ledger.clone(), clouds);
-    let progress = Progress { intake: intake.progress(), publish: publish.progress(), ledger: ledger.clone() };
+    let progress =
+        Progress { intake: intake.progress(), publish: publish.progress(), ledger: ledger.clone() };
     let mut parts = Parts::default();
-    parts.spawn("intake", { let stop = stop.soft.clone(); async move { Ok(intake.run(stop).await?) } });
-    parts.spawn("publish", { let stop = stop.clone(); async move { Ok(publish.run(stop.soft, stop.hard).await?) } });
+    parts.spawn("intake", {
+        let stop = stop.soft.clone();
+        async move { Ok(intake.run(stop).await?) }
+    });
+    parts.spawn("publish", {
+        let stop = stop.clone();
+        async move { Ok(publish.run(stop.soft, stop.hard).await?) }
+    });
     parts.spawn_helper("watch", &stop, watch_writes(ledger.clone()));
     parts.spawn_helper("clean-up", &stop, clean_up(ledger.clone(), settings.database.keep_attempts));
     parts.spawn_helper("web", &stop, web::serve(listener, ledger.report().clone(), progress.publish.clone()));
@@ -89,6 +99,8 @@ pub async fn run(
     notifier.ready();
 
     tokio::select! {
+        // parts that end because of the stop have not failed
+        biased;
         () = stop.soft.cancelled() => {}
         result = once::done(&settings, progress), if until == Until::Done => result?,
         error = parts.first_end() => { stop.now(); return Err(error) }
@@ -111,7 +123,12 @@ impl Parts {
     }
 
     /// A part that has nothing to finish when it is time to stop.
-    fn spawn_helper(&mut self, name: &'static str, stop: &Stop, part: impl Future<Output = anyhow::Result<()>> + Send + 'static) {
+    fn spawn_helper(
+        &mut self,
+        name: &'static str,
+        stop: &Stop,
+        part: impl Future<Output = anyhow::Result<()>> + Send + 'static,
+    ) {
         let stop = stop.soft.clone();
         self.spawn(name, async move {
             tokio::select! {
@@ -152,7 +169,9 @@ async fn clean_up(ledger: Ledger, keep: Duration) -> anyhow::Result<()> {
     loop {
         let before = ledger.now().saturating_sub(jiff::SignedDuration::try_from(keep)?)?;
         match ledger.forget_attempts(before, CLEAN_UP_BATCH).await {
-            Ok(count) if count == u64::from(CLEAN_UP_BATCH) => tokio::time::sleep(Duration::from_millis(50)).await,
+            Ok(count) if count == u64::from(CLEAN_UP_BATCH) => {
+                tokio::time::sleep(Duration::from_millis(50)).await
+            }
             Ok(_) => tokio::time::sleep(CLEAN_UP).await,
             Err(error) => {
                 ledger.complain(&error);

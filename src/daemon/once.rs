@@ -27,7 +27,8 @@ pub(super) async fn done(settings: &Settings, mut progress: Progress) -> Result<
         let sent = intake.scanned && intake.idle && nothing_to_send(&progress).await?;
         idle_since = sent.then(|| idle_since.unwrap_or_else(Instant::now));
         // a file that never stops growing is not waited for: its copy may take any time
-        let longest = settings.watch.settle.max(settings.watch.grace) + settings.watch.settle + Duration::from_secs(2);
+        let longest =
+            settings.watch.settle.max(settings.watch.grace) + settings.watch.settle + Duration::from_secs(2);
         if idle_since.is_some_and(|since: Instant| !intake.waiting || since.elapsed() > longest) {
             return Ok(());
         }

@@ -22,7 +22,11 @@ where
     };
     let terminal = std::io::stderr().is_terminal();
     let colour = terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer).with_target(false).with_ansi(colour);
+    let lines = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(writer)
+        .with_target(false)
+        .with_ansi(colour);
     match shape(log.format, terminal) {
         LogFormat::Json => lines.json().flatten_event(true).finish().try_init()?,
         // the journal stamps every line itself

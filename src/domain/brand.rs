@@ -35,10 +35,7 @@ impl FromStr for BrandType {
     type Err = BrandError;
 
     fn from_str(text: &str) -> Result<Self, BrandError> {
-        Self::ALL
-            .into_iter()
-            .find(|kind| kind.as_str() == text)
-            .ok_or_else(|| BrandError::Type(text.into()))
+        Self::ALL.into_iter().find(|kind| kind.as_str() == text).ok_or_else(|| BrandError::Type(text.into()))
     }
 }
 

@@ -83,7 +83,9 @@ impl<'a> Reconcile<'a> {
 
     /// Looks once.
     pub(super) async fn run(mut self) -> Result<Outcome, IntakeError> {
-        let Some(listing) = self.list().await? else { return Ok(self.outcome) };
+        let Some(listing) = self.list().await? else {
+            return Ok(self.outcome);
+        };
         let rows = self.ctx.ledger.known(self.folder.brand).await?;
         let (here, elsewhere): (Vec<_>, Vec<_>) = rows.into_iter().partition(|row| self.is_here(row));
         let known = by_name(here);
@@ -213,7 +215,12 @@ impl<'a> Reconcile<'a> {
     }
 
     /// What is to be recorded of a file that was looked at; `None`: nothing yet.
-    fn conclude(&mut self, entry: &Entry, look: io::Result<Option<Inspected>>, row: Option<&Known>) -> Option<Found> {
+    fn conclude(
+        &mut self,
+        entry: &Entry,
+        look: io::Result<Option<Inspected>>,
+        row: Option<&Known>,
+    ) -> Option<Found> {
         let watch = &self.ctx.settings.watch;
         match look {
             Ok(Some(Inspected { stamp, result: Ok(picture) })) => Some(self.picture(entry, stamp, picture)),
@@ -259,7 +266,8 @@ impl<'a> Reconcile<'a> {
             SlotsBy::Filename => match slot_in_name(&entry.name) {
                 Some(slot) => Verdict::Picture(picture, Some(slot)),
                 None => {
-                    let message = "the name gives no slot: with slots.by = \"filename\" it is a number, as in 3.jpg";
+                    let message =
+                        "the name gives no slot: with slots.by = \"filename\" it is a number, as in 3.jpg";
                     Verdict::Refused(Failure::new(ErrorKind::SlotTaken, message))
                 }
             },
@@ -373,7 +381,9 @@ fn tidy_all(
 }
 
 /// Runs blocking work off the runtime's threads.
-pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, IntakeError> {
+pub(super) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, IntakeError> {
     tokio::task::spawn_blocking(work).await.map_err(|error| IntakeError::Thread(io::Error::other(error)))
 }
 
@@ -396,7 +406,14 @@ mod tests {
 
     #[test]
     fn a_name_that_is_a_number_gives_the_slot() {
-        let table = [("3.jpg", Some(3)), ("03.png", Some(3)), ("10", Some(10)), ("a3.jpg", None), ("3 .jpg", None), (".jpg", None)];
+        let table = [
+            ("3.jpg", Some(3)),
+            ("03.png", Some(3)),
+            ("10", Some(10)),
+            ("a3.jpg", None),
+            ("3 .jpg", None),
+            (".jpg", None),
+        ];
         for (name, slot) in table {
             assert_eq!(slot_in_name(OsStr::new(name)), slot, "{name}");
         }

@@ -233,7 +233,8 @@ impl Intake {
         let watch = &self.ctx.settings.watch;
         self.next_survey = Instant::now() + watch.poll_interval;
         let root = watch.root.display();
-        let message = format!("the watched folder {root} is not there ({why}); its files wait until it is back");
+        let message =
+            format!("the watched folder {root} is not there ({why}); its files wait until it is back");
         if self.told.insert("root".into()) {
             tracing::error!("{message}");
             self.ctx.ledger.set_notice("root", &message).await?;
@@ -266,7 +267,8 @@ impl Intake {
 
     /// True when a watch is new.
     fn watch_parents(&mut self, parents: Vec<(PathBuf, Option<Identity>)>) -> bool {
-        let there: HashMap<_, _> = parents.into_iter().filter_map(|(path, identity)| Some((path, identity?))).collect();
+        let there: HashMap<_, _> =
+            parents.into_iter().filter_map(|(path, identity)| Some((path, identity?))).collect();
         let stale = |(path, identity): &(&PathBuf, &Identity)| there.get(*path) != Some(*identity);
         let stale: Vec<PathBuf> = self.parents.iter().filter(stale).map(|(path, _)| path.clone()).collect();
         for path in stale {
@@ -280,7 +282,8 @@ impl Intake {
                 self.parents.insert(path, identity);
                 added = true;
             } else {
-                self.next_survey = self.next_survey.min(Instant::now() + self.ctx.settings.watch.poll_interval);
+                self.next_survey =
+                    self.next_survey.min(Instant::now() + self.ctx.settings.watch.poll_interval);
             }
         }
         added
@@ -288,9 +291,11 @@ impl Intake {
 
     /// Registers folders that are new, and watches before the first look.
     async fn adopt(&mut self, places: Vec<Place>) -> Result<(), IntakeError> {
-        let known = |place: &Place| self.folders.contains_key(&place.path) || self.out.contains_key(&place.path);
+        let known =
+            |place: &Place| self.folders.contains_key(&place.path) || self.out.contains_key(&place.path);
         let (old, new): (Vec<_>, Vec<_>) = places.into_iter().partition(known);
-        let brands: Vec<_> = new.iter().map(|place| (place.brand, self.ctx.settings.slots_of(place.brand))).collect();
+        let brands: Vec<_> =
+            new.iter().map(|place| (place.brand, self.ctx.settings.slots_of(place.brand))).collect();
         let rows = if brands.is_empty() { Vec::new() } else { self.ctx.ledger.register(&brands).await? };
         for (brand, place) in rows.into_iter().zip(&new) {
             self.fresh.insert(place.path.clone());
@@ -302,7 +307,9 @@ impl Intake {
 
     /// Makes sure that the folder that stands there now is the one that is watched.
     fn watch_folder(&mut self, place: &Place) {
-        let Some(before) = self.folders.get(&place.path).map(|folder| folder.watched) else { return };
+        let Some(before) = self.folders.get(&place.path).map(|folder| folder.watched) else {
+            return;
+        };
         if before.is_some() && before == place.identity {
             return;
         }
@@ -378,8 +385,12 @@ impl Intake {
 
     fn begin_due(&mut self) {
         while self.jobs.len() < FOLDERS_AT_ONCE {
-            let Some(path) = self.agenda.take_due(Instant::now()) else { break };
-            let Some(mut folder) = self.folders.remove(&path) else { continue };
+            let Some(path) = self.agenda.take_due(Instant::now()) else {
+                break;
+            };
+            let Some(mut folder) = self.folders.remove(&path) else {
+                continue;
+            };
             folder.removed = !self.places.contains_key(&path) && !self.told.contains("root");
             folder.stillness.closed(self.closed.remove(&path).unwrap_or_default());
             self.out.insert(path, false);
@@ -391,7 +402,10 @@ impl Intake {
         }
     }
 
-    fn end_job(&mut self, done: Result<(Folder, Result<Outcome, IntakeError>), JoinError>) -> Result<(), IntakeError> {
+    fn end_job(
+        &mut self,
+        done: Result<(Folder, Result<Outcome, IntakeError>), JoinError>,
+    ) -> Result<(), IntakeError> {
         let (folder, outcome) = done.map_err(|error| IntakeError::Thread(io::Error::other(error)))?;
         let path = folder.path.clone();
         let outcome = match outcome {

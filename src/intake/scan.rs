@@ -67,7 +67,17 @@ mod tests {
 
     #[test]
     fn unfinished_and_hidden_names_do_not_count() {
-        let ignored = [".a.jpg", "a.part", "a.jpg.partial", "a.TMP", "a.crdownload", ".a.swp", "~a.jpg", "a.jpg~", "Thumbs.db"];
+        let ignored = [
+            ".a.jpg",
+            "a.part",
+            "a.jpg.partial",
+            "a.TMP",
+            "a.crdownload",
+            ".a.swp",
+            "~a.jpg",
+            "a.jpg~",
+            "Thumbs.db",
+        ];
         for name in ignored {
             assert!(is_ignored(OsStr::new(name)), "{name}");
         }

@@ -51,7 +51,14 @@ impl Stillness {
     }
 
     /// Is this file complete, as far as can be told without reading it?
-    pub(super) fn judge(&mut self, name: &OsStr, look: &Look, now: Now, settle: Duration, grace: Duration) -> Judgement {
+    pub(super) fn judge(
+        &mut self,
+        name: &OsStr,
+        look: &Look,
+        now: Now,
+        settle: Duration,
+        grace: Duration,
+    ) -> Judgement {
         let closed = self.closed.remove(name);
         let sight = self.sight(name, look, now);
         if sight.unfinished {
@@ -68,7 +75,13 @@ impl Stillness {
     }
 
     /// The file turned out to end too early. `Some` while it may still be being copied: look again then.
-    pub(super) fn unfinished(&mut self, name: &OsStr, look: &Look, now: Now, grace: Duration) -> Option<Instant> {
+    pub(super) fn unfinished(
+        &mut self,
+        name: &OsStr,
+        look: &Look,
+        now: Now,
+        grace: Duration,
+    ) -> Option<Instant> {
         let sight = self.sight(name, look, now);
         sight.unfinished = true;
         grace_ends(sight, now, grace)

@@ -91,7 +91,9 @@ fn subfolders(path: &Path, strays: &mut Vec<(PathBuf, String)>) -> io::Result<Ve
         match files::look(&opened, &name).map(|look| look.kind) {
             Ok(Kind::Folder) => folders.push((text(&name), path)),
             Ok(Kind::Link) => strays.push((path, "is a symbolic link, which is not followed".into())),
-            Ok(_) => strays.push((path, "is no folder; pictures go into TYPE/ID, as in OWNBRAND/1001".into())),
+            Ok(_) => {
+                strays.push((path, "is no folder; pictures go into TYPE/ID, as in OWNBRAND/1001".into()))
+            }
             Err(_) => {}
         }
     }
@@ -112,7 +114,9 @@ mod tests {
     fn only_canonical_folders_are_brands() {
         let folder = tempfile::tempdir().unwrap();
         let inbox = folder.path().join("inbox");
-        for path in ["OWNBRAND/1001", "OTHERBRAND/2", "OWNBRAND/01", "ownbrand/1", "OWNBRAND/1001/deeper", ".hidden"] {
+        for path in
+            ["OWNBRAND/1001", "OTHERBRAND/2", "OWNBRAND/01", "ownbrand/1", "OWNBRAND/1001/deeper", ".hidden"]
+        {
             std::fs::create_dir_all(inbox.join(path)).unwrap();
         }
         std::fs::write(inbox.join("note.txt"), "x").unwrap();
@@ -122,7 +126,8 @@ mod tests {
         let survey = survey(&settings).unwrap();
         let brands: Vec<_> = survey.folders.iter().map(|place| place.brand.to_string()).collect();
         assert_eq!(brands, ["OTHERBRAND/2", "OWNBRAND/1001"]);
-        let strays: Vec<_> = survey.strays.iter().map(|(path, _)| path.file_name().unwrap().to_owned()).collect();
+        let strays: Vec<_> =
+            survey.strays.iter().map(|(path, _)| path.file_name().unwrap().to_owned()).collect();
         assert_eq!(strays.len(), 4, "{strays:?}");
         assert_eq!(survey.parents.len(), 3);
     }

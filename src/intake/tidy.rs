@@ -19,7 +19,13 @@ use crate::files;
 ///
 /// # Errors
 /// When it cannot be moved or deleted; then it stays where it was.
-pub(super) fn tidy(rules: &Upload, brand: Brand, folder: impl AsFd, name: &OsStr, stamp: Stamp) -> io::Result<()> {
+pub(super) fn tidy(
+    rules: &Upload,
+    brand: Brand,
+    folder: impl AsFd,
+    name: &OsStr,
+    stamp: Stamp,
+) -> io::Result<()> {
     if rules.after == After::Keep {
         return Ok(());
     }
@@ -40,7 +46,10 @@ pub(super) fn tidy(rules: &Upload, brand: Brand, folder: impl AsFd, name: &OsStr
 
 fn hidden(name: &OsStr) -> OsString {
     // names may be as long as the file system allows, so the original cannot be part of this one
-    let number = name.as_encoded_bytes().iter().fold(0u64, |sum, byte| sum.wrapping_mul(31).wrapping_add(u64::from(*byte)));
+    let number = name
+        .as_encoded_bytes()
+        .iter()
+        .fold(0u64, |sum, byte| sum.wrapping_mul(31).wrapping_add(u64::from(*byte)));
     format!(".brandpost-{number:016x}").into()
 }
 
@@ -102,7 +111,8 @@ mod tests {
             let stamp = files::look(&folder, OsStr::new("a.jpg")).unwrap().stamp;
             tidy(&rules, brand, &folder, OsStr::new("a.jpg"), stamp).unwrap();
         }
-        let read = |name: &str| std::fs::read_to_string(place.path().join("archive/OWNBRAND/1").join(name)).unwrap();
+        let read =
+            |name: &str| std::fs::read_to_string(place.path().join("archive/OWNBRAND/1").join(name)).unwrap();
         assert_eq!((read("a.jpg"), read("a (2).jpg")), ("one".into(), "two".into()));
         assert_eq!(std::fs::read_dir(&inbox).unwrap().count(), 0);
     }

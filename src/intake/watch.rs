@@ -112,7 +112,9 @@ impl Shared {
     }
 
     fn note(&self, path: &Path, meaning: Meaning) {
-        let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else { return };
+        let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
+            return;
+        };
         let mut wakes = self.lock();
         let fresh = || Wake { closed: HashSet::new(), writing_only: true };
         let wake = wakes.folders.entry(folder.to_owned()).or_insert_with(fresh);

@@ -51,7 +51,9 @@ pub struct Ledger {
 
 /// Held by the one daemon that works with a database.
 #[derive(Debug)]
-pub struct DaemonLock(#[expect(dead_code, reason = "the lock lives as long as the descriptor")] std::fs::File);
+pub struct DaemonLock(
+    #[expect(dead_code, reason = "the lock lives as long as the descriptor")] std::fs::File,
+);
 
 impl Ledger {
     /// Opens the database for writing, makes it if there is none, and brings its schema up to date.
@@ -157,7 +159,11 @@ impl Ledger {
 }
 
 fn options(path: &Path) -> SqliteConnectOptions {
-    SqliteConnectOptions::new().filename(path).busy_timeout(BUSY_TIMEOUT).foreign_keys(true).disable_statement_logging()
+    SqliteConnectOptions::new()
+        .filename(path)
+        .busy_timeout(BUSY_TIMEOUT)
+        .foreign_keys(true)
+        .disable_statement_logging()
 }
 
 async fn check_sqlite(path: &Path, pool: &SqlitePool) -> Result<()> {
@@ -166,7 +172,8 @@ async fn check_sqlite(path: &Path, pool: &SqlitePool) -> Result<()> {
     if numbers.as_slice() >= OLDEST_SQLITE.as_slice() {
         return Ok(());
     }
-    let reason = format!("SQLite {version} is too old: before 3.51.3 resetting the WAL can corrupt a database");
+    let reason =
+        format!("SQLite {version} is too old: before 3.51.3 resetting the WAL can corrupt a database");
     Err(LedgerError::Open { path: path.into(), reason })
 }
 
@@ -178,20 +185,28 @@ fn check_place(path: &Path) -> Result<()> {
         return refuse(format!("there is no folder {}; make it, or set database.path", folder.display()));
     }
     match crate::files::remote_file_system(folder) {
-        Ok(Some(name)) => {
-            refuse(format!("its folder is on {name}, where SQLite is not safe; put database.path on a local disk"))
-        }
+        Ok(Some(name)) => refuse(format!(
+            "its folder is on {name}, where SQLite is not safe; put database.path on a local disk"
+        )),
         Ok(None) => Ok(()),
         Err(error) => refuse(format!("its folder cannot be looked at: {error}")),
     }
 }
 
 fn cannot_open(path: &Path, error: &sqlx::Error) -> LedgerError {
-    let text = error.to_string();
-    let reason = if text.contains("readonly") || text.contains("unable to open") {
-        "the file or its folder cannot be written; give both to the service's user, or set database.path".into()
-    } else {
-        text
+    let text = match error {
+        sqlx::Error::Database(error) => error.message().to_owned(),
+        other => other.to_string(),
     };
+    let advice = match text.as_str() {
+        text if text.contains("readonly") || text.contains("unable to open") => {
+            "give the file and its folder to the service's user, or set database.path"
+        }
+        text if text.contains("not a database") || text.contains("malformed") => {
+            "move it away together with its -wal and -shm, or restore a backup"
+        }
+        _ => "see what else uses it",
+    };
+    let reason = format!("{text}; {advice}");
     LedgerError::Open { path: path.into(), reason }
 }

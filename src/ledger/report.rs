@@ -235,7 +235,8 @@ impl Report {
             .bind(brand.record())
             .fetch_optional(&self.0)
             .await?;
-        row.map(|row| Ok((BrandRow { id: row.try_get("id")?, brand }, row.try_get("slots_total")?))).transpose()
+        row.map(|row| Ok((BrandRow { id: row.try_get("id")?, brand }, row.try_get("slots_total")?)))
+            .transpose()
     }
 
     /// All brands with their rows and numbers of slots.
@@ -265,7 +266,10 @@ impl Report {
             None => None,
         };
         let rows = match row {
-            Some(id) => sqlx::query("SELECT state, count(*) AS n FROM upload WHERE brand_id = ?1 GROUP BY state").bind(id),
+            Some(id) => {
+                sqlx::query("SELECT state, count(*) AS n FROM upload WHERE brand_id = ?1 GROUP BY state")
+                    .bind(id)
+            }
             None => sqlx::query("SELECT state, count(*) AS n FROM upload GROUP BY state"),
         };
         let mut counts = Counts::default();

@@ -49,7 +49,9 @@ impl Slots {
 /// Lets waiting files into free slots, oldest first, until one of the two runs out.
 pub(super) async fn promote(tx: &mut Tx, brand: i64, now: &str) -> Result<()> {
     while let Some(free) = Slots::of(tx, brand).await?.lowest_free() {
-        let Some((id, slot)) = next_waiting(tx, brand, free).await? else { break };
+        let Some((id, slot)) = next_waiting(tx, brand, free).await? else {
+            break;
+        };
         sqlx::query(
             "UPDATE upload SET state = 'queued', slot = ?2, next_attempt_at = ?3, updated_at = ?3, attempts = 0,
                     error_kind = NULL, error_code = NULL, error_message = NULL

@@ -3,10 +3,10 @@
 
 use sqlx::{Row, Sqlite, Transaction};
 
+use super::Ledger;
 use super::brands::BrandRow;
 use super::error::{LedgerError, Result};
 use super::slots::{self, Slots};
-use super::Ledger;
 use crate::domain::upload::State;
 
 type Tx = Transaction<'static, Sqlite>;
@@ -120,7 +120,9 @@ async fn retry_one(tx: &mut Tx, id: i64, now: &str) -> Result<()> {
         .bind(id)
         .fetch_optional(&mut **tx)
         .await?;
-    let row = row.ok_or_else(|| LedgerError::Refused(format!("there is no upload {id}; `brandpost status` lists them")))?;
+    let row = row.ok_or_else(|| {
+        LedgerError::Refused(format!("there is no upload {id}; `brandpost status` lists them"))
+    })?;
     let state: State = row.try_get::<&str, _>("state")?.parse().map_err(LedgerError::Corrupt)?;
     match state {
         State::Gone => Err(LedgerError::Refused(format!("the file of upload {id} is gone; drop it again"))),
@@ -194,7 +196,10 @@ async fn release_one(tx: &mut Tx, brand: BrandRow, slot: u32, now: &str) -> Resu
         return Err(LedgerError::Refused(format!("slot {slot} of {} is free already", brand.brand)));
     };
     if state.is_pending() {
-        let message = format!("slot {slot} of {} belongs to {name}, which is {state}; delete the file to stop it", brand.brand);
+        let message = format!(
+            "slot {slot} of {} belongs to {name}, which is {state}; delete the file to stop it",
+            brand.brand
+        );
         return Err(LedgerError::Refused(message));
     }
     sqlx::query("UPDATE upload SET slot = NULL, updated_at = ?2 WHERE id = ?1")
@@ -225,11 +230,13 @@ async fn reserve_one(tx: &mut Tx, brand: BrandRow, slot: u32, now: &str) -> Resu
         let message = format!("slot {slot} of {} belongs to {name} ({state}); release it first", brand.brand);
         return Err(LedgerError::Refused(message));
     }
-    sqlx::query("INSERT INTO reserved_slot (brand_id, slot, reserved_at) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING")
-        .bind(brand.id)
-        .bind(slot)
-        .bind(now)
-        .execute(&mut **tx)
-        .await?;
+    sqlx::query(
+        "INSERT INTO reserved_slot (brand_id, slot, reserved_at) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
+    )
+    .bind(brand.id)
+    .bind(slot)
+    .bind(now)
+    .execute(&mut **tx)
+    .await?;
     Ok(())
 }

@@ -28,7 +28,9 @@ impl Trouble {
         let now = Instant::now();
         let mut current = self.lock();
         match &mut *current {
-            Some(current) if current.text == text && now.duration_since(current.said) < REMIND => current.times += 1,
+            Some(current) if current.text == text && now.duration_since(current.said) < REMIND => {
+                current.times += 1
+            }
             _ => {
                 tracing::error!("the database cannot be used: {text}; the work waits and goes on by itself");
                 let (since, times) = current.as_ref().map_or((now, 0), |before| (before.since, before.times));

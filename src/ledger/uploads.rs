@@ -123,7 +123,9 @@ impl Ledger {
     /// When the database fails.
     pub async fn brands_to_recheck(&self) -> Result<Vec<i64>> {
         let mut connection = self.report().connection().await?;
-        let query = sqlx::query_scalar("SELECT DISTINCT brand_id FROM upload WHERE recheck = 1 AND state <> 'uploading'");
+        let query = sqlx::query_scalar(
+            "SELECT DISTINCT brand_id FROM upload WHERE recheck = 1 AND state <> 'uploading'",
+        );
         Ok(query.fetch_all(&mut *connection).await?)
     }
 
@@ -237,7 +239,9 @@ impl Ledger {
         .bind(fastrand::i64(1..))
         .fetch_optional(&mut *tx)
         .await?;
-        let Some(claim) = row.as_ref().map(claimed).transpose()? else { return Ok(None) };
+        let Some(claim) = row.as_ref().map(claimed).transpose()? else {
+            return Ok(None);
+        };
         attempts::open(&mut tx, claim.id, claim.number, &rfc3339(now)).await?;
         self.commit(tx).await?;
         Ok(Some(claim))
@@ -323,11 +327,12 @@ impl Recorder<'_> {
     }
 
     async fn existing(&self, tx: &mut Tx) -> Result<Option<Existing>> {
-        let row = sqlx::query("SELECT id, state, slot, sha256 FROM upload WHERE brand_id = ?1 AND path_bytes = ?2")
-            .bind(self.brand.id)
-            .bind(self.file.path.as_os_str().as_bytes())
-            .fetch_optional(&mut **tx)
-            .await?;
+        let row =
+            sqlx::query("SELECT id, state, slot, sha256 FROM upload WHERE brand_id = ?1 AND path_bytes = ?2")
+                .bind(self.brand.id)
+                .bind(self.file.path.as_os_str().as_bytes())
+                .fetch_optional(&mut **tx)
+                .await?;
         row.as_ref().map(existing).transpose()
     }
 
@@ -403,10 +408,11 @@ impl Recorder<'_> {
     /// A refused file keeps its slot only if something of it is on OSS.
     async fn slot_to_keep(&self, tx: &mut Tx, row: Option<&Existing>) -> Result<Option<u32>> {
         let Some(row) = row else { return Ok(None) };
-        let slot = sqlx::query_scalar("SELECT iif(uploaded_at IS NULL, NULL, slot) FROM upload WHERE id = ?1")
-            .bind(row.id)
-            .fetch_one(&mut **tx)
-            .await?;
+        let slot =
+            sqlx::query_scalar("SELECT iif(uploaded_at IS NULL, NULL, slot) FROM upload WHERE id = ?1")
+                .bind(row.id)
+                .fetch_one(&mut **tx)
+                .await?;
         Ok(slot)
     }
 
@@ -442,12 +448,19 @@ impl Recorder<'_> {
                 let message = format!("slot {slot} belongs to another file or is reserved");
                 Placement::Refused(Failure::new(ErrorKind::SlotTaken, message), None)
             }
-            None => slots.lowest_free().map_or_else(|| Placement::Refused(full(&slots), None), Placement::Slot),
+            None => {
+                slots.lowest_free().map_or_else(|| Placement::Refused(full(&slots), None), Placement::Slot)
+            }
         })
     }
 
     /// Another row of the brand with this content that has a slot or waits for one.
-    async fn original(&self, tx: &mut Tx, picture: &Picture, row: Option<&Existing>) -> Result<Option<(i64, String)>> {
+    async fn original(
+        &self,
+        tx: &mut Tx,
+        picture: &Picture,
+        row: Option<&Existing>,
+    ) -> Result<Option<(i64, String)>> {
         let original = sqlx::query(
             "SELECT id, file_name FROM upload
              WHERE brand_id = ?1 AND sha256 = ?2 AND id IS NOT ?3
@@ -531,19 +544,22 @@ impl Existing {
 }
 
 fn full(slots: &Slots) -> Failure {
-    let message = format!("all {} slots of this brand are taken; this file waits for a free one", slots.total());
+    let message =
+        format!("all {} slots of this brand are taken; this file waits for a free one", slots.total());
     Failure::new(ErrorKind::LimitReached, message)
 }
 
 async fn set_path(tx: &mut Tx, id: i64, path: &Path, now: &str) -> Result<()> {
-    sqlx::query("UPDATE upload SET path_bytes = ?2, path = ?3, file_name = ?4, updated_at = ?5 WHERE id = ?1")
-        .bind(id)
-        .bind(path.as_os_str().as_bytes())
-        .bind(readable(path.as_os_str()))
-        .bind(readable(path.file_name().unwrap_or_default()))
-        .bind(now)
-        .execute(&mut **tx)
-        .await?;
+    sqlx::query(
+        "UPDATE upload SET path_bytes = ?2, path = ?3, file_name = ?4, updated_at = ?5 WHERE id = ?1",
+    )
+    .bind(id)
+    .bind(path.as_os_str().as_bytes())
+    .bind(readable(path.as_os_str()))
+    .bind(readable(path.file_name().unwrap_or_default()))
+    .bind(now)
+    .execute(&mut **tx)
+    .await?;
     Ok(())
 }
 

@@ -67,7 +67,9 @@ async fn once(shared: &Shared, claim: &Claim) -> Result<Outcome, CloudError> {
     let grant = grant(shared, claim).await?;
     let target = match Target::new(&shared.settings.oss, &grant, place(claim)) {
         Ok(target) => target,
-        Err(failure) => return Ok(Outcome::BadGrant(Failure { request_id: grant.request_id.clone(), ..failure })),
+        Err(failure) => {
+            return Ok(Outcome::BadGrant(Failure { request_id: grant.request_id.clone(), ..failure }));
+        }
     };
     let watched = file.try_clone();
     let object = Object { file, size: claim.stamp.size, format: claim.format, digests: &claim.digests };

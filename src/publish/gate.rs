@@ -68,7 +68,9 @@ impl Gate {
             State::Open { .. } => Admission::Open,
             State::Closed { next, probing: false, .. } if *next <= now => Admission::Probe,
             // a probe is on its way: whoever ends it wakes the others
-            State::Closed { next, probing, .. } => Admission::Wait(if *probing { now + self.backoff.max() } else { *next }),
+            State::Closed { next, probing, .. } => {
+                Admission::Wait(if *probing { now + self.backoff.max() } else { *next })
+            }
         }
     }
 

@@ -174,7 +174,9 @@ impl Publish {
                 () = stop.cancelled() => return Ok(now),
                 () = shared.pace.upload() => {}
             }
-            let Some(claim) = shared.ledger.claim(LEASE, horizon).await? else { continue };
+            let Some(claim) = shared.ledger.claim(LEASE, horizon).await? else {
+                continue;
+            };
             if probe {
                 shared.gate.probe();
             }
@@ -311,7 +313,9 @@ impl Shared {
                     self.ledger.complain(&error);
                     tokio::time::sleep(WRITE_AGAIN).await;
                 }
-                Err(error) => break tracing::error!(id = claim.id, %error, "the end of an attempt could not be recorded; it is made again"),
+                Err(error) => {
+                    break tracing::error!(id = claim.id, %error, "the end of an attempt could not be recorded; it is made again");
+                }
             }
         }
     }
@@ -323,7 +327,9 @@ impl Shared {
             Change::None => return,
             Change::Closed(cause) => {
                 let why = match cause {
-                    Cause::Credentials => "the gateway does not accept our credentials; nothing is sent until it does",
+                    Cause::Credentials => {
+                        "the gateway does not accept our credentials; nothing is sent until it does"
+                    }
                     Cause::Outage => "the cloud is not to be reached; one file at a time tries again",
                 };
                 tracing::error!("paused: {why}: {message}");

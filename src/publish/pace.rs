@@ -27,7 +27,9 @@ impl Pace {
     /// The configured pace.
     pub fn new(limits: &Limits) -> Self {
         let burst = NonZeroU32::new(limits.burst).unwrap_or(NonZeroU32::MIN);
-        let limiter = |rate: u32| Some(RateLimiter::direct(Quota::per_second(NonZeroU32::new(rate)?).allow_burst(burst)));
+        let limiter = |rate: u32| {
+            Some(RateLimiter::direct(Quota::per_second(NonZeroU32::new(rate)?).allow_burst(burst)))
+        };
         Self {
             uploads: limiter(limits.uploads_per_second),
             gateway: limiter(limits.gateway_per_second),
@@ -79,7 +81,10 @@ impl Throttle {
     fn new(uploads_per_second: u32) -> Self {
         // without a limit, a hundred a second is what the halves are taken of
         let rate = if uploads_per_second == 0 { 100 } else { uploads_per_second };
-        Self { interval: Duration::from_secs(1) / rate, state: Mutex::new(Throttled { factor: 1.0, next: None }) }
+        Self {
+            interval: Duration::from_secs(1) / rate,
+            state: Mutex::new(Throttled { factor: 1.0, next: None }),
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Throttled> {

@@ -38,31 +38,20 @@ impl Put {
         let bucket = bucket_of(parts, &options.endpoint)
             .ok_or_else(|| OssError::denied("The bucket must be addressed using its own endpoint."))?;
         if bucket != options.bucket {
-            return Err(OssError::new(
-                404,
-                "NoSuchBucket",
-                "The specified bucket does not exist.",
-            ));
+            return Err(OssError::new(404, "NoSuchBucket", "The specified bucket does not exist."));
         }
         let path = parts.uri.path();
         let key = wire::decode(path.strip_prefix('/').unwrap_or(path));
         let key = key.filter(|key| (1..=KEY_MAX).contains(&key.len()) && !key.starts_with(['/', '\\']));
         let key =
             key.ok_or_else(|| OssError::new(400, "InvalidObjectName", "The specified object is not valid."))?;
-        Ok(Self {
-            bucket,
-            key,
-            query: wire::parse_query(parts.uri.query().unwrap_or_default()),
-        })
+        Ok(Self { bucket, key, query: wire::parse_query(parts.uri.query().unwrap_or_default()) })
     }
 }
 
 fn bucket_of(parts: &Parts, endpoint: &str) -> Option<String> {
     let host = wire::header(&parts.headers, "host").or_else(|| parts.uri.host())?;
-    let name = host
-        .rsplit_once(':')
-        .map_or(host, |(name, _port)| name)
-        .to_ascii_lowercase();
+    let name = host.rsplit_once(':').map_or(host, |(name, _port)| name).to_ascii_lowercase();
     let bucket = name.strip_suffix(endpoint)?.strip_suffix('.')?;
     (!bucket.is_empty()).then(|| bucket.to_owned())
 }
@@ -109,11 +98,7 @@ pub(super) fn check(
 /// What can only be told once the body is there.
 pub(super) fn check_body(parts: &Parts, len: u64, md5: &[u8; 16]) -> Result<(), OssError> {
     if check_length(parts)? != len {
-        return Err(OssError::new(
-            400,
-            "IncompleteBody",
-            "The body is not as long as Content-Length says.",
-        ));
+        return Err(OssError::new(400, "IncompleteBody", "The body is not as long as Content-Length says."));
     }
     match given_md5(parts)? {
         Some(given) if given != *md5 => Err(OssError::digest()),
@@ -171,28 +156,17 @@ fn check_date(claim: &Claim, now: Timestamp) -> Result<(), OssError> {
 
 /// V4 only: a V1 signature belongs to no region.
 fn check_scope(claim: &Claim, ours: &str) -> Result<(), OssError> {
-    let Some(Scope {
-        date,
-        region,
-        product,
-    }) = &claim.scope
-    else {
+    let Some(Scope { date, region, product }) = &claim.scope else {
         return Ok(());
     };
     if region != ours {
-        return Err(OssError::argument(
-            "Invalid signing region in Authorization header.",
-        ));
+        return Err(OssError::argument("Invalid signing region in Authorization header."));
     }
     if product != "oss" {
-        return Err(OssError::argument(
-            "Invalid signing product in Authorization header.",
-        ));
+        return Err(OssError::argument("Invalid signing product in Authorization header."));
     }
     if !claim.date.starts_with(date.as_str()) || date.len() != 8 {
-        return Err(OssError::argument(
-            "Invalid signing date in Authorization header.",
-        ));
+        return Err(OssError::argument("Invalid signing date in Authorization header."));
     }
     Ok(())
 }
@@ -207,11 +181,9 @@ fn grant_of(cloud: &Cloud, claim: &Claim) -> Result<Grant, OssError> {
     // Without its token a temporary key is no key.
     let token = claim.token.as_deref().ok_or_else(unknown)?;
     match memory.owner_of(token) {
-        None => Err(OssError::new(
-            403,
-            "InvalidSecurityToken",
-            "The security token you provided is invalid.",
-        )),
+        None => {
+            Err(OssError::new(403, "InvalidSecurityToken", "The security token you provided is invalid."))
+        }
         Some(owner) if owner != claim.access_key_id => {
             let message = "The access key id does not match the security token.";
             Err(OssError::new(403, "AccessKeyIdAndSecurityTokenNotMatch", message))

@@ -53,26 +53,14 @@ impl Finish<'_> {
 /// The answer that a fault puts in place of the right one.
 pub(super) async fn instead(action: &FaultAction, hold: &Hold, form: &impl Refuse) -> Response {
     match action {
-        FaultAction::Status {
-            status,
-            headers,
-            body,
-        } => raw(*status, headers, body),
-        FaultAction::Code {
-            code,
-            message,
-            localized,
-        } => super::refusal::failure(200, "", *code, message.as_deref(), localized.as_deref()),
-        FaultAction::CaError {
-            status,
-            error_code,
-            message,
-        } => super::refusal::ca_error(*status, error_code, message),
-        FaultAction::OssError {
-            status,
-            code,
-            message,
-        } => form.refuse(*status, code, message),
+        FaultAction::Status { status, headers, body } => raw(*status, headers, body),
+        FaultAction::Code { code, message, localized } => {
+            super::refusal::failure(200, "", *code, message.as_deref(), localized.as_deref())
+        }
+        FaultAction::CaError { status, error_code, message } => {
+            super::refusal::ca_error(*status, error_code, message)
+        }
+        FaultAction::OssError { status, code, message } => form.refuse(*status, code, message),
         FaultAction::EarlyAnswer { status, code } => closing(form.refuse(*status, code, code)),
         FaultAction::HugeBody { bytes } => huge(*bytes),
         // Whoever awaits this is woken by the broken connection, or by the client that gave up.
@@ -100,17 +88,13 @@ pub(super) fn build(status: u16, content_type: &str, body: impl Into<Body>) -> R
     let mut answer = Response::new(body.into());
     *answer.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     if !content_type.is_empty() {
-        answer
-            .headers_mut()
-            .insert(header::CONTENT_TYPE, value_of(content_type));
+        answer.headers_mut().insert(header::CONTENT_TYPE, value_of(content_type));
     }
     answer
 }
 
 pub(super) fn set(answer: &mut Response, name: &'static str, value: &str) {
-    answer
-        .headers_mut()
-        .insert(HeaderName::from_static(name), value_of(value));
+    answer.headers_mut().insert(HeaderName::from_static(name), value_of(value));
 }
 
 /// What cannot stand in a header (a line break, say) becomes `?`.
@@ -135,10 +119,7 @@ fn huge(bytes: u64) -> Response {
     let start = Bytes::from_static(b"{\"id\":\"");
     let chunks = stream::unfold((start, bytes), |(chunk, left)| async move {
         let size = left.min(chunk.len() as u64);
-        let next = Bytes::from(vec![
-            b'x';
-            usize::try_from(CHUNK.min(left - size)).unwrap_or_default()
-        ]);
+        let next = Bytes::from(vec![b'x'; usize::try_from(CHUNK.min(left - size)).unwrap_or_default()]);
         let now = chunk.slice(..usize::try_from(size).unwrap_or_default());
         (size > 0).then_some((Ok::<_, io::Error>(now), (next, left - size)))
     });
@@ -149,15 +130,9 @@ fn huge(bytes: u64) -> Response {
 async fn cut(answer: Response) -> Response {
     let (mut parts, body) = answer.into_parts();
     // These bodies are built in memory; one that fails to collect is as good as empty.
-    let whole = body
-        .collect()
-        .await
-        .map(http_body_util::Collected::to_bytes)
-        .unwrap_or_default();
+    let whole = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
     let half = whole.slice(..whole.len() / 2);
-    parts
-        .headers
-        .insert(header::CONTENT_LENGTH, HeaderValue::from(whole.len() + MISSING));
+    parts.headers.insert(header::CONTENT_LENGTH, HeaderValue::from(whole.len() + MISSING));
     let chunks = stream::unfold(Some(half), |half| async move {
         match half {
             Some(half) if !half.is_empty() => Some((Ok(half), Some(Bytes::new()))),

@@ -34,11 +34,7 @@ impl Refuse for Form<'_> {
 
 impl Form<'_> {
     fn xml(&self, error: &OssError) -> Response {
-        answer::build(
-            error.status,
-            "application/xml",
-            error.xml(self.request_id, self.host),
-        )
+        answer::build(error.status, "application/xml", error.xml(self.request_id, self.host))
     }
 }
 
@@ -63,30 +59,12 @@ pub(super) async fn handle(cloud: &Cloud, hold: &Hold, request: Request) -> Resp
     let plan = cloud.plan(Service::Oss, &key);
     entry.note(|log| (log.faults, log.key) = (plan.names.clone(), put.is_ok().then_some(key)));
     tokio::time::sleep(plan.delay).await;
-    let now = cloud
-        .now()
-        .saturating_add(SignedDuration::from_secs(plan.skew))
-        .unwrap_or(Timestamp::MAX);
-    let form = Form {
-        request_id: &request_id,
-        host: wire::header_or_empty(&parts.headers, "host"),
-    };
-    let job = Job {
-        cloud,
-        hold,
-        parts: &parts,
-        plan: &plan,
-        entry,
-        form,
-        now,
-    };
+    let now = cloud.now().saturating_add(SignedDuration::from_secs(plan.skew)).unwrap_or(Timestamp::MAX);
+    let form = Form { request_id: &request_id, host: wire::header_or_empty(&parts.headers, "host") };
+    let job = Job { cloud, hold, parts: &parts, plan: &plan, entry, form, now };
     let answer = job.answer(put, body).await;
-    let finish = Finish {
-        date: wire::http_date(now),
-        id_header: "x-oss-request-id",
-        request_id: &request_id,
-        hold,
-    };
+    let finish =
+        Finish { date: wire::http_date(now), id_header: "x-oss-request-id", request_id: &request_id, hold };
     finish.send(answer, &plan, entry).await
 }
 
@@ -110,10 +88,7 @@ impl Job<'_> {
     }
 
     fn admit(&self, put: &Put) -> Result<Slot, OssError> {
-        let stance = admission::Stance {
-            now: self.now,
-            token_over: self.plan.expired_token,
-        };
+        let stance = admission::Stance { now: self.now, token_over: self.plan.expired_token };
         admission::check(self.cloud, self.parts, put, stance, self.entry)
     }
 
@@ -148,20 +123,13 @@ impl Job<'_> {
         self.entry.note(|log| log.bytes = received.len);
         admission::check_body(self.parts, received.len, &received.md5)?;
         let answer = self.success(&received);
-        self.keep(put, slot, received)
-            .await
-            .map_err(|_| OssError::internal())?;
+        self.keep(put, slot, received).await.map_err(|_| OssError::internal())?;
         self.entry.outcome("ok");
         Ok(answer)
     }
 
     async fn keep(&self, put: &Put, slot: Slot, received: Received) -> std::io::Result<()> {
-        let dir = self
-            .cloud
-            .options
-            .dir
-            .as_deref()
-            .unwrap_or(std::path::Path::new(""));
+        let dir = self.cloud.options.dir.as_deref().unwrap_or(std::path::Path::new(""));
         let path = intake::object_path(dir, &put.bucket, &put.key);
         let object = StoredObject {
             bytes: received.sink.keep(&path).await?,
@@ -178,22 +146,10 @@ impl Job<'_> {
     }
 
     fn success(&self, received: &Received) -> Response {
-        let md5 = if self.plan.wrong_etag {
-            received.md5.map(|byte| !byte)
-        } else {
-            received.md5
-        };
-        let crc64 = if self.plan.wrong_crc {
-            !received.crc64
-        } else {
-            received.crc64
-        };
+        let md5 = if self.plan.wrong_etag { received.md5.map(|byte| !byte) } else { received.md5 };
+        let crc64 = if self.plan.wrong_crc { !received.crc64 } else { received.crc64 };
         let mut answer = answer::build(200, "", Body::empty());
-        answer::set(
-            &mut answer,
-            "etag",
-            &format!("\"{}\"", wire::hex(&md5).to_uppercase()),
-        );
+        answer::set(&mut answer, "etag", &format!("\"{}\"", wire::hex(&md5).to_uppercase()));
         answer::set(&mut answer, "x-oss-hash-crc64ecma", &crc64.to_string());
         answer
     }
@@ -201,11 +157,9 @@ impl Job<'_> {
 
 fn refused(error: &IntakeError) -> OssError {
     match error {
-        IntakeError::Incomplete => OssError::new(
-            400,
-            "IncompleteBody",
-            "The body is shorter than Content-Length says.",
-        ),
+        IntakeError::Incomplete => {
+            OssError::new(400, "IncompleteBody", "The body is shorter than Content-Length says.")
+        }
         IntakeError::TooLarge => OssError::too_large(),
         IntakeError::Disk => OssError::internal(),
     }

@@ -16,10 +16,7 @@ pub(super) struct Call {
 impl Call {
     pub(super) fn read(body: &[u8]) -> Self {
         let envelope: Value = serde_json::from_slice(body).unwrap_or_default();
-        Self {
-            id: envelope["id"].as_str().unwrap_or_default().to_owned(),
-            envelope,
-        }
+        Self { id: envelope["id"].as_str().unwrap_or_default().to_owned(), envelope }
     }
 
     fn param(&self, name: &str) -> &Value {
@@ -37,10 +34,7 @@ impl Call {
 
     pub(super) fn check(&self, app_id: &str) -> Result<Slot, Refusal> {
         let envelope = &self.envelope;
-        let version = (
-            envelope["version"].as_str(),
-            envelope["request"]["apiVer"].as_str(),
-        );
+        let version = (envelope["version"].as_str(), envelope["request"]["apiVer"].as_str());
         if version != (Some("1.0"), Some("1.0.0")) || self.id.is_empty() || !envelope["params"].is_object() {
             return Err(Refusal::format());
         }
@@ -71,10 +65,7 @@ impl Call {
 
 fn forbidden() -> Refusal {
     Refusal::Envelope {
-        status: 200,
-        code: 403,
-        message: "request forbidden.",
-        localized: Some("请求被禁止"),
+        status: 200, code: 403, message: "request forbidden.", localized: Some("请求被禁止")
     }
 }
 
@@ -128,24 +119,10 @@ mod tests {
 
     #[test]
     fn a_wrong_envelope_is_a_format_error() {
-        for bad in [
-            "",
-            "[]",
-            "{}",
-            r#"{"id":"1","version":"2.0","request":{"apiVer":"1.0.0"},"params":{}}"#,
-        ] {
+        for bad in ["", "[]", "{}", r#"{"id":"1","version":"2.0","request":{"apiVer":"1.0.0"},"params":{}}"#]
+        {
             let refusal = Call::read(bad.as_bytes()).check("app");
-            assert!(
-                matches!(
-                    refusal,
-                    Err(Refusal::Envelope {
-                        status: 400,
-                        code: 400,
-                        ..
-                    })
-                ),
-                "{bad}"
-            );
+            assert!(matches!(refusal, Err(Refusal::Envelope { status: 400, code: 400, .. })), "{bad}");
         }
     }
 

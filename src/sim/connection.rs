@@ -60,11 +60,7 @@ impl Connection {
     fn new(tcp: TcpStream, cut: CancellationToken) -> Self {
         // Only a delay would come of its failing: answers here are small.
         let _ = tcp.set_nodelay(true);
-        Self {
-            tcp,
-            cut_seen: Box::pin(cut.clone().cancelled_owned()),
-            cut,
-        }
+        Self { tcp, cut_seen: Box::pin(cut.clone().cancelled_owned()), cut }
     }
 
     fn check(&mut self, cx: &mut Context<'_>) -> io::Result<()> {

@@ -12,12 +12,7 @@ pub(super) const PREFIX: &str = "/_sandbox/";
 const BODY_MAX: usize = 1024 * 1024;
 
 pub(super) async fn handle(cloud: &Cloud, request: Request) -> Response {
-    let path = request
-        .uri()
-        .path()
-        .strip_prefix(PREFIX)
-        .unwrap_or_default()
-        .to_owned();
+    let path = request.uri().path().strip_prefix(PREFIX).unwrap_or_default().to_owned();
     match (request.method(), path.as_str()) {
         (&Method::GET, "health") => json_answer(200, &health(cloud)),
         (&Method::GET, "requests") => {
@@ -62,11 +57,7 @@ async fn add_faults(cloud: &Cloud, request: Request) -> Response {
 /// One or a list; told apart first, so that the error names what is wrong with it.
 fn read_faults(body: &[u8]) -> serde_json::Result<Vec<Fault>> {
     let value: Value = serde_json::from_slice(body)?;
-    if value.is_array() {
-        serde_json::from_value(value)
-    } else {
-        Ok(vec![serde_json::from_value(value)?])
-    }
+    if value.is_array() { serde_json::from_value(value) } else { Ok(vec![serde_json::from_value(value)?]) }
 }
 
 fn json_answer(status: u16, value: &impl Serialize) -> Response {

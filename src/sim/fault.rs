@@ -50,17 +50,9 @@ pub enum FaultAction {
         localized: Option<String>,
     },
     /// The gateway's own refusal, in `X-Ca-Error-*` headers.
-    CaError {
-        status: u16,
-        error_code: String,
-        message: String,
-    },
+    CaError { status: u16, error_code: String, message: String },
     /// OSS's XML.
-    OssError {
-        status: u16,
-        code: String,
-        message: String,
-    },
+    OssError { status: u16, code: String, message: String },
     /// Breaks the connection before an answer; at OSS before the body is read.
     Reset,
     /// Does everything, then breaks the connection instead of answering.
@@ -95,13 +87,7 @@ pub enum FaultAction {
 
 impl Fault {
     pub fn new(service: Service, action: FaultAction) -> Self {
-        Self {
-            service,
-            times: None,
-            skip: 0,
-            matches: None,
-            action,
-        }
+        Self { service, times: None, skip: 0, matches: None, action }
     }
 
     pub fn gateway(action: FaultAction) -> Self {
@@ -114,10 +100,7 @@ impl Fault {
 
     #[must_use]
     pub fn times(self, times: u32) -> Self {
-        Self {
-            times: Some(times),
-            ..self
-        }
+        Self { times: Some(times), ..self }
     }
 
     #[must_use]
@@ -127,10 +110,7 @@ impl Fault {
 
     #[must_use]
     pub fn matching(self, part: impl Into<String>) -> Self {
-        Self {
-            matches: Some(part.into()),
-            ..self
-        }
+        Self { matches: Some(part.into()), ..self }
     }
 
     pub(super) fn concerns(&self, service: Service, label: &str) -> bool {

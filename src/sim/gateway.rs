@@ -40,20 +40,13 @@ pub(super) async fn handle(cloud: &Cloud, hold: &Hold, request: Request) -> Resp
     let plan = cloud.plan(Service::Gateway, &call.label());
     entry.note(|log| (log.faults, log.slot) = (plan.names.clone(), call.slot().ok()));
     tokio::time::sleep(plan.delay + plan.reading_time(body.len())).await;
-    let now = cloud
-        .now()
-        .saturating_add(SignedDuration::from_secs(plan.skew))
-        .unwrap_or(Timestamp::MAX);
+    let now = cloud.now().saturating_add(SignedDuration::from_secs(plan.skew)).unwrap_or(Timestamp::MAX);
     let answer = match check(cloud, &parts, &body, now) {
         Err(refusal) => refuse(&refusal, &call, entry),
         Ok(()) => serve(cloud, hold, &call, &plan, entry).await,
     };
-    let finish = Finish {
-        date: wire::http_date(now),
-        id_header: "x-ca-request-id",
-        request_id: &request_id,
-        hold,
-    };
+    let finish =
+        Finish { date: wire::http_date(now), id_header: "x-ca-request-id", request_id: &request_id, hold };
     finish.send(answer, &plan, entry).await
 }
 
@@ -77,13 +70,7 @@ async fn serve(cloud: &Cloud, hold: &Hold, call: &Call, plan: &Plan, entry: Entr
             let granted = cloud.grant(slot, plan.expired_token);
             entry.note(|log| log.access_key_id = Some(granted.access_key_id.clone()));
             entry.outcome("ok");
-            refusal::envelope(
-                200,
-                &call.id,
-                200,
-                (None, None),
-                &grant::data(cloud, &granted, plan),
-            )
+            refusal::envelope(200, &call.id, 200, (None, None), &grant::data(cloud, &granted, plan))
         }
     }
 }
@@ -121,11 +108,7 @@ fn check_form(parts: &Parts, body: &Bytes) -> Result<(), Refusal> {
         return Err(Refusal::format());
     }
     if !body.is_empty() && named("content-md5") != STANDARD.encode(Md5::digest(body)) {
-        return Err(Refusal::ca(
-            400,
-            "I400HD",
-            "Invalid Header `Content-MD5` does not match the body",
-        ));
+        return Err(Refusal::ca(400, "I400HD", "Invalid Header `Content-MD5` does not match the body"));
     }
     Ok(())
 }
@@ -141,11 +124,7 @@ fn check_time(millis: &str, now: Timestamp) -> Result<(), Refusal> {
     let millis = required("X-Ca-Timestamp", millis)?.parse().ok();
     let time = millis.and_then(|millis| Timestamp::from_millisecond(millis).ok());
     match time {
-        None => Err(Refusal::ca(
-            400,
-            "I400HD",
-            "Invalid Header `X-Ca-Timestamp` is no number",
-        )),
+        None => Err(Refusal::ca(400, "I400HD", "Invalid Header `X-Ca-Timestamp` is no number")),
         Some(time) if now.duration_since(time).abs() > WINDOW => {
             Err(Refusal::ca(403, "S403TE", "X-Ca-Timestamp is expired"))
         }
@@ -160,9 +139,5 @@ fn check_signature(cloud: &Cloud, parts: &Parts) -> Result<(), Refusal> {
         return Ok(());
     }
     let shown = ours.replace('\n', "#");
-    Err(Refusal::ca(
-        403,
-        "A403IS",
-        format!("Invalid Signature, Server StringToSign:{shown}"),
-    ))
+    Err(Refusal::ca(403, "A403IS", format!("Invalid Signature, Server StringToSign:{shown}")))
 }

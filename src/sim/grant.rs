@@ -45,12 +45,7 @@ fn upload_url(cloud: &Cloud, grant: &Grant) -> String {
 
 /// Where the cloud would have a slot's picture when it names the key itself.
 fn key(slot: &Slot) -> String {
-    let Slot {
-        kind,
-        id,
-        index,
-        suffix,
-    } = slot;
+    let Slot { kind, id, index, suffix } = slot;
     format!("qualification/{}/{id}/{index}.{suffix}", kind.to_lowercase())
 }
 
@@ -65,36 +60,18 @@ fn signed_headers(slot: &Slot) -> HeaderMap {
 }
 
 fn signed_v1(grant: &Grant, unsigned: OssRequest<'_>) -> Query {
-    verify::presign_v1(
-        unsigned,
-        &grant.access_key_id,
-        &grant.secret,
-        &grant.token,
-        grant.expires,
-    )
+    verify::presign_v1(unsigned, &grant.access_key_id, &grant.secret, &grant.token, grant.expires)
 }
 
 fn signed_v4(cloud: &Cloud, grant: &Grant, unsigned: OssRequest<'_>) -> Query {
     let (now, region) = (cloud.now(), &cloud.options.region);
     let life = grant.expires.duration_since(now).as_secs();
-    verify::presign_v4(
-        unsigned,
-        &grant.access_key_id,
-        &grant.secret,
-        &grant.token,
-        region,
-        now,
-        life,
-    )
+    verify::presign_v4(unsigned, &grant.access_key_id, &grant.secret, &grant.token, region, now, life)
 }
 
 fn written(query: &Query) -> String {
     let pair = |(name, value): &(String, Option<String>)| {
-        format!(
-            "{}={}",
-            wire::encode_query(name),
-            wire::encode_query(value.as_deref().unwrap_or_default())
-        )
+        format!("{}={}", wire::encode_query(name), wire::encode_query(value.as_deref().unwrap_or_default()))
     };
     query.iter().map(pair).collect::<Vec<_>>().join("&")
 }

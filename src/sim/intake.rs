@@ -58,10 +58,7 @@ impl Sink {
         };
         tokio::fs::create_dir_all(dir).await?;
         let path = dir.join(format!(".sandbox-{}.tmp", Uuid::new_v4().simple()));
-        Ok(Self::File(TempFile {
-            file: File::create_new(&path).await?,
-            path,
-        }))
+        Ok(Self::File(TempFile { file: File::create_new(&path).await?, path }))
     }
 
     async fn take(&mut self, chunk: &[u8]) -> io::Result<()> {
@@ -125,13 +122,7 @@ pub(super) async fn receive(
         pause(chunk.len(), bytes_per_second).await;
     }
     let sha256_hex = wire::hex(&sha256.finalize());
-    Ok(Received {
-        len,
-        md5: md5.finalize().into(),
-        sha256_hex,
-        crc64: crc64.sum64(),
-        sink,
-    })
+    Ok(Received { len, md5: md5.finalize().into(), sha256_hex, crc64: crc64.sum64(), sink })
 }
 
 async fn pause(bytes: usize, bytes_per_second: Option<u64>) {
@@ -143,9 +134,7 @@ async fn pause(bytes: usize, bytes_per_second: Option<u64>) {
 
 /// A key's place under `dir`: one file name for each part between slashes, none of which can lead out or up.
 pub(super) fn object_path(dir: &Path, bucket: &str, key: &str) -> PathBuf {
-    key.split('/').fold(dir.join(file_name(bucket)), |path, part| {
-        path.join(file_name(part))
-    })
+    key.split('/').fold(dir.join(file_name(bucket)), |path, part| path.join(file_name(part)))
 }
 
 /// Most file systems take 255 bytes; the rest is room for a suffix.
@@ -158,20 +147,12 @@ fn file_name(part: &str) -> String {
         _ if part.starts_with('.') => format!("%2E{}", file_name_rest(&part[1..], odd)),
         _ => file_name_rest(part, odd),
     };
-    if name.len() > NAME_MAX {
-        format!("%{}", wire::hex(&Sha256::digest(name.as_bytes())))
-    } else {
-        name
-    }
+    if name.len() > NAME_MAX { format!("%{}", wire::hex(&Sha256::digest(name.as_bytes()))) } else { name }
 }
 
 fn file_name_rest(part: &str, odd: impl Fn(char) -> bool) -> String {
     let shown = |c: char| {
-        if odd(c) {
-            wire::encode_query(&c.to_string())
-        } else {
-            c.to_string()
-        }
+        if odd(c) { wire::encode_query(&c.to_string()) } else { c.to_string() }
     };
     part.chars().map(shown).collect()
 }
@@ -194,13 +175,9 @@ mod tests {
 
     #[test]
     fn different_keys_have_different_places() {
-        let keys = [
-            "a", "a/", "/a", "a//b", "a/%/b", "a/%25/b", ".", "%2E", "..", "./a",
-        ];
-        let places: std::collections::BTreeSet<_> = keys
-            .iter()
-            .map(|key| object_path(Path::new("/d"), "b", key))
-            .collect();
+        let keys = ["a", "a/", "/a", "a//b", "a/%/b", "a/%25/b", ".", "%2E", "..", "./a"];
+        let places: std::collections::BTreeSet<_> =
+            keys.iter().map(|key| object_path(Path::new("/d"), "b", key)).collect();
         assert_eq!(places.len(), keys.len());
     }
 
@@ -211,27 +188,10 @@ mod tests {
         assert!(!cases.is_empty(), "an empty vector list proves nothing");
         for case in cases {
             let bytes = data(&case);
-            assert_eq!(
-                bytes.len() as u64,
-                case["length"].as_u64().unwrap(),
-                "{}",
-                case["name"]
-            );
-            let got = receive(Body::from(bytes), Sink::Nowhere, u64::MAX, None)
-                .await
-                .unwrap();
-            assert_eq!(
-                wire::hex(&got.md5),
-                case["md5_hex"].as_str().unwrap(),
-                "{}",
-                case["name"]
-            );
-            assert_eq!(
-                got.crc64.to_string(),
-                case["crc64ecma"].as_str().unwrap(),
-                "{}",
-                case["name"]
-            );
+            assert_eq!(bytes.len() as u64, case["length"].as_u64().unwrap(), "{}", case["name"]);
+            let got = receive(Body::from(bytes), Sink::Nowhere, u64::MAX, None).await.unwrap();
+            assert_eq!(wire::hex(&got.md5), case["md5_hex"].as_str().unwrap(), "{}", case["name"]);
+            assert_eq!(got.crc64.to_string(), case["crc64ecma"].as_str().unwrap(), "{}", case["name"]);
         }
     }
 

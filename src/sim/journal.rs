@@ -66,8 +66,7 @@ impl Journal {
 
     fn entry(&mut self, seq: u64) -> Option<&mut RequestLog> {
         let first = self.entries.front()?.seq;
-        self.entries
-            .get_mut(usize::try_from(seq.checked_sub(first)?).ok()?)
+        self.entries.get_mut(usize::try_from(seq.checked_sub(first)?).ok()?)
     }
 }
 

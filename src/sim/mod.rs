@@ -64,18 +64,10 @@ impl Sandbox {
         let tcp = TcpListener::bind(options.listen).await?;
         let addr = tcp.local_addr()?;
         let (cloud, stop) = (Arc::new(Cloud::new(options)), CancellationToken::new());
-        let listener = SandboxListener {
-            tcp,
-            stop: stop.clone(),
-        };
+        let listener = SandboxListener { tcp, stop: stop.clone() };
         let service = router(Arc::clone(&cloud)).into_make_service_with_connect_info::<Hold>();
         let serve = axum::serve(listener, service).with_graceful_shutdown(stop.clone().cancelled_owned());
-        Ok(Self {
-            addr,
-            cloud,
-            stop,
-            server: tokio::spawn(async move { serve.await }),
-        })
+        Ok(Self { addr, cloud, stop, server: tokio::spawn(async move { serve.await }) })
     }
 
     pub fn addr(&self) -> SocketAddr {

@@ -13,12 +13,7 @@ pub(super) struct OssError {
 
 impl OssError {
     pub(super) fn new(status: u16, code: &str, message: &str) -> Self {
-        Self {
-            status,
-            code: code.to_owned(),
-            message: message.to_owned(),
-            details: Vec::new(),
-        }
+        Self { status, code: code.to_owned(), message: message.to_owned(), details: Vec::new() }
     }
 
     pub(super) fn with(mut self, element: &'static str, text: impl Into<String>) -> Self {
@@ -35,27 +30,15 @@ impl OssError {
     }
 
     pub(super) fn digest() -> Self {
-        Self::new(
-            400,
-            "InvalidDigest",
-            "The Content-MD5 you specified is not valid.",
-        )
+        Self::new(400, "InvalidDigest", "The Content-MD5 you specified is not valid.")
     }
 
     pub(super) fn too_large() -> Self {
-        Self::new(
-            400,
-            "EntityTooLarge",
-            "Your proposed upload exceeds the maximum allowed object size.",
-        )
+        Self::new(400, "EntityTooLarge", "Your proposed upload exceeds the maximum allowed object size.")
     }
 
     pub(super) fn internal() -> Self {
-        Self::new(
-            500,
-            "InternalError",
-            "The sandbox could not write the object to its folder.",
-        )
+        Self::new(500, "InternalError", "The sandbox could not write the object to its folder.")
     }
 
     /// Shows what the server signed, as OSS does: it is all one has to find a signing bug with.

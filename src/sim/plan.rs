@@ -5,10 +5,7 @@ use std::time::Duration;
 use super::fault::{Fault, FaultAction, Service};
 
 /// At most one answer in place of the right one, and any number of twists of it.
-#[allow(
-    clippy::struct_excessive_bools,
-    reason = "each is a fault that does or does not apply"
-)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a fault that does or does not apply")]
 #[derive(Debug, Default)]
 pub(super) struct Plan {
     pub(super) names: Vec<&'static str>,
@@ -46,8 +43,7 @@ impl Plan {
     /// How long a body of `bytes` takes that has been read already.
     pub(super) fn reading_time(&self, bytes: usize) -> Duration {
         let micros = |pace: u64| (bytes as u64).saturating_mul(1_000_000) / pace;
-        self.slow_read
-            .map_or(Duration::ZERO, |pace| Duration::from_micros(micros(pace)))
+        self.slow_read.map_or(Duration::ZERO, |pace| Duration::from_micros(micros(pace)))
     }
 
     fn add(&mut self, action: FaultAction) {

@@ -9,36 +9,18 @@ use super::answer::{self, Refuse};
 #[derive(Debug)]
 pub(super) enum Refusal {
     /// The gateway itself: the reason stands in `X-Ca-Error-*`.
-    Ca {
-        status: u16,
-        code: &'static str,
-        message: String,
-    },
+    Ca { status: u16, code: &'static str, message: String },
     /// The reason stands in the envelope.
-    Envelope {
-        status: u16,
-        code: i64,
-        message: &'static str,
-        localized: Option<&'static str>,
-    },
+    Envelope { status: u16, code: i64, message: &'static str, localized: Option<&'static str> },
 }
 
 impl Refusal {
     pub(super) fn ca(status: u16, code: &'static str, message: impl Into<String>) -> Self {
-        Self::Ca {
-            status,
-            code,
-            message: message.into(),
-        }
+        Self::Ca { status, code, message: message.into() }
     }
 
     pub(super) fn format() -> Self {
-        Self::Envelope {
-            status: 400,
-            code: 400,
-            message: "Request Format Error",
-            localized: None,
-        }
+        Self::Envelope { status: 400, code: 400, message: "Request Format Error", localized: None }
     }
 
     pub(super) fn name(&self) -> String {
@@ -50,17 +32,10 @@ impl Refusal {
 
     pub(super) fn answer(&self, call_id: &str) -> Response {
         match self {
-            Self::Ca {
-                status,
-                code,
-                message,
-            } => ca_error(*status, code, message),
-            Self::Envelope {
-                status,
-                code,
-                message,
-                localized,
-            } => failure(*status, call_id, *code, Some(message), *localized),
+            Self::Ca { status, code, message } => ca_error(*status, code, message),
+            Self::Envelope { status, code, message, localized } => {
+                failure(*status, call_id, *code, Some(message), *localized)
+            }
         }
     }
 }

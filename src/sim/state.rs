@@ -95,10 +95,7 @@ struct Nonces {
 
 impl Cloud {
     pub fn new(options: SandboxOptions) -> Self {
-        Self {
-            options,
-            memory: Mutex::default(),
-        }
+        Self { options, memory: Mutex::default() }
     }
 
     pub(super) fn now(&self) -> Timestamp {
@@ -149,13 +146,11 @@ impl Memory {
     fn remember(&mut self, grant: Grant, now: Timestamp) {
         if self.grants.len() >= GRANTS {
             // Kept for a while after their end, to be told "expired" and not "unknown".
-            self.grants
-                .retain(|_, old| now.duration_since(old.expires) < SignedDuration::from_hours(1));
+            self.grants.retain(|_, old| now.duration_since(old.expires) < SignedDuration::from_hours(1));
             let Self { grants, tokens, .. } = self;
             tokens.retain(|_, id| grants.contains_key(id));
         }
-        self.tokens
-            .insert(grant.token.clone(), grant.access_key_id.clone());
+        self.tokens.insert(grant.token.clone(), grant.access_key_id.clone());
         self.grants.insert(grant.access_key_id.clone(), grant);
     }
 
@@ -167,11 +162,7 @@ impl Memory {
 
 impl Nonces {
     fn take(&mut self, nonce: &str, now: Timestamp) -> bool {
-        while self
-            .by_age
-            .front()
-            .is_some_and(|(at, _)| now.duration_since(*at) > WINDOW)
-        {
+        while self.by_age.front().is_some_and(|(at, _)| now.duration_since(*at) > WINDOW) {
             if let Some((_, old)) = self.by_age.pop_front() {
                 self.seen.remove(&old);
             }

@@ -5,11 +5,7 @@ use jiff::{Timestamp, civil::DateTime, tz::TimeZone};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
 /// Everything but the unreserved characters of RFC 3986.
-const QUERY: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'_')
-    .remove(b'.')
-    .remove(b'~');
+const QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 /// An object key keeps its slashes.
 const KEY: &AsciiSet = &QUERY.remove(b'/');
 
@@ -29,10 +25,7 @@ pub fn encode_key(key: &str) -> String {
 
 /// `None` when the decoded bytes are no UTF-8: OSS keys are UTF-8.
 pub fn decode(text: &str) -> Option<String> {
-    percent_decode_str(text)
-        .decode_utf8()
-        .ok()
-        .map(std::borrow::Cow::into_owned)
+    percent_decode_str(text).decode_utf8().ok().map(std::borrow::Cow::into_owned)
 }
 
 /// A `+` stays a plus: OSS clients write a space as `%20`.
@@ -50,18 +43,12 @@ fn parse_pair(pair: &str) -> (String, Option<String>) {
 }
 
 pub fn query_value<'a>(query: &'a Query, name: &str) -> Option<&'a str> {
-    query
-        .iter()
-        .find(|(key, _)| key == name)
-        .and_then(|(_, value)| value.as_deref())
+    query.iter().find(|(key, _)| key == name).and_then(|(_, value)| value.as_deref())
 }
 
 /// A header's text. Not `to_str`: that refuses the UTF-8 that signed headers may carry.
 pub fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
-    headers
-        .get(name)
-        .and_then(|value| std::str::from_utf8(value.as_bytes()).ok())
-        .map(str::trim)
+    headers.get(name).and_then(|value| std::str::from_utf8(value.as_bytes()).ok()).map(str::trim)
 }
 
 pub fn header_or_empty<'a>(headers: &'a HeaderMap, name: &str) -> &'a str {
@@ -84,24 +71,14 @@ pub fn rfc3339(time: Timestamp) -> String {
 
 /// Either of the two forms in which a signed date may come.
 pub fn parse_date(text: &str) -> Option<Timestamp> {
-    let utc = |format| {
-        DateTime::strptime(format, text)
-            .ok()?
-            .to_zoned(TimeZone::UTC)
-            .ok()
-    };
-    utc(HTTP_DATE)
-        .or_else(|| utc(COMPACT_DATE))
-        .map(|zoned| zoned.timestamp())
+    let utc = |format| DateTime::strptime(format, text).ok()?.to_zoned(TimeZone::UTC).ok();
+    utc(HTTP_DATE).or_else(|| utc(COMPACT_DATE)).map(|zoned| zoned.timestamp())
 }
 
 pub fn hex(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let digit = |nibble: u8| char::from(DIGITS[usize::from(nibble)]);
-    bytes
-        .iter()
-        .flat_map(|byte| [digit(byte >> 4), digit(byte & 15)])
-        .collect()
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }
 
 #[cfg(test)]

@@ -35,15 +35,23 @@ struct Shared {
 pub async fn bind(listen: Option<SocketAddr>) -> anyhow::Result<Option<TcpListener>> {
     let Some(address) = listen else { return Ok(None) };
     let bound = TcpListener::bind(address).await;
-    Ok(Some(bound.with_context(|| format!("http.listen = \"{address}\" cannot be used; choose another port"))?))
+    Ok(Some(
+        bound.with_context(|| format!("http.listen = \"{address}\" cannot be used; choose another port"))?,
+    ))
 }
 
 /// Serves for ever; without a listener it only waits.
 ///
 /// # Errors
 /// When the listener fails.
-pub async fn serve(listener: Option<TcpListener>, report: Report, publish: watch::Receiver<Progress>) -> anyhow::Result<()> {
-    let Some(listener) = listener else { return std::future::pending().await };
+pub async fn serve(
+    listener: Option<TcpListener>,
+    report: Report,
+    publish: watch::Receiver<Progress>,
+) -> anyhow::Result<()> {
+    let Some(listener) = listener else {
+        return std::future::pending().await;
+    };
     tracing::info!(address = %listener.local_addr()?, "HTTP");
     Ok(axum::serve(listener, router(Arc::new(Shared { report, publish }))).await?)
 }
@@ -64,7 +72,9 @@ async fn only_local_names(request: Request, next: Next) -> Response {
     let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
     match ["localhost", "127.0.0.1", "[::1]"].contains(&name) {
         true => next.run(request).await,
-        false => (StatusCode::MISDIRECTED_REQUEST, "this service answers to localhost only\n").into_response(),
+        false => {
+            (StatusCode::MISDIRECTED_REQUEST, "this service answers to localhost only\n").into_response()
+        }
     }
 }
 
@@ -75,7 +85,9 @@ async fn healthz() -> &'static str {
 async fn readyz(State(shared): State<Arc<Shared>>) -> Response {
     match shared.report.notices().await {
         Err(error) => (StatusCode::SERVICE_UNAVAILABLE, format!("{error}\n")).into_response(),
-        Ok(notices) if notices.is_empty() && shared.publish.borrow().paused.is_none() => "ready\n".into_response(),
+        Ok(notices) if notices.is_empty() && shared.publish.borrow().paused.is_none() => {
+            "ready\n".into_response()
+        }
         Ok(notices) => {
             let why = notices.into_iter().map(|notice| notice.message + "\n").collect::<String>();
             (StatusCode::SERVICE_UNAVAILABLE, why).into_response()
@@ -93,8 +105,10 @@ struct Ask {
 
 impl Ask {
     fn filter(self) -> Result<Filter, String> {
-        let brand = self.brand.map(|brand| brand.parse::<Brand>().map_err(|error| error.to_string())).transpose()?;
-        let states = self.state.map(|states| states.split(',').map(str::parse::<Upload>).collect()).transpose()?;
+        let brand =
+            self.brand.map(|brand| brand.parse::<Brand>().map_err(|error| error.to_string())).transpose()?;
+        let states =
+            self.state.map(|states| states.split(',').map(str::parse::<Upload>).collect()).transpose()?;
         let limit = Some(self.limit.unwrap_or(100).min(MOST_ROWS));
         Ok(Filter { brand, states: states.unwrap_or_default(), limit })
     }

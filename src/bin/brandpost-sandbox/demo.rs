@@ -37,14 +37,24 @@ pub(crate) async fn demo(args: Args) -> anyhow::Result<()> {
     let config = config(&options);
     let sandbox = Sandbox::start(options).await.context("the sandbox cannot listen on a loopback port")?;
     // one answer that has to be tried again, to see that it is
-    let busy = FaultAction::OssError { status: 503, code: "ServiceUnavailable".into(), message: "Please try again later.".into() };
+    let busy = FaultAction::OssError {
+        status: 503,
+        code: "ServiceUnavailable".into(),
+        message: "Please try again later.".into(),
+    };
     sandbox.fault(Fault::oss(busy).times(1).matching("OTHERBRAND/2002/1"));
     std::fs::write(folder.path("config.toml"), config.replace("{port}", &sandbox.addr().port().to_string()))?;
     std::fs::write(folder.path("app_secret"), "sandbox-app-secret\n")?;
     let settings = Settings::load(&folder.path("config.toml"))?;
     telemetry::init(&settings.log, Arc::new(File::create(folder.path("brandpost.log"))?))?;
 
-    anstream::println!("{}", paint(style::BOLD, "Two brands, sixteen files: pictures in three formats, one cut off, one that is text."));
+    anstream::println!(
+        "{}",
+        paint(
+            style::BOLD,
+            "Two brands, sixteen files: pictures in three formats, one cut off, one that is text."
+        )
+    );
     anstream::println!("{}\n", paint(style::FAINT, &folder.root.display().to_string()));
     first_brand(&folder)?;
     std::fs::create_dir_all(folder.path("inbox/OTHERBRAND/2002"))?;
@@ -158,11 +168,14 @@ async fn show(progress: Progress, inbox: PathBuf) {
     loop {
         let rows = progress.ledger.report().uploads(&Filter::default()).await.unwrap_or_default();
         for row in rows.iter().rev() {
-            if seen.insert(row.id, row.state.clone()).as_ref() != Some(&row.state) && row.state != State::Uploading.as_str() {
+            if seen.insert(row.id, row.state.clone()).as_ref() != Some(&row.state)
+                && row.state != State::Uploading.as_str()
+            {
                 bar.suspend(|| anstream::println!("{}", line(row)));
             }
         }
-        let ended = rows.iter().filter(|row| row.state.parse().is_ok_and(|state: State| !state.is_pending())).count();
+        let ended =
+            rows.iter().filter(|row| row.state.parse().is_ok_and(|state: State| !state.is_pending())).count();
         bar.set_position(ended as u64);
         if changes.changed().await.is_err() {
             return bar.finish_and_clear();
@@ -174,11 +187,15 @@ fn line(row: &StatusRow) -> String {
     let state = paint(style::of_state(&row.state), &format!("{:<9}", row.state));
     let slot = row.slot.map(|slot| format!("slot {slot}")).unwrap_or_default();
     let why = row.error_message.as_deref().unwrap_or_default();
-    format!("{state} {}/{}/{}  {slot} {why}", row.brand_type, row.brand_id, row.file_name).trim_end().to_owned()
+    format!("{state} {}/{}/{}  {slot} {why}", row.brand_type, row.brand_id, row.file_name)
+        .trim_end()
+        .to_owned()
 }
 
 fn farewell(folder: &Folder, objects: usize, keep: bool) {
-    let line = |what: &str, text: String| anstream::println!("{} {text}", paint(style::FAINT, &format!("{what:<9}")));
+    let line = |what: &str, text: String| {
+        anstream::println!("{} {text}", paint(style::FAINT, &format!("{what:<9}")))
+    };
     anstream::println!();
     line("objects", format!("{objects} in {}", folder.path("objects/iotx-industry").display()));
     line("database", folder.path("brandpost.db").display().to_string());
@@ -190,9 +207,18 @@ fn farewell(folder: &Folder, objects: usize, keep: bool) {
     if keep {
         let config = folder.path("config.toml");
         line("ask", format!("cargo run --bin brandpost -- --config {} status", config.display()));
-        line("", format!("sqlite3 {} \"select file_name, state, slot, error_message from upload_status\"", folder.path("brandpost.db").display()));
+        line(
+            "",
+            format!(
+                "sqlite3 {} \"select file_name, state, slot, error_message from upload_status\"",
+                folder.path("brandpost.db").display()
+            ),
+        );
     }
     line("sandbox", "cargo run --bin brandpost-sandbox -- serve".into());
-    line("daemon", "mkdir -p inbox/OWNBRAND/1001 && cargo run -- run     (config.toml is made for the sandbox)".into());
+    line(
+        "daemon",
+        "mkdir -p inbox/OWNBRAND/1001 && cargo run -- run     (config.toml is made for the sandbox)".into(),
+    );
     line("drop", "cp some.jpg inbox/OWNBRAND/1001/ && cargo run -- status".into());
 }

@@ -25,10 +25,13 @@ pub(crate) async fn serve(args: Args) -> anyhow::Result<()> {
         Scenario::load(&path).with_context(|| format!("the scenario {} cannot be used", path.display()))
     });
     let scenario = scenario.transpose()?;
-    let options = SandboxOptions { listen: args.listen, dir: Some(args.dir.clone()), ..SandboxOptions::default() };
-    let (key, secret, app, host) = (options.app_key.clone(), options.app_secret.clone(), options.app_id.clone(), options.bucket_host());
+    let options =
+        SandboxOptions { listen: args.listen, dir: Some(args.dir.clone()), ..SandboxOptions::default() };
+    let (key, secret, app, host) =
+        (options.app_key.clone(), options.app_secret.clone(), options.app_id.clone(), options.bucket_host());
     let started = Sandbox::start(options).await;
-    let mut sandbox = started.with_context(|| format!("{} cannot be used; choose another --listen", args.listen))?;
+    let mut sandbox =
+        started.with_context(|| format!("{} cannot be used; choose another --listen", args.listen))?;
     if let Some(scenario) = scenario {
         sandbox.scenario(scenario);
     }

@@ -25,7 +25,8 @@ pub(super) fn receipt(headers: &HeaderMap, digests: &Digests) -> Result<Receipt,
     let expected = md5_hex(digests);
     let wrong = |what: String| {
         let message = format!("OSS has other bytes than the file: {what}");
-        CloudError::new(Service::Oss, ErrorKind::ChecksumMismatch, Remedy::Later, message).with_request_id(request_id.clone())
+        CloudError::new(Service::Oss, ErrorKind::ChecksumMismatch, Remedy::Later, message)
+            .with_request_id(request_id.clone())
     };
     if let Some(crc) = crc64.filter(|crc| **crc != digests.crc64.to_string()) {
         return Err(wrong(format!("CRC-64 {crc} instead of {}", digests.crc64)));
@@ -66,13 +67,16 @@ pub(super) fn refusal(status: StatusCode, headers: &HeaderMap, body: &[u8], targ
 fn by_code(code: &str, status: StatusCode, headers: &HeaderMap) -> (ErrorKind, Remedy) {
     use ErrorKind::{ChecksumMismatch, ClockSkew, OssError, OssRejected, Throttled};
     match code {
-        "SecurityTokenExpired" | "InvalidSecurityToken" | "InvalidAccessKeyId" | "AccessKeyIdAndSecurityTokenNotMatch" => {
-            (OssError, Remedy::FreshGrant)
-        }
+        "SecurityTokenExpired"
+        | "InvalidSecurityToken"
+        | "InvalidAccessKeyId"
+        | "AccessKeyIdAndSecurityTokenNotMatch" => (OssError, Remedy::FreshGrant),
         "RequestTimeTooSkewed" => (ClockSkew, Remedy::PutClockRight),
         "SignatureDoesNotMatch" => (OssRejected, Remedy::FreshGrantOrGiveUp),
         "InvalidDigest" | "BadDigest" => (ChecksumMismatch, Remedy::Later),
-        "RequestTimeout" | "ConnectionTimeout" | "InternalError" | "ServiceUnavailable" => (OssError, Remedy::Later),
+        "RequestTimeout" | "ConnectionTimeout" | "InternalError" | "ServiceUnavailable" => {
+            (OssError, Remedy::Later)
+        }
         "TooManyRequests" | "QpsLimitExceeded" | "DownloadTrafficRateLimitExceeded" => {
             (Throttled, Remedy::SlowDown(retry_after(headers)))
         }
@@ -148,7 +152,9 @@ mod tests {
     }
 
     fn refused(status: u16, code: &str) -> CloudError {
-        let body = format!("<?xml version=\"1.0\"?><Error><Code>{code}</Code><Message>why</Message><RequestId>R1</RequestId></Error>");
+        let body = format!(
+            "<?xml version=\"1.0\"?><Error><Code>{code}</Code><Message>why</Message><RequestId>R1</RequestId></Error>"
+        );
         refusal(StatusCode::from_u16(status).unwrap(), &HeaderMap::new(), body.as_bytes(), &target())
     }
 
@@ -200,7 +206,10 @@ mod tests {
 
     #[test]
     fn a_bad_signature_says_which_one_was_used() {
-        assert_eq!(refused(403, "SignatureDoesNotMatch").failure.message, "why (signature V4, region cn-hangzhou)");
+        assert_eq!(
+            refused(403, "SignatureDoesNotMatch").failure.message,
+            "why (signature V4, region cn-hangzhou)"
+        );
     }
 
     fn digests() -> Digests {

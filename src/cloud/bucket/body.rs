@@ -95,7 +95,9 @@ async fn next_piece(flow: &mut Flow, sent: u64) -> io::Result<Bytes> {
         (&file).read_exact(&mut piece).map(|()| Bytes::from(piece))
     });
     let piece = read.await.map_err(io::Error::other)??;
-    if let (Some(limiter), Some(count)) = (&flow.limiter, NonZeroU32::new(u32::try_from(length).unwrap_or_default())) {
+    if let (Some(limiter), Some(count)) =
+        (&flow.limiter, NonZeroU32::new(u32::try_from(length).unwrap_or_default()))
+    {
         // the burst is at least a piece, so this cannot be refused
         let _ = limiter.until_n_ready(count).await;
     }

@@ -37,7 +37,12 @@ struct Data {
 ///
 /// # Errors
 /// With what the gateway said and what follows from it.
-pub(super) fn read(status: StatusCode, headers: &HeaderMap, body: &[u8], now: Timestamp) -> Result<Grant, CloudError> {
+pub(super) fn read(
+    status: StatusCode,
+    headers: &HeaderMap,
+    body: &[u8],
+    now: Timestamp,
+) -> Result<Grant, CloudError> {
     let request_id = text(headers, "x-ca-request-id").map(str::to_owned);
     let envelope: Option<Envelope> = serde_json::from_slice(body).ok();
     let result = match (envelope, text(headers, "x-ca-error-code")) {
@@ -54,7 +59,8 @@ pub(super) fn read(status: StatusCode, headers: &HeaderMap, body: &[u8], now: Ti
 }
 
 fn grant(data: Option<serde_json::Value>, now: Timestamp) -> Result<Grant, CloudError> {
-    let unusable = |what: &str| fail(ErrorKind::GatewayError, Remedy::FewTimes, format!("the gateway's answer {what}"));
+    let unusable =
+        |what: &str| fail(ErrorKind::GatewayError, Remedy::FewTimes, format!("the gateway's answer {what}"));
     // serde's own message would quote the answer, and that holds a secret
     let data = data.and_then(|data| serde_json::from_value::<Data>(data).ok());
     let data = data.ok_or_else(|| unusable("lacks a part of the credentials"))?;
@@ -98,7 +104,9 @@ fn platform(code: &str, status: StatusCode, headers: &HeaderMap, envelope: Optio
     let (kind, remedy) = match code {
         "S403TE" => (ErrorKind::ClockSkew, Remedy::PutClockRight),
         "S403NU" => (ErrorKind::GatewayError, Remedy::SignAnew),
-        "A400IK" | "A403IS" | "A403EP" | "I403AA" | "B403MQ" | "B403ME" => (ErrorKind::Credentials, Remedy::Pause),
+        "A400IK" | "A403IS" | "A403EP" | "I403AA" | "B403MQ" | "B403ME" => {
+            (ErrorKind::Credentials, Remedy::Pause)
+        }
         _ if code.starts_with("T429") => (ErrorKind::Throttled, Remedy::SlowDown(retry_after(headers))),
         _ => return by_status(status, headers, envelope).with_code(Some(code.into())),
     };
@@ -107,15 +115,27 @@ fn platform(code: &str, status: StatusCode, headers: &HeaderMap, envelope: Optio
 
 fn by_status(status: StatusCode, headers: &HeaderMap, envelope: Option<&Envelope>) -> CloudError {
     let theirs = text(headers, "x-ca-error-message").map(short);
-    let words = envelope.map(Envelope::words).or(theirs).unwrap_or_else(|| format!("HTTP {status} without an answer that can be read"));
+    let words = envelope
+        .map(Envelope::words)
+        .or(theirs)
+        .unwrap_or_else(|| format!("HTTP {status} without an answer that can be read"));
     let throttled = status == StatusCode::TOO_MANY_REQUESTS
-        || (status == StatusCode::FORBIDDEN && (words.contains("Request Limited") || words.contains("Throttled by")));
-    let denied = ["Invalid AppKey", "Invalid Signature", "App authorization expired", "Unauthorized", "Empty Signature"];
+        || (status == StatusCode::FORBIDDEN
+            && (words.contains("Request Limited") || words.contains("Throttled by")));
+    let denied = [
+        "Invalid AppKey",
+        "Invalid Signature",
+        "App authorization expired",
+        "Unauthorized",
+        "Empty Signature",
+    ];
     let (kind, remedy) = if throttled {
         (ErrorKind::Throttled, Remedy::SlowDown(retry_after(headers)))
     } else if words.contains("X-Ca-Timestamp") && status.is_client_error() {
         (ErrorKind::ClockSkew, Remedy::PutClockRight)
-    } else if status == StatusCode::UNAUTHORIZED || (status.is_client_error() && denied.iter().any(|word| words.contains(word))) {
+    } else if status == StatusCode::UNAUTHORIZED
+        || (status.is_client_error() && denied.iter().any(|word| words.contains(word)))
+    {
         (ErrorKind::Credentials, Remedy::Pause)
     } else if envelope.is_some() && status.is_client_error() && status != StatusCode::REQUEST_TIMEOUT {
         (ErrorKind::GatewayRejected, Remedy::GiveUp)
@@ -161,7 +181,12 @@ mod tests {
         for (name, value) in headers {
             map.insert(*name, value.parse().unwrap());
         }
-        read(StatusCode::from_u16(status).unwrap(), &map, body.as_bytes(), "2026-01-01T00:00:00Z".parse().unwrap())
+        read(
+            StatusCode::from_u16(status).unwrap(),
+            &map,
+            body.as_bytes(),
+            "2026-01-01T00:00:00Z".parse().unwrap(),
+        )
     }
 
     fn refused(status: u16, headers: &[(&'static str, &str)], body: &str) -> (ErrorKind, Remedy) {
@@ -182,15 +207,31 @@ mod tests {
         let limited = r#"{"code":403,"message":"Request Limited"}"#;
         assert_eq!(refused(403, &[], limited), (Throttled, Remedy::SlowDown(None)));
         let wait = Remedy::SlowDown(Some(std::time::Duration::from_secs(7)));
-        assert_eq!(refused(403, &[("x-ca-error-code", "T429FC"), ("retry-after", "7")], ""), (Throttled, wait));
-        assert_eq!(refused(401, &[], r#"{"code":401,"message":"Empty Signature"}"#), (Credentials, Remedy::Pause));
+        assert_eq!(
+            refused(403, &[("x-ca-error-code", "T429FC"), ("retry-after", "7")], ""),
+            (Throttled, wait)
+        );
+        assert_eq!(
+            refused(401, &[], r#"{"code":401,"message":"Empty Signature"}"#),
+            (Credentials, Remedy::Pause)
+        );
         for code in ["A400IK", "A403IS", "A403EP", "I403AA", "B403MQ", "B403ME"] {
-            assert_eq!(refused(403, &[("x-ca-error-code", code)], ""), (Credentials, Remedy::Pause), "{code}");
+            assert_eq!(
+                refused(403, &[("x-ca-error-code", code)], ""),
+                (Credentials, Remedy::Pause),
+                "{code}"
+            );
         }
-        assert_eq!(refused(403, &[("x-ca-error-message", "Invalid AppKey")], ""), (Credentials, Remedy::Pause));
+        assert_eq!(
+            refused(403, &[("x-ca-error-message", "Invalid AppKey")], ""),
+            (Credentials, Remedy::Pause)
+        );
         assert_eq!(refused(403, &[("x-ca-error-code", "S403TE")], ""), (ClockSkew, Remedy::PutClockRight));
         assert_eq!(refused(403, &[("x-ca-error-code", "S403NU")], ""), (GatewayError, Remedy::SignAnew));
-        assert_eq!(refused(400, &[], r#"{"code":400,"message":"Request Format Error"}"#), (GatewayRejected, Remedy::GiveUp));
+        assert_eq!(
+            refused(400, &[], r#"{"code":400,"message":"Request Format Error"}"#),
+            (GatewayRejected, Remedy::GiveUp)
+        );
         for transient in [20003, 20004, 20056, 500, 1009] {
             assert_eq!(refused(200, &[], &code(transient)), (GatewayError, Remedy::Later), "{transient}");
         }
@@ -211,7 +252,10 @@ mod tests {
 
     #[test]
     fn the_string_to_sign_is_not_in_the_message() {
-        let headers = [("x-ca-error-code", "A403IS"), ("x-ca-error-message", "Invalid Signature, Server StringToSign:`POST#`")];
+        let headers = [
+            ("x-ca-error-code", "A403IS"),
+            ("x-ca-error-message", "Invalid Signature, Server StringToSign:`POST#`"),
+        ];
         assert_eq!(ask(403, &headers, "").unwrap_err().failure.message, "Invalid Signature");
     }
 

@@ -90,13 +90,16 @@ impl Jpeg {
             0x00 | TEM | SOI | 0xd0..=0xd7 => Ok(Place::BeforeMarker),
             EOI if self.scanned => Ok(Place::End),
             EOI => Err(Flaw::damaged("it ends without any picture data")),
-            SOS if self.dimensions.is_none() => Err(Flaw::damaged("picture data comes before the frame header")),
+            SOS if self.dimensions.is_none() => {
+                Err(Flaw::damaged("picture data comes before the frame header"))
+            }
             SOS => {
                 self.scanned = true;
                 Ok(Place::Length(code))
             }
             0xc3 | 0xc5..=0xc7 | 0xc9..=0xcb | 0xcd..=0xcf => {
-                let what = "this kind of JPEG (lossless, hierarchical or arithmetic-coded) is not shown by browsers";
+                let what =
+                    "this kind of JPEG (lossless, hierarchical or arithmetic-coded) is not shown by browsers";
                 Err(Flaw::Unsupported(what.into()))
             }
             _ => Ok(Place::Length(code)),

@@ -125,7 +125,9 @@ impl Inspector {
     /// Decodes all pixels, if memory for them is in the budget; a larger picture is walked only.
     fn pixels(&self, mut decoder: impl ImageDecoder) -> Result<(), ImageError> {
         let bytes = decoder.total_bytes();
-        let Some(_share) = self.budget.take(bytes) else { return Ok(()) };
+        let Some(_share) = self.budget.take(bytes) else {
+            return Ok(());
+        };
         decoder.set_limits(image::Limits::default())?;
         let mut pixels = vec![0; usize::try_from(bytes).unwrap_or_default()];
         decoder.read_image(&mut pixels)

@@ -52,7 +52,11 @@ impl Png {
         Ok(match std::mem::take(&mut self.place) {
             Place::Signature => match self.piece.take(bytes, SIGNATURE.len()) {
                 Some(start) if start == SIGNATURE => Place::ChunkHead,
-                Some(_) => return Err(Flaw::damaged("its PNG signature was altered on the way (text-mode transfer?)")),
+                Some(_) => {
+                    return Err(Flaw::damaged(
+                        "its PNG signature was altered on the way (text-mode transfer?)",
+                    ));
+                }
                 None => Place::Signature,
             },
             Place::ChunkHead => match self.piece.take(bytes, 8) {
@@ -106,7 +110,8 @@ impl Png {
         }
         match &kind {
             b"IHDR" => {
-                let number = |at: usize| self.header[at..at + 4].iter().fold(0, |n, byte| n << 8 | u32::from(*byte));
+                let number =
+                    |at: usize| self.header[at..at + 4].iter().fold(0, |n, byte| n << 8 | u32::from(*byte));
                 self.dimensions = Some(dimensions(number(0), number(4))?);
             }
             b"IDAT" => self.has_data = true,

@@ -76,7 +76,9 @@ fn text(head: &[u8]) -> Option<&'static str> {
     let start = match std::str::from_utf8(head) {
         Ok(text) => text,
         // a character may be cut at the end of the head
-        Err(error) if error.valid_up_to() + 4 > head.len() => std::str::from_utf8(&head[..error.valid_up_to()]).ok()?,
+        Err(error) if error.valid_up_to() + 4 > head.len() => {
+            std::str::from_utf8(&head[..error.valid_up_to()]).ok()?
+        }
         Err(_) => return None,
     };
     if start.chars().any(|c| c.is_control() && !c.is_whitespace()) {
@@ -85,7 +87,9 @@ fn text(head: &[u8]) -> Option<&'static str> {
     let start = start.trim_start_matches(['\u{feff}', ' ', '\n', '\r', '\t']).to_ascii_lowercase();
     Some(match start.as_str() {
         svg if svg.starts_with("<svg") || svg.contains("<svg") => "an SVG drawing",
-        html if html.starts_with("<!doctype html") || html.starts_with("<html") => "a web page (a failed download?)",
+        html if html.starts_with("<!doctype html") || html.starts_with("<html") => {
+            "a web page (a failed download?)"
+        }
         xml if xml.starts_with("<?xml") => "an XML file",
         _ => "a text file",
     })

@@ -6,14 +6,8 @@ use http::{HeaderMap, Uri};
 use crate::sim::wire;
 
 /// Lines of their own in the string to sign: never among the named headers.
-const FIXED: [&str; 6] = [
-    "accept",
-    "content-md5",
-    "content-type",
-    "date",
-    "x-ca-signature",
-    "x-ca-signature-headers",
-];
+const FIXED: [&str; 6] =
+    ["accept", "content-md5", "content-type", "date", "x-ca-signature", "x-ca-signature-headers"];
 
 pub fn gateway_string_to_sign(method: &str, uri: &Uri, headers: &HeaderMap) -> String {
     let fixed = |name| wire::header_or_empty(headers, name);
@@ -35,11 +29,7 @@ pub fn gateway_signature(secret: &str, string_to_sign: &str) -> String {
 /// Only headers that `X-Ca-Signature-Headers` names are covered; a named one that did not come is left out.
 fn named_headers(headers: &HeaderMap) -> String {
     let list = wire::header_or_empty(headers, "x-ca-signature-headers").to_ascii_lowercase();
-    let mut names: Vec<_> = list
-        .split(',')
-        .map(str::trim)
-        .filter(|name| !FIXED.contains(name))
-        .collect();
+    let mut names: Vec<_> = list.split(',').map(str::trim).filter(|name| !FIXED.contains(name)).collect();
     names.sort_unstable();
     names.dedup();
     let line = |name| wire::header(headers, name).map(|value| format!("{name}:{value}\n"));

@@ -89,9 +89,7 @@ impl Claim {
         } else if let Some(rest) = authorization.strip_prefix("OSS ") {
             v1::from_header(request, rest)
         } else if !authorization.is_empty() {
-            Err(ClaimError::Malformed(
-                "The Authorization header is neither OSS nor OSS4-HMAC-SHA256.",
-            ))
+            Err(ClaimError::Malformed("The Authorization header is neither OSS nor OSS4-HMAC-SHA256."))
         } else if wire::query_value(request.query, "x-oss-signature").is_some() {
             v4::from_query(request)
         } else if wire::query_value(request.query, "Signature").is_some() {
@@ -121,11 +119,7 @@ impl Claim {
 /// A URL's query that carries a V1 signature good until `expires`.
 pub fn presign_v1(request: OssRequest<'_>, id: &str, secret: &str, token: &str, expires: Timestamp) -> Query {
     let expires = expires.as_second().to_string();
-    let named = [
-        ("OSSAccessKeyId", id),
-        ("Expires", &expires),
-        ("security-token", token),
-    ];
+    let named = [("OSSAccessKeyId", id), ("Expires", &expires), ("security-token", token)];
     finish_presigning(request, secret, owned(&named), "Signature")
 }
 
@@ -152,19 +146,13 @@ pub fn presign_v4(
 }
 
 fn owned(pairs: &[(&str, &str)]) -> Query {
-    pairs
-        .iter()
-        .map(|(name, value)| ((*name).to_owned(), Some((*value).to_owned())))
-        .collect()
+    pairs.iter().map(|(name, value)| ((*name).to_owned(), Some((*value).to_owned()))).collect()
 }
 
 /// Signs by asking the verifier what it would expect of a URL whose signature is still blank.
 fn finish_presigning(request: OssRequest<'_>, secret: &str, mut query: Query, slot: &str) -> Query {
     query.push((slot.to_owned(), Some(String::new())));
-    let unsigned = OssRequest {
-        query: &query,
-        ..request
-    };
+    let unsigned = OssRequest { query: &query, ..request };
     let claim = Claim::read(unsigned).expect("the query above names every field a claim needs");
     let signature = claim.expected(unsigned, secret).signature;
     query.pop();
@@ -181,23 +169,14 @@ fn header_lines(headers: &HeaderMap, wanted: impl Fn(&str) -> bool) -> String {
     let mut names: Vec<_> = headers.keys().map(http::HeaderName::as_str).collect();
     names.retain(|name| name.starts_with("x-oss-") || wanted(name));
     names.sort_unstable();
-    let lines: Vec<_> = names
-        .iter()
-        .map(|name| format!("{name}:{}\n", joined(headers, name)))
-        .collect();
+    let lines: Vec<_> = names.iter().map(|name| format!("{name}:{}\n", joined(headers, name))).collect();
     lines.concat()
 }
 
 /// A repeated header counts as one, its values joined by commas.
 fn joined(headers: &HeaderMap, name: &str) -> String {
-    let values = headers
-        .get_all(name)
-        .iter()
-        .map(|value| String::from_utf8_lossy(value.as_bytes()));
-    values
-        .map(|value| value.trim().to_owned())
-        .collect::<Vec<_>>()
-        .join(",")
+    let values = headers.get_all(name).iter().map(|value| String::from_utf8_lossy(value.as_bytes()));
+    values.map(|value| value.trim().to_owned()).collect::<Vec<_>>().join(",")
 }
 
 fn hmac_sha256(key: &[u8], text: &str) -> Vec<u8> {

@@ -90,10 +90,7 @@ pub(super) fn from_query(request: OssRequest<'_>) -> Result<Claim, ClaimError> {
     else {
         return Err(missing);
     };
-    let expires_at = expires
-        .parse()
-        .ok()
-        .and_then(|seconds| Timestamp::from_second(seconds).ok());
+    let expires_at = expires.parse().ok().and_then(|seconds| Timestamp::from_second(seconds).ok());
     Ok(Claim {
         kind: SignatureKind::PresignedV1,
         access_key_id: id.to_owned(),
@@ -117,19 +114,11 @@ pub(super) fn expected(claim: &Claim, request: OssRequest<'_>, secret: &str) -> 
         resource(request),
     );
     let signature = super::hmac_sha1_base64(secret, &string_to_sign);
-    Expected {
-        signature,
-        string_to_sign,
-        canonical_request: None,
-    }
+    Expected { signature, string_to_sign, canonical_request: None }
 }
 
 fn resource(request: OssRequest<'_>) -> String {
-    let mut signed: Vec<_> = request
-        .query
-        .iter()
-        .filter(|(name, _)| is_sub_resource(name))
-        .collect();
+    let mut signed: Vec<_> = request.query.iter().filter(|(name, _)| is_sub_resource(name)).collect();
     signed.sort();
     let shown = signed.into_iter().map(|(name, value)| match value {
         Some(value) if !value.is_empty() => format!("{name}={value}"),

@@ -33,26 +33,18 @@ pub(super) fn from_header(request: OssRequest<'_>, rest: &str) -> Result<Claim, 
 pub(super) fn from_query(request: OssRequest<'_>) -> Result<Claim, ClaimError> {
     let named = |name| wire::query_value(request.query, name);
     if named("x-oss-signature-version") != Some(ALGORITHM) {
-        return Err(ClaimError::Malformed(
-            "x-oss-signature-version is not OSS4-HMAC-SHA256.",
-        ));
+        return Err(ClaimError::Malformed("x-oss-signature-version is not OSS4-HMAC-SHA256."));
     }
     let missing = ClaimError::Malformed("A signed URL needs x-oss-credential, x-oss-date and x-oss-expires.");
-    let (Some(credential), Some(date), Some(life)) = (
-        named("x-oss-credential"),
-        named("x-oss-date"),
-        named("x-oss-expires"),
-    ) else {
+    let (Some(credential), Some(date), Some(life)) =
+        (named("x-oss-credential"), named("x-oss-date"), named("x-oss-expires"))
+    else {
         return Err(missing);
     };
     let (id, scope) = read_credential(credential)?;
-    let expires_at = life
-        .parse()
-        .ok()
-        .and_then(|life| super::after(wire::parse_date(date), life));
-    let expires_at = expires_at.ok_or(ClaimError::Malformed(
-        "x-oss-date or x-oss-expires cannot be read.",
-    ))?;
+    let expires_at = life.parse().ok().and_then(|life| super::after(wire::parse_date(date), life));
+    let expires_at =
+        expires_at.ok_or(ClaimError::Malformed("x-oss-date or x-oss-expires cannot be read."))?;
     Ok(Claim {
         kind: SignatureKind::PresignedV4,
         access_key_id: id,
@@ -67,41 +59,25 @@ pub(super) fn from_query(request: OssRequest<'_>) -> Result<Claim, ClaimError> {
 
 pub(super) fn expected(claim: &Claim, scope: &Scope, request: OssRequest<'_>, secret: &str) -> Expected {
     let canonical = canonical_request(claim, request);
-    let Scope {
-        date,
-        region,
-        product,
-    } = scope;
+    let Scope { date, region, product } = scope;
     let hash = wire::hex(&Sha256::digest(canonical.as_bytes()));
-    let string_to_sign = format!(
-        "{ALGORITHM}\n{}\n{date}/{region}/{product}/{TERMINATOR}\n{hash}",
-        claim.date
-    );
+    let string_to_sign =
+        format!("{ALGORITHM}\n{}\n{date}/{region}/{product}/{TERMINATOR}\n{hash}", claim.date);
     let mut key = super::hmac_sha256(format!("aliyun_v4{secret}").as_bytes(), date);
     for part in [region, product, TERMINATOR] {
         key = super::hmac_sha256(&key, part);
     }
     let signature = wire::hex(&super::hmac_sha256(&key, &string_to_sign));
-    Expected {
-        signature,
-        string_to_sign,
-        canonical_request: Some(canonical),
-    }
+    Expected { signature, string_to_sign, canonical_request: Some(canonical) }
 }
 
 /// `key-id/20241114/cn-hangzhou/oss/aliyun_v4_request`
 fn read_credential(credential: &str) -> Result<(String, Scope), ClaimError> {
     let parts: Vec<_> = credential.split('/').collect();
     let [id, date, region, product, TERMINATOR] = parts[..] else {
-        return Err(ClaimError::Malformed(
-            "The credential is not id/date/region/oss/aliyun_v4_request.",
-        ));
+        return Err(ClaimError::Malformed("The credential is not id/date/region/oss/aliyun_v4_request."));
     };
-    let scope = Scope {
-        date: date.to_owned(),
-        region: region.to_owned(),
-        product: product.to_owned(),
-    };
+    let scope = Scope { date: date.to_owned(), region: region.to_owned(), product: product.to_owned() };
     Ok((id.to_owned(), scope))
 }
 
@@ -115,10 +91,7 @@ fn header_date(request: OssRequest<'_>) -> String {
 }
 
 fn names(list: &str) -> Vec<String> {
-    let mut names: Vec<_> = list
-        .split(';')
-        .map(|name| name.trim().to_ascii_lowercase())
-        .collect();
+    let mut names: Vec<_> = list.split(';').map(|name| name.trim().to_ascii_lowercase()).collect();
     names.retain(|name| !name.is_empty());
     names.sort_unstable();
     names.dedup();
@@ -146,19 +119,11 @@ fn canonical_query(request: OssRequest<'_>) -> String {
     let signed = request.query.iter().filter(|(name, _)| name != "x-oss-signature");
     let mut pairs: Vec<_> = signed.map(encode_pair).collect();
     pairs.sort();
-    let shown = pairs.into_iter().map(|(name, value)| {
-        if value.is_empty() {
-            name
-        } else {
-            name + "=" + &value
-        }
-    });
+    let shown =
+        pairs.into_iter().map(|(name, value)| if value.is_empty() { name } else { name + "=" + &value });
     shown.collect::<Vec<_>>().join("&")
 }
 
 fn encode_pair((name, value): &(String, Option<String>)) -> (String, String) {
-    (
-        wire::encode_query(name),
-        wire::encode_query(value.as_deref().unwrap_or_default()),
-    )
+    (wire::encode_query(name), wire::encode_query(value.as_deref().unwrap_or_default()))
 }

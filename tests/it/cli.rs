@@ -1,0 +1,239 @@
+//! The command line, as people and scripts see it.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use crate::support::pictures::jpg;
+use crate::support::{Bench, OWN};
+
+fn brandpost(config: &Path, args: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_brandpost"));
+    command.arg("--config").arg(config).args(args).env("TZ", "UTC").env_remove("BRANDPOST_CONFIG");
+    command.output().unwrap()
+}
+
+/// Runs where an executor is already running, as the bench's sandbox needs one.
+async fn run(bench: &Bench, args: &[&str]) -> (i32, String, String) {
+    let (config, args) = (bench.config(), args.iter().map(|arg| (*arg).to_owned()).collect::<Vec<_>>());
+    let output = tokio::task::spawn_blocking(move || {
+        let args: Vec<_> = args.iter().map(String::as_str).collect();
+        brandpost(&config, &args)
+    });
+    let output = output.await.unwrap();
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+    (output.status.code().unwrap(), text(&output.stdout), text(&output.stderr))
+}
+
+/// Takes out what differs from run to run.
+fn steady(bench: &Bench, text: &str) -> String {
+    let text = text.replace(&bench.folder.path().display().to_string(), "DIR");
+    let mut steady = String::new();
+    let mut rest = text.as_str();
+    while let Some(at) = rest.find("20").filter(|at| rest.len() >= at + 19) {
+        let (head, tail) = rest.split_at(at);
+        let is_time = tail.is_char_boundary(19)
+            && tail[..19].bytes().enumerate().all(|(place, byte)| match place {
+                4 | 7 => byte == b'-',
+                10 => byte == b' ',
+                13 | 16 => byte == b':',
+                _ => byte.is_ascii_digit(),
+            });
+        steady.push_str(head);
+        let length = if is_time { 19 } else { 2 };
+        steady.push_str(if is_time { "0000-00-00 00:00:00" } else { &tail[..2] });
+        rest = &tail[length..];
+    }
+    steady + rest
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn once_exits_0_when_all_is_uploaded_and_1_when_not() {
+    let bench = Bench::new().await;
+    bench.drop_file(OWN, "a.jpg", &jpg(1));
+    let (code, out, _) = run(&bench, &["run", "--once"]).await;
+    assert_eq!((code, out.as_str()), (0, "1 file: 1 uploaded\n"));
+    bench.drop_file(OWN, "b.jpg", b"text");
+    let (code, out, _) = run(&bench, &["run", "--once"]).await;
+    assert_eq!(code, 1, "{out}");
+    assert!(
+        out.contains("rejected  OWNBRAND/1001/b.jpg  this is a text file, not a JPG, PNG or GIF"),
+        "{out}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn status_is_a_table_for_people_and_json_for_scripts() {
+    let mut bench = Bench::new().await;
+    bench.drop_file(OWN, "a.jpg", &jpg(1));
+    bench.drop_file(OWN, "b.jpg", &jpg(1));
+    fs::create_dir_all(bench.folder.path().join("inbox/ownbrand")).unwrap();
+    bench.once().await;
+    let (code, out, _) = run(&bench, &["status"]).await;
+    assert_eq!(code, 0);
+    insta::assert_snapshot!("status", steady(&bench, &out));
+
+    let (_, out, _) = run(&bench, &["status", OWN, "--state", "uploaded", "--json"]).await;
+    let rows: serde_json::Value = serde_json::from_str(&out).unwrap();
+    let columns = "id brand_type brand_id file_name path state slot suffix size_bytes width height sha256 revision attempts \
+                   next_attempt_at error_kind error_code error_message object_url etag request_id detected_at uploaded_at updated_at";
+    let row = rows[0].as_object().unwrap();
+    let mut expected: Vec<_> = columns.split_whitespace().collect();
+    let mut found: Vec<_> = row.keys().map(String::as_str).collect();
+    (expected.sort_unstable(), found.sort_unstable());
+    assert_eq!(found, expected);
+    assert_eq!((rows.as_array().unwrap().len(), &row["brand_id"]), (1, &serde_json::json!(1001)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn show_tells_one_file_whole() {
+    let mut bench = Bench::new().await;
+    let path = bench.drop_file(OWN, "a.jpg", b"text");
+    bench.once().await;
+    let (code, by_id, _) = run(&bench, &["show", "1"]).await;
+    assert_eq!(code, 0);
+    insta::assert_snapshot!("show", steady(&bench, &by_id));
+    let (_, by_path, _) = run(&bench, &["show", path.to_str().unwrap()]).await;
+    assert_eq!(by_path, by_id);
+    let (code, _, err) = run(&bench, &["show", "99"]).await;
+    assert_eq!(code, 1);
+    assert_eq!(err, "brandpost: 99 is unknown; `brandpost status` lists what there is\n");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn steering_says_what_it_did_or_why_not() {
+    let mut bench = Bench::new().await;
+    bench.drop_file(OWN, "a.jpg", &jpg(1));
+    bench.once().await;
+    let table: [(&[&str], i32, &str); 11] = [
+        (
+            &["release", OWN, "1"],
+            0,
+            "slot 1 of OWNBRAND/1001 released; a waiting file takes it, else the next new one\n",
+        ),
+        (&["release", OWN, "1"], 1, "brandpost: slot 1 of OWNBRAND/1001 is free already\n"),
+        (
+            &["reserve", OWN, "9", "10"],
+            0,
+            "slots 9, 10 of OWNBRAND/1001 reserved; no file takes it until it is released\n",
+        ),
+        (&["reserve", OWN, "11"], 1, "brandpost: OWNBRAND/1001 has slots 1 to 10, not 11\n"),
+        (
+            &["release", OWN, "9"],
+            0,
+            "slot 9 of OWNBRAND/1001 released; a waiting file takes it, else the next new one\n",
+        ),
+        (
+            &["release", "OWNBRAND/5", "1"],
+            1,
+            "brandpost: OWNBRAND/5 is unknown: it has no folder yet; `brandpost status` lists what there is\n",
+        ),
+        (&["retry", "1"], 0, "1 file is on the way again\n"),
+        (&["retry", "77"], 1, "brandpost: there is no upload 77; `brandpost status` lists them\n"),
+        (&["retry", "--rejected"], 0, "0 files are on the way again\n"),
+        (
+            &["retry", "front.jpg"],
+            1,
+            "brandpost: \"front.jpg\" is neither an id nor a brand; `brandpost status` shows both\n",
+        ),
+        (
+            &["status", "OWNBRAND/5"],
+            1,
+            "brandpost: OWNBRAND/5 is unknown: it has no folder yet; `brandpost status` lists what there is\n",
+        ),
+    ];
+    for (args, code, text) in table {
+        let (found, out, err) = run(&bench, args).await;
+        assert_eq!((found, (out + &err).as_str()), (code, text), "{args:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bad_input_gets_one_clear_line() {
+    let bench = Bench::new().await;
+    let fail = async |extra: &str, args: &[&str]| {
+        bench.configure(extra);
+        let (code, _, err) = run(&bench, args).await;
+        assert_eq!(code, 1, "{extra}: {err}");
+        let last = err.lines().last().unwrap_or_default().to_owned();
+        steady(&bench, &last)
+    };
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let listen = format!("[http]\nlisten = \"{}\"\n", taken.local_addr().unwrap());
+    let port = taken.local_addr().unwrap().port().to_string();
+    let mut lines = vec![
+        fail("[watch]\nroot = \"nowhere\"\n", &["run", "--once"]).await,
+        fail("[database]\npath = \"nowhere/brandpost.db\"\n", &["run", "--once"]).await,
+        fail(&listen, &["run", "--once"]).await.replace(&port, "PORT"),
+        fail("[database]\npath = \"none.db\"\n", &["status"]).await,
+        fail("[limits]\nconcurency = 4\n", &["run"]).await,
+    ];
+    fs::remove_file(bench.folder.path().join("secret")).unwrap();
+    lines.push(fail("", &["run", "--once"]).await);
+    fs::write(bench.folder.path().join("garbage.db"), "this is no database at all, is it".repeat(100))
+        .unwrap();
+    fs::write(bench.folder.path().join("secret"), "x").unwrap();
+    lines.push(fail("[database]\npath = \"garbage.db\"\n", &["run", "--once"]).await);
+    insta::assert_snapshot!("bad_input", lines.join("\n"));
+}
+
+#[test]
+fn usage_errors_exit_2() {
+    for args in
+        [&["fly"][..], &["status", "nonsense"], &["status", "--state", "done"], &["retry"], &["release", OWN]]
+    {
+        let output = brandpost(Path::new("config.toml"), args);
+        assert_eq!(output.status.code(), Some(2), "{args:?}");
+    }
+}
+
+#[test]
+fn the_sample_configuration_is_accepted() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    brandpost::config::Settings::load(&root.join("config.toml")).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn check_says_what_is_and_what_is_wrong() {
+    let bench = Bench::new().await;
+    let (code, out, _) = run(&bench, &["check", "--online"]).await;
+    assert_eq!(code, 0, "{out}");
+    assert!(out.contains("api.link.aliyun.com accepts the signature"), "{out}");
+    assert_eq!(bench.puts().len(), 0);
+    fs::write(bench.folder.path().join("secret"), "wrong").unwrap();
+    let (code, out, _) = run(&bench, &["check", "--online"]).await;
+    assert_eq!(code, 1);
+    assert!(
+        out.contains("FAIL  gateway   api.link.aliyun.com: credentials [A403IS]: Invalid Signature. Check"),
+        "{out}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backup_is_a_whole_database() {
+    let mut bench = Bench::new().await;
+    bench.drop_file(OWN, "a.jpg", &jpg(1));
+    bench.start().await;
+    bench.quiet().await;
+    let copy = bench.folder.path().join("copy.db");
+    let (code, _, err) = run(&bench, &["backup", copy.to_str().unwrap()]).await;
+    assert_eq!(code, 0, "{err}");
+    let report = brandpost::ledger::Report::open(&copy).await.unwrap();
+    assert_eq!(report.counts(None).await.unwrap().total(), 1);
+    let (code, _, _) = run(&bench, &["backup", copy.to_str().unwrap()]).await;
+    assert_eq!(code, 1, "a backup is never overwritten");
+    bench.stop().await;
+}
+
+#[test]
+fn help_completions_and_the_manual_are_there() {
+    let help = brandpost(Path::new("c"), &["--help"]);
+    insta::assert_snapshot!("help", String::from_utf8(help.stdout).unwrap());
+    for args in [&["completions", "bash"][..], &["completions", "zsh"], &["completions", "fish"], &["man"]] {
+        let output = brandpost(Path::new("c"), args);
+        assert!(
+            output.status.success() && String::from_utf8_lossy(&output.stdout).contains("brandpost"),
+            "{args:?}"
+        );
+    }
+}

@@ -1,0 +1,199 @@
+//! What the clouds answer, and what becomes of the file.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use brandpost::domain::clock::SystemClock;
+use brandpost::domain::upload::State;
+use brandpost::sim::verify::SignatureKind;
+use brandpost::sim::{Fault, FaultAction, SandboxOptions, UploadUrl};
+
+use crate::support::pictures::jpg;
+use crate::support::{Bench, OWN, names_in_state};
+
+async fn with_fault(fault: Fault) -> Bench {
+    let mut bench = Bench::new().await;
+    bench.drop_file(OWN, "a.jpg", &jpg(1));
+    bench.sandbox.fault(fault);
+    bench.once().await;
+    bench
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_passes_is_tried_again_into_the_same_slot() {
+    let oss = |code: &str| FaultAction::OssError { status: 503, code: code.into(), message: "m".into() };
+    let faults = [
+        Fault::oss(oss("ServiceUnavailable")),
+        Fault::oss(FaultAction::Reset),
+        Fault::oss(FaultAction::ResetAfterStore),
+        Fault::oss(FaultAction::WrongEtag),
+        Fault::oss(FaultAction::WrongCrc),
+        Fault::gateway(FaultAction::Reset),
+        Fault::gateway(FaultAction::Code { code: 20056, message: None, localized: None }),
+        Fault::gateway(FaultAction::Status { status: 502, headers: BTreeMap::new(), body: "<html>".into() }),
+        Fault::gateway(FaultAction::HugeBody { bytes: 1 << 20 }),
+        Fault::gateway(FaultAction::CutBody),
+    ];
+    for fault in faults {
+        let name = format!("{fault:?}");
+        let bench = with_fault(fault.times(1)).await;
+        let row = bench.row("a.jpg").await;
+        assert_eq!((row.state.as_str(), row.slot, row.attempts), ("uploaded", Some(1), 2), "{name}");
+        assert_eq!(bench.object("qualification/OWNBRAND/1001/1.jpg"), jpg(1), "{name}");
+        let attempts = bench.report().await.attempts(row.id).await.unwrap();
+        assert_eq!(attempts[0].outcome.as_deref(), Some("retrying"), "{name}");
+        assert!(attempts[0].error_kind.is_some() && attempts[0].error_message.is_some(), "{name}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_can_be_mended_at_once_costs_no_second_attempt() {
+    let ca =
+        |status, code: &str| FaultAction::CaError { status, error_code: code.into(), message: code.into() };
+    let oss = |code: &str| FaultAction::OssError { status: 403, code: code.into(), message: code.into() };
+    let faults = [
+        (Fault::gateway(ca(403, "S403NU")).times(1), 2, 1),
+        (Fault::oss(FaultAction::Skew { seconds: -1200 }), 1, 2),
+        (Fault::oss(oss("SecurityTokenExpired")).times(1), 2, 2),
+        (Fault::oss(oss("SignatureDoesNotMatch")).times(1), 2, 2),
+    ];
+    for (fault, gateway_calls, puts) in faults {
+        let name = format!("{fault:?}");
+        let bench = with_fault(fault).await;
+        let row = bench.row("a.jpg").await;
+        assert_eq!((row.state.as_str(), row.attempts), ("uploaded", 1), "{name}");
+        assert_eq!((bench.gateway_calls(), bench.puts().len()), (gateway_calls, puts), "{name}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_machine_whose_clock_is_wrong_uploads_all_the_same() {
+    for off in [-1200, 1200] {
+        let now = || brandpost::domain::clock::Clock::now(&SystemClock);
+        let time: brandpost::sim::Clock = Arc::new(move || now() + jiff::SignedDuration::from_secs(off));
+        let mut bench = Bench::build(SandboxOptions { time, ..SandboxOptions::default() }, "").await;
+        bench.drop_file(OWN, "a.jpg", &jpg(1));
+        bench.drop_file(OWN, "b.jpg", &jpg(2));
+        bench.once().await;
+        let rows = bench.rows().await;
+        assert!(rows.iter().all(|row| row.state == "uploaded" && row.attempts == 1), "{off}: {rows:#?}");
+        assert!(bench.gateway_calls() <= 4, "refused once, then signed with the right time");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_cloud_refuses_fails_for_good_with_its_words() {
+    let denied = FaultAction::OssError {
+        status: 403,
+        code: "AccessDenied".into(),
+        message: "You have no right.".into(),
+    };
+    let bench = with_fault(Fault::oss(denied)).await;
+    let row = bench.row("a.jpg").await;
+    assert_eq!((row.state.as_str(), row.error_kind.as_deref()), ("failed", Some("oss_rejected")));
+    assert_eq!(
+        (row.error_code.as_deref(), row.error_message.as_deref()),
+        (Some("AccessDenied"), Some("You have no right."))
+    );
+    assert!(row.request_id.is_some());
+    assert_eq!(bench.puts().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn wrong_credentials_pause_everything_and_burn_nothing() {
+    let mut bench = Bench::new().await;
+    std::fs::write(bench.folder.path().join("secret"), "wrong\n").unwrap();
+    for seed in 1..=5 {
+        bench.drop_file(OWN, format!("{seed}.jpg"), &jpg(seed));
+    }
+    bench.once().await;
+    let rows = bench.rows().await;
+    assert!(
+        rows.iter().all(|row| ["queued", "retrying"].contains(&row.state.as_str()) && row.attempts == 0),
+        "{rows:#?}"
+    );
+    let notices = bench.report().await.notices().await.unwrap();
+    assert!(notices[0].message.contains("Invalid Signature"), "{notices:?}");
+    assert!(bench.gateway_calls() <= 5, "{}", bench.gateway_calls());
+    std::fs::write(bench.folder.path().join("secret"), "sandbox-app-secret\n").unwrap();
+    bench.once().await;
+    assert_eq!(names_in_state(&bench.rows().await, State::Uploaded).len(), 5);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn throttling_burns_no_attempt() {
+    let throttled = FaultAction::CaError {
+        status: 403,
+        error_code: "T429FC".into(),
+        message: "Throttled by flow control".into(),
+    };
+    let bench = with_fault(Fault::gateway(throttled).times(3)).await;
+    let row = bench.row("a.jpg").await;
+    assert_eq!((row.state.as_str(), row.attempts), ("uploaded", 1));
+    assert_eq!(bench.gateway_calls(), 4);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn attempts_can_be_limited() {
+    let mut bench =
+        Bench::with("[retry]\nfirst_delay = \"5ms\"\nmax_delay = \"10ms\"\nmax_attempts = 3\n").await;
+    bench.drop_file(OWN, "a.jpg", &jpg(1));
+    bench.sandbox.fault(Fault::oss(FaultAction::WrongEtag));
+    bench.once().await;
+    let row = bench.row("a.jpg").await;
+    assert_eq!(
+        (row.state.as_str(), row.error_kind.as_deref(), row.attempts),
+        ("failed", Some("attempts_exhausted"), 3)
+    );
+    assert_eq!(bench.puts().len(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_sent_to_a_host_that_is_not_allowed() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let evil = format!("http://127.0.0.1:{}/x", listener.local_addr().unwrap().port());
+    let bench = with_fault(Fault::gateway(FaultAction::UploadUrl { value: evil })).await;
+    let row = bench.row("a.jpg").await;
+    assert_eq!((row.state.as_str(), row.error_kind.as_deref()), ("failed", Some("forbidden_host")));
+    assert!(listener.accept().is_err(), "nobody connected");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_shape_of_upload_url_and_both_signatures_work() {
+    let shapes = [
+        (UploadUrl::Bucket, "auto", SignatureKind::V4),
+        (UploadUrl::Path, "auto", SignatureKind::V4),
+        (UploadUrl::Path, "v1", SignatureKind::V1),
+        (UploadUrl::PresignedV1, "auto", SignatureKind::PresignedV1),
+        (UploadUrl::PresignedV4, "auto", SignatureKind::PresignedV4),
+    ];
+    for (upload_url, signature, kind) in shapes {
+        let options = SandboxOptions { upload_url, ..SandboxOptions::default() };
+        let mut bench =
+            Bench::build(options, &format!("[oss]\nhttps = \"allow\"\nsignature = \"{signature}\"\n")).await;
+        bench.drop_file(OWN, "a.jpg", &jpg(1));
+        bench.once().await;
+        let row = bench.row("a.jpg").await;
+        assert_eq!(row.state, "uploaded", "{upload_url:?}: {row:#?}");
+        assert_eq!(bench.puts()[0].signature, Some(kind), "{upload_url:?}");
+        assert!(!row.object_url.unwrap().contains('?'));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_secret_is_kept() {
+    let options = SandboxOptions { upload_url: UploadUrl::PresignedV4, ..SandboxOptions::default() };
+    let mut bench = Bench::build(options, "").await;
+    bench.drop_file(OWN, "a.jpg", &jpg(1));
+    bench.sandbox.fault(Fault::oss(FaultAction::Reset).times(1));
+    bench.once().await;
+    assert_eq!(bench.row("a.jpg").await.state, "uploaded", "{:#?}", bench.row("a.jpg").await);
+    let mut kept = std::fs::read(bench.database()).unwrap();
+    kept.extend(std::fs::read(bench.folder.path().join("brandpost.db-wal")).unwrap_or_default());
+    let kept = String::from_utf8_lossy(&kept).into_owned();
+    for secret in ["sandbox-app-secret", "x-oss-signature", "x-oss-security-token", "STS."] {
+        assert!(!kept.contains(secret), "{secret}");
+    }
+    assert!(kept.contains("iotx-industry.oss-cn-hangzhou.aliyuncs.com/"), "the test looks at the right file");
+}

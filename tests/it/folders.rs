@@ -1,0 +1,165 @@
+//! Folders: made, moved, missing; files that are still being copied.
+
+use std::fs;
+use std::io::Write;
+use std::time::Duration;
+
+use brandpost::domain::upload::State;
+use brandpost::sim::{Fault, FaultAction};
+
+use crate::support::pictures::{jpg, png};
+use crate::support::{Bench, OTHER, OWN, names_in_state};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_brand_folder_made_later_is_picked_up_with_its_first_files() {
+    let mut bench = Bench::new().await;
+    bench.start().await;
+    bench.quiet().await;
+    bench.drop_file(OWN, "1.jpg", &jpg(1));
+    bench.until_state("1.jpg", State::Uploaded).await;
+    // prepared elsewhere, moved in whole
+    let prepared = bench.folder.path().join("prepared");
+    fs::create_dir(&prepared).unwrap();
+    fs::write(prepared.join("2.png"), png(2)).unwrap();
+    fs::create_dir_all(bench.folder.path().join("inbox/OTHERBRAND")).unwrap();
+    fs::rename(&prepared, bench.folder.path().join("inbox").join(OTHER)).unwrap();
+    bench.until_state("2.png", State::Uploaded).await;
+    bench.stop().await;
+    assert_eq!(bench.puts().len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mapped_folder_belongs_to_its_brand() {
+    let share = tempfile::tempdir().unwrap();
+    let entry =
+        format!("[[brand]]\ntype = \"OWNBRAND\"\nid = 7\npath = \"{}\"\nmax = 3\n", share.path().display());
+    let mut bench = Bench::with(&entry).await;
+    fs::write(share.path().join("a.jpg"), jpg(1)).unwrap();
+    bench.once().await;
+    assert_eq!(bench.object("qualification/OWNBRAND/7/1.jpg"), jpg(1));
+    assert_eq!(bench.report().await.brands().await.unwrap()[0].slots_total, 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hidden_unfinished_and_deeper_names_are_never_recorded() {
+    let mut bench = Bench::new().await;
+    for name in
+        [".a.jpg", "a.jpg.part", "b.partial", "c.tmp", "d.crdownload", "~e.jpg", "f.jpg~", "Thumbs.db"]
+    {
+        fs::write(bench.brand(OWN).join(name), jpg(1)).unwrap();
+    }
+    fs::create_dir(bench.brand(OWN).join("deeper")).unwrap();
+    fs::write(bench.brand(OWN).join("deeper/g.jpg"), jpg(1)).unwrap();
+    bench.once().await;
+    assert_eq!(bench.rows().await, []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_picture_that_is_still_being_copied_is_waited_for() {
+    let mut bench = Bench::with("[watch]\nsettle = \"50ms\"\ngrace = \"60s\"\n").await;
+    bench.start().await;
+    bench.quiet().await;
+    let whole = jpg(1);
+    let path = bench.brand(OWN).join("a.jpg");
+    fs::write(&path, &whole[..200]).unwrap();
+    bench.seen(OWN).await;
+    assert!(
+        !bench.rows().await.iter().any(|row| row.file_name == "a.jpg"),
+        "closed, cut and young: not judged yet"
+    );
+    fs::File::options().append(true).open(&path).unwrap().write_all(&whole[200..]).unwrap();
+    bench.until_state("a.jpg", State::Uploaded).await;
+    bench.stop().await;
+    assert_eq!(bench.object("qualification/OWNBRAND/1001/1.jpg"), whole);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_whose_writer_never_closes_it_settles() {
+    let mut bench = Bench::new().await;
+    bench.start().await;
+    bench.quiet().await;
+    let mut writer = fs::File::create(bench.brand(OWN).join("a.jpg")).unwrap();
+    writer.write_all(&jpg(1)).unwrap();
+    bench.until_state("a.jpg", State::Uploaded).await;
+    drop(writer);
+    bench.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn polling_finds_what_inotify_would() {
+    let mut bench =
+        Bench::with("[watch]\nmode = \"poll\"\npoll_interval = \"50ms\"\nsettle = \"20ms\"\n").await;
+    bench.start().await;
+    bench.drop_file(OWN, "a.jpg", &jpg(1));
+    bench.until_state("a.jpg", State::Uploaded).await;
+    bench.drop_file(OWN, "a.jpg", &jpg(2));
+    bench
+        .until("revision 2", |rows| rows.iter().any(|row| row.revision == 2 && row.state == "uploaded"))
+        .await;
+    bench.stop().await;
+}
+
+fn gateway_is_down() -> Fault {
+    Fault::gateway(FaultAction::Status {
+        status: 503,
+        headers: std::collections::BTreeMap::new(),
+        body: String::new(),
+    })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_deleted_before_it_could_be_sent_is_gone_and_back_when_it_is_back() {
+    let mut bench = Bench::new().await;
+    let path = bench.drop_file(OWN, "a.jpg", &jpg(1));
+    bench.sandbox.fault(gateway_is_down());
+    bench.start().await;
+    bench.until("tried", |rows| !rows.is_empty()).await;
+    fs::remove_file(&path).unwrap();
+    let row = bench.until_state("a.jpg", State::Gone).await;
+    assert_eq!(row.slot, None);
+    bench.sandbox.clear_faults();
+    bench.drop_file(OWN, "a.jpg", &jpg(1));
+    bench.until_state("a.jpg", State::Uploaded).await;
+    bench.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_root_that_vanishes_takes_no_file_with_it() {
+    let mut bench = Bench::with("[watch]\npoll_interval = \"50ms\"\nrescan = \"100ms\"\n").await;
+    bench.drop_file(OWN, "a.jpg", &jpg(1));
+    bench.drop_file(OWN, "b.txt", b"text");
+    bench.sandbox.fault(gateway_is_down());
+    bench.start().await;
+    bench.until("both recorded", |rows| rows.len() == 2).await;
+    let (inbox, away) = (bench.folder.path().join("inbox"), bench.folder.path().join("away"));
+    fs::rename(&inbox, &away).unwrap();
+    let told = async {
+        while bench.report().await.notices().await.unwrap().iter().all(|notice| notice.name != "root") {
+            tokio::task::yield_now().await
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), told).await.unwrap();
+    bench.sandbox.clear_faults();
+    assert_eq!(names_in_state(&bench.rows().await, State::Gone), Vec::<&str>::new());
+    fs::rename(&away, &inbox).unwrap();
+    bench.until_state("a.jpg", State::Uploaded).await;
+    bench.drop_file(OWN, "c.jpg", &jpg(3));
+    bench.until_state("c.jpg", State::Uploaded).await;
+    bench.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_brand_folder_that_was_replaced_is_watched_again() {
+    let mut bench = Bench::new().await;
+    bench.drop_file(OWN, "a.jpg", &jpg(1));
+    bench.start().await;
+    bench.until_state("a.jpg", State::Uploaded).await;
+    let folder = bench.brand(OWN);
+    fs::rename(&folder, bench.folder.path().join("old")).unwrap();
+    bench.drop_file(OWN, "b.jpg", &jpg(2));
+    bench.until_state("b.jpg", State::Uploaded).await;
+    bench.drop_file(OWN, "c.jpg", &jpg(3));
+    bench.until_state("c.jpg", State::Uploaded).await;
+    assert_eq!(bench.row("a.jpg").await.state, "uploaded");
+    bench.stop().await;
+}

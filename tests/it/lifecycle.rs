@@ -1,0 +1,66 @@
+//! Stopping and crashing.
+
+use brandpost::domain::upload::State;
+use brandpost::sim::{Fault, FaultAction};
+
+use crate::support::pictures::jpg;
+use crate::support::{Bench, OWN};
+
+async fn in_mid_upload(bench: &mut Bench) {
+    bench.drop_file(OWN, "a.jpg", &jpg(1));
+    bench.sandbox.fault(Fault::oss(FaultAction::Hang).times(1));
+    bench.start().await;
+    bench.until_state("a.jpg", State::Uploading).await;
+    bench.until("OSS has the request", |_| bench.puts().len() == 1).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn stopping_at_once_puts_the_file_back_into_the_queue() {
+    let mut bench = Bench::new().await;
+    in_mid_upload(&mut bench).await;
+    bench.stop_now().await;
+    let row = bench.row("a.jpg").await;
+    assert_eq!((row.state.as_str(), row.slot, row.attempts), ("queued", Some(1), 0));
+    let attempts = bench.report().await.attempts(row.id).await.unwrap();
+    assert_eq!(attempts[0].outcome.as_deref(), Some("interrupted"));
+    bench.once().await;
+    assert_eq!(bench.row("a.jpg").await.state, "uploaded");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_soft_stop_lets_uploads_end() {
+    let mut bench = Bench::new().await;
+    bench.drop_file(OWN, "a.jpg", &jpg(1));
+    bench.sandbox.fault(Fault::oss(FaultAction::Delay { ms: 300 }).times(1));
+    bench.start().await;
+    bench.until("OSS has the request", |_| bench.puts().len() == 1).await;
+    bench.stop().await;
+    assert_eq!(bench.row("a.jpg").await.state, "uploaded");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_crash_left_uploading_is_sent_after_the_start() {
+    let mut bench = Bench::new().await;
+    in_mid_upload(&mut bench).await;
+    bench.crash().await;
+    assert_eq!(bench.row("a.jpg").await.state, "uploading");
+    bench.once().await;
+    let row = bench.row("a.jpg").await;
+    assert_eq!((row.state.as_str(), row.slot), ("uploaded", Some(1)));
+    assert_eq!(bench.object("qualification/OWNBRAND/1001/1.jpg"), jpg(1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_daemons_do_not_share_a_database() {
+    let mut bench = Bench::new().await;
+    bench.start().await;
+    let second = std::process::Command::new(env!("CARGO_BIN_EXE_brandpost"))
+        .arg("--config")
+        .arg(bench.config())
+        .args(["run", "--once"])
+        .output()
+        .unwrap();
+    assert_eq!(second.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&second.stderr).contains("another brandpost works with"), "{second:?}");
+    bench.stop().await;
+}

@@ -1,0 +1,14 @@
+//! One binary for all integration tests: real files, a real SQLite file, real sockets, and a sandbox cloud
+//! that verifies signatures by itself.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod architecture;
+mod cli;
+mod cloud;
+mod folders;
+mod lifecycle;
+mod sandbox;
+mod slots;
+mod support;
+mod way;

@@ -1,0 +1,177 @@
+//! Slots: ten a brand, given once, kept, released, waited for.
+
+use brandpost::domain::upload::State;
+use brandpost::ledger::BrandRow;
+
+use crate::support::pictures::{jpg, png};
+use crate::support::{Bench, OWN, names_in_state};
+
+async fn brand(bench: &Bench) -> BrandRow {
+    bench.report().await.brand(OWN.parse().unwrap()).await.unwrap().unwrap().0
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn twelve_files_get_ten_slots_in_natural_order_and_a_released_one_goes_to_the_oldest() {
+    let mut bench = Bench::new().await;
+    for seed in 1..=12 {
+        bench.drop_file(OWN, format!("{seed}.jpg"), &jpg(seed));
+    }
+    bench.start().await;
+    bench.quiet().await;
+    for slot in 1..=10u8 {
+        let row = bench.row(&format!("{slot}.jpg")).await;
+        assert_eq!((row.state.as_str(), row.slot), ("uploaded", Some(i64::from(slot))));
+    }
+    for name in ["11.jpg", "12.jpg"] {
+        let row = bench.row(name).await;
+        assert_eq!((row.state.as_str(), row.error_kind.as_deref()), ("rejected", Some("limit_reached")));
+    }
+
+    bench.ledger().release(brand(&bench).await, &[4]).await.unwrap();
+    let row = bench.until_state("11.jpg", State::Uploaded).await;
+    assert_eq!(row.slot, Some(4));
+    assert_eq!(bench.object("qualification/OWNBRAND/1001/4.jpg"), jpg(11));
+    let released = bench.row("4.jpg").await;
+    assert_eq!(
+        (released.state.as_str(), released.slot),
+        ("uploaded", None),
+        "the row stays, its slot is null"
+    );
+    assert_eq!(bench.row("12.jpg").await.state, "rejected");
+    bench.stop().await;
+    assert_eq!(bench.puts().len(), 11);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_process_that_releases_is_noticed_at_once() {
+    let mut bench = Bench::with("[images]\nmax_per_brand = 1\n").await;
+    bench.drop_file(OWN, "1.jpg", &jpg(1));
+    bench.drop_file(OWN, "2.jpg", &jpg(2));
+    bench.start().await;
+    bench.quiet().await;
+    let status = std::process::Command::new(env!("CARGO_BIN_EXE_brandpost"))
+        .arg("--config")
+        .arg(bench.config())
+        .args(["release", OWN, "1"])
+        .output()
+        .unwrap();
+    assert!(status.status.success(), "{status:?}");
+    assert_eq!(bench.until_state("2.jpg", State::Uploaded).await.slot, Some(1));
+    bench.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_picture_under_a_second_name_is_a_duplicate() {
+    let mut bench = Bench::new().await;
+    bench.drop_file(OWN, "first.jpg", &jpg(1));
+    bench.drop_file(OWN, "second.jpg", &jpg(1));
+    bench.once().await;
+    let row = bench.row("second.jpg").await;
+    assert_eq!(
+        (row.state.as_str(), row.error_kind.as_deref(), row.slot),
+        ("rejected", Some("duplicate"), None)
+    );
+    assert!(row.error_message.unwrap().contains("first.jpg"));
+    assert_eq!(bench.puts().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_takes_the_place_of_an_original_that_went_before_it_was_sent() {
+    let mut bench = Bench::new().await;
+    let first = bench.drop_file(OWN, "first.jpg", &jpg(1));
+    bench.drop_file(OWN, "second.jpg", &jpg(1));
+    let outage = brandpost::sim::FaultAction::Status {
+        status: 503,
+        headers: std::collections::BTreeMap::new(),
+        body: String::new(),
+    };
+    bench.sandbox.fault(brandpost::sim::Fault::gateway(outage));
+    bench.start().await;
+    bench.until_state("second.jpg", State::Rejected).await;
+    std::fs::remove_file(first).unwrap();
+    bench.until("the original is gone", |rows| !names_in_state(rows, State::Gone).is_empty()).await;
+    bench.sandbox.clear_faults();
+    assert_eq!(bench.until_state("second.jpg", State::Uploaded).await.slot, Some(1));
+    bench.stop().await;
+    assert_eq!(bench.object("qualification/OWNBRAND/1001/1.jpg"), jpg(1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn reserved_slots_are_spared_from_the_first_start_on() {
+    let mut bench = Bench::new().await;
+    let clock = std::sync::Arc::new(brandpost::domain::clock::SystemClock);
+    let ledger = brandpost::ledger::Ledger::open(&bench.database(), clock).await.unwrap();
+    let brand = ledger.register(&[(OWN.parse().unwrap(), 10)]).await.unwrap()[0];
+    ledger.reserve(brand, &[1, 2]).await.unwrap();
+    ledger.close().await;
+    bench.drop_file(OWN, "a.jpg", &jpg(1));
+    bench.once().await;
+    assert_eq!(bench.row("a.jpg").await.slot, Some(3));
+    let summary = &bench.report().await.brands().await.unwrap()[0];
+    assert_eq!((summary.slots_total, summary.slots_used, summary.slots_reserved), (10, 1, 2));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn names_can_choose_the_slot() {
+    let mut bench = Bench::with("[slots]\nby = \"filename\"\n").await;
+    bench.drop_file(OWN, "7.jpg", &jpg(1));
+    bench.drop_file(OWN, "7.png", &png(2));
+    bench.drop_file(OWN, "11.jpg", &jpg(3));
+    bench.drop_file(OWN, "front.jpg", &jpg(4));
+    bench.start().await;
+    bench.quiet().await;
+    let kind = async |name: &str| bench.row(name).await.error_kind.unwrap();
+    assert_eq!(bench.row("7.jpg").await.slot, Some(7));
+    assert_eq!(kind("7.png").await, "slot_taken");
+    assert_eq!(kind("11.jpg").await, "limit_reached");
+    assert_eq!(kind("front.jpg").await, "slot_taken");
+    bench.ledger().release(brand(&bench).await, &[7]).await.unwrap();
+    assert_eq!(bench.until_state("7.png", State::Uploaded).await.slot, Some(7));
+    bench.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_fails_before_it_reached_oss_gives_its_slot_back() {
+    let mut bench = Bench::with("[images]\nmax_per_brand = 1\n").await;
+    bench.drop_file(OWN, "1.jpg", &jpg(1));
+    bench.drop_file(OWN, "2.jpg", &jpg(2));
+    let refused = brandpost::sim::FaultAction::Code {
+        code: 460,
+        message: Some("request parameter error.".into()),
+        localized: Some("请求参数错误".into()),
+    };
+    bench.sandbox.fault(brandpost::sim::Fault::gateway(refused).times(1));
+    bench.once().await;
+    let failed = bench.row("1.jpg").await;
+    assert_eq!(
+        (failed.state.as_str(), failed.slot, failed.error_code.as_deref()),
+        ("failed", None, Some("460"))
+    );
+    assert_eq!(failed.error_message.as_deref(), Some("request parameter error. / 请求参数错误"));
+    let next = bench.row("2.jpg").await;
+    assert_eq!((next.state.as_str(), next.slot), ("uploaded", Some(1)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn retry_tries_what_failed_and_looks_again_at_what_was_rejected() {
+    let mut bench = Bench::new().await;
+    bench.drop_file(OWN, "1.jpg", &jpg(1));
+    let refused = brandpost::sim::FaultAction::OssError {
+        status: 403,
+        code: "AccessDenied".into(),
+        message: "no".into(),
+    };
+    bench.sandbox.fault(brandpost::sim::Fault::oss(refused).times(1));
+    bench.start().await;
+    bench.until_state("1.jpg", State::Failed).await;
+    assert_eq!(bench.ledger().retry(&brandpost::ledger::Which::Failed).await.unwrap(), 1);
+    let row = bench.until_state("1.jpg", State::Uploaded).await;
+    assert_eq!((row.slot, row.attempts), (Some(1), 1));
+
+    bench.drop_file(OWN, "note.jpg", b"text");
+    bench.until_state("note.jpg", State::Rejected).await;
+    assert_eq!(bench.ledger().retry(&brandpost::ledger::Which::Rejected).await.unwrap(), 1);
+    bench.quiet().await;
+    assert_eq!(bench.row("note.jpg").await.state, "rejected");
+    bench.stop().await;
+}

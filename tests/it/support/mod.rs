@@ -1,0 +1,244 @@
+//! A bench for the daemon: a temporary folder, the sandbox on a port of its own, the real daemon.
+
+pub mod pictures;
+
+use std::ffi::OsStr;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use brandpost::config::Settings;
+use brandpost::daemon::lifecycle::Stop;
+use brandpost::daemon::{self, Progress, Until};
+use brandpost::domain::clock::SystemClock;
+use brandpost::domain::upload::State;
+use brandpost::ledger::{Counts, Filter, Ledger, Report, StatusRow};
+use brandpost::sim::{RequestLog, Sandbox, SandboxOptions, Service};
+use tempfile::TempDir;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+/// Longer than anything takes that works.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+pub const OWN: &str = "OWNBRAND/1001";
+pub const OTHER: &str = "OTHERBRAND/2002";
+
+pub struct Bench {
+    pub folder: TempDir,
+    pub sandbox: Sandbox,
+    daemon: Option<Running>,
+}
+
+struct Running {
+    stop: Stop,
+    progress: Progress,
+    task: JoinHandle<anyhow::Result<()>>,
+}
+
+impl Bench {
+    pub async fn new() -> Self {
+        Self::with("").await
+    }
+
+    /// A bench whose config.toml has these sections too.
+    pub async fn with(extra: &str) -> Self {
+        Self::build(SandboxOptions::default(), extra).await
+    }
+
+    pub async fn build(options: SandboxOptions, extra: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let sandbox = Sandbox::start(options).await.unwrap();
+        fs::create_dir_all(folder.path().join("inbox")).unwrap();
+        fs::write(folder.path().join("secret"), "sandbox-app-secret\n").unwrap();
+        let bench = Self { folder, sandbox, daemon: None };
+        bench.configure(extra);
+        bench
+    }
+
+    /// Quick retries and no pace, so that tests wait for nothing they do not test.
+    pub fn configure(&self, extra: &str) {
+        let port = self.sandbox.addr().port();
+        let mut text = format!(
+            "[gateway]\nurl = \"http://api.link.aliyun.com\"\napp_id = \"a1B2c3D4\"\napp_key = \"30001234\"\n\
+             app_secret_file = \"secret\"\n[network.resolve]\n\"api.link.aliyun.com\" = \"127.0.0.1:{port}\"\n\
+             \"iotx-industry.oss-cn-hangzhou.aliyuncs.com\" = \"127.0.0.1:{port}\"\n"
+        );
+        for (section, keys) in [
+            ("oss", "https = \"allow\"\n"),
+            ("limits", "uploads_per_second = 0\ngateway_per_second = 0\n"),
+            ("retry", "first_delay = \"20ms\"\nmax_delay = \"100ms\"\n"),
+            ("watch", "settle = \"100ms\"\ngrace = \"300ms\"\n"),
+        ] {
+            if !extra.contains(&format!("[{section}]")) {
+                text += &format!("[{section}]\n{keys}");
+            }
+        }
+        fs::write(self.config(), text + extra).unwrap();
+    }
+
+    pub fn config(&self) -> PathBuf {
+        self.folder.path().join("config.toml")
+    }
+
+    pub fn database(&self) -> PathBuf {
+        self.folder.path().join("brandpost.db")
+    }
+
+    pub fn brand(&self, brand: &str) -> PathBuf {
+        let path = self.folder.path().join("inbox").join(brand);
+        fs::create_dir_all(&path).unwrap();
+        path
+    }
+
+    /// Puts a whole file into a brand's folder at once, by renaming.
+    pub fn drop_file(&self, brand: &str, name: impl AsRef<OsStr>, bytes: &[u8]) -> PathBuf {
+        let folder = self.brand(brand);
+        let hidden = folder.join(".being-copied");
+        fs::write(&hidden, bytes).unwrap();
+        let path = folder.join(name.as_ref());
+        fs::rename(hidden, &path).unwrap();
+        path
+    }
+
+    pub async fn start(&mut self) {
+        self.start_until(Until::Stopped).await;
+    }
+
+    async fn start_until(&mut self, until: Until) {
+        assert!(self.daemon.is_none(), "one daemon at a time");
+        let settings = Settings::load(&self.config()).unwrap();
+        let stop = Stop::default();
+        let (started, progress) = oneshot::channel();
+        let told = stop.clone();
+        let task = tokio::spawn(async move {
+            let started = move |progress| drop(started.send(progress));
+            daemon::run(settings, Arc::new(SystemClock), until, told, started).await
+        });
+        match progress.await {
+            Ok(progress) => self.daemon = Some(Running { stop, progress, task }),
+            Err(_) => panic!("the daemon did not start: {:?}", task.await.unwrap()),
+        }
+    }
+
+    /// `run --once`.
+    pub async fn once(&mut self) {
+        self.start_until(Until::Done).await;
+        let task = self.daemon.take().unwrap().task;
+        tokio::time::timeout(PATIENCE, task).await.expect("--once ends").unwrap().unwrap();
+    }
+
+    /// Stops softly. No work may be orphaned.
+    pub async fn stop(&mut self) {
+        let running = self.daemon.take().expect("a daemon that runs");
+        running.stop.soon();
+        running.task.await.unwrap().unwrap();
+        assert_eq!(self.counts().await.of(State::Uploading), 0, "nothing is left half-recorded");
+    }
+
+    /// As `kill -9`: everything is dropped where it stands.
+    pub async fn crash(&mut self) {
+        let running = self.daemon.take().expect("a daemon that runs");
+        running.task.abort();
+        let _ = running.task.await;
+    }
+
+    pub async fn stop_now(&mut self) {
+        let running = self.daemon.take().expect("a daemon that runs");
+        running.stop.now();
+        running.task.await.unwrap().unwrap();
+    }
+
+    pub fn ledger(&self) -> &Ledger {
+        &self.daemon.as_ref().expect("a daemon that runs").progress.ledger
+    }
+
+    pub async fn report(&self) -> Report {
+        Report::open(&self.database()).await.unwrap()
+    }
+
+    pub async fn counts(&self) -> Counts {
+        self.report().await.counts(None).await.unwrap()
+    }
+
+    /// All rows, in the order of their ids.
+    pub async fn rows(&self) -> Vec<StatusRow> {
+        let mut rows = self.report().await.uploads(&Filter::default()).await.unwrap();
+        rows.sort_by_key(|row| row.id);
+        rows
+    }
+
+    pub async fn row(&self, name: &str) -> StatusRow {
+        let rows = self.rows().await;
+        rows.into_iter().find(|row| row.file_name == name).unwrap_or_else(|| panic!("no row for {name}"))
+    }
+
+    /// Waits until the table looks like this.
+    pub async fn until(&self, what: &str, holds: impl Fn(&[StatusRow]) -> bool) {
+        let waited = tokio::time::timeout(PATIENCE, async {
+            let mut changes = self.ledger().changes();
+            loop {
+                changes.mark_unchanged();
+                if holds(&self.rows().await) {
+                    return;
+                }
+                let _ = tokio::time::timeout(Duration::from_millis(50), changes.changed()).await;
+            }
+        });
+        if waited.await.is_err() {
+            panic!("waited in vain for: {what}; the table is {:#?}", self.rows().await);
+        }
+    }
+
+    /// Waits until a file of this name is in this state.
+    pub async fn until_state(&self, name: &str, state: State) -> StatusRow {
+        let holds =
+            |rows: &[StatusRow]| rows.iter().any(|row| row.file_name == name && row.state == state.as_str());
+        self.until(&format!("{name} {state}"), holds).await;
+        self.row(name).await
+    }
+
+    /// Waits until nothing is pending and intake has looked at everything.
+    pub async fn quiet(&self) {
+        let mut intake = self.daemon.as_ref().expect("a daemon that runs").progress.intake.clone();
+        let idle =
+            |progress: &brandpost::intake::Progress| progress.scanned && progress.idle && !progress.waiting;
+        tokio::time::timeout(PATIENCE, intake.wait_for(idle)).await.expect("intake comes to rest").unwrap();
+        self.until("nothing pending", |rows| {
+            rows.iter().all(|row| !row.state.parse::<State>().unwrap().is_pending())
+        })
+        .await;
+    }
+
+    /// Makes sure that the watcher has seen everything that was done before: it sees a marker file last.
+    pub async fn seen(&self, brand: &str) {
+        let name = format!("marker-{}.txt", self.rows().await.len());
+        self.drop_file(brand, &name, name.as_bytes());
+        self.until_state(&name, State::Rejected).await;
+    }
+
+    pub fn puts(&self) -> Vec<RequestLog> {
+        self.sandbox.requests().into_iter().filter(|request| request.service == Service::Oss).collect()
+    }
+
+    pub fn gateway_calls(&self) -> usize {
+        self.sandbox.requests().iter().filter(|request| request.service == Service::Gateway).count()
+    }
+
+    pub fn object(&self, key: &str) -> Vec<u8> {
+        let object = self.sandbox.object_bytes(key);
+        object
+            .unwrap_or_else(|| panic!("no object {key}; there are {:?}", self.sandbox.objects().keys()))
+            .to_vec()
+    }
+}
+
+pub fn names_in_state(rows: &[StatusRow], state: State) -> Vec<&str> {
+    rows.iter().filter(|row| row.state == state.as_str()).map(|row| row.file_name.as_str()).collect()
+}
+
+pub fn touch(path: &Path) {
+    let time = fs::metadata(path).unwrap().modified().unwrap() - Duration::from_secs(60);
+    fs::File::options().write(true).open(path).unwrap().set_modified(time).unwrap();
+}
