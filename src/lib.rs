@@ -8,6 +8,6 @@ pub mod files;
 pub mod intake;
 pub mod ledger;
 pub mod publish;
-#[expect(missing_docs, reason = "its fields have the names of the protocol")]
+#[expect(missing_docs, clippy::missing_errors_doc, reason = "its names are the protocol's")]
 pub mod sim;
 pub mod web;

@@ -54,7 +54,7 @@ impl Sheet {
     fn note(&mut self, what: &str, finding: Finding) {
         match finding {
             Ok(text) => {
-                anstream::println!("{}  {what:<9} {text}", paint(AnsiColor::Green.on_default(), "ok  "))
+                anstream::println!("{}  {what:<9} {text}", paint(AnsiColor::Green.on_default(), "ok  "));
             }
             Err(text) => {
                 self.failures += 1;
@@ -62,10 +62,11 @@ impl Sheet {
             }
         }
     }
+}
 
-    fn mention(&self, what: &str, text: &str) {
-        anstream::println!("{}  {what:<9} {text}", paint(FAINT, "note"));
-    }
+/// What is neither right nor wrong.
+fn mention(what: &str, text: &str) {
+    anstream::println!("{}  {what:<9} {text}", paint(FAINT, "note"));
 }
 
 async fn offline(sheet: &mut Sheet, settings: &Settings) {
@@ -91,11 +92,11 @@ fn folders(sheet: &mut Sheet, settings: &Settings) {
                 }
             }
             for (path, why) in &survey.strays {
-                sheet.mention("folders", &format!("left alone: {}: {why}", path.display()));
+                mention("folders", &format!("left alone: {}: {why}", path.display()));
             }
         }
         Err(error) => {
-            sheet.note("folders", Err(format!("{root}: {error}; make the folder, or set watch.root")))
+            sheet.note("folders", Err(format!("{root}: {error}; make the folder, or set watch.root")));
         }
     }
 }

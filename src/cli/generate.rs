@@ -13,9 +13,9 @@ pub(super) struct CompletionArgs {
     shell: Shell,
 }
 
-pub(super) fn completions(args: &CompletionArgs) -> anyhow::Result<ExitCode> {
+pub(super) fn completions(args: &CompletionArgs) -> ExitCode {
     clap_complete::generate(args.shell, &mut Cli::command(), "brandpost", &mut std::io::stdout());
-    Ok(ExitCode::SUCCESS)
+    ExitCode::SUCCESS
 }
 
 pub(super) fn man() -> anyhow::Result<ExitCode> {

@@ -27,7 +27,7 @@ use crate::ledger::{BrandRow, Ledger, Report};
 #[derive(Debug, Parser)]
 #[command(name = "brandpost", version, max_term_width = 100)]
 pub struct Cli {
-    /// The configuration file [default: $BRANDPOST_CONFIG, ./config.toml, /etc/brandpost/config.toml]
+    /// The configuration file [default: $`BRANDPOST_CONFIG`, ./config.toml, /etc/brandpost/config.toml]
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
     #[command(subcommand)]
@@ -65,7 +65,7 @@ impl Cli {
     /// With one line for the operator.
     pub fn run(self) -> anyhow::Result<ExitCode> {
         match self.command {
-            Command::Completions(args) => return generate::completions(&args),
+            Command::Completions(args) => return Ok(generate::completions(&args)),
             Command::Man => return generate::man(),
             _ => {}
         }

@@ -50,7 +50,7 @@ async fn find(report: &Report, what: &OsString) -> anyhow::Result<Option<StatusR
 
 fn print_row(row: &StatusRow) {
     let line = |name: &str, value: String| {
-        anstream::println!("{} {value}", paint(style::FAINT, &format!("{name:<10}")))
+        anstream::println!("{} {value}", paint(style::FAINT, &format!("{name:<10}")));
     };
     let maybe = |name: &str, value: &Option<String>| {
         if let Some(value) = value {

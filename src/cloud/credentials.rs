@@ -12,7 +12,7 @@ use crate::domain::clock::later;
 use crate::domain::image::Format;
 
 /// So long before its end a grant is not used any more.
-const MARGIN: Duration = Duration::from_secs(60);
+const MARGIN: Duration = Duration::from_mins(1);
 
 /// What the gateway grants for one slot.
 #[derive(Clone)]

@@ -4,10 +4,13 @@ use std::time::Duration;
 
 use crate::domain::failure::{ErrorKind, Failure};
 
+/// More of a cloud's words is not kept.
+pub(super) const LONGEST_MESSAGE: usize = 300;
+
 /// Which of the two it was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Service {
-    /// The IoT API gateway.
+    /// The `IoT` API gateway.
     Gateway,
     /// OSS.
     Oss,

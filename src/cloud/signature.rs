@@ -3,7 +3,6 @@
 //! The gateway's and OSS V4 are written down here; OSS V1 is the SDK's. `tests` holds them all against the
 //! vectors that the provider's own SDKs made.
 
-use std::fmt::Write;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
@@ -21,6 +20,7 @@ use zeroize::Zeroizing;
 
 use crate::config::Secret;
 use crate::domain::clock::Clock;
+use crate::domain::text::hex;
 
 /// What OSS leaves as it is in a path, beside letters and digits.
 const IN_PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'/');
@@ -79,14 +79,11 @@ pub fn md5_base64(bytes: &[u8]) -> String {
 /// `content-md5`, `content-type`, `date` and every `x-ca-*` are signed.
 pub fn gateway_string_to_sign(method: &str, path: &str, headers: &[(String, String)]) -> String {
     let value = |name: &str| headers.iter().find(|(key, _)| key == name).map_or("", |(_, value)| value);
-    let mut text = format!("{method}\n");
-    for name in ["accept", "content-md5", "content-type", "date"] {
-        let _ = writeln!(text, "{}", value(name));
-    }
-    for (name, value) in signed_gateway_headers(headers) {
-        let _ = writeln!(text, "{name}:{value}");
-    }
-    text + path
+    let mut lines = vec![method.to_owned()];
+    lines.extend(["accept", "content-md5", "content-type", "date"].map(|name| value(name).to_owned()));
+    lines.extend(signed_gateway_headers(headers).iter().map(|(name, value)| format!("{name}:{value}")));
+    lines.push(path.to_owned());
+    lines.join("\n")
 }
 
 /// The `x-ca-*` headers that are signed, sorted by name.
@@ -153,9 +150,9 @@ fn v4_canonical_request(request: &OssRequest<'_>) -> String {
     let signed = |name: &str| ["content-type", "content-md5"].contains(&name) || name.starts_with("x-oss-");
     let mut headers: Vec<_> = request.headers.iter().filter(|(name, _)| signed(name)).collect();
     headers.sort();
-    let headers: String = headers.iter().map(|(name, value)| format!("{name}:{}\n", value.trim())).collect();
+    let headers: Vec<_> = headers.iter().map(|(name, value)| format!("{name}:{}", value.trim())).collect();
     let path = encode_path(&format!("/{}/{}", request.bucket, request.key));
-    format!("{}\n{path}\n\n{headers}\n\nUNSIGNED-PAYLOAD", request.method)
+    format!("{}\n{path}\n\n{}\n\n\nUNSIGNED-PAYLOAD", request.method, headers.join("\n"))
 }
 
 /// OSS V1, `Authorization`, by the SDK. `date` is the value of the `Date` header.
@@ -183,13 +180,6 @@ fn hmac_sha256(key: &[u8], text: &[u8]) -> Zeroizing<Vec<u8>> {
     let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes keys of any length");
     mac.update(text);
     Zeroizing::new(mac.finalize().into_bytes().to_vec())
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 #[cfg(test)]

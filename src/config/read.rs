@@ -43,7 +43,7 @@ impl Document {
     }
 
     /// Did it come from the environment?
-    pub(super) fn from_environment(&self, key: &str) -> bool {
+    pub(super) fn is_overridden(&self, key: &str) -> bool {
         self.place(key).starts_with('$')
     }
 }
@@ -263,7 +263,7 @@ mod tests {
         let messages = messages(text, &[]);
         assert_eq!(messages.len(), 4, "{messages:#?}");
         let has = |start: &str| {
-            assert!(messages.iter().any(|line| line.starts_with(start)), "{start}: {messages:#?}")
+            assert!(messages.iter().any(|line| line.starts_with(start)), "{start}: {messages:#?}");
         };
         has("config.toml:2: gateway.urll: unknown key `urll`");
         has("config.toml:4: watch.settle: invalid value: string \"soon\", expected a duration such as");
@@ -300,7 +300,7 @@ mod tests {
         assert_eq!(document.file.oss.allowed_hosts, ["*.example.com", "localhost"]);
         assert_eq!(document.file.watch.settle.0.as_secs(), 3);
         assert_eq!(document.file.network.resolve["a.b"], "127.0.0.1:1");
-        assert!(document.from_environment("watch.settle"));
+        assert!(document.is_overridden("watch.settle"));
     }
 
     #[test]

@@ -35,7 +35,7 @@ pub struct Settings {
     pub log: Log,
 }
 
-/// The IoT API gateway.
+/// The `IoT` API gateway.
 #[derive(Debug, Clone)]
 #[expect(missing_docs, reason = "named as the keys of config.toml, which describes them")]
 pub struct Gateway {
@@ -230,7 +230,7 @@ pub struct Upload {
 /// The database.
 #[derive(Debug, Clone)]
 pub struct Database {
-    /// The SQLite file.
+    /// The `SQLite` file.
     pub path: PathBuf,
     /// How long attempts are kept.
     pub keep_attempts: Duration,
@@ -335,13 +335,12 @@ impl Resolver<'_> {
     }
 
     fn choice<T: Copy>(&mut self, key: &str, value: &str, choices: &[(&str, T)]) -> T {
-        match choices.iter().find(|(name, _)| *name == value) {
-            Some((_, choice)) => *choice,
-            None => {
-                let known: Vec<_> = choices.iter().map(|(name, _)| format!("\"{name}\"")).collect();
-                self.wrong(key, format!("\"{value}\" is unknown here; it is one of {}", known.join(", ")));
-                choices[0].1
-            }
+        if let Some((_, choice)) = choices.iter().find(|(name, _)| *name == value) {
+            *choice
+        } else {
+            let known: Vec<_> = choices.iter().map(|(name, _)| format!("\"{name}\"")).collect();
+            self.wrong(key, format!("\"{value}\" is unknown here; it is one of {}", known.join(", ")));
+            choices[0].1
         }
     }
 
@@ -426,7 +425,7 @@ impl Resolver<'_> {
             path.exists().then_some(path)
         };
         let inline = Some(&gateway.app_secret).filter(|secret| !secret.is_empty());
-        if let Some(secret) = inline.filter(|_| self.document.from_environment("gateway.app_secret")) {
+        if let Some(secret) = inline.filter(|_| self.document.is_overridden("gateway.app_secret")) {
             SecretSource::Environment(secret.clone())
         } else if !gateway.app_secret_file.is_empty() {
             SecretSource::File(self.path(&gateway.app_secret_file))

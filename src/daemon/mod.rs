@@ -27,7 +27,7 @@ use lifecycle::{Notifier, Stop};
 const LOOK_FOR_WRITES: Duration = Duration::from_millis(250);
 
 /// How often old attempts are forgotten, and how many at a time.
-const CLEAN_UP: Duration = Duration::from_secs(3600);
+const CLEAN_UP: Duration = Duration::from_hours(1);
 const CLEAN_UP_BATCH: u32 = 1000;
 
 /// Until when the daemon works.
@@ -170,7 +170,7 @@ async fn clean_up(ledger: Ledger, keep: Duration) -> anyhow::Result<()> {
         let before = ledger.now().saturating_sub(jiff::SignedDuration::try_from(keep)?)?;
         match ledger.forget_attempts(before, CLEAN_UP_BATCH).await {
             Ok(count) if count == u64::from(CLEAN_UP_BATCH) => {
-                tokio::time::sleep(Duration::from_millis(50)).await
+                tokio::time::sleep(Duration::from_millis(50)).await;
             }
             Ok(_) => tokio::time::sleep(CLEAN_UP).await,
             Err(error) => {

@@ -36,7 +36,7 @@ mod tests {
 
     #[test]
     fn it_doubles_up_to_the_ceiling() {
-        let backoff = Backoff::new(Duration::from_secs(2), Duration::from_secs(15 * 60));
+        let backoff = Backoff::new(Duration::from_secs(2), Duration::from_mins(15));
         let table = [(0, 2), (1, 2), (2, 4), (3, 8), (9, 512), (10, 900), (11, 900), (u32::MAX, 900)];
         for (failures, seconds) in table {
             assert_eq!(backoff.delay(failures, 0.0), Duration::from_secs(seconds), "{failures}");

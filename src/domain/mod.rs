@@ -6,4 +6,5 @@ pub mod clock;
 pub mod failure;
 pub mod image;
 pub mod order;
+pub mod text;
 pub mod upload;

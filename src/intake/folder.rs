@@ -263,14 +263,15 @@ impl<'a> Reconcile<'a> {
     fn picture(&self, entry: &Entry, stamp: crate::domain::upload::Stamp, picture: Picture) -> Found {
         let verdict = match self.ctx.settings.slots {
             SlotsBy::Arrival => Verdict::Picture(picture, None),
-            SlotsBy::Filename => match slot_in_name(&entry.name) {
-                Some(slot) => Verdict::Picture(picture, Some(slot)),
-                None => {
+            SlotsBy::Filename => {
+                if let Some(slot) = slot_in_name(&entry.name) {
+                    Verdict::Picture(picture, Some(slot))
+                } else {
                     let message =
                         "the name gives no slot: with slots.by = \"filename\" it is a number, as in 3.jpg";
                     Verdict::Refused(Failure::new(ErrorKind::SlotTaken, message))
                 }
-            },
+            }
         };
         self.found(entry, stamp, verdict)
     }

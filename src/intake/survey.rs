@@ -92,7 +92,7 @@ fn subfolders(path: &Path, strays: &mut Vec<(PathBuf, String)>) -> io::Result<Ve
             Ok(Kind::Folder) => folders.push((text(&name), path)),
             Ok(Kind::Link) => strays.push((path, "is a symbolic link, which is not followed".into())),
             Ok(_) => {
-                strays.push((path, "is no folder; pictures go into TYPE/ID, as in OWNBRAND/1001".into()))
+                strays.push((path, "is no folder; pictures go into TYPE/ID, as in OWNBRAND/1001".into()));
             }
             Err(_) => {}
         }

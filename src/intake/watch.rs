@@ -102,7 +102,7 @@ impl Shared {
         match event {
             // paths come second: an overflow has none
             Ok(event) if event.need_rescan() => self.lock().lost = true,
-            Ok(event) => match meaning(&event.kind) {
+            Ok(event) => match meaning(event.kind) {
                 Some(meaning) => event.paths.iter().for_each(|path| self.note(path, meaning)),
                 None => return,
             },
@@ -133,7 +133,7 @@ enum Meaning {
 }
 
 /// Our own reading raises events too (open, close without writing): those mean nothing.
-fn meaning(kind: &EventKind) -> Option<Meaning> {
+fn meaning(kind: EventKind) -> Option<Meaning> {
     match kind {
         EventKind::Access(AccessKind::Close(AccessMode::Write))
         | EventKind::Modify(ModifyKind::Name(RenameMode::To | RenameMode::Both)) => Some(Meaning::Closed),
@@ -148,8 +148,8 @@ mod tests {
     use super::*;
     use notify::event::{CreateKind, DataChange, Flag};
 
-    fn event(kind: EventKind) -> notify::Result<Event> {
-        Ok(Event::new(kind).add_path("/inbox/OWNBRAND/1/a.jpg".into()))
+    fn event(kind: EventKind) -> Event {
+        Event::new(kind).add_path("/inbox/OWNBRAND/1/a.jpg".into())
     }
 
     #[test]
@@ -162,10 +162,10 @@ mod tests {
     #[test]
     fn a_close_after_writing_is_remembered_by_name() {
         let shared = Shared::default();
-        shared.take_in(event(EventKind::Modify(ModifyKind::Data(DataChange::Any))));
+        shared.take_in(Ok(event(EventKind::Modify(ModifyKind::Data(DataChange::Any)))));
         assert!(shared.lock().folders[Path::new("/inbox/OWNBRAND/1")].writing_only);
-        shared.take_in(event(EventKind::Create(CreateKind::File)));
-        shared.take_in(event(EventKind::Access(AccessKind::Close(AccessMode::Write))));
+        shared.take_in(Ok(event(EventKind::Create(CreateKind::File))));
+        shared.take_in(Ok(event(EventKind::Access(AccessKind::Close(AccessMode::Write)))));
         let wakes = shared.lock();
         let wake = &wakes.folders[Path::new("/inbox/OWNBRAND/1")];
         assert!(!wake.writing_only && wake.closed.contains(std::ffi::OsStr::new("a.jpg")));
@@ -174,8 +174,8 @@ mod tests {
     #[test]
     fn our_own_reading_wakes_nobody() {
         let shared = Shared::default();
-        shared.take_in(event(EventKind::Access(AccessKind::Open(AccessMode::Any))));
-        shared.take_in(event(EventKind::Access(AccessKind::Close(AccessMode::Read))));
+        shared.take_in(Ok(event(EventKind::Access(AccessKind::Open(AccessMode::Any)))));
+        shared.take_in(Ok(event(EventKind::Access(AccessKind::Close(AccessMode::Read)))));
         assert!(shared.lock().folders.is_empty());
     }
 }

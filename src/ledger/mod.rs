@@ -111,10 +111,10 @@ impl Ledger {
         let mut seen: Option<i64> = None;
         loop {
             // Errors are passed over: whoever needs the database meets them too, and says so.
-            if let Ok(version) = sqlx::query_scalar("PRAGMA data_version").fetch_one(&mut *connection).await {
-                if seen.replace(version).is_some_and(|before| before != version) {
-                    self.announce();
-                }
+            if let Ok(version) = sqlx::query_scalar("PRAGMA data_version").fetch_one(&mut *connection).await
+                && seen.replace(version).is_some_and(|before| before != version)
+            {
+                self.announce();
             }
             tokio::time::sleep(every).await;
         }

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::LedgerError;
 
 /// As long as a trouble lasts, it is said this often.
-const REMIND: Duration = Duration::from_secs(3600);
+const REMIND: Duration = Duration::from_hours(1);
 
 /// What is wrong at present.
 #[derive(Debug, Default)]
@@ -29,7 +29,7 @@ impl Trouble {
         let mut current = self.lock();
         match &mut *current {
             Some(current) if current.text == text && now.duration_since(current.said) < REMIND => {
-                current.times += 1
+                current.times += 1;
             }
             _ => {
                 tracing::error!("the database cannot be used: {text}; the work waits and goes on by itself");

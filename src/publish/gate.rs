@@ -142,7 +142,7 @@ mod tests {
     use super::*;
 
     fn gate() -> (Gate, Instant) {
-        (Gate::new(Backoff::new(Duration::from_secs(2), Duration::from_secs(60))), Instant::now())
+        (Gate::new(Backoff::new(Duration::from_secs(2), Duration::from_mins(1))), Instant::now())
     }
 
     #[test]

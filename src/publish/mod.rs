@@ -28,14 +28,14 @@ use gate::{Admission, Change, Gate};
 use pace::Pace;
 
 /// A claim whose holder does not renew it for so long is given back to the queue.
-const LEASE: Duration = Duration::from_secs(120);
+const LEASE: Duration = Duration::from_mins(2);
 
 /// The longest sleep without a look at the table, whatever wakes were missed.
 const TICK: Duration = Duration::from_secs(5);
 
 /// The longest `Retry-After` that is believed. A due time further off than this and the longest backoff can
 /// only come from a clock that jumped.
-const LONGEST_WAIT: Duration = Duration::from_secs(3600);
+const LONGEST_WAIT: Duration = Duration::from_hours(1);
 
 /// After so many answers that nobody knows, a file is given up.
 const FEW: u32 = 5;

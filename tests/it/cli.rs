@@ -80,7 +80,8 @@ async fn status_is_a_table_for_people_and_json_for_scripts() {
     let row = rows[0].as_object().unwrap();
     let mut expected: Vec<_> = columns.split_whitespace().collect();
     let mut found: Vec<_> = row.keys().map(String::as_str).collect();
-    (expected.sort_unstable(), found.sort_unstable());
+    expected.sort_unstable();
+    found.sort_unstable();
     assert_eq!(found, expected);
     assert_eq!((rows.as_array().unwrap().len(), &row["brand_id"]), (1, &serde_json::json!(1001)));
 }

@@ -135,7 +135,7 @@ async fn a_root_that_vanishes_takes_no_file_with_it() {
     fs::rename(&inbox, &away).unwrap();
     let told = async {
         while bench.report().await.notices().await.unwrap().iter().all(|notice| notice.name != "root") {
-            tokio::task::yield_now().await
+            tokio::task::yield_now().await;
         }
     };
     tokio::time::timeout(Duration::from_secs(10), told).await.unwrap();

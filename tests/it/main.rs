@@ -1,7 +1,9 @@
-//! One binary for all integration tests: real files, a real SQLite file, real sockets, and a sandbox cloud
+//! One binary for all integration tests: real files, a real `SQLite` file, real sockets, and a sandbox cloud
 //! that verifies signatures by itself.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![allow(clippy::disallowed_methods, reason = "tests talk to real clocks and files")]
+#![allow(clippy::cast_possible_truncation, reason = "test pictures are small")]
 
 mod architecture;
 mod cli;

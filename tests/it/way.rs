@@ -122,7 +122,9 @@ async fn refused_files_have_a_reason_and_take_no_slot() {
         ("phone.heic", "unsupported_format"),
         ("link.jpg", "not_a_file"),
     ];
-    expected.iter().for_each(|(name, expected)| assert_eq!(kind(name), *expected, "{name}"));
+    for (name, expected) in expected {
+        assert_eq!(kind(name), expected, "{name}");
+    }
     assert!(rows.iter().all(|row| row.slot.is_none() && row.error_message.is_some()));
     assert_eq!(bench.sandbox.requests().len(), 0, "no cloud is asked about a file that we refuse");
 }
@@ -148,7 +150,7 @@ async fn uploaded_files_move_to_the_archive_or_are_deleted() {
         let path = bench.brand(OWN);
         let gone = async {
             while path.join("a.jpg").exists() {
-                tokio::task::yield_now().await
+                tokio::task::yield_now().await;
             }
         };
         tokio::time::timeout(std::time::Duration::from_secs(10), gone).await.unwrap();

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use anyhow::Context;
 use brandpost::cli::style::{self, paint};
@@ -142,7 +142,8 @@ fn second_brand(inbox: &Path) -> anyhow::Result<()> {
     let cut = brand.join(".cut");
     std::fs::write(&cut, &whole[..whole.len() / 2])?;
     // an old file: nobody is copying it any more, so it is not waited for
-    File::options().write(true).open(&cut)?.set_modified(SystemTime::now() - Duration::from_secs(3600))?;
+    let file = File::options().write(true).open(&cut)?;
+    file.set_modified(file.metadata()?.modified()? - Duration::from_hours(1))?;
     Ok(std::fs::rename(cut, brand.join("cut-off.jpg"))?)
 }
 
@@ -194,7 +195,7 @@ fn line(row: &StatusRow) -> String {
 
 fn farewell(folder: &Folder, objects: usize, keep: bool) {
     let line = |what: &str, text: String| {
-        anstream::println!("{} {text}", paint(style::FAINT, &format!("{what:<9}")))
+        anstream::println!("{} {text}", paint(style::FAINT, &format!("{what:<9}")));
     };
     anstream::println!();
     line("objects", format!("{objects} in {}", folder.path("objects/iotx-industry").display()));

@@ -8,9 +8,10 @@ use quick_xml::events::Event;
 
 use super::Receipt;
 use crate::cloud::client::{retry_after, text};
-use crate::cloud::error::{CloudError, Remedy, Service};
+use crate::cloud::error::{CloudError, LONGEST_MESSAGE, Remedy, Service};
 use crate::cloud::target::Target;
 use crate::domain::failure::ErrorKind;
+use crate::domain::text::{hex, one_line};
 use crate::domain::upload::Digests;
 
 /// Compares the checksums of the answer with ours. OSS always sends both; a server that sends one is believed,
@@ -40,8 +41,7 @@ pub(super) fn receipt(headers: &HeaderMap, digests: &Digests) -> Result<Receipt,
 }
 
 fn md5_hex(digests: &Digests) -> String {
-    let bytes = BASE64.decode(&digests.md5).unwrap_or_default();
-    bytes.iter().map(|byte| format!("{byte:02X}")).collect()
+    hex(&BASE64.decode(&digests.md5).unwrap_or_default()).to_ascii_uppercase()
 }
 
 /// Reads a refusal.
@@ -129,9 +129,9 @@ impl Xml {
             ("Error", "RequestId") => &mut self.request_id,
             _ => return,
         };
-        let line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(300).collect();
-        if !line.trim().is_empty() {
-            part.get_or_insert_default().push_str(line.trim());
+        let line = one_line(text, LONGEST_MESSAGE);
+        if !line.is_empty() {
+            part.get_or_insert_default().push_str(&line);
         }
     }
 }
@@ -218,7 +218,9 @@ mod tests {
 
     fn receipt_of(pairs: &[(&'static str, &str)]) -> Result<Receipt, CloudError> {
         let mut headers = HeaderMap::new();
-        pairs.iter().for_each(|(name, value)| drop(headers.insert(*name, value.parse().unwrap())));
+        for (name, value) in pairs {
+            headers.insert(*name, value.parse().unwrap());
+        }
         receipt(&headers, &digests())
     }
 

@@ -6,9 +6,10 @@ use serde::Deserialize;
 
 use crate::cloud::client::{retry_after, text};
 use crate::cloud::credentials::Grant;
-use crate::cloud::error::{CloudError, Remedy, Service};
+use crate::cloud::error::{CloudError, LONGEST_MESSAGE, Remedy, Service};
 use crate::config::Secret;
 use crate::domain::failure::ErrorKind;
+use crate::domain::text::one_line;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -163,8 +164,7 @@ impl Envelope {
 /// One line of bounded length. The gateway adds its string to sign to "Invalid Signature"; that is for the
 /// debug log.
 fn short(text: &str) -> String {
-    let text = text.split(", Server StringToSign").next().unwrap_or_default();
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(300).collect::<String>().trim().to_owned()
+    one_line(text.split(", Server StringToSign").next().unwrap_or_default(), LONGEST_MESSAGE)
 }
 
 fn fail(kind: ErrorKind, remedy: Remedy, message: impl Into<String>) -> CloudError {

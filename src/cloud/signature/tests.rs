@@ -58,7 +58,7 @@ fn signed_headers(case: &Value) -> Vec<(String, String)> {
         .collect()
 }
 
-fn request<'a>(case: &'a Value) -> OssRequest<'a> {
+fn request(case: &Value) -> OssRequest<'_> {
     let headers = signed_headers(case);
     OssRequest { method: "PUT", bucket: text(case, "bucket"), key: text(case, "key"), headers }
 }

@@ -1,4 +1,4 @@
-//! GIF, block by block (GIF89a specification), to the trailer.
+//! GIF, block by block (`GIF89a` specification), to the trailer.
 
 use super::walk::{Flaw, Piece, dimensions, skip};
 use crate::domain::image::Dimensions;

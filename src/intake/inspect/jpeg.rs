@@ -115,15 +115,12 @@ impl Jpeg {
 
 /// Passes over bytes up to the next 0xff.
 fn to_marker(bytes: &mut &[u8], here: Place, there: Place) -> Place {
-    match memchr::memchr(0xff, bytes) {
-        Some(at) => {
-            *bytes = &bytes[at + 1..];
-            there
-        }
-        None => {
-            *bytes = &[];
-            here
-        }
+    if let Some(at) = memchr::memchr(0xff, bytes) {
+        *bytes = &bytes[at + 1..];
+        there
+    } else {
+        *bytes = &[];
+        here
     }
 }
 

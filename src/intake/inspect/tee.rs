@@ -7,6 +7,7 @@ use md5::Md5;
 use sha2::{Digest, Sha256};
 
 use super::walk::{Flaw, Walk};
+use crate::domain::text::hex;
 use crate::domain::upload::Digests;
 
 /// The three checksums in the making.
@@ -28,9 +29,8 @@ impl Hashes {
     }
 
     pub(super) fn finish(self) -> Digests {
-        let sha256 = self.sha256.finalize();
         Digests {
-            sha256: sha256.iter().map(|byte| format!("{byte:02x}")).collect(),
+            sha256: hex(&self.sha256.finalize()),
             md5: base64::engine::general_purpose::STANDARD.encode(self.md5.finalize()),
             crc64: self.crc64.sum64(),
         }

@@ -1,3 +1,10 @@
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_precision_loss,
+    clippy::cast_sign_loss,
+    reason = "test pictures are small"
+)]
+
 use std::io::{Cursor, Write};
 
 use image::{DynamicImage, ImageFormat, RgbImage};

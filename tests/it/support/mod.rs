@@ -72,7 +72,7 @@ impl Bench {
             ("watch", "settle = \"100ms\"\ngrace = \"300ms\"\n"),
         ] {
             if !extra.contains(&format!("[{section}]")) {
-                text += &format!("[{section}]\n{keys}");
+                text = format!("{text}[{section}]\n{keys}");
             }
         }
         fs::write(self.config(), text + extra).unwrap();
@@ -116,10 +116,10 @@ impl Bench {
             let started = move |progress| drop(started.send(progress));
             daemon::run(settings, Arc::new(SystemClock), until, told, started).await
         });
-        match progress.await {
-            Ok(progress) => self.daemon = Some(Running { stop, progress, task }),
-            Err(_) => panic!("the daemon did not start: {:?}", task.await.unwrap()),
-        }
+        let Ok(progress) = progress.await else {
+            panic!("the daemon did not start: {:?}", task.await.unwrap())
+        };
+        self.daemon = Some(Running { stop, progress, task });
     }
 
     /// `run --once`.
@@ -186,9 +186,7 @@ impl Bench {
                 let _ = tokio::time::timeout(Duration::from_millis(50), changes.changed()).await;
             }
         });
-        if waited.await.is_err() {
-            panic!("waited in vain for: {what}; the table is {:#?}", self.rows().await);
-        }
+        assert!(waited.await.is_ok(), "waited in vain for: {what}; the table is {:#?}", self.rows().await);
     }
 
     /// Waits until a file of this name is in this state.
@@ -239,6 +237,6 @@ pub fn names_in_state(rows: &[StatusRow], state: State) -> Vec<&str> {
 }
 
 pub fn touch(path: &Path) {
-    let time = fs::metadata(path).unwrap().modified().unwrap() - Duration::from_secs(60);
+    let time = fs::metadata(path).unwrap().modified().unwrap() - Duration::from_mins(1);
     fs::File::options().write(true).open(path).unwrap().set_modified(time).unwrap();
 }
