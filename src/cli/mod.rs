@@ -27,8 +27,7 @@ use crate::ledger::{BrandRow, Ledger, Report};
 #[derive(Debug, Parser)]
 #[command(name = "brandpost", version, max_term_width = 100)]
 pub struct Cli {
-    /// The configuration file [default: $`BRANDPOST_CONFIG`, ./config.toml, /etc/brandpost/config.toml]
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE", help = CONFIG_HELP)]
     config: Option<PathBuf>,
     #[command(subcommand)]
     command: Command,
@@ -102,6 +101,9 @@ async fn known_brand(report: &Report, brand: Brand) -> anyhow::Result<BrandRow> 
         format!("{brand} is unknown: it has no folder yet; `brandpost status` lists what there is")
     })
 }
+
+const CONFIG_HELP: &str =
+    "The configuration file [default: $BRANDPOST_CONFIG, ./config.toml, /etc/brandpost/config.toml]";
 
 /// An answer of "no": not an error of the program.
 const NO: u8 = 1;

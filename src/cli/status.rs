@@ -22,7 +22,7 @@ pub(super) struct Args {
     /// Only files in this state (may be repeated)
     #[arg(long = "state", value_name = "STATE")]
     states: Vec<State>,
-    /// A JSON array with the columns of the view `upload_status`
+    /// A JSON array with the columns of the database view
     #[arg(long)]
     json: bool,
     /// Keep the table on the screen and current
