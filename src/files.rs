@@ -127,7 +127,7 @@ fn kind_of(mode: u32) -> Kind {
 }
 
 /// The name of the network (or user-space) file system that a path is on, if it is on one: inotify sees no
-/// changes made elsewhere there, and `SQLite`'s locks do not hold. Numbers from `statfs(2)`.
+/// changes made elsewhere there, and SQLite's locks do not hold. Numbers from `statfs(2)`.
 ///
 /// # Errors
 /// Those of `statfs`.

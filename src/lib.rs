@@ -1,13 +1,46 @@
-//! The life of a file.
-pub mod cli;
-pub mod cloud;
-pub mod config;
-pub mod daemon;
+//! brandpost: a picture dropped into a brand's folder is on OSS seconds later, and the database says so.
+//!
+//! # The life of a file
+//!
+//! Somebody drops `front.jpg` into `inbox/OWNBRAND/1001`. inotify wakes [`intake`], which means no more than
+//! "look again": the folder is listed and compared with the table. The file is new and was closed after
+//! writing, so it is opened (through [`files`], which follows no links) and inspected: sniffed by content,
+//! walked to its end, decoded and hashed in one pass.
+//!
+//! In one transaction the [`ledger`] gives it the lowest free slot of its brand and queues it. That commit is
+//! the only thing that passes between the two halves of the daemon.
+//!
+//! [`publish`] is woken by the commit. It waits for a permit, an open gate and its turn in the pace, claims
+//! the row, and makes an attempt: through [`cloud`] it asks the gateway for credentials for exactly this
+//! slot, makes sure that the open file is still the inspected one, and streams it to OSS. The checksums of
+//! the answer are compared with those of the inspection. The end of the attempt is one more transaction:
+//! `uploaded`, or `retrying` with its due time in the row, or `failed` with the cloud's own words.
+//!
+//! Whenever the process dies in between, the next start finds the row as the last commit left it and the
+//! folder as it is, and goes the same way.
+
+// in the order of a file's life: words first, then the table and its two sides
 pub mod domain;
+
+pub mod config;
+
 pub mod files;
+
 pub mod intake;
+
 pub mod ledger;
+
 pub mod publish;
+
+pub mod cloud;
+
+// around it: the process, and those who ask
+pub mod daemon;
+
+pub mod web;
+
+pub mod cli;
+
+// the sandbox cloud; nothing above uses it
 #[expect(missing_docs, clippy::missing_errors_doc, reason = "its names are the protocol's")]
 pub mod sim;
-pub mod web;

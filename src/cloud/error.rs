@@ -10,7 +10,7 @@ pub(super) const LONGEST_MESSAGE: usize = 300;
 /// Which of the two it was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Service {
-    /// The `IoT` API gateway.
+    /// The IoT API gateway.
     Gateway,
     /// OSS.
     Oss,

@@ -1,4 +1,4 @@
-//! The `IoT` API gateway: `POST /industry/qualification/oss/sts/get` grants temporary OSS credentials.
+//! The IoT API gateway: `POST /industry/qualification/oss/sts/get` grants temporary OSS credentials.
 
 mod answer;
 

@@ -1,4 +1,4 @@
-//! The two clouds: the `IoT` API gateway, which hands out temporary credentials, and OSS, which takes the file.
+//! The two clouds: the IoT API gateway, which hands out temporary credentials, and OSS, which takes the file.
 //! The only HTTP client.
 
 pub mod bucket;

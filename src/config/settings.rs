@@ -35,7 +35,7 @@ pub struct Settings {
     pub log: Log,
 }
 
-/// The `IoT` API gateway.
+/// The IoT API gateway.
 #[derive(Debug, Clone)]
 #[expect(missing_docs, reason = "named as the keys of config.toml, which describes them")]
 pub struct Gateway {
@@ -230,7 +230,7 @@ pub struct Upload {
 /// The database.
 #[derive(Debug, Clone)]
 pub struct Database {
-    /// The `SQLite` file.
+    /// The SQLite file.
     pub path: PathBuf,
     /// How long attempts are kept.
     pub keep_attempts: Duration,

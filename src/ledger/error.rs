@@ -30,7 +30,7 @@ pub enum LedgerError {
     /// A column holds what it never should.
     #[error("the database holds an unknown value: {0}")]
     Corrupt(String),
-    /// Anything that `SQLite` says.
+    /// Anything that SQLite says.
     #[error("database")]
     Sql(#[from] sqlx::Error),
     /// A migration failed.

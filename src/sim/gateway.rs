@@ -1,4 +1,4 @@
-//! The `IoT` API gateway: the one call that hands out temporary OSS credentials.
+//! The IoT API gateway: the one call that hands out temporary OSS credentials.
 
 use axum::{
     body::{Body, to_bytes},

@@ -1,6 +1,6 @@
 //! The sandbox: two clouds on one loopback port, for demonstrations and tests of an uploader.
 //!
-//! - `POST /industry/qualification/oss/sts/get` is the `IoT` API gateway: it hands out temporary credentials;
+//! - `POST /industry/qualification/oss/sts/get` is the IoT API gateway: it hands out temporary credentials;
 //! - any `PUT` is OSS, the bucket named by the `Host` header;
 //! - `/_sandbox/…` controls the sandbox itself.
 //!

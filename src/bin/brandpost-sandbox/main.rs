@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-/// A stand-in for the `IoT` API gateway and OSS that verifies signatures, keeps objects and fails on demand.
+/// A stand-in for the API gateway and OSS that verifies signatures, keeps objects and fails on demand.
 #[derive(Debug, Parser)]
 #[command(name = "brandpost-sandbox", version, max_term_width = 100)]
 struct Cli {
