@@ -2,7 +2,7 @@
 
 mod answer;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -16,7 +16,7 @@ use super::error::{CloudError, Remedy, Service};
 use super::signature::{
     SigningClock, gateway_signature, gateway_string_to_sign, http_date, md5_base64, signed_gateway_headers,
 };
-use crate::config::{Secret, Settings};
+use crate::config::{Secret, SecretSource, Settings};
 use crate::domain::brand::Brand;
 use crate::domain::failure::ErrorKind;
 use crate::domain::image::Format;
@@ -44,7 +44,8 @@ pub struct Gateway {
     url: Url,
     app_id: String,
     app_key: String,
-    secret: Secret,
+    source: SecretSource,
+    secret: Mutex<Secret>,
     iot_token: Option<Secret>,
     stage: Option<String>,
     timeout: Duration,
@@ -66,13 +67,26 @@ impl Gateway {
             url,
             app_id: gateway.app_id.clone(),
             app_key: gateway.app_key.clone(),
-            secret,
+            source: gateway.secret.clone(),
+            secret: Mutex::new(secret),
             iot_token: gateway.iot_token.clone(),
             stage: gateway.stage.clone(),
             timeout: gateway.timeout,
             clients,
             clock,
         }
+    }
+
+    /// Reads the app secret again. True when it is another one than before; a secret that cannot be read now
+    /// changes nothing.
+    pub fn reload_secret(&self) -> bool {
+        let Ok(now) = self.source.load() else { return false };
+        let mut secret = self.secret.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::replace(&mut *secret, now.clone()) != now
+    }
+
+    fn secret(&self) -> Secret {
+        self.secret.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Asks for credentials for one slot.
@@ -109,6 +123,7 @@ impl Gateway {
         let answer = request.send().await.map_err(lost)?;
         let (status, headers) = (answer.status(), answer.headers().clone());
         let body = client::read_body(answer).await.map_err(lost)?;
+        self.clock.observe(client::text(&headers, "date"));
         let result = answer::read(status, &headers, &body, self.clock.now());
         if let Err(CloudError { remedy: Remedy::PutClockRight, .. }) = &result {
             self.clock.learn(client::text(&headers, "date"));
@@ -149,7 +164,7 @@ impl Gateway {
         let names: Vec<_> = signed_gateway_headers(&headers).iter().map(|(name, _)| name.as_str()).collect();
         let names = names.join(",");
         headers.push(("x-ca-signature-headers".into(), names));
-        headers.push(("x-ca-signature".into(), gateway_signature(&self.secret, &string_to_sign)));
+        headers.push(("x-ca-signature".into(), gateway_signature(&self.secret(), &string_to_sign)));
         to_header_map(Service::Gateway, &headers)
     }
 }

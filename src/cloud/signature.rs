@@ -25,17 +25,21 @@ use crate::domain::text::hex;
 /// What OSS leaves as it is in a path, beside letters and digits.
 const IN_PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'/');
 
+/// So many seconds of error are worth a line in the log.
+const WORTH_SAYING: u64 = 60;
+
 /// Our clock for signatures: the machine's, put right by what the clouds say.
 #[derive(Debug)]
 pub struct SigningClock {
     clock: Arc<dyn Clock>,
     offset: AtomicI64,
+    observed: AtomicI64,
 }
 
 impl SigningClock {
     /// A clock that is taken to be right.
     pub fn new(clock: Arc<dyn Clock>) -> Self {
-        Self { clock, offset: AtomicI64::new(0) }
+        Self { clock, offset: AtomicI64::new(0), observed: AtomicI64::new(0) }
     }
 
     /// The time to sign with.
@@ -45,23 +49,43 @@ impl SigningClock {
         now.checked_add(offset).unwrap_or(now)
     }
 
-    /// How many seconds the clouds are ahead of us.
+    /// How many seconds the signatures are put forward.
     pub fn offset(&self) -> i64 {
         self.offset.load(Ordering::Relaxed)
     }
 
-    /// Learns from the `Date` of an answer. A date that cannot be true (a server that has lost its own clock)
-    /// is not believed. True when something was learned.
+    /// How many seconds the last answer was ahead of the machine's clock.
+    pub fn observed(&self) -> i64 {
+        self.observed.load(Ordering::Relaxed)
+    }
+
+    /// Takes note of an answer's `Date`, without believing it yet.
+    pub fn observe(&self, date: Option<&str>) {
+        if let Some(ahead) = self.ahead(date) {
+            self.observed.store(ahead, Ordering::Relaxed);
+        }
+    }
+
+    /// Puts the clock right by the `Date` of an answer that refused our time. True when it could be.
     pub fn learn(&self, date: Option<&str>) -> bool {
+        let Some(ahead) = self.ahead(date) else { return false };
+        let before = self.offset.swap(ahead, Ordering::Relaxed);
+        if ahead.abs_diff(before) > WORTH_SAYING {
+            tracing::warn!(
+                seconds = ahead,
+                "this machine's clock is wrong; signatures are put right, but set it (NTP)"
+            );
+        }
+        true
+    }
+
+    /// A date that cannot be true (a server that has lost its own clock) is not believed.
+    fn ahead(&self, date: Option<&str>) -> Option<i64> {
         // 2024-01-01 to 2100-01-01
         const BELIEVABLE: std::ops::Range<i64> = 1_704_067_200..4_102_444_800;
         let parsed = date.and_then(|date| jiff::fmt::rfc2822::parse(date).ok());
-        let Some(told) = parsed.map(|date| date.timestamp().as_second()).filter(|at| BELIEVABLE.contains(at))
-        else {
-            return false;
-        };
-        self.offset.store(told - self.clock.now().as_second(), Ordering::Relaxed);
-        true
+        let told = parsed.map(|date| date.timestamp().as_second()).filter(|at| BELIEVABLE.contains(at))?;
+        Some(told - self.clock.now().as_second())
     }
 }
 

@@ -125,6 +125,13 @@ impl Gate {
         }
     }
 
+    /// Something has changed that lets a probe hope: it may go now.
+    pub fn hope(&self, now: Instant) {
+        if let State::Closed { next, .. } = &mut *self.lock() {
+            *next = now;
+        }
+    }
+
     /// A probe ended without telling anything (the file was gone, we stop).
     pub fn undecided(&self) {
         if let State::Closed { probing, .. } = &mut *self.lock() {

@@ -135,6 +135,7 @@ impl Publish {
 
     /// Does what can be done now. A database that cannot be used for a while is waited for.
     async fn step(&mut self, stop: &CancellationToken) -> Result<Instant, PublishError> {
+        self.look_for_a_new_secret();
         let result = match self.look_after_leases().await {
             Ok(()) => self.begin_due(stop).await,
             Err(error) => Err(error),
@@ -145,6 +146,15 @@ impl Publish {
                 Ok(Instant::now() + WRITE_AGAIN)
             }
             result => result,
+        }
+    }
+
+    /// While our credentials are not accepted, a new app secret is tried at once.
+    fn look_for_a_new_secret(&self) {
+        let refused = self.shared.gate.closed().is_some_and(|(cause, _)| cause == Cause::Credentials);
+        if refused && self.shared.clouds.gateway.reload_secret() {
+            tracing::info!("the app secret has changed; trying it");
+            self.shared.gate.hope(Instant::now());
         }
     }
 

@@ -5,6 +5,7 @@
 #![allow(clippy::disallowed_methods, reason = "tests talk to real clocks and files")]
 #![allow(clippy::cast_possible_truncation, reason = "test pictures are small")]
 
+mod answers;
 mod architecture;
 mod cli;
 mod cloud;

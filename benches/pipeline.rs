@@ -1,0 +1,147 @@
+//! What the daemon promises: how long from the rename into a folder to `uploaded`, and how its throughput
+//! compares with bare PUTs of the same bytes to the same server in the same run.
+//!
+//! `cargo bench --bench pipeline` (`just bench`). Absolute times depend on the machine; the ratio less so.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a bench that cannot go on has failed, and prints"
+)]
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::Request;
+use brandpost::config::Settings;
+use brandpost::daemon::lifecycle::Stop;
+use brandpost::daemon::{self, Progress, Until};
+use brandpost::domain::clock::SystemClock;
+use brandpost::domain::upload::State;
+use brandpost::ledger::Report;
+use brandpost::sim::{Sandbox, SandboxOptions};
+use futures_util::StreamExt;
+use tokio::sync::oneshot;
+
+const DROPS: u32 = 200;
+const BRANDS: u32 = 100;
+const PER_BRAND: u32 = 10;
+/// About the size of a phone's picture after mail.
+const SIZE: usize = 348 << 10;
+
+/// A JPEG of exactly this size: a tiny picture and data behind it, as phones append.
+fn picture(seed: u32, size: usize) -> Vec<u8> {
+    let tint = seed.to_le_bytes();
+    let image = image::RgbImage::from_pixel(16, 16, image::Rgb([tint[0], tint[1], tint[2]]));
+    let mut bytes = std::io::Cursor::new(Vec::new());
+    image.write_to(&mut bytes, image::ImageFormat::Jpeg).unwrap();
+    let mut bytes = bytes.into_inner();
+    bytes.extend_from_slice(&tint);
+    bytes.resize(size.max(bytes.len()), 0);
+    bytes
+}
+
+fn config(folder: &Path, port: u16) -> Settings {
+    let text = format!(
+        "[gateway]\nurl = \"http://127.0.0.1:{port}\"\napp_id = \"a1B2c3D4\"\napp_key = \"30001234\"\napp_secret_file = \"secret\"\n\
+         [oss]\nhttps = \"allow\"\n[network.resolve]\n\"iotx-industry.oss-cn-hangzhou.aliyuncs.com\" = \"127.0.0.1:{port}\"\n\
+         [limits]\nconcurrency = 16\nuploads_per_second = 0\ngateway_per_second = 0\n[images]\ncheck = \"structure\"\n"
+    );
+    fs::create_dir_all(folder.join("inbox")).unwrap();
+    fs::write(folder.join("secret"), "sandbox-app-secret").unwrap();
+    fs::write(folder.join("config.toml"), text).unwrap();
+    Settings::load(&folder.join("config.toml")).unwrap()
+}
+
+fn drop_file(folder: &Path, brand: u32, name: u32, bytes: &[u8]) {
+    let brand = folder.join(format!("inbox/OWNBRAND/{brand}"));
+    fs::create_dir_all(&brand).unwrap();
+    fs::write(brand.join(".new"), bytes).unwrap();
+    fs::rename(brand.join(".new"), brand.join(format!("{name}.jpg"))).unwrap();
+}
+
+async fn uploaded(report: &Report) -> u64 {
+    report.counts(None).await.unwrap().of(State::Uploaded)
+}
+
+async fn latency() {
+    let folder = tempfile::tempdir().unwrap();
+    let sandbox = Sandbox::start(SandboxOptions::default()).await.unwrap();
+    let settings = config(folder.path(), sandbox.addr().port());
+    let (stop, (started, progress)) = (Stop::default(), oneshot::channel::<Progress>());
+    let told = stop.clone();
+    let started = move |progress| drop(started.send(progress));
+    let daemon = tokio::spawn(daemon::run(settings, Arc::new(SystemClock), Until::Stopped, told, started));
+    let ledger = progress.await.unwrap().ledger;
+    for brand in 1..=DROPS / PER_BRAND {
+        fs::create_dir_all(folder.path().join(format!("inbox/OWNBRAND/{brand}"))).unwrap();
+    }
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let mut changes = ledger.changes();
+    let mut took = Vec::new();
+    for number in 0..DROPS {
+        let began = Instant::now();
+        drop_file(folder.path(), 1 + number / PER_BRAND, number, &picture(number, 100 << 10));
+        while uploaded(ledger.report()).await <= u64::from(number) {
+            let _ = tokio::time::timeout(Duration::from_millis(5), changes.changed()).await;
+        }
+        took.push(began.elapsed());
+    }
+    stop.soon();
+    daemon.await.unwrap().unwrap();
+    took.sort();
+    let at = |part: usize| took[(took.len() - 1) * part / 100].as_secs_f64() * 1000.0;
+    println!("drop to uploaded, {DROPS} files one at a time: p50 {:.1} ms, p99 {:.1} ms", at(50), at(99));
+}
+
+async fn throughput() {
+    let folder = tempfile::tempdir().unwrap();
+    let sandbox = Sandbox::start(SandboxOptions::default()).await.unwrap();
+    let settings = config(folder.path(), sandbox.addr().port());
+    let files = BRANDS * PER_BRAND;
+    for number in 0..files {
+        drop_file(folder.path(), 1 + number / PER_BRAND, number, &picture(number, SIZE));
+    }
+    let began = Instant::now();
+    daemon::run(settings, Arc::new(SystemClock), Until::Done, Stop::default(), drop).await.unwrap();
+    let ours = began.elapsed();
+    assert_eq!(sandbox.objects().len(), files as usize);
+    let bare = bare_puts(files).await;
+    println!(
+        "{files} files of {} KiB in {BRANDS} folders: {:.2} s ({:.0} a second); bare PUTs to a sink: {:.2} s; ratio {:.2}",
+        SIZE >> 10,
+        ours.as_secs_f64(),
+        f64::from(files) / ours.as_secs_f64(),
+        bare.as_secs_f64(),
+        bare.as_secs_f64() / ours.as_secs_f64()
+    );
+}
+
+/// The same bytes from memory, sixteen at a time, to a server that throws them away.
+async fn bare_puts(files: u32) -> Duration {
+    let sink = Router::new().fallback(async |request: Request<Body>| {
+        let mut body = request.into_body().into_data_stream();
+        while body.next().await.is_some() {}
+    });
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/x", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, sink).await });
+    let client = reqwest::Client::new();
+    let body = bytes::Bytes::from(picture(0, SIZE));
+    let began = Instant::now();
+    let puts = futures_util::stream::iter(0..files).map(|_| client.put(&url).body(body.clone()).send());
+    let sent = puts.buffer_unordered(16).filter(|answer| std::future::ready(answer.is_ok())).count().await;
+    assert_eq!(sent, files as usize);
+    began.elapsed()
+}
+
+fn main() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(latency());
+    runtime.block_on(throughput());
+}
