@@ -8,7 +8,7 @@ use std::sync::Arc;
 use http::header::HOST;
 use http::{HeaderMap, HeaderValue};
 use reqwest::redirect::Policy;
-use reqwest::{Certificate, Client, Response};
+use reqwest::{Certificate, Client, ClientBuilder, Response};
 use url::Url;
 
 use crate::config::Settings;
@@ -47,6 +47,17 @@ impl Clients {
     pub fn new(settings: &Settings) -> Result<Self, ClientError> {
         // an error means that another one is installed already, which is as good
         let _ = rustls::crypto::ring::default_provider().install_default();
+        let mut builder = match Self::builder(settings).build() {
+            Ok(_) => Self::builder(settings),
+            Err(error) => without_system_roots(Self::builder(settings), &error),
+        };
+        if let Some(path) = &settings.network.ca_file {
+            builder = builder.tls_certs_merge(certificates(path)?);
+        }
+        Ok(Self { http: builder.build()?, fixed: Arc::new(settings.network.resolve.clone()) })
+    }
+
+    fn builder(settings: &Settings) -> ClientBuilder {
         let mut builder = Client::builder()
             .user_agent(concat!("brandpost/", env!("CARGO_PKG_VERSION")))
             .redirect(Policy::none())
@@ -55,13 +66,10 @@ impl Clients {
             .connect_timeout(settings.oss.connect_timeout)
             .tcp_nodelay(true)
             .pool_max_idle_per_host(settings.limits.concurrency as usize);
-        if let Some(path) = &settings.network.ca_file {
-            builder = builder.tls_certs_merge(certificates(path)?);
-        }
         for (host, address) in &settings.network.resolve {
             builder = builder.resolve(host, *address);
         }
-        Ok(Self { http: builder.build()?, fixed: Arc::new(settings.network.resolve.clone()) })
+        builder
     }
 
     /// The URL to connect to and the `Host` to name there. The port of a fixed address replaces the URL's,
@@ -78,6 +86,13 @@ impl Clients {
         }
         (routed, headers)
     }
+}
+
+/// A system without any certificates can still talk HTTP to a sandbox, or HTTPS by `network.ca_file`.
+fn without_system_roots(builder: ClientBuilder, error: &reqwest::Error) -> ClientBuilder {
+    let why = super::error::root_cause(error);
+    tracing::warn!("the system has no certificates to check HTTPS with ({why}); install ca-certificates");
+    builder.tls_certs_only([])
 }
 
 fn certificates(path: &PathBuf) -> Result<Vec<Certificate>, ClientError> {

@@ -86,7 +86,8 @@ impl CloudError {
     }
 }
 
-fn root_cause(error: &dyn std::error::Error) -> String {
+/// The innermost cause, which says most.
+pub(super) fn root_cause(error: &dyn std::error::Error) -> String {
     let mut cause = error;
     while let Some(source) = cause.source() {
         cause = source;

@@ -10,6 +10,7 @@ mod architecture;
 mod cli;
 mod cloud;
 mod folders;
+mod https;
 mod lifecycle;
 mod sandbox;
 mod slots;

@@ -1,0 +1,147 @@
+//! HTTPS from end to end, with a certificate authority of our own.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use brandpost::domain::upload::State;
+use openssl::asn1::Asn1Time;
+use openssl::bn::BigNum;
+use openssl::ec::{EcGroup, EcKey};
+use openssl::hash::MessageDigest;
+use openssl::nid::Nid;
+use openssl::pkey::{PKey, Private};
+use openssl::x509::extension::{BasicConstraints, SubjectAlternativeName};
+use openssl::x509::{X509, X509Builder, X509Name};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+
+use crate::support::pictures::jpg;
+use crate::support::{Bench, OWN};
+
+const GATEWAY: &str = "api.link.aliyun.com";
+const BUCKET: &str = "iotx-industry.oss-cn-hangzhou.aliyuncs.com";
+
+struct Authority {
+    key: PKey<Private>,
+    certificate: X509,
+}
+
+fn new_key() -> PKey<Private> {
+    let group = EcGroup::from_curve_name(Nid::X9_62_PRIME256V1).unwrap();
+    PKey::from_ec_key(EcKey::generate(&group).unwrap()).unwrap()
+}
+
+fn builder(name: &str, key: &PKey<Private>) -> X509Builder {
+    let mut builder = X509::builder().unwrap();
+    let mut subject = X509Name::builder().unwrap();
+    subject.append_entry_by_nid(Nid::COMMONNAME, name).unwrap();
+    builder.set_version(2).unwrap();
+    builder.set_serial_number(&BigNum::from_u32(1).unwrap().to_asn1_integer().unwrap()).unwrap();
+    builder.set_subject_name(&subject.build()).unwrap();
+    builder.set_pubkey(key).unwrap();
+    builder.set_not_before(&Asn1Time::days_from_now(0).unwrap()).unwrap();
+    builder.set_not_after(&Asn1Time::days_from_now(1).unwrap()).unwrap();
+    builder
+}
+
+impl Authority {
+    fn new() -> Self {
+        let key = new_key();
+        let mut builder = builder("a test authority", &key);
+        builder.append_extension(BasicConstraints::new().critical().ca().build().unwrap()).unwrap();
+        let name = X509Name::builder().map(|mut name| {
+            name.append_entry_by_nid(Nid::COMMONNAME, "a test authority").unwrap();
+            name.build()
+        });
+        builder.set_issuer_name(&name.unwrap()).unwrap();
+        builder.sign(&key, MessageDigest::sha256()).unwrap();
+        Self { certificate: builder.build(), key }
+    }
+
+    /// A certificate for these hosts, and its key (PKCS 8).
+    fn issue(&self, hosts: &[&str]) -> (CertificateDer<'static>, PrivateKeyDer<'static>) {
+        let key = new_key();
+        let mut builder = builder("a test server", &key);
+        builder.set_issuer_name(self.certificate.subject_name()).unwrap();
+        let mut names = SubjectAlternativeName::new();
+        for host in hosts {
+            names.dns(host);
+        }
+        let names = names.build(&builder.x509v3_context(Some(&self.certificate), None)).unwrap();
+        builder.append_extension(names).unwrap();
+        builder.sign(&self.key, MessageDigest::sha256()).unwrap();
+        let key = PrivatePkcs8KeyDer::from(key.private_key_to_pkcs8().unwrap());
+        (CertificateDer::from(builder.build().to_der().unwrap()), key.into())
+    }
+
+    /// Takes HTTPS for these hosts and passes the plain bytes on.
+    async fn terminate(&self, hosts: &[&str], to: SocketAddr) -> SocketAddr {
+        let (certificate, key) = self.issue(hosts);
+        let _ = tokio_rustls::rustls::crypto::ring::default_provider().install_default();
+        let config = ServerConfig::builder().with_no_client_auth();
+        let config = config.with_single_cert(vec![certificate], key).unwrap();
+        let acceptor = TlsAcceptor::from(Arc::new(config));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move {
+            while let Ok((socket, _)) = listener.accept().await {
+                let acceptor = acceptor.clone();
+                tokio::spawn(async move {
+                    let mut outside = acceptor.accept(socket).await?;
+                    let mut inside = TcpStream::connect(to).await?;
+                    tokio::io::copy_bidirectional(&mut outside, &mut inside).await
+                });
+            }
+        });
+        address
+    }
+}
+
+/// A daemon that knows only HTTPS.
+async fn bench(authority: &Authority, hosts: &[&str], ca_file: bool) -> Bench {
+    let bench = Bench::new().await;
+    let port = authority.terminate(hosts, bench.sandbox.addr()).await.port();
+    fs::write(bench.folder.path().join("ca.pem"), authority.certificate.to_pem().unwrap()).unwrap();
+    let ca_file = if ca_file { "ca_file = \"ca.pem\"\n" } else { "" };
+    let text = format!(
+        "[gateway]\nurl = \"https://{GATEWAY}\"\napp_id = \"a1B2c3D4\"\napp_key = \"30001234\"\n\
+         app_secret_file = \"secret\"\n[retry]\nfirst_delay = \"2m\"\nmax_delay = \"2m\"\n[network]\n{ca_file}\
+         resolve = {{ \"{GATEWAY}\" = \"127.0.0.1:{port}\", \"{BUCKET}\" = \"127.0.0.1:{port}\" }}\n"
+    );
+    fs::write(bench.config(), text).unwrap();
+    bench.drop_file(OWN, "a.jpg", &jpg(1));
+    bench
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn both_clouds_are_reached_by_https_and_http_urls_are_upgraded() {
+    let mut bench = bench(&Authority::new(), &[GATEWAY, BUCKET], true).await;
+    bench.once().await;
+    let row = bench.row("a.jpg").await;
+    assert_eq!(row.state, State::Uploaded.as_str(), "{row:#?}");
+    assert_eq!(row.object_url.unwrap(), format!("https://{BUCKET}/qualification/OWNBRAND/1001/1.jpg"));
+    assert_eq!(bench.object("qualification/OWNBRAND/1001/1.jpg"), jpg(1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_that_does_not_fit_is_refused_with_a_clear_message() {
+    let table = [
+        (&["elsewhere.example"][..], true, "not valid for name"),
+        (&[GATEWAY, BUCKET][..], false, "UnknownIssuer"),
+    ];
+    for (hosts, ca_file, words) in table {
+        let mut bench = bench(&Authority::new(), hosts, ca_file).await;
+        bench.once().await;
+        let row = bench.row("a.jpg").await;
+        assert_eq!((row.state.as_str(), row.error_kind.as_deref()), ("retrying", Some("network")));
+        let message = row.error_message.unwrap();
+        assert!(
+            message.contains(GATEWAY) && message.contains("certificate") && message.contains(words),
+            "{message}"
+        );
+        assert_eq!(bench.sandbox.requests().len(), 0, "nothing was sent");
+    }
+}
