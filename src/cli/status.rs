@@ -8,6 +8,7 @@ use anstyle::AnsiColor;
 use super::style::{self, paint};
 use crate::config::Settings;
 use crate::domain::brand::Brand;
+use crate::domain::failure::ErrorKind;
 use crate::domain::upload::State;
 use crate::intake::survey;
 use crate::ledger::{Counts, Filter, Report, StatusRow};
@@ -108,7 +109,8 @@ fn why(row: &StatusRow) -> String {
     let kind = row.error_kind.as_deref().unwrap_or_default();
     let message = row.error_message.as_deref().unwrap_or_default();
     let code = row.error_code.as_ref().map(|code| format!(" [{code}]")).unwrap_or_default();
-    let next = row.next_attempt_at.as_ref().filter(|_| row.state == State::Retrying.as_str());
+    let waits = row.state == State::Retrying.as_str() && kind != ErrorKind::Credentials.as_str();
+    let next = row.next_attempt_at.as_ref().filter(|_| waits);
     let next = next.map(|time| format!("; again at {}", style::local(time))).unwrap_or_default();
     if kind.is_empty() { String::new() } else { format!("{kind}{code}: {message}{next}") }
 }

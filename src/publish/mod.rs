@@ -291,6 +291,8 @@ impl Shared {
                 self.pace.slow_down(wait);
                 self.retry(claim, error.failure, wait)
             }
+            // the gate decides when: no file need wait longer than it does
+            Remedy::Pause => Finish::Retry { failure: error.failure, due: self.ledger.now(), recheck: false },
             Remedy::GiveUp | Remedy::FreshGrantOrGiveUp => Finish::Failed(error.failure),
             Remedy::FewTimes if claim.attempts + 1 >= FEW => {
                 let failure = Failure { kind: ErrorKind::GatewayRejected, ..error.failure };

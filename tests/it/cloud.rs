@@ -197,3 +197,109 @@ async fn no_secret_is_kept() {
     }
     assert!(kept.contains("iotx-industry.oss-cn-hangzhou.aliyuncs.com/"), "the test looks at the right file");
 }
+
+/// A picture with so much data behind it that it does not fit into any socket's buffer.
+fn big_jpg() -> Vec<u8> {
+    let mut bytes = jpg(1);
+    bytes.resize(18 << 20, 7);
+    bytes
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_comes_before_the_end_of_the_body_is_what_is_reported() {
+    for _ in 0..5 {
+        let mut bench = Bench::new().await;
+        bench.drop_file(OWN, "a.jpg", &big_jpg());
+        bench
+            .sandbox
+            .fault(Fault::oss(FaultAction::EarlyAnswer { status: 403, code: "AccessDenied".into() }));
+        bench.once().await;
+        let row = bench.row("a.jpg").await;
+        assert_eq!(
+            (row.state.as_str(), row.error_code.as_deref()),
+            ("failed", Some("AccessDenied")),
+            "{row:#?}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cloud_that_falls_silent_is_given_up_in_time_and_a_slow_one_is_not() {
+    let keys =
+        "[oss]\nhttps = \"allow\"\ntimeout = \"3s\"\n[retry]\nfirst_delay = \"2m\"\nmax_delay = \"2m\"\n";
+    let mut bench = Bench::with(keys).await;
+    bench.drop_file(OWN, "a.jpg", &jpg(1));
+    bench.sandbox.fault(Fault::oss(FaultAction::Hang));
+    bench.once().await;
+    let row = bench.row("a.jpg").await;
+    assert_eq!((row.state.as_str(), row.error_kind.as_deref()), ("retrying", Some("timeout")));
+
+    let mut bench = Bench::with(keys).await;
+    bench.drop_file(OWN, "a.jpg", &big_jpg());
+    bench.sandbox.fault(Fault::oss(FaultAction::SlowRead { bytes_per_second: 4 << 20 }));
+    bench.once().await;
+    assert_eq!(
+        bench.row("a.jpg").await.state,
+        "uploaded",
+        "longer than the timeout, but never without progress"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_with_every_kind_of_character_are_signed_and_sent_right() {
+    let host = "http://iotx-industry.oss-cn-hangzhou.aliyuncs.com";
+    let keys = [
+        ("a%20b/c+d%25e.jpg", "a b/c+d%e.jpg"),
+        ("%E5%9B%BE%20%E7%89%87/1.jpg", "图 片/1.jpg"),
+        ("~x_y-z.(1)*'!@&=:;,$.jpg", "~x_y-z.(1)*'!@&=:;,$.jpg"),
+        ("%3F%23%5B%5D%7B%7D%7C%5C%22%3C%3E%5E%60.jpg", "?#[]{}|\\\"<>^`.jpg"),
+        ("%C3%A9%F0%9F%98%80//double.jpg", "é😀//double.jpg"),
+    ];
+    for signature in ["v4", "v1"] {
+        for (path, key) in keys {
+            let mut bench =
+                Bench::with(&format!("[oss]\nhttps = \"allow\"\nsignature = \"{signature}\"\n")).await;
+            bench.drop_file(OWN, "a.jpg", &jpg(1));
+            bench.sandbox.fault(Fault::gateway(FaultAction::UploadUrl { value: format!("{host}/{path}") }));
+            bench.once().await;
+            let row = bench.row("a.jpg").await;
+            assert_eq!(row.state, "uploaded", "{signature} {key}: {row:#?}");
+            assert_eq!(bench.object(key), jpg(1), "{signature}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn retry_after_is_honoured() {
+    let headers = BTreeMap::from([("Retry-After".to_owned(), "90".to_owned())]);
+    let bench =
+        with_fault(Fault::oss(FaultAction::Status { status: 503, headers, body: String::new() })).await;
+    let row = bench.row("a.jpg").await;
+    assert_eq!((row.state.as_str(), row.error_kind.as_deref()), ("retrying", Some("throttled")));
+    let time = |text: Option<String>| text.unwrap().parse::<jiff::Timestamp>().unwrap();
+    let wait = time(row.next_attempt_at).duration_since(time(Some(row.updated_at)));
+    assert!((89..=91).contains(&wait.as_secs()), "{wait:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ipv6_works() {
+    let options = SandboxOptions { listen: "[::1]:0".parse().unwrap(), ..SandboxOptions::default() };
+    let mut bench = Bench::build(options, "").await;
+    let text = std::fs::read_to_string(bench.config()).unwrap().replace("127.0.0.1:", "[::1]:");
+    std::fs::write(bench.config(), text).unwrap();
+    bench.drop_file(OWN, "a.jpg", &jpg(1));
+    bench.once().await;
+    assert_eq!(bench.row("a.jpg").await.state, "uploaded");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_secret_file_ends_the_pause_by_itself() {
+    let mut bench = Bench::with("[retry]\nfirst_delay = \"10m\"\nmax_delay = \"10m\"\n").await;
+    std::fs::write(bench.folder.path().join("secret"), "wrong\n").unwrap();
+    bench.drop_file(OWN, "a.jpg", &jpg(1));
+    bench.start().await;
+    bench.until_state("a.jpg", State::Retrying).await;
+    std::fs::write(bench.folder.path().join("secret"), "sandbox-app-secret\n").unwrap();
+    bench.until_state("a.jpg", State::Uploaded).await;
+    bench.stop().await;
+}
