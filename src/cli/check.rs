@@ -125,7 +125,7 @@ async fn database(settings: &Settings) -> Finding {
     let health = report.quick_check().await.map_err(|error| format!("{}: {error}", path.display()))?;
     let counts =
         report.counts(None).await.map_err(|_| format!("{}: is no database of brandpost", path.display()))?;
-    let busy = if Ledger::lock(path).is_ok() { "no daemon works with it" } else { "a daemon works with it" };
+    let busy = if Ledger::is_locked(path) { "a daemon works with it" } else { "no daemon works with it" };
     match health.as_str() {
         "ok" => Ok(format!("{}: {} files, {busy}", path.display(), counts.total())),
         trouble => Err(format!("{}: damaged: {trouble}; restore a backup", path.display())),

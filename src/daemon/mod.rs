@@ -72,8 +72,8 @@ pub async fn run(
             settings.watch.root.display()
         );
     }
+    let _lock = Ledger::lock(path).await?;
     let ledger = Ledger::open(path, clock).await?;
-    let _lock = Ledger::lock(path)?;
     let reclaimed = ledger.reclaim(true).await?;
     ledger.clear_notice(None).await?;
     tracing::info!(version = env!("CARGO_PKG_VERSION"), root = %settings.watch.root.display(), database = %path.display(), reclaimed, "started");

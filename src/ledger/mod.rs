@@ -14,7 +14,7 @@ mod steer;
 mod trouble;
 mod uploads;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -35,6 +35,10 @@ pub use uploads::{Claim, Found, Known, Recorded, Verdict};
 
 /// Versions before it can corrupt a database when the WAL is reset.
 const OLDEST_SQLITE: [u32; 3] = [3, 51, 3];
+
+/// How often, and how far apart, the daemon asks for its lock.
+const LOCK_TRIES: u32 = 5;
+const LOCK_AGAIN: Duration = Duration::from_millis(100);
 
 /// How long a writer waits for another one (another process: `brandpost retry`, a backup).
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -75,21 +79,31 @@ impl Ledger {
         Ok(Self { writer, report, clock, changed: Arc::new(watch::Sender::new(0)), trouble: Arc::default() })
     }
 
-    /// Makes sure that no other daemon works with the database at `path`.
+    /// Makes sure that no other daemon works with the database at `path`. `check` may look at the lock in the
+    /// same moment, so it is tried more than once.
     ///
     /// # Errors
     /// When one does, or the lock file cannot be made.
-    pub fn lock(path: &Path) -> Result<DaemonLock> {
-        let mut name = path.as_os_str().to_owned();
-        name.push(".lock");
+    pub async fn lock(path: &Path) -> Result<DaemonLock> {
+        check_place(path)?;
+        let name = lock_file(path);
         let file = std::fs::File::create(&name).map_err(|error| LedgerError::Open {
             path: path.into(),
-            reason: format!("its lock file {} cannot be made: {error}", Path::new(&name).display()),
+            reason: format!("its lock file {} cannot be made: {error}", name.display()),
         })?;
-        match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(DaemonLock(file)),
-            Err(_) => Err(LedgerError::InUse(path.into())),
+        for _ in 0..LOCK_TRIES {
+            if rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok() {
+                return Ok(DaemonLock(file));
+            }
+            tokio::time::sleep(LOCK_AGAIN).await;
         }
+        Err(LedgerError::InUse(path.into()))
+    }
+
+    /// Does a daemon work with the database at `path`?
+    pub fn is_locked(path: &Path) -> bool {
+        let file = std::fs::File::options().read(true).open(lock_file(path));
+        file.is_ok_and(|file| rustix::fs::flock(&file, FlockOperation::NonBlockingLockShared).is_err())
     }
 
     /// The read-only side.
@@ -156,6 +170,12 @@ impl Ledger {
     fn announce(&self) {
         self.changed.send_modify(|version| *version = version.wrapping_add(1));
     }
+}
+
+fn lock_file(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".lock");
+    name.into()
 }
 
 fn options(path: &Path) -> SqliteConnectOptions {
