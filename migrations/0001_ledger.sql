@@ -37,6 +37,7 @@ CREATE TABLE upload (
     attempts        INTEGER NOT NULL DEFAULT 0 CHECK (attempts >= 0), -- those that count, of this content
     tries           INTEGER NOT NULL DEFAULT 0 CHECK (tries >= 0),    -- every one that was ever begun
     next_attempt_at TEXT,
+    sent            INTEGER NOT NULL DEFAULT 0 CHECK (sent IN (0, 1)), -- something of it may be on OSS, in its slot
     claim           INTEGER,
     lease_until     TEXT,
     error_kind      TEXT,

@@ -47,6 +47,15 @@ pub fn open_folder(path: &Path) -> io::Result<OwnedFd> {
     Ok(fs::open(path, flags, Mode::empty())?)
 }
 
+/// As `open_folder`, for a folder that the operator named: it may be a link.
+///
+/// # Errors
+/// Those of `open`.
+pub fn open_any_folder(path: &Path) -> io::Result<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    Ok(fs::open(path, flags, Mode::empty())?)
+}
+
 /// Opens a regular file in a folder for reading; links and special files are refused, and a FIFO does not
 /// make it wait.
 ///

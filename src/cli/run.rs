@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::{NO, style};
 use crate::config::Settings;
-use crate::daemon::{self, Until, lifecycle, telemetry};
+use crate::daemon::{self, Untaken, Until, lifecycle, telemetry};
 use crate::domain::clock::SystemClock;
 use crate::domain::upload::State;
 use crate::ledger::{Counts, Filter, Report, StatusRow};
@@ -22,15 +22,15 @@ pub(super) async fn run(settings: Settings, args: &Args) -> anyhow::Result<ExitC
     let stop = lifecycle::stop_at_signals()?;
     let until = if args.once { Until::Done } else { Until::Stopped };
     let path = settings.database.path.clone();
-    daemon::run(settings, Arc::new(SystemClock), until, stop, drop).await?;
+    let untaken = daemon::run(settings, Arc::new(SystemClock), until, stop, drop).await?;
     match until {
         Until::Stopped => Ok(ExitCode::SUCCESS),
-        Until::Done => summary(&Report::open(&path).await?).await,
+        Until::Done => summary(&Report::open(&path).await?, untaken).await,
     }
 }
 
 /// What is left, and why.
-async fn summary(report: &Report) -> anyhow::Result<ExitCode> {
+async fn summary(report: &Report, untaken: Untaken) -> anyhow::Result<ExitCode> {
     let states = State::ALL.into_iter().filter(|state| !matches!(state, State::Uploaded | State::Gone));
     let filter = Filter { states: states.collect(), ..Filter::default() };
     for row in report.uploads(&filter).await? {
@@ -38,12 +38,22 @@ async fn summary(report: &Report) -> anyhow::Result<ExitCode> {
     }
     let counts = report.counts(None).await?;
     anstream::println!("{}", super::status::summary_line(&counts));
-    Ok(if all_sent(&counts) { ExitCode::SUCCESS } else { ExitCode::from(NO) })
+    if untaken.copying > 0 {
+        anstream::println!("not taken yet: {} still being copied", untaken.copying);
+    }
+    if untaken.unread > 0 {
+        anstream::println!("not looked at: {} folders that cannot be read; the log says why", untaken.unread);
+    }
+    Ok(if all_sent(&counts) && untaken == Untaken::default() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(NO)
+    })
 }
 
 fn why(row: &StatusRow) -> String {
     let state = style::paint(style::of_state(&row.state), &row.state);
-    let reason = row.error_message.as_deref().unwrap_or_default();
+    let reason = style::visible(row.error_message.as_deref().unwrap_or_default());
     format!("{state}  {}/{}/{}  {reason}", row.brand_type, row.brand_id, style::visible(&row.file_name))
 }
 

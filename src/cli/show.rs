@@ -62,7 +62,7 @@ fn print_row(row: &StatusRow) {
     line("state", paint(style::of_state(&row.state), &row.state));
     if let (Some(kind), Some(message)) = (&row.error_kind, &row.error_message) {
         let code = row.error_code.as_ref().map(|code| format!(" [{code}]")).unwrap_or_default();
-        line("why", format!("{kind}{code}: {message}"));
+        line("why", format!("{kind}{code}: {}", style::visible(message)));
         if let Ok(kind) = kind.parse::<ErrorKind>() {
             line("what to do", kind.advice().into());
         }

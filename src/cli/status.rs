@@ -35,6 +35,12 @@ pub(super) struct Args {
 }
 
 pub(super) async fn status(settings: &Settings, args: &Args) -> anyhow::Result<ExitCode> {
+    if !settings.database.path.exists() {
+        let nothing =
+            if args.json { "[]" } else { "no files yet: there is no database before the first start" };
+        anstream::println!("{nothing}");
+        return Ok(ExitCode::SUCCESS);
+    }
     let report = super::report(settings).await?;
     if let Some(brand) = args.brand {
         super::known_brand(&report, brand).await?;
@@ -107,7 +113,7 @@ pub fn print_rows(rows: &[StatusRow]) {
 
 fn why(row: &StatusRow) -> String {
     let kind = row.error_kind.as_deref().unwrap_or_default();
-    let message = row.error_message.as_deref().unwrap_or_default();
+    let message = style::visible(row.error_message.as_deref().unwrap_or_default());
     let code = row.error_code.as_ref().map(|code| format!(" [{code}]")).unwrap_or_default();
     let waits = row.state == State::Retrying.as_str() && kind != ErrorKind::Credentials.as_str();
     let next = row.next_attempt_at.as_ref().filter(|_| waits);

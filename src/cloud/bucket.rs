@@ -91,7 +91,7 @@ impl Bucket {
             result = exchange => result,
             () = progress.stalled(self.timeout) => {
                 let message = format!("{} made no progress for {} s", target.host(), self.timeout.as_secs_f32());
-                Err(CloudError::new(Service::Oss, ErrorKind::Timeout, Remedy::Later, message))
+                Err(CloudError::new(Service::Oss, ErrorKind::Timeout, Remedy::Later, message).perhaps_sent())
             }
         }
     }

@@ -124,8 +124,14 @@ pub(super) fn text<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
     headers.get(name)?.to_str().ok()
 }
 
-/// `Retry-After` in seconds, at most an hour.
+/// `Retry-After`, in seconds or as a date (counted from the answer's own), at most an hour.
 pub(super) fn retry_after(headers: &HeaderMap) -> Option<std::time::Duration> {
-    let seconds: u64 = text(headers, "retry-after")?.trim().parse().ok()?;
+    let wanted = text(headers, "retry-after")?.trim();
+    let time = |text: &str| jiff::fmt::rfc2822::parse(text).ok().map(|time| time.timestamp().as_second());
+    let seconds = match (wanted.parse::<u64>(), time(wanted), text(headers, "date").and_then(time)) {
+        (Ok(seconds), ..) => seconds,
+        (_, Some(until), Some(now)) => u64::try_from(until - now).unwrap_or_default(),
+        _ => return None,
+    };
     Some(std::time::Duration::from_secs(seconds.min(3600)))
 }

@@ -1,5 +1,6 @@
 //! What a cloud's refusal means for the next step. Decided here, where it is understood; obeyed elsewhere.
 
+use std::error::Error;
 use std::time::Duration;
 
 use crate::domain::failure::{ErrorKind, Failure};
@@ -49,11 +50,19 @@ pub struct CloudError {
     pub failure: Failure,
     /// What is done.
     pub remedy: Remedy,
+    /// The bytes of the file may have arrived all the same.
+    pub sent: bool,
 }
 
 impl CloudError {
     pub(super) fn new(service: Service, kind: ErrorKind, remedy: Remedy, message: impl Into<String>) -> Self {
-        Self { service, failure: Failure::new(kind, message), remedy }
+        Self { service, failure: Failure::new(kind, message), remedy, sent: false }
+    }
+
+    /// No answer came, or one that tells of other bytes: the file's bytes may be there.
+    pub(super) fn perhaps_sent(mut self) -> Self {
+        self.sent = true;
+        self
     }
 
     pub(super) fn with_code(mut self, code: Option<String>) -> Self {
@@ -78,16 +87,19 @@ impl CloudError {
     pub(super) fn from_client(service: Service, host: &str, error: &reqwest::Error) -> Self {
         let kind = if error.is_timeout() { ErrorKind::Timeout } else { ErrorKind::Network };
         let what = if error.is_connect() { "cannot connect to" } else { "lost the connection to" };
-        let message = match root_cause(error) {
+        let message = match error.source() {
             _ if error.is_timeout() => format!("no answer from {host} in time"),
-            cause => format!("{what} {host}: {cause}"),
+            Some(cause) => format!("{what} {host}: {}", root_cause(cause)),
+            // its own text would name the URL
+            None => format!("{what} {host}"),
         };
-        Self::new(service, kind, Remedy::Later, message)
+        let error_of = Self::new(service, kind, Remedy::Later, message);
+        if error.is_connect() { error_of } else { error_of.perhaps_sent() }
     }
 }
 
 /// The innermost cause, which says most.
-pub(super) fn root_cause(error: &dyn std::error::Error) -> String {
+pub(super) fn root_cause(error: &dyn Error) -> String {
     let mut cause = error;
     while let Some(source) = cause.source() {
         cause = source;

@@ -160,7 +160,7 @@ impl Gateway {
         .into();
         headers.extend(self.stage.clone().map(|stage| ("x-ca-stage".to_owned(), stage)));
         let string_to_sign = gateway_string_to_sign("POST", PATH, &headers);
-        tracing::trace!(string_to_sign, "signing for the gateway");
+        tracing::debug!(string_to_sign, "signing for the gateway");
         let names: Vec<_> = signed_gateway_headers(&headers).iter().map(|(name, _)| name.as_str()).collect();
         let names = names.join(",");
         headers.push(("x-ca-signature-headers".into(), names));

@@ -345,7 +345,9 @@ impl Resolver<'_> {
     }
 
     fn path(&self, text: &str) -> PathBuf {
-        self.base.join(text)
+        let path = self.base.join(text);
+        // `./inbox` and `inbox` must not be two paths of one file
+        std::path::absolute(&path).unwrap_or(path)
     }
 
     fn at_least(&mut self, key: &str, value: Duration, least: Duration) -> Duration {

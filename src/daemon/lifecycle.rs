@@ -91,6 +91,7 @@ impl Notifier {
 pub(super) async fn tell_systemd(notifier: Notifier, progress: Progress) -> anyhow::Result<()> {
     let every = sd_notify::watchdog_enabled().map_or(Duration::from_secs(10), |limit| limit / 3);
     let mut told = String::new();
+    let mut steps = (0, 0);
     loop {
         if let Ok(counts) = progress.ledger.report().counts(None).await {
             let paused = if progress.publish.borrow().paused.is_some() { "paused; " } else { "" };
@@ -102,7 +103,12 @@ pub(super) async fn tell_systemd(notifier: Notifier, progress: Progress) -> anyh
                 notifier.status(&text);
                 told = text;
             }
+        }
+        // both loops step at least every few seconds, whether there is work or not
+        let now = (progress.intake.borrow().steps, progress.publish.borrow().steps);
+        if now.0 != steps.0 && now.1 != steps.1 {
             notifier.tell(&[NotifyState::Watchdog]);
+            steps = now;
         }
         tokio::time::sleep(every).await;
     }

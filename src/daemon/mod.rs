@@ -39,6 +39,15 @@ pub enum Until {
     Done,
 }
 
+/// What intake could not take, and no row tells.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Untaken {
+    /// Files that are still being copied.
+    pub copying: usize,
+    /// Folders that cannot be read.
+    pub unread: usize,
+}
+
 /// What else the caller wants to know while it runs.
 #[derive(Debug, Clone)]
 pub struct Progress {
@@ -60,7 +69,7 @@ pub async fn run(
     until: Until,
     stop: Stop,
     started: impl FnOnce(Progress),
-) -> anyhow::Result<()> {
+) -> anyhow::Result<Untaken> {
     let settings = Arc::new(settings);
     let notifier = Notifier::new();
     let path = &settings.database.path;
@@ -78,7 +87,7 @@ pub async fn run(
     ledger.clear_notice(None).await?;
     tracing::info!(version = env!("CARGO_PKG_VERSION"), root = %settings.watch.root.display(), database = %path.display(), reclaimed, "started");
 
-    let intake = Intake::new(settings.clone(), ledger.clone());
+    let intake = Intake::new(settings.clone(), ledger.clone(), stop.soft.clone());
     let publish = Publish::new(settings.clone(), ledger.clone(), clouds);
     let progress =
         Progress { intake: intake.progress(), publish: publish.progress(), ledger: ledger.clone() };
@@ -102,7 +111,7 @@ pub async fn run(
         // parts that end because of the stop have not failed
         biased;
         () = stop.soft.cancelled() => {}
-        result = once::done(&settings, progress), if until == Until::Done => result?,
+        result = once::done(&settings, progress.clone()), if until == Until::Done => result?,
         error = parts.first_end() => { stop.now(); return Err(error) }
     }
     notifier.stopping();
@@ -110,7 +119,8 @@ pub async fn run(
     let result = parts.all_end().await;
     ledger.close().await;
     tracing::info!("stopped");
-    result
+    let intake = progress.intake.borrow();
+    result.map(|()| Untaken { copying: intake.copying, unread: intake.unread })
 }
 
 /// The running parts.
@@ -158,7 +168,8 @@ impl Parts {
 }
 
 async fn watch_writes(ledger: Ledger) -> anyhow::Result<()> {
-    Ok(ledger.watch_other_processes(LOOK_FOR_WRITES).await?)
+    ledger.watch_other_processes(LOOK_FOR_WRITES).await;
+    Ok(())
 }
 
 /// `keep_attempts = 0` keeps them for ever.

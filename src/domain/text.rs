@@ -17,6 +17,17 @@ pub fn one_line(text: &str, most: usize) -> String {
     line.trim().to_owned()
 }
 
+/// A name as it may be shown: control characters, line breaks and characters that turn the direction of
+/// writing are escaped.
+pub fn visible(text: &str) -> String {
+    let turns =
+        |c: char| matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let show = |c: char| {
+        if c.is_control() || turns(c) { c.escape_unicode().to_string() } else { c.to_string() }
+    };
+    text.chars().map(show).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -24,6 +35,11 @@ mod tests {
     #[test]
     fn bytes_become_two_digits_each() {
         assert_eq!(hex(&[0, 10, 255]), "000aff");
+    }
+
+    #[test]
+    fn names_cannot_play_tricks() {
+        assert_eq!(visible("a\nb\u{202e}gpj.exe图"), "a\\u{a}b\\u{202e}gpj.exe图");
     }
 
     #[test]

@@ -16,9 +16,11 @@ use super::scan::{self, Entry, Listing};
 use super::settle::{Judgement, Now, Stillness};
 use super::survey::Identity;
 use super::{Context, IntakeError, tidy};
-use crate::config::{After, SlotsBy};
+use crate::config::{After, SlotsBy, Upload};
+use crate::domain::brand::Brand;
 use crate::domain::failure::{ErrorKind, Failure};
-use crate::domain::upload::{Picture, State};
+use crate::domain::text::visible;
+use crate::domain::upload::{Picture, Stamp, State};
 use crate::files::{self, Kind};
 use crate::intake::inspect::{Flaw, Inspected};
 use crate::ledger::{BrandRow, Found, Known, Recorded, Verdict};
@@ -30,6 +32,9 @@ const BATCH: usize = 32;
 /// A file that could not be read for a reason that may pass (a file server's hiccup) is tried again then.
 const READ_AGAIN: Duration = Duration::from_secs(5);
 
+/// After files could not be tidied away, it is tried again this much later.
+const TIDY_AGAIN: Duration = Duration::from_mins(1);
+
 /// A brand's folder and what is remembered of it between looks.
 #[derive(Debug)]
 pub(super) struct Folder {
@@ -38,15 +43,31 @@ pub(super) struct Folder {
     pub(super) stillness: Stillness,
     /// Which folder inotify watches; `None`: it is polled.
     pub(super) watched: Option<Identity>,
+    /// Which folder it was when there were files in it.
+    pub(super) home: Option<Identity>,
     /// It is not there any more, and that is certain.
     pub(super) removed: bool,
     /// The last thing that could not be read, so that it is said once.
     pub(super) trouble: Option<String>,
+    /// Files of which it was said that they cannot be read now.
+    pub(super) unread: HashSet<OsString>,
+    /// Tidying failed; it is tried again then.
+    pub(super) tidy_after: Option<Instant>,
 }
 
 impl Folder {
     pub(super) fn new(brand: BrandRow, path: PathBuf) -> Self {
-        Self { brand, path, stillness: Stillness::default(), watched: None, removed: false, trouble: None }
+        Self {
+            brand,
+            path,
+            stillness: Stillness::default(),
+            watched: None,
+            home: None,
+            removed: false,
+            trouble: None,
+            unread: HashSet::new(),
+            tidy_after: None,
+        }
     }
 }
 
@@ -64,13 +85,15 @@ pub(super) struct Outcome {
     /// When the folder must be looked at again.
     pub(super) next: Option<Instant>,
     /// How many of its files are not complete yet.
-    pub(super) waiting: usize,
+    pub(super) copying: usize,
 }
 
 /// What a listed file needs.
 enum Step {
     Nothing,
-    Renamed(i64),
+    /// It is being sent as it was before: publish is to hand it back when that has ended.
+    Mark(i64),
+    Renamed(i64, State),
     Inspect,
     Wait(Instant),
 }
@@ -89,18 +112,41 @@ impl<'a> Reconcile<'a> {
         let rows = self.ctx.ledger.known(self.folder.brand).await?;
         let (here, elsewhere): (Vec<_>, Vec<_>) = rows.into_iter().partition(|row| self.is_here(row));
         let known = by_name(here);
-        let missing = missing(&listing, &known);
-        let ready = self.sort_out(&listing, &known, &missing).await?;
+        let mut missing = missing(&listing, &known);
+        if self.is_empty_mount_point(&listing, &missing) {
+            return Ok(self.outcome);
+        }
+        let ready = self.sort_out(&listing, &known, &mut missing).await?;
         let mut moved: Vec<_> = missing.iter().map(|row| row.id).collect();
         if !ready.is_empty() {
             moved.extend(elsewhere.iter().filter(|row| !row.path.exists()).map(|row| row.id));
         }
         for batch in ready.chunks(BATCH) {
-            self.take_in(&listing, batch, &known, &moved).await?;
+            if self.ctx.stop.is_cancelled() {
+                return Ok(self.outcome);
+            }
+            self.take_in(&listing, batch, &known, &mut moved).await?;
         }
-        self.mark_gone(&missing).await?;
+        self.mark_gone(&listing, &missing).await?;
         self.tidy(listing, &known).await?;
         Ok(self.outcome)
+    }
+
+    /// A file system that is no longer mounted leaves an empty folder behind. For folders in the root the
+    /// survey sees to it; this is for those that the operator mapped.
+    fn is_empty_mount_point(&mut self, listing: &Listing, missing: &[&Known]) -> bool {
+        let identity = files::identity(&self.folder.path).ok();
+        if !listing.entries.is_empty() {
+            self.folder.home = identity;
+        }
+        let outside = !self.folder.path.starts_with(&self.ctx.settings.watch.root);
+        let other = self.folder.home.is_some() && self.folder.home != identity;
+        let suspicious = outside && other && listing.entries.is_empty() && !missing.is_empty();
+        if suspicious {
+            self.complain(&io::Error::other("an empty folder is in its place: is it unmounted?"));
+            self.look_again(self.now.steady + self.ctx.settings.watch.poll_interval);
+        }
+        suspicious
     }
 
     fn is_here(&self, row: &Known) -> bool {
@@ -145,7 +191,7 @@ impl<'a> Reconcile<'a> {
         &mut self,
         listing: &'l Listing,
         known: &HashMap<OsString, Known>,
-        missing: &[&Known],
+        missing: &mut Vec<&Known>,
     ) -> Result<Vec<&'l Entry>, IntakeError> {
         let listed: HashSet<&OsStr> = listing.entries.iter().map(|entry| entry.name.as_os_str()).collect();
         self.folder.stillness.keep_only(&listed);
@@ -153,10 +199,19 @@ impl<'a> Reconcile<'a> {
         for entry in &listing.entries {
             match self.step(entry, known.get(&entry.name), missing) {
                 Step::Nothing => self.folder.stillness.forget(&entry.name),
-                Step::Renamed(id) => {
+                Step::Mark(id) => self.ctx.ledger.mark(id).await?,
+                Step::Renamed(id, state) => {
                     self.folder.stillness.forget(&entry.name);
-                    self.ctx.ledger.moved(id, &self.folder.path.join(&entry.name)).await?;
-                    tracing::info!(brand = %self.folder.brand.brand, file = %entry.name.display(), id, "renamed; nothing is sent");
+                    missing.retain(|row| row.id != id);
+                    if !self.ctx.ledger.moved(id, &self.folder.path.join(&entry.name)).await? {
+                        ready.push(entry);
+                        continue;
+                    }
+                    if state == State::Rejected {
+                        // the name may have been the reason
+                        ready.push(entry);
+                    }
+                    tracing::info!(brand = %self.folder.brand.brand, file = %visible(&entry.name.to_string_lossy()), id, "renamed; nothing is sent");
                 }
                 Step::Inspect => ready.push(entry),
                 Step::Wait(at) => self.wait(at),
@@ -166,15 +221,19 @@ impl<'a> Reconcile<'a> {
     }
 
     fn step(&mut self, entry: &Entry, row: Option<&Known>, missing: &[&Known]) -> Step {
-        let unchanged = row.is_some_and(|row| row.stamp == entry.look.stamp && !row.unreadable);
-        let asked = |row: &Known| row.recheck && row.state != State::Uploaded;
-        if row.is_some_and(|row| (unchanged && !asked(row)) || row.state == State::Uploading) {
-            // what is being sent is looked at when that has ended: publish marks it then
-            return Step::Nothing;
+        let same = |row: &Known| row.stamp == entry.look.stamp && !row.unreadable && row.state != State::Gone;
+        let unchanged = row.is_some_and(same);
+        match row {
+            Some(row) if row.state == State::Uploading && !unchanged && !row.recheck => {
+                return Step::Mark(row.id);
+            }
+            Some(row) if row.state == State::Uploading => return Step::Nothing,
+            Some(row) if unchanged && (!row.recheck || row.state == State::Uploaded) => return Step::Nothing,
+            _ => {}
         }
         let is_it = |row: &&&Known| row.stamp == entry.look.stamp && row.state != State::Gone;
         if let Some(old) = missing.iter().find(is_it).filter(|_| row.is_none()) {
-            return Step::Renamed(old.id);
+            return Step::Renamed(old.id, old.state);
         }
         if entry.look.kind != Kind::Regular || unchanged {
             return Step::Inspect;
@@ -192,7 +251,7 @@ impl<'a> Reconcile<'a> {
         listing: &Listing,
         batch: &[&Entry],
         known: &HashMap<OsString, Known>,
-        moved: &[i64],
+        moved: &mut Vec<i64>,
     ) -> Result<(), IntakeError> {
         let mut looks = Vec::with_capacity(batch.len());
         for entry in batch {
@@ -208,7 +267,13 @@ impl<'a> Reconcile<'a> {
             return Ok(());
         }
         for recorded in self.ctx.ledger.record(self.folder.brand, &found, moved).await? {
-            self.folder.stillness.forget(recorded.path.file_name().unwrap_or_default());
+            let name = recorded.path.file_name().unwrap_or_default();
+            self.folder.stillness.forget(name);
+            self.folder.unread.remove(name);
+            if recorded.state == State::Uploaded && self.ctx.settings.upload.after != After::Keep {
+                // known already: nothing is sent, but it is to be tidied away
+                self.look_again(self.now.steady);
+            }
             self.tell(&recorded);
         }
         Ok(())
@@ -252,7 +317,10 @@ impl<'a> Reconcile<'a> {
                 Failure::new(ErrorKind::Unreadable, "the service's user may not read this file")
             }
             _ => {
-                tracing::warn!(file = %self.folder.path.join(&entry.name).display(), %error, "the file cannot be read now; it is tried again");
+                let file = visible(&self.folder.path.join(&entry.name).to_string_lossy());
+                if self.folder.unread.insert(entry.name.clone()) {
+                    tracing::warn!(%file, %error, "the file cannot be read now; it is tried again");
+                }
                 self.look_again(self.now.steady + READ_AGAIN);
                 return None;
             }
@@ -260,7 +328,7 @@ impl<'a> Reconcile<'a> {
         Some(self.found(entry, entry.look.stamp, Verdict::Refused(failure)))
     }
 
-    fn picture(&self, entry: &Entry, stamp: crate::domain::upload::Stamp, picture: Picture) -> Found {
+    fn picture(&self, entry: &Entry, stamp: Stamp, picture: Picture) -> Found {
         let verdict = match self.ctx.settings.slots {
             SlotsBy::Arrival => Verdict::Picture(picture, None),
             SlotsBy::Filename => {
@@ -276,13 +344,13 @@ impl<'a> Reconcile<'a> {
         self.found(entry, stamp, verdict)
     }
 
-    fn found(&self, entry: &Entry, stamp: crate::domain::upload::Stamp, verdict: Verdict) -> Found {
+    fn found(&self, entry: &Entry, stamp: Stamp, verdict: Verdict) -> Found {
         Found { path: self.folder.path.join(&entry.name), stamp, verdict }
     }
 
     fn tell(&self, recorded: &Recorded) {
         let (brand, id, state) = (self.folder.brand.brand, recorded.id, recorded.state);
-        let file = recorded.path.file_name().unwrap_or_default().display();
+        let file = visible(&recorded.path.file_name().unwrap_or_default().to_string_lossy());
         match (&recorded.refused, recorded.slot) {
             (Some(failure), _) => {
                 tracing::warn!(%brand, %file, id, %state, error_kind = %failure.kind, "{}. {}", failure.message, failure.kind.advice());
@@ -291,27 +359,33 @@ impl<'a> Reconcile<'a> {
         }
     }
 
-    async fn mark_gone(&self, missing: &[&Known]) -> Result<(), IntakeError> {
+    async fn mark_gone(&self, listing: &Listing, missing: &[&Known]) -> Result<(), IntakeError> {
         let ended = |row: &&&Known| !matches!(row.state, State::Uploaded | State::Gone | State::Uploading);
         let ids: Vec<_> = missing.iter().filter(ended).map(|row| row.id).collect();
         if ids.is_empty() {
             return Ok(());
         }
-        // a rename may have taken some of them over meanwhile
-        let ids = self.still_missing(ids).await?;
-        let count = self.ctx.ledger.gone(self.folder.brand, &ids).await?;
-        tracing::info!(brand = %self.folder.brand.brand, count, "files were deleted before they could be sent");
+        // some of them may have been found under another name meanwhile
+        let ids = self.still_missing(listing, ids).await?;
+        if !ids.is_empty() {
+            let count = self.ctx.ledger.gone(self.folder.brand, &ids).await?;
+            tracing::info!(brand = %self.folder.brand.brand, count, "files were deleted before they could be sent");
+        }
         Ok(())
     }
 
-    async fn still_missing(&self, ids: Vec<i64>) -> Result<Vec<i64>, IntakeError> {
+    async fn still_missing(&self, listing: &Listing, ids: Vec<i64>) -> Result<Vec<i64>, IntakeError> {
         let rows = self.ctx.ledger.known(self.folder.brand).await?;
-        let there: HashSet<i64> = rows.iter().filter(|row| row.path.exists()).map(|row| row.id).collect();
+        let listed: HashSet<&OsStr> = listing.entries.iter().map(|entry| entry.name.as_os_str()).collect();
+        let found = |row: &&Known| {
+            self.is_here(row) && row.path.file_name().is_some_and(|name| listed.contains(name))
+        };
+        let there: HashSet<i64> = rows.iter().filter(found).map(|row| row.id).collect();
         Ok(ids.into_iter().filter(|id| !there.contains(id)).collect())
     }
 
     /// What was asked for of files that did not change: tidying them away, and taking the mark off.
-    async fn tidy(&self, listing: Listing, known: &HashMap<OsString, Known>) -> Result<(), IntakeError> {
+    async fn tidy(&mut self, listing: Listing, known: &HashMap<OsString, Known>) -> Result<(), IntakeError> {
         let marked = known.values().filter(|row| row.recheck && row.state != State::Uploading);
         let marked: Vec<_> = marked.map(|row| row.id).collect();
         let rules = &self.ctx.settings.upload;
@@ -322,8 +396,9 @@ impl<'a> Reconcile<'a> {
         });
         let (work, rules) = (tidied.collect::<Vec<_>>(), rules.clone());
         let (brand, folder) = (self.folder.brand.brand, listing.folder);
-        if !work.is_empty() {
-            blocking(move || tidy_all(&rules, brand, &folder, work)).await?;
+        if !work.is_empty() && self.folder.tidy_after.is_none_or(|after| after <= self.now.steady) {
+            let done = blocking(move || tidy_all(&rules, brand, &folder, work)).await?;
+            self.folder.tidy_after = (!done).then(|| self.now.steady + TIDY_AGAIN);
         }
         if !marked.is_empty() {
             self.ctx.ledger.looked(&marked).await?;
@@ -333,7 +408,7 @@ impl<'a> Reconcile<'a> {
 
     /// A file is not complete yet.
     fn wait(&mut self, until: Instant) {
-        self.outcome.waiting += 1;
+        self.outcome.copying += 1;
         self.look_again(until);
     }
 
@@ -365,20 +440,19 @@ fn describe(kind: Kind) -> String {
 /// `3.jpg` asks for slot 3.
 fn slot_in_name(name: &OsStr) -> Option<u32> {
     let stem = Path::new(name).file_stem()?.to_str()?;
-    stem.bytes().all(|byte| byte.is_ascii_digit()).then(|| stem.parse().ok())?
+    let number = stem.bytes().all(|byte| byte.is_ascii_digit()).then(|| stem.parse().ok())?;
+    number.filter(|slot| *slot > 0)
 }
 
-fn tidy_all(
-    rules: &crate::config::Upload,
-    brand: crate::domain::brand::Brand,
-    folder: &OwnedFd,
-    work: Vec<(OsString, crate::domain::upload::Stamp)>,
-) {
+fn tidy_all(rules: &Upload, brand: Brand, folder: &OwnedFd, work: Vec<(OsString, Stamp)>) -> bool {
+    let mut done = true;
     for (name, stamp) in work {
         if let Err(error) = tidy::tidy(rules, brand, folder, &name, stamp) {
-            tracing::warn!(%brand, file = %name.display(), %error, "the uploaded file could not be tidied away; it stays, and is not sent again");
+            done = false;
+            tracing::warn!(%brand, file = %visible(&name.to_string_lossy()), %error, "the uploaded file could not be tidied away; it stays, and is not sent again");
         }
     }
+    done
 }
 
 /// Runs blocking work off the runtime's threads.
@@ -411,6 +485,7 @@ mod tests {
             ("3.jpg", Some(3)),
             ("03.png", Some(3)),
             ("10", Some(10)),
+            ("0.jpg", None),
             ("a3.jpg", None),
             ("3 .jpg", None),
             (".jpg", None),

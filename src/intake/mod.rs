@@ -26,11 +26,12 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{Settings, WatchMode};
+use crate::domain::text::visible;
 use crate::files;
-use crate::ledger::{Ledger, LedgerError};
+use crate::ledger::{Known, Ledger, LedgerError};
 use agenda::Agenda;
 use folder::{Folder, Outcome, Reconcile, blocking, look_at};
-use inspect::{Inspected, Inspector};
+use inspect::{Flaw, Inspected, Inspector};
 use scan::Entry;
 use survey::{Identity, Place, Survey};
 use watch::Watch;
@@ -63,6 +64,8 @@ pub(crate) struct Context {
     inspector: Arc<Inspector>,
     /// Bounds the threads that read and decode.
     threads: Arc<Semaphore>,
+    /// No new batch of files is begun after it.
+    stop: CancellationToken,
 }
 
 impl Context {
@@ -71,8 +74,14 @@ impl Context {
         let (inspector, threads, entry) = (self.inspector.clone(), self.threads.clone(), entry.clone());
         tokio::spawn(async move {
             let _permit = threads.acquire_owned().await.map_err(io::Error::other)?;
+            let stamp = entry.look.stamp;
             let look = tokio::task::spawn_blocking(move || look_at(&inspector, &folder, &entry));
-            look.await.map_err(io::Error::other)?
+            look.await.unwrap_or_else(|broken| {
+                // one picture that breaks a decoder must not stop all others
+                tracing::error!(%broken, "the check of a file broke off");
+                let result = Err(Flaw::Damaged("it broke the decoder".into()));
+                Ok(Some(Inspected { stamp, result }))
+            })
         })
     }
 }
@@ -84,8 +93,10 @@ pub struct Progress {
     pub scanned: bool,
     /// Nothing is being looked at or is to be looked at now.
     pub idle: bool,
-    /// Files are waited for that are still being copied.
-    pub waiting: bool,
+    /// So many files are still being copied.
+    pub copying: usize,
+    /// So many folders (the root is one) cannot be read.
+    pub unread: usize,
     /// Counts up whenever intake took a step: the watchdog's sign of life.
     pub steps: u64,
 }
@@ -110,22 +121,30 @@ pub struct Intake {
     root: Option<Identity>,
     /// What was said already.
     told: HashSet<String>,
-    /// Folders that were never looked at, and those with files that are not complete yet.
+    /// The root is not there.
+    root_missing: bool,
+    /// All there is was surveyed at least once.
+    surveyed: bool,
+    /// Folders that were never looked at, those with files that are not complete yet, and those that cannot
+    /// be read.
     fresh: HashSet<PathBuf>,
-    waiting: HashSet<PathBuf>,
+    copying: HashMap<PathBuf, usize>,
+    unread: HashSet<PathBuf>,
+    next_glance: Instant,
     progress: state::Sender<Progress>,
 }
 
 impl Intake {
     /// An intake that has done nothing yet.
-    pub fn new(settings: Arc<Settings>, ledger: Ledger) -> Self {
+    pub fn new(settings: Arc<Settings>, ledger: Ledger, stop: CancellationToken) -> Self {
         let cores = std::thread::available_parallelism().map_or(2, usize::from);
         let (watch, trouble) = Watch::new(settings.watch.mode != WatchMode::Poll);
         if let Some(error) = trouble {
             tracing::warn!(%error, "inotify is not to be had; folders are polled");
         }
         let inspector = Arc::new(Inspector::new(settings.images.clone()));
-        let ctx = Arc::new(Context { settings, ledger, inspector, threads: Arc::new(Semaphore::new(cores)) });
+        let ctx =
+            Arc::new(Context { settings, ledger, inspector, threads: Arc::new(Semaphore::new(cores)), stop });
         Self {
             ctx,
             watch,
@@ -139,8 +158,12 @@ impl Intake {
             next_survey: Instant::now(),
             root: None,
             told: HashSet::new(),
+            root_missing: false,
+            surveyed: false,
             fresh: HashSet::new(),
-            waiting: HashSet::new(),
+            copying: HashMap::new(),
+            unread: HashSet::new(),
+            next_glance: Instant::now(),
             progress: state::Sender::new(Progress::default()),
         }
     }
@@ -158,6 +181,9 @@ impl Intake {
         let mut changes = self.ctx.ledger.changes();
         changes.mark_changed();
         while !stop.is_cancelled() {
+            if Instant::now() >= self.next_glance {
+                self.glance().await?;
+            }
             if Instant::now() >= self.next_survey {
                 let surveyed = self.survey().await;
                 self.bear(surveyed)?;
@@ -196,7 +222,24 @@ impl Intake {
 
     fn next_step(&self) -> Instant {
         let due = self.agenda.next().filter(|_| self.jobs.len() < FOLDERS_AT_ONCE);
-        due.map_or(self.next_survey, |due| due.min(self.next_survey))
+        let next = self.next_survey.min(self.next_glance);
+        due.map_or(next, |due| due.min(next))
+    }
+
+    /// inotify does not tell when the root, or the folder of a `[[brand]]`, is replaced by another one.
+    async fn glance(&mut self) -> Result<(), IntakeError> {
+        self.next_glance = Instant::now() + self.ctx.settings.watch.poll_interval;
+        let settings = self.ctx.settings.clone();
+        let look = move || {
+            (files::identity(&settings.watch.root).ok(), survey::mapped(&settings).collect::<Vec<_>>())
+        };
+        let (root, mapped) = blocking(look).await?;
+        let other =
+            |place: &Place| self.places.get(&place.path).is_some_and(|before| *before != place.identity);
+        if self.surveyed && ((root != self.root && !self.root_missing) || mapped.iter().any(other)) {
+            self.next_survey = Instant::now();
+        }
+        Ok(())
     }
 
     /// Compares the folders there are with those that are watched, and has all of them looked at.
@@ -216,6 +259,7 @@ impl Intake {
                 self.adopt(survey::mapped(&self.ctx.settings).collect()).await?;
             }
         }
+        self.surveyed = true;
         let now = Instant::now();
         self.folders.keys().for_each(|path| self.agenda.add(path, now));
         self.out.values_mut().for_each(|again| *again = true);
@@ -235,34 +279,51 @@ impl Intake {
         let root = watch.root.display();
         let message =
             format!("the watched folder {root} is not there ({why}); its files wait until it is back");
-        if self.told.insert("root".into()) {
+        if !self.root_missing {
             tracing::error!("{message}");
             self.ctx.ledger.set_notice("root", &message).await?;
+            self.root_missing = true;
         }
         Ok(())
     }
 
     async fn root_is_there(&mut self, survey: &Survey) -> Result<(), IntakeError> {
         self.root = survey.root;
-        if self.told.remove("root") {
-            tracing::info!(root = %self.ctx.settings.watch.root.display(), "the watched folder is back");
+        if self.root_missing {
             self.ctx.ledger.clear_notice(Some("root")).await?;
+            tracing::info!(root = %self.ctx.settings.watch.root.display(), "the watched folder is back");
+            self.root_missing = false;
         }
         Ok(())
     }
 
     async fn take_over(&mut self, survey: Survey) -> Result<(), IntakeError> {
-        for (path, why) in &survey.strays {
-            if self.told.insert(path.display().to_string()) {
-                tracing::warn!(path = %path.display(), "left alone: {why}");
+        for (path, why) in survey.strays.iter().chain(&survey.unread) {
+            let path = visible(&path.to_string_lossy());
+            if self.told.insert(path.clone()) {
+                tracing::warn!(%path, "left alone: {why}");
             }
         }
+        // what lies in a folder that cannot be read is not gone
+        let unread = |path: &Path| survey.unread.iter().any(|(folder, _)| path.starts_with(folder));
+        let hidden: Vec<_> = self
+            .places
+            .iter()
+            .filter(|(path, _)| unread(path))
+            .map(|(path, at)| (path.clone(), *at))
+            .collect();
+        self.unread = survey.unread.iter().map(|(path, _)| path.clone()).collect();
         if self.watch_parents(survey.parents) {
             // folders may have been made between the look and the watch: look once more
             self.next_survey = Instant::now();
         }
-        self.places = survey.folders.iter().map(|place| (place.path.clone(), place.identity)).collect();
-        self.adopt(survey.folders).await
+        self.places =
+            survey.folders.iter().map(|place| (place.path.clone(), place.identity)).chain(hidden).collect();
+        self.adopt(survey.folders).await?;
+        if self.surveyed {
+            return Ok(());
+        }
+        self.settle_orphans().await
     }
 
     /// True when a watch is new.
@@ -380,6 +441,40 @@ impl Intake {
         for folder in self.folders.values().filter(|folder| marked.contains(&folder.brand.id)) {
             self.agenda.add(&folder.path, now);
         }
+        // which brand is with a job is not asked: one more look does no harm
+        self.out.values_mut().for_each(|again| *again = true);
+        let known: HashSet<i64> = self.folders.values().map(|folder| folder.brand.id).collect();
+        if self.surveyed && self.out.is_empty() && !marked.is_subset(&known) {
+            self.settle_orphans().await?;
+        }
+        Ok(())
+    }
+
+    /// Files whose folder no brand has any more: those that are not there are gone, and the others are out of
+    /// reach until the folder is a brand's again.
+    async fn settle_orphans(&mut self) -> Result<(), IntakeError> {
+        if self.root_missing {
+            return Ok(());
+        }
+        let unsettled = self.ctx.ledger.unsettled().await?;
+        let orphan = |row: &Known| row.path.parent().is_none_or(|folder| !self.places.contains_key(folder));
+        let orphans: Vec<_> = unsettled.into_iter().filter(|(_, row)| orphan(row)).collect();
+        let missing = |row: &Known| {
+            row.path.symlink_metadata().is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
+        };
+        let (gone, left): (Vec<_>, Vec<_>) =
+            blocking(move || orphans.into_iter().partition(|(_, row)| missing(row))).await?;
+        let brands = self.ctx.ledger.report().brand_rows().await?;
+        for (brand, _) in brands.into_values() {
+            let ids: Vec<_> = gone.iter().filter(|(id, _)| *id == brand.id).map(|(_, row)| row.id).collect();
+            if !ids.is_empty() {
+                self.ctx.ledger.gone(brand, &ids).await?;
+            }
+        }
+        let marked: Vec<_> = left.iter().filter(|(_, row)| row.recheck).map(|(_, row)| row.id).collect();
+        if !marked.is_empty() {
+            self.ctx.ledger.looked(&marked).await?;
+        }
         Ok(())
     }
 
@@ -391,7 +486,7 @@ impl Intake {
             let Some(mut folder) = self.folders.remove(&path) else {
                 continue;
             };
-            folder.removed = !self.places.contains_key(&path) && !self.told.contains("root");
+            folder.removed = !self.places.contains_key(&path) && !self.root_missing;
             folder.stillness.closed(self.closed.remove(&path).unwrap_or_default());
             self.out.insert(path, false);
             let ctx = self.ctx.clone();
@@ -418,12 +513,18 @@ impl Intake {
                 Outcome::default()
             }
         };
-        match outcome.waiting {
-            0 => self.waiting.remove(&path),
-            _ => self.waiting.insert(path.clone()),
+        match outcome.copying {
+            0 => self.copying.remove(&path),
+            count => self.copying.insert(path.clone(), count),
+        };
+        match folder.trouble {
+            Some(_) => self.unread.insert(path.clone()),
+            None => self.unread.remove(&path),
         };
         let again = self.out.remove(&path).unwrap_or_default();
-        if folder.removed {
+        let place = self.places.get(&path).copied();
+        if folder.removed && place.is_none() {
+            self.unread.remove(&path);
             self.watch.remove(&path);
             return Ok(());
         }
@@ -433,21 +534,24 @@ impl Intake {
         if let Some(next) = [outcome.next, poll, again].into_iter().flatten().min() {
             self.agenda.add(&path, next);
         }
-        self.folders.insert(path, folder);
+        let brand = folder.brand.brand;
+        self.folders.insert(path.clone(), folder);
+        if let Some(identity) = place {
+            // it may have been replaced while it was with the job
+            self.watch_folder(&Place { path, brand, identity });
+        }
         Ok(())
     }
 
     fn tell_progress(&self) {
-        let scanned = self.surveyed() && self.fresh.is_empty();
-        let due = self.agenda.next().is_some_and(|due| due <= Instant::now());
-        let quiet = self.out.is_empty() && self.fresh.is_empty() && !due && !self.watch.has_news();
-        let (idle, waiting) = (quiet && self.surveyed(), !self.waiting.is_empty());
+        let scanned = self.surveyed && self.fresh.is_empty();
+        let soon = Instant::now() + GATHER;
+        let due = self.next_survey <= soon || self.agenda.next().is_some_and(|due| due <= soon);
+        let idle = scanned && self.out.is_empty() && !due && !self.watch.has_news();
+        let (copying, unread) =
+            (self.copying.values().sum(), self.unread.len() + usize::from(self.root_missing));
         self.progress.send_modify(|progress| {
-            *progress = Progress { scanned, idle, waiting, steps: progress.steps.wrapping_add(1) };
+            *progress = Progress { scanned, idle, copying, unread, steps: progress.steps.wrapping_add(1) };
         });
-    }
-
-    fn surveyed(&self) -> bool {
-        self.root.is_some() || self.told.contains("root")
     }
 }

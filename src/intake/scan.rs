@@ -8,6 +8,7 @@ use std::path::Path;
 
 use rustix::fs::Dir;
 
+use super::tidy;
 use crate::domain::order;
 use crate::files::{self, Kind, Look};
 
@@ -31,6 +32,7 @@ pub(super) struct Listing {
 /// When the folder cannot be opened or read: then nothing is known of its files.
 pub(super) fn list(path: &Path) -> io::Result<Listing> {
     let folder = files::open_folder(path)?;
+    tidy::recover(&folder)?;
     let mut entries = Vec::new();
     for item in Dir::read_from(&folder)? {
         let item = item?;

@@ -32,6 +32,8 @@ pub struct Survey {
     pub parents: Vec<(PathBuf, Option<Identity>)>,
     /// What stands there and is no brand's folder, and why.
     pub strays: Vec<(PathBuf, String)>,
+    /// Type folders that cannot be read: nothing is known of the folders in them.
+    pub unread: Vec<(PathBuf, String)>,
     /// Which folder the root is.
     pub root: Option<Identity>,
 }
@@ -47,7 +49,12 @@ pub fn survey(settings: &Settings) -> io::Result<Survey> {
     for (name, path) in subfolders(root, &mut survey.strays)? {
         match name.parse::<BrandType>() {
             Ok(kind) => {
-                records(kind, &path, &mut survey)?;
+                match records(kind, &path, &mut survey) {
+                    Ok(()) => {}
+                    // it vanished in this moment
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                    Err(error) => survey.unread.push((path.clone(), format!("it cannot be read: {error}"))),
+                }
                 let identity = files::identity(&path).ok();
                 survey.parents.push((path, identity));
             }
@@ -60,7 +67,9 @@ pub fn survey(settings: &Settings) -> io::Result<Survey> {
 
 /// The folders of `[[brand]]`.
 pub fn mapped(settings: &Settings) -> impl Iterator<Item = Place> + '_ {
-    settings.brands.iter().map(|folder| place(folder.brand, folder.path.clone()))
+    // the operator named this folder: links on the way to it are meant
+    let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.into());
+    settings.brands.iter().map(move |folder| place(folder.brand, real(&folder.path)))
 }
 
 fn place(brand: Brand, path: PathBuf) -> Place {
@@ -81,7 +90,7 @@ fn records(kind: BrandType, path: &Path, survey: &mut Survey) -> io::Result<()> 
 /// The folders in a folder, by name. Everything else in it is a stray.
 fn subfolders(path: &Path, strays: &mut Vec<(PathBuf, String)>) -> io::Result<Vec<(String, PathBuf)>> {
     let mut folders = Vec::new();
-    let opened = files::open_folder(path)?;
+    let opened = files::open_any_folder(path)?;
     for item in std::fs::read_dir(path)? {
         let name = item?.file_name();
         if scan::is_ignored(&name) {

@@ -1,12 +1,13 @@
 //! After the upload: the local file stays, moves to the archive, or is deleted.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{self, AtFlags, CWD, RenameFlags};
+use rustix::fs::{self, AtFlags, CWD, Dir, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 
 use crate::config::{After, Upload};
@@ -14,8 +15,11 @@ use crate::domain::brand::Brand;
 use crate::domain::upload::Stamp;
 use crate::files;
 
-/// Tidies one uploaded file away. It is taken out of the folder under a hidden name first and looked at
-/// again there: if it is not the file that was uploaded, it is put back.
+/// Where a file is between the folder and its end. Hidden, so that it is never taken for a new one.
+const LIMBO: &str = ".brandpost";
+
+/// Tidies one uploaded file away. It is taken out of the folder first and looked at again there: if it is not
+/// the file that was uploaded, it is put back.
 ///
 /// # Errors
 /// When it cannot be moved or deleted; then it stays where it was.
@@ -29,38 +33,62 @@ pub(super) fn tidy(
     if rules.after == After::Keep {
         return Ok(());
     }
+    let target = rules.archive.join(brand.to_string());
+    if rules.after == After::Archive {
+        // before the file is touched: an archive that cannot be written must not stir the folder
+        std::fs::create_dir_all(&target)?;
+    }
     let folder = folder.as_fd();
-    let hidden = hidden(name);
-    fs::renameat_with(folder, name, folder, &hidden, RenameFlags::NOREPLACE)?;
-    let uploaded = files::look(folder, &hidden).is_ok_and(|look| look.stamp == stamp);
+    let limbo = limbo(folder)?;
+    fs::renameat_with(folder, name, &limbo, name, RenameFlags::NOREPLACE)?;
+    let uploaded = files::look(&limbo, name).is_ok_and(|look| look.stamp == stamp);
     let done = match (uploaded, rules.after) {
-        (true, After::Delete) => Ok(fs::unlinkat(folder, &hidden, AtFlags::empty())?),
-        (true, _) => archive(&rules.archive.join(brand.to_string()), folder, &hidden, name),
+        (true, After::Delete) => Ok(fs::unlinkat(&limbo, name, AtFlags::empty())?),
+        (true, _) => archive(&target, &limbo, name),
         (false, _) => Err(io::Error::other("it was replaced by another file in the same moment")),
     };
     if done.is_err() {
-        fs::renameat_with(folder, &hidden, folder, name, RenameFlags::NOREPLACE)?;
+        fs::renameat_with(&limbo, name, folder, name, RenameFlags::NOREPLACE)?;
     }
     done
 }
 
-fn hidden(name: &OsStr) -> OsString {
-    // names may be as long as the file system allows, so the original cannot be part of this one
-    let number = name
-        .as_encoded_bytes()
-        .iter()
-        .fold(0u64, |sum, byte| sum.wrapping_mul(31).wrapping_add(u64::from(*byte)));
-    format!(".brandpost-{number:016x}").into()
+fn limbo(folder: BorrowedFd<'_>) -> io::Result<OwnedFd> {
+    match fs::mkdirat(folder, LIMBO, Mode::RWXU) {
+        Ok(()) | Err(Errno::EXIST) => {}
+        Err(error) => return Err(error.into()),
+    }
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    Ok(fs::openat(folder, LIMBO, flags, Mode::empty())?)
+}
+
+/// Puts back what a crash left between the folder and its end: it is judged anew. Where a new file has the
+/// name meanwhile, the old one waits for it to go.
+///
+/// # Errors
+/// When it cannot be looked at.
+pub(super) fn recover(folder: impl AsFd) -> io::Result<()> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let Ok(limbo) = fs::openat(&folder, LIMBO, flags, Mode::empty()) else { return Ok(()) };
+    for item in Dir::read_from(&limbo)? {
+        let item = item?;
+        let name = OsStr::from_bytes(item.file_name().to_bytes());
+        if name != "." && name != ".." {
+            let _ = fs::renameat_with(&limbo, name, &folder, name, RenameFlags::NOREPLACE);
+        }
+    }
+    // it goes when nothing is left in it
+    let _ = fs::unlinkat(&folder, LIMBO, AtFlags::REMOVEDIR);
+    Ok(())
 }
 
 /// Moves a file under the first name that is free, across file systems if need be.
-fn archive(to: &Path, folder: impl AsFd, hidden: &OsStr, name: &OsStr) -> io::Result<()> {
-    std::fs::create_dir_all(to)?;
+fn archive(to: &Path, limbo: impl AsFd, name: &OsStr) -> io::Result<()> {
     for target in candidates(to, name) {
-        match fs::renameat_with(&folder, hidden, CWD, &target, RenameFlags::NOREPLACE) {
+        match fs::renameat_with(&limbo, name, CWD, &target, RenameFlags::NOREPLACE) {
             Ok(()) => return Ok(()),
             Err(Errno::EXIST) => {}
-            Err(Errno::XDEV) => return copy(&folder, hidden, &target),
+            Err(Errno::XDEV) => return copy(&limbo, name, &target),
             Err(error) => return Err(error.into()),
         }
     }
@@ -86,12 +114,16 @@ fn candidates(to: &Path, name: &OsStr) -> impl Iterator<Item = PathBuf> {
     })
 }
 
-fn copy(folder: impl AsFd, hidden: &OsStr, target: &Path) -> io::Result<()> {
-    let mut from = files::open_regular(&folder, hidden)?;
+/// Across file systems: nothing half-copied is left behind, and the original goes last.
+fn copy(limbo: impl AsFd, name: &OsStr, target: &Path) -> io::Result<()> {
+    let mut from = files::open_regular(&limbo, name)?;
     let mut to = File::create_new(target)?;
-    io::copy(&mut from, &mut to)?;
-    to.sync_all()?;
-    Ok(fs::unlinkat(folder, hidden, AtFlags::empty())?)
+    let copied = io::copy(&mut from, &mut to).and_then(|_| to.sync_all());
+    if let Err(error) = copied {
+        let _ = std::fs::remove_file(target);
+        return Err(error);
+    }
+    Ok(fs::unlinkat(limbo, name, AtFlags::empty())?)
 }
 
 #[cfg(test)]
@@ -114,7 +146,18 @@ mod tests {
         let read =
             |name: &str| std::fs::read_to_string(place.path().join("archive/OWNBRAND/1").join(name)).unwrap();
         assert_eq!((read("a.jpg"), read("a (2).jpg")), ("one".into(), "two".into()));
+        recover(files::open_folder(&inbox).unwrap()).unwrap();
         assert_eq!(std::fs::read_dir(&inbox).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn what_a_crash_left_in_between_comes_back() {
+        let place = tempfile::tempdir().unwrap();
+        std::fs::create_dir(place.path().join(LIMBO)).unwrap();
+        std::fs::write(place.path().join(LIMBO).join("a.jpg"), "left").unwrap();
+        recover(files::open_folder(place.path()).unwrap()).unwrap();
+        assert_eq!(std::fs::read_to_string(place.path().join("a.jpg")).unwrap(), "left");
+        assert!(!place.path().join(LIMBO).exists());
     }
 
     #[test]

@@ -37,13 +37,11 @@ pub enum Finish {
         due: Timestamp,
         /// Intake is to look at the file.
         recheck: bool,
+        /// Its bytes may have arrived, whatever we know.
+        sent: bool,
     },
     /// The cloud refuses the file.
     Failed(Failure),
-    /// The file is no longer there.
-    Gone,
-    /// We stop: back into the queue, as if nothing had been tried.
-    Interrupted,
 }
 
 impl Finish {
@@ -52,22 +50,19 @@ impl Finish {
             Finish::Uploaded { .. } => "uploaded",
             Finish::Retry { .. } => "retrying",
             Finish::Failed(_) => "failed",
-            Finish::Gone => "gone",
-            Finish::Interrupted => "interrupted",
         }
     }
 
     fn failure(&self) -> Option<&Failure> {
         match self {
             Finish::Retry { failure, .. } | Finish::Failed(failure) => Some(failure),
-            _ => None,
+            Finish::Uploaded { .. } => None,
         }
     }
 
     fn counts(&self) -> bool {
         match self {
             Finish::Uploaded { .. } => true,
-            Finish::Gone | Finish::Interrupted => false,
             Finish::Retry { failure, .. } | Finish::Failed(failure) => failure.kind.counts_as_attempt(),
         }
     }
@@ -83,11 +78,36 @@ impl Ledger {
         let mut tx = self.begin().await?;
         let brand = end_claim(&mut tx, claim, finish, &now).await?;
         close(&mut tx, claim, finish, took, &now).await?;
-        if matches!(finish, Finish::Failed(_) | Finish::Gone) {
+        if matches!(finish, Finish::Failed(_)) {
             slots::recheck_duplicates_of(&mut tx, claim.id).await?;
             slots::promote(&mut tx, brand, &now).await?;
         }
         self.commit(tx).await
+    }
+
+    /// How many of the last attempts of a file ended with just this error.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn streak(&self, claim: &Claim, failure: &Failure) -> Result<u32> {
+        let mut connection = self.report().connection().await?;
+        let rows = sqlx::query(
+            "SELECT error_kind IS ?2 AND error_code IS ?3 AS same FROM attempt
+             WHERE upload_id = ?1 AND outcome IS NOT NULL ORDER BY attempt DESC LIMIT 20",
+        )
+        .bind(claim.id)
+        .bind(failure.kind.as_str())
+        .bind(failure.code.as_deref())
+        .fetch_all(&mut *connection)
+        .await?;
+        let mut streak = 0;
+        for row in rows {
+            if !row.try_get::<bool, _>("same")? {
+                break;
+            }
+            streak += 1;
+        }
+        Ok(streak)
     }
 
     /// Drops attempts that ended before `before`, a batch at a time. Returns how many.
@@ -113,15 +133,13 @@ async fn end_claim(tx: &mut Tx, claim: &Claim, finish: &Finish, now: &str) -> Re
         Finish::Uploaded { recheck, .. } => ("uploaded", None, *recheck),
         Finish::Retry { due, recheck, .. } => ("retrying", Some(rfc3339(*due)), *recheck),
         Finish::Failed(_) => ("failed", None, false),
-        Finish::Gone => ("gone", None, false),
-        Finish::Interrupted => ("queued", Some(now.to_owned()), false),
     };
     let row = sqlx::query(
         "UPDATE upload SET state = ?3, claim = NULL, lease_until = NULL, next_attempt_at = ?4, updated_at = ?5,
                 attempts = attempts + ?6, recheck = max(recheck, ?7),
                 error_kind = ?8, error_code = ?9, error_message = ?10,
                 request_id = iif(?8 IS NULL, request_id, ?11),
-                slot = iif(?3 IN ('failed', 'gone') AND uploaded_at IS NULL, NULL, slot)
+                sent = max(sent, ?12), slot = iif(?3 = 'failed' AND sent = 0, NULL, slot)
          WHERE id = ?1 AND claim = ?2 AND state = 'uploading' RETURNING brand_id",
     )
     .bind(claim.id)
@@ -134,7 +152,8 @@ async fn end_claim(tx: &mut Tx, claim: &Claim, finish: &Finish, now: &str) -> Re
     .bind(failure.map(|failure| failure.kind.as_str()))
     .bind(failure.and_then(|failure| failure.code.as_deref()))
     .bind(failure.map(|failure| failure.message.as_str()))
-    .bind(failure.and_then(|failure| failure.request_id.as_deref()));
+    .bind(failure.and_then(|failure| failure.request_id.as_deref()))
+    .bind(matches!(finish, Finish::Uploaded { .. } | Finish::Retry { sent: true, .. }));
     let row = match finish {
         // uploaded_at must stand before the state may say so
         Finish::Uploaded { object_url, etag, request_id, .. } => {

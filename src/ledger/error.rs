@@ -31,17 +31,41 @@ pub enum LedgerError {
     #[error("the database holds an unknown value: {0}")]
     Corrupt(String),
     /// Anything that SQLite says.
-    #[error("database")]
-    Sql(#[from] sqlx::Error),
+    #[error("database: {}", words(.0))]
+    Sql(sqlx::Error),
     /// A migration failed.
-    #[error("database migration")]
+    #[error("the database cannot be brought to this version's schema")]
     Migrate(#[from] sqlx::migrate::MigrateError),
 }
 
+impl From<sqlx::Error> for LedgerError {
+    fn from(error: sqlx::Error) -> Self {
+        LedgerError::Sql(error)
+    }
+}
+
+/// What SQLite says, once.
+fn words(error: &sqlx::Error) -> String {
+    match error {
+        sqlx::Error::Database(error) => error.message().to_owned(),
+        other => other.to_string(),
+    }
+}
+
 impl LedgerError {
-    /// Does it pass by itself (locked, disk full, read-only for a while)? Then the work waits and goes on.
+    /// Does it pass by itself (locked, full disk, read-only for a while)? Then the work waits and goes on.
+    /// Anything else is a mistake in the program or a damaged file, and waiting does not mend it.
     pub fn is_transient(&self) -> bool {
-        matches!(self, LedgerError::Sql(_))
+        // SQLITE_BUSY, LOCKED, READONLY, IOERR, FULL, CANTOPEN, PROTOCOL: https://sqlite.org/rescode.html
+        const PASSING: [u32; 7] = [5, 6, 8, 10, 13, 14, 15];
+        match self {
+            LedgerError::Sql(sqlx::Error::Database(error)) => {
+                let code = error.code().and_then(|code| code.parse::<u32>().ok()).unwrap_or_default();
+                PASSING.contains(&(code & 0xff))
+            }
+            LedgerError::Sql(sqlx::Error::PoolTimedOut | sqlx::Error::Io(_)) => true,
+            _ => false,
+        }
     }
 }
 

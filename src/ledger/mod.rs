@@ -16,6 +16,7 @@ mod uploads;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -51,6 +52,7 @@ pub struct Ledger {
     clock: Arc<dyn Clock>,
     changed: Arc<watch::Sender<u64>>,
     trouble: Arc<trouble::Trouble>,
+    nudges: Arc<AtomicU64>,
 }
 
 /// Held by the one daemon that works with a database.
@@ -76,7 +78,14 @@ impl Ledger {
         check_sqlite(path, &writer).await?;
         schema::migrate(&writer).await?;
         let report = Report::open(path).await?;
-        Ok(Self { writer, report, clock, changed: Arc::new(watch::Sender::new(0)), trouble: Arc::default() })
+        Ok(Self {
+            writer,
+            report,
+            clock,
+            changed: Arc::new(watch::Sender::new(0)),
+            trouble: Arc::default(),
+            nudges: Arc::default(),
+        })
     }
 
     /// Makes sure that no other daemon works with the database at `path`. `check` may look at the lock in the
@@ -116,18 +125,20 @@ impl Ledger {
         self.changed.subscribe()
     }
 
-    /// Looks for writes of other processes until dropped. `PRAGMA data_version` costs microseconds.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
-    pub async fn watch_other_processes(&self, every: Duration) -> Result<()> {
-        let mut connection = self.report.connection().await?;
+    /// Counts the times that another process wrote: an operator who wants something done.
+    pub fn nudges(&self) -> u64 {
+        self.nudges.load(Ordering::Relaxed)
+    }
+
+    /// Looks for writes of other processes until dropped. `PRAGMA data_version` costs microseconds; on the
+    /// only connection that writes, it changes when others have written.
+    pub async fn watch_other_processes(&self, every: Duration) {
         let mut seen: Option<i64> = None;
         loop {
-            // Errors are passed over: whoever needs the database meets them too, and says so.
-            if let Ok(version) = sqlx::query_scalar("PRAGMA data_version").fetch_one(&mut *connection).await
-                && seen.replace(version).is_some_and(|before| before != version)
-            {
+            let version = sqlx::query_scalar("PRAGMA data_version").fetch_one(&self.writer).await;
+            // errors are passed over: whoever needs the database meets them too, and says so
+            if version.is_ok_and(|version| seen.replace(version).is_some_and(|before| before != version)) {
+                self.nudges.fetch_add(1, Ordering::Relaxed);
                 self.announce();
             }
             tokio::time::sleep(every).await;
@@ -155,8 +166,16 @@ impl Ledger {
         rfc3339(self.now())
     }
 
+    /// Begins a transaction. When SQLite has rolled one back by itself (disk full), sqlx takes the connection
+    /// to be inside of it for ever: such a connection is thrown away.
     async fn begin(&self) -> Result<Transaction<'static, Sqlite>> {
-        Ok(self.writer.begin_with("BEGIN IMMEDIATE").await?)
+        match self.writer.begin_with("BEGIN IMMEDIATE").await {
+            Err(sqlx::Error::InvalidSavePointStatement) => {
+                self.writer.acquire().await?.close().await?;
+                Ok(self.writer.begin_with("BEGIN IMMEDIATE").await?)
+            }
+            begun => Ok(begun?),
+        }
     }
 
     /// Commits and wakes whoever waits for news.
@@ -229,4 +248,23 @@ fn cannot_open(path: &Path, error: &sqlx::Error) -> LedgerError {
     };
     let reason = format!("{text}; {advice}");
     LedgerError::Open { path: path.into(), reason }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::clock::SystemClock;
+
+    #[tokio::test]
+    async fn a_disk_that_was_full_is_used_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let ledger = Ledger::open(&folder.path().join("x.db"), Arc::new(SystemClock)).await.unwrap();
+        // this connection gets no more room, as on a full disk
+        sqlx::query("PRAGMA max_page_count = 1").execute(&ledger.writer).await.unwrap();
+        let brands: Vec<_> = (1..=500).map(|id| (format!("OWNBRAND/{id}").parse().unwrap(), 10)).collect();
+        let error = ledger.register(&brands).await.unwrap_err();
+        assert!(error.is_transient(), "{error}");
+        sqlx::query("PRAGMA max_page_count = 1000000").execute(&ledger.writer).await.unwrap();
+        assert_eq!(ledger.register(&brands).await.unwrap().len(), 500);
+    }
 }

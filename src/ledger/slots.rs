@@ -73,7 +73,7 @@ async fn next_waiting(tx: &mut Tx, brand: i64, free: u32) -> Result<Option<(i64,
          WHERE u.brand_id = ?1 AND u.state = 'rejected' AND u.sha256 IS NOT NULL
            AND ((u.error_kind = 'limit_reached' AND u.wanted_slot IS NULL)
              OR (u.error_kind IN ('limit_reached', 'slot_taken')
-                 AND u.wanted_slot <= (SELECT slots_total FROM brand WHERE id = ?1)
+                 AND u.wanted_slot BETWEEN 1 AND (SELECT slots_total FROM brand WHERE id = ?1)
                  AND NOT EXISTS (SELECT 1 FROM upload o WHERE o.brand_id = ?1 AND o.slot = u.wanted_slot)
                  AND NOT EXISTS (SELECT 1 FROM reserved_slot r WHERE r.brand_id = ?1 AND r.slot = u.wanted_slot)))
          ORDER BY u.detected_at, u.id LIMIT 1",

@@ -1,6 +1,10 @@
 //! What operators ask for: try again, free a slot, keep one free; and the notices that tell them why
 //! nothing moves.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
 use sqlx::{Row, Sqlite, Transaction};
 
 use super::Ledger;
@@ -92,7 +96,7 @@ impl Ledger {
     ///
     /// # Errors
     /// When the file exists already or cannot be written.
-    pub async fn backup(&self, to: &std::path::Path) -> Result<()> {
+    pub async fn backup(&self, to: &Path) -> Result<()> {
         if to.exists() {
             return Err(LedgerError::Refused(format!("{} exists already; name a new file", to.display())));
         }
@@ -116,7 +120,7 @@ async fn select(tx: &mut Tx, which: &Which) -> Result<Vec<i64>> {
 }
 
 async fn retry_one(tx: &mut Tx, id: i64, now: &str) -> Result<()> {
-    let row = sqlx::query("SELECT brand_id, state, slot, wanted_slot, sha256 FROM upload WHERE id = ?1")
+    let row = sqlx::query("SELECT brand_id, path_bytes, state, slot, wanted_slot FROM upload WHERE id = ?1")
         .bind(id)
         .fetch_optional(&mut **tx)
         .await?;
@@ -124,7 +128,12 @@ async fn retry_one(tx: &mut Tx, id: i64, now: &str) -> Result<()> {
         LedgerError::Refused(format!("there is no upload {id}; `brandpost status` lists them"))
     })?;
     let state: State = row.try_get::<&str, _>("state")?.parse().map_err(LedgerError::Corrupt)?;
+    let path: &[u8] = row.try_get("path_bytes")?;
+    let there = Path::new(OsStr::from_bytes(path)).exists();
     match state {
+        State::Uploaded if !there => Err(LedgerError::Refused(format!(
+            "the local file of upload {id} is not there any more; it is on OSS"
+        ))),
         State::Gone => Err(LedgerError::Refused(format!("the file of upload {id} is gone; drop it again"))),
         State::Uploading => Err(LedgerError::Refused(format!("upload {id} is being sent right now"))),
         State::Rejected => look_again(tx, id).await,
@@ -202,7 +211,7 @@ async fn release_one(tx: &mut Tx, brand: BrandRow, slot: u32, now: &str) -> Resu
         );
         return Err(LedgerError::Refused(message));
     }
-    sqlx::query("UPDATE upload SET slot = NULL, updated_at = ?2 WHERE id = ?1")
+    sqlx::query("UPDATE upload SET slot = NULL, sent = 0, updated_at = ?2 WHERE id = ?1")
         .bind(id)
         .bind(now)
         .execute(&mut **tx)

@@ -24,7 +24,7 @@ struct Current {
 
 impl Trouble {
     pub(super) fn note(&self, error: &LedgerError) {
-        let text = describe(error);
+        let text = error.to_string();
         let now = Instant::now();
         let mut current = self.lock();
         match &mut *current {
@@ -32,7 +32,7 @@ impl Trouble {
                 current.times += 1;
             }
             _ => {
-                tracing::error!("the database cannot be used: {text}; the work waits and goes on by itself");
+                tracing::error!("{text}; the work waits and goes on by itself");
                 let (since, times) = current.as_ref().map_or((now, 0), |before| (before.since, before.times));
                 *current = Some(Current { text, since, said: now, times: times + 1 });
             }
@@ -48,13 +48,5 @@ impl Trouble {
 
     fn lock(&self) -> MutexGuard<'_, Option<Current>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-fn describe(error: &LedgerError) -> String {
-    match error {
-        LedgerError::Sql(sqlx::Error::Database(error)) => error.message().to_owned(),
-        LedgerError::Sql(error) => error.to_string(),
-        other => other.to_string(),
     }
 }

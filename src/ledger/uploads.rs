@@ -16,6 +16,7 @@ use crate::domain::brand::Brand;
 use crate::domain::clock::{later, rfc3339};
 use crate::domain::failure::{ErrorKind, Failure};
 use crate::domain::image::Format;
+use crate::domain::text::visible;
 use crate::domain::upload::{Digests, Picture, Stamp, State};
 
 type Tx = Transaction<'static, Sqlite>;
@@ -135,29 +136,41 @@ impl Ledger {
     ///
     /// # Errors
     /// When the database fails; then nothing is recorded.
-    pub async fn record(&self, brand: BrandRow, found: &[Found], missing: &[i64]) -> Result<Vec<Recorded>> {
+    pub async fn record(
+        &self,
+        brand: BrandRow,
+        found: &[Found],
+        missing: &mut Vec<i64>,
+    ) -> Result<Vec<Recorded>> {
         let now = self.now_text();
         let mut tx = self.begin().await?;
         let mut recorded = Vec::with_capacity(found.len());
+        let mut left = missing.clone();
         for file in found {
-            recorded.push(Recorder { brand, file, missing, now: &now }.record(&mut tx).await?);
+            let one = Recorder { brand, file, missing: &left, now: &now }.record(&mut tx).await?;
+            // whose name it has taken over is no longer missing
+            left.retain(|id| *id != one.id);
+            recorded.push(one);
         }
         self.commit(tx).await?;
+        *missing = left;
         Ok(recorded)
     }
 
-    /// A file that was renamed: same inode, size and time under another name.
+    /// A file that was renamed: same inode, size and time under another name. False when its row has ended
+    /// meanwhile, so that the file is a new one.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn moved(&self, id: i64, path: &Path) -> Result<()> {
+    pub async fn moved(&self, id: i64, path: &Path) -> Result<bool> {
         let now = self.now_text();
         let mut tx = self.begin().await?;
-        set_path(&mut tx, id, path, &now).await?;
-        self.commit(tx).await
+        let moved = set_path(&mut tx, id, path, &now).await?;
+        self.commit(tx).await?;
+        Ok(moved)
     }
 
-    /// Files that are no longer there. Those that never reached OSS give their slot back.
+    /// Files that are no longer there. Those of which nothing can be on OSS give their slot back.
     /// Uploaded files stay what they are. Returns how many became `gone`.
     ///
     /// # Errors
@@ -170,7 +183,7 @@ impl Ledger {
             let result = sqlx::query(
                 "UPDATE upload SET state = 'gone', next_attempt_at = NULL, recheck = 0, updated_at = ?2,
                         error_kind = NULL, error_code = NULL, error_message = NULL, duplicate_of = NULL,
-                        slot = iif(uploaded_at IS NULL, NULL, slot)
+                        slot = iif(sent = 0, NULL, slot)
                  WHERE id = ?1 AND state IN ('queued', 'retrying', 'failed', 'rejected')",
             )
             .bind(id)
@@ -183,6 +196,16 @@ impl Ledger {
         slots::promote(&mut tx, brand.id, &now).await?;
         self.commit(tx).await?;
         Ok(count)
+    }
+
+    /// Intake is to look at the file again, once nobody works on it.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn mark(&self, id: i64) -> Result<()> {
+        let mut tx = self.begin().await?;
+        sqlx::query("UPDATE upload SET recheck = 1 WHERE id = ?1").bind(id).execute(&mut *tx).await?;
+        self.commit(tx).await
     }
 
     /// Intake has looked at the file and found nothing new.
@@ -198,6 +221,21 @@ impl Ledger {
                 .await?;
         }
         self.commit(tx).await
+    }
+
+    /// Files whose fate is open, of all brands: those that nobody may be looking at are sought among them.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn unsettled(&self) -> Result<Vec<(i64, Known)>> {
+        let mut connection = self.report().connection().await?;
+        let rows = sqlx::query(
+            "SELECT brand_id, id, path_bytes, state, size_bytes, mtime_ns, inode, recheck, 0 AS unreadable
+             FROM upload WHERE state IN ('queued', 'retrying', 'failed', 'rejected')",
+        )
+        .fetch_all(&mut *connection)
+        .await?;
+        rows.iter().map(|row| Ok((row.try_get("brand_id")?, known(row)?))).collect()
     }
 
     /// Is any file due? A due time further away than `horizon` can only come from a clock that jumped, so
@@ -261,7 +299,7 @@ impl Ledger {
         Ok(())
     }
 
-    /// Puts files back into the queue whose holder is gone: at start all claimed ones, later those whose
+    /// Puts files back into the queue (their bytes may have arrived) whose holder is gone: at start all claimed ones, later those whose
     /// lease ran out. Returns how many.
     ///
     /// # Errors
@@ -271,7 +309,7 @@ impl Ledger {
         let mut tx = self.begin().await?;
         let ids: Vec<i64> = sqlx::query_scalar(
             "UPDATE upload SET state = 'queued', claim = NULL, lease_until = NULL, next_attempt_at = ?1,
-                    updated_at = ?1, error_kind = NULL, error_code = NULL, error_message = NULL
+                    updated_at = ?1, sent = 1, error_kind = NULL, error_code = NULL, error_message = NULL
              WHERE state = 'uploading' AND (?2 OR lease_until < ?1) RETURNING id",
         )
         .bind(&now)
@@ -340,7 +378,8 @@ impl Recorder<'_> {
     async fn moved_from(&self, tx: &mut Tx, picture: &Picture) -> Result<Option<Existing>> {
         let rows = sqlx::query(
             "SELECT id, state, slot, sha256 FROM upload
-             WHERE brand_id = ?1 AND sha256 = ?2 AND state NOT IN ('rejected', 'gone') ORDER BY id",
+             WHERE brand_id = ?1 AND sha256 = ?2 AND slot IS NOT NULL AND state NOT IN ('rejected', 'gone')
+             ORDER BY id",
         )
         .bind(self.brand.id)
         .bind(&picture.digests.sha256)
@@ -408,11 +447,10 @@ impl Recorder<'_> {
     /// A refused file keeps its slot only if something of it is on OSS.
     async fn slot_to_keep(&self, tx: &mut Tx, row: Option<&Existing>) -> Result<Option<u32>> {
         let Some(row) = row else { return Ok(None) };
-        let slot =
-            sqlx::query_scalar("SELECT iif(uploaded_at IS NULL, NULL, slot) FROM upload WHERE id = ?1")
-                .bind(row.id)
-                .fetch_one(&mut **tx)
-                .await?;
+        let slot = sqlx::query_scalar("SELECT iif(sent = 0, NULL, slot) FROM upload WHERE id = ?1")
+            .bind(row.id)
+            .fetch_one(&mut **tx)
+            .await?;
         Ok(slot)
     }
 
@@ -431,7 +469,7 @@ impl Recorder<'_> {
         row: Option<&Existing>,
     ) -> Result<Placement> {
         if let Some((id, name)) = self.original(tx, picture, row).await? {
-            let message = format!("the same picture is there already as {name}");
+            let message = format!("the same picture is there already as {}", visible(&name));
             return Ok(Placement::Refused(Failure::new(ErrorKind::Duplicate, message), Some(id)));
         }
         if let Some(slot) = row.and_then(|row| row.slot) {
@@ -454,26 +492,28 @@ impl Recorder<'_> {
         })
     }
 
-    /// Another row of the brand with this content that has a slot or waits for one.
+    /// Another row of the brand with this content that has a slot or waits for one, and whose file is there.
     async fn original(
         &self,
         tx: &mut Tx,
         picture: &Picture,
         row: Option<&Existing>,
     ) -> Result<Option<(i64, String)>> {
-        let original = sqlx::query(
+        let rows = sqlx::query(
             "SELECT id, file_name FROM upload
              WHERE brand_id = ?1 AND sha256 = ?2 AND id IS NOT ?3
                AND ((slot IS NOT NULL AND state IN ('queued', 'uploading', 'retrying', 'uploaded'))
                  OR (state = 'rejected' AND error_kind IN ('limit_reached', 'slot_taken')))
-             ORDER BY id LIMIT 1",
+             ORDER BY id",
         )
         .bind(self.brand.id)
         .bind(&picture.digests.sha256)
         .bind(row.map(|row| row.id))
-        .fetch_optional(&mut **tx)
+        .fetch_all(&mut **tx)
         .await?;
-        original.map(|row| Ok((row.try_get("id")?, row.try_get("file_name")?))).transpose()
+        let read = |row: &SqliteRow| Ok((row.try_get("id")?, row.try_get("file_name")?));
+        let rows = rows.iter().map(read).collect::<Result<Vec<(i64, String)>>>()?;
+        Ok(rows.into_iter().find(|(id, _)| !self.missing.contains(id)))
     }
 
     async fn write(
@@ -549,9 +589,10 @@ fn full(slots: &Slots) -> Failure {
     Failure::new(ErrorKind::LimitReached, message)
 }
 
-async fn set_path(tx: &mut Tx, id: i64, path: &Path, now: &str) -> Result<()> {
-    sqlx::query(
-        "UPDATE upload SET path_bytes = ?2, path = ?3, file_name = ?4, updated_at = ?5 WHERE id = ?1",
+async fn set_path(tx: &mut Tx, id: i64, path: &Path, now: &str) -> Result<bool> {
+    let result = sqlx::query(
+        "UPDATE upload SET path_bytes = ?2, path = ?3, file_name = ?4, updated_at = ?5
+         WHERE id = ?1 AND state <> 'gone'",
     )
     .bind(id)
     .bind(path.as_os_str().as_bytes())
@@ -560,7 +601,7 @@ async fn set_path(tx: &mut Tx, id: i64, path: &Path, now: &str) -> Result<()> {
     .bind(now)
     .execute(&mut **tx)
     .await?;
-    Ok(())
+    Ok(result.rows_affected() == 1)
 }
 
 /// A name as text; bytes that are no UTF-8 become U+FFFD (the bytes themselves are kept beside it).

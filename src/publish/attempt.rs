@@ -27,9 +27,8 @@ pub(super) enum Outcome {
         /// The file was changed while it was being sent.
         changed: bool,
     },
-    /// The file is no longer there.
-    Gone,
-    /// The file is not the one that was inspected; intake is to look at it.
+    /// The file is not there, or not the one that was inspected: intake is to look at it. Whether it is gone,
+    /// renamed or away for a while is not for us to say.
     FileChanged(Failure),
     /// A cloud refused, or could not be reached.
     Refused(CloudError),
@@ -91,17 +90,8 @@ async fn open(claim: &Claim) -> Result<File, Outcome> {
     match opened.await.unwrap_or_else(|error| Err(io::Error::other(error))) {
         Ok((file, true)) => Ok(file),
         Ok((_, false)) => Err(changed("the file is not as it was when it was checked; it is checked again")),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(missing(claim)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(changed("the file is not where it was")),
         Err(error) => Err(changed(&format!("the file cannot be opened now: {error}"))),
-    }
-}
-
-/// A file that is missing from a folder that is there is gone. When the folder itself is missing, nothing is
-/// known: it may come back with all its files.
-fn missing(claim: &Claim) -> Outcome {
-    match claim.path.parent().is_some_and(Path::is_dir) {
-        true => Outcome::Gone,
-        false => changed("its folder is not there; the file waits until it is back"),
     }
 }
 

@@ -100,8 +100,9 @@ impl Gate {
         change
     }
 
-    /// A file failed for a reason that would meet every file.
-    pub fn failed(&self, cause: Cause, now: Instant) -> Change {
+    /// A file failed for a reason that would meet every file. `probe`: it was the one that was admitted to
+    /// find out.
+    pub fn failed(&self, cause: Cause, now: Instant, probe: bool) -> Change {
         let mut state = self.lock();
         match &mut *state {
             State::Open { strikes } if cause == Cause::Outage && *strikes + 1 < STRIKES => {
@@ -115,7 +116,8 @@ impl Gate {
             }
             State::Closed { cause: before, failures, next, probing, .. } => {
                 // files that were under way when it closed say nothing new
-                if std::mem::take(probing) {
+                if probe {
+                    *probing = false;
                     *failures = failures.saturating_add(1);
                     *next = now + self.backoff.delay(*failures, 0.0);
                 }
@@ -133,8 +135,8 @@ impl Gate {
     }
 
     /// A probe ended without telling anything (the file was gone, we stop).
-    pub fn undecided(&self) {
-        if let State::Closed { probing, .. } = &mut *self.lock() {
+    pub fn undecided(&self, probe: bool) {
+        if let (State::Closed { probing, .. }, true) = (&mut *self.lock(), probe) {
             *probing = false;
         }
     }
@@ -155,7 +157,7 @@ mod tests {
     #[test]
     fn wrong_credentials_close_it_at_once_and_probes_grow_apart() {
         let (gate, start) = gate();
-        assert_eq!(gate.failed(Cause::Credentials, start), Change::Closed(Cause::Credentials));
+        assert_eq!(gate.failed(Cause::Credentials, start, false), Change::Closed(Cause::Credentials));
         let mut now = start;
         for wait in [2, 4, 8, 16, 32, 60, 60] {
             assert_eq!(gate.admit(now), Admission::Wait(now + Duration::from_secs(wait)));
@@ -163,7 +165,7 @@ mod tests {
             assert_eq!(gate.admit(now), Admission::Probe);
             gate.probe();
             assert!(matches!(gate.admit(now), Admission::Wait(_)), "one at a time");
-            assert_eq!(gate.failed(Cause::Credentials, now), Change::None);
+            assert_eq!(gate.failed(Cause::Credentials, now, true), Change::None);
         }
         assert_eq!(gate.succeeded(now), Change::Opened(now - start));
         assert_eq!(gate.admit(now), Admission::Open);
@@ -173,21 +175,25 @@ mod tests {
     fn an_outage_closes_it_only_after_some_strikes_in_a_row() {
         let (gate, now) = gate();
         for _ in 1..STRIKES {
-            assert_eq!(gate.failed(Cause::Outage, now), Change::None);
+            assert_eq!(gate.failed(Cause::Outage, now, false), Change::None);
         }
         gate.succeeded(now);
         for _ in 1..STRIKES {
-            assert_eq!(gate.failed(Cause::Outage, now), Change::None);
+            assert_eq!(gate.failed(Cause::Outage, now, false), Change::None);
         }
-        assert_eq!(gate.failed(Cause::Outage, now), Change::Closed(Cause::Outage));
+        assert_eq!(gate.failed(Cause::Outage, now, false), Change::Closed(Cause::Outage));
     }
 
     #[test]
     fn stragglers_do_not_put_the_probe_off() {
         let (gate, now) = gate();
-        gate.failed(Cause::Credentials, now);
+        gate.failed(Cause::Credentials, now, false);
         let next = gate.admit(now);
-        gate.failed(Cause::Credentials, now + Duration::from_secs(1));
+        gate.failed(Cause::Credentials, now + Duration::from_secs(1), false);
         assert_eq!(gate.admit(now), next);
+        let later = now + Duration::from_secs(2);
+        gate.probe();
+        gate.failed(Cause::Credentials, later, false);
+        assert!(matches!(gate.admit(later), Admission::Wait(_)), "the real probe is still on its way");
     }
 }

@@ -39,7 +39,13 @@ impl Pace {
 
     /// Resolves when the next upload may begin.
     pub async fn upload(&self) {
-        tokio::time::sleep_until(self.throttle.turn(Instant::now())).await;
+        loop {
+            let now = Instant::now();
+            match self.throttle.turn(now) {
+                turn if turn <= now => break,
+                turn => tokio::time::sleep_until(turn).await,
+            }
+        }
         if let Some(limiter) = &self.uploads {
             limiter.until_ready().await;
         }
@@ -91,12 +97,16 @@ impl Throttle {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// When the next upload may begin; takes that turn.
+    /// When the next upload may begin; if that is now, the turn is taken.
     fn turn(&self, now: Instant) -> Instant {
         let mut state = self.lock();
-        let turn = state.next.map_or(now, |next| next.max(now));
-        state.next = (state.factor < 1.0).then(|| turn + self.interval.div_f64(state.factor));
-        turn
+        match state.next {
+            Some(next) if next > now => next,
+            _ => {
+                state.next = (state.factor < 1.0).then(|| now + self.interval.div_f64(state.factor));
+                now
+            }
+        }
     }
 
     fn cut(&self, now: Instant, wait: Duration) {
@@ -125,12 +135,14 @@ mod tests {
         throttle.cut(now, Duration::ZERO);
         let first = throttle.turn(now);
         assert_eq!(first, now + Duration::from_millis(200));
-        assert_eq!(throttle.turn(now), first + Duration::from_millis(200));
+        assert_eq!(throttle.turn(first), first);
+        assert_eq!(throttle.turn(first), first + Duration::from_millis(200));
         for _ in 0..16 {
             throttle.recover();
         }
-        let last = throttle.turn(now);
+        let last = throttle.turn(first);
         assert_eq!(throttle.turn(last), last);
+        assert_eq!(throttle.turn(last), last, "full pace again");
     }
 
     #[test]

@@ -166,7 +166,7 @@ async fn bad_input_gets_one_clear_line() {
         fail("[watch]\nroot = \"nowhere\"\n", &["run", "--once"]).await,
         fail("[database]\npath = \"nowhere/brandpost.db\"\n", &["run", "--once"]).await,
         fail(&listen, &["run", "--once"]).await.replace(&port, "PORT"),
-        fail("[database]\npath = \"none.db\"\n", &["status"]).await,
+        fail("[database]\npath = \"none.db\"\n", &["show", "1"]).await,
         fail("[limits]\nconcurency = 4\n", &["run"]).await,
     ];
     fs::remove_file(bench.folder.path().join("secret")).unwrap();

@@ -163,3 +163,135 @@ async fn a_brand_folder_that_was_replaced_is_watched_again() {
     assert_eq!(bench.row("a.jpg").await.state, "uploaded");
     bench.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_leaves_unsent_and_comes_back_unchanged_is_sent() {
+    let mut bench = Bench::new().await;
+    let path = bench.drop_file(OWN, "a.jpg", &jpg(1));
+    bench.drop_file(OTHER, "b.jpg", &jpg(2));
+    bench.sandbox.fault(gateway_is_down());
+    bench.start().await;
+    bench.until("both are recorded", |rows| rows.len() == 2).await;
+    let away = bench.folder.path().join("away.jpg");
+    let (brand, brand_away) = (bench.brand(OTHER), bench.folder.path().join("away"));
+    fs::rename(&path, &away).unwrap();
+    fs::rename(&brand, &brand_away).unwrap();
+    bench.until("both are gone", |rows| names_in_state(rows, State::Gone).len() == 2).await;
+    fs::rename(&away, &path).unwrap();
+    fs::rename(&brand_away, &brand).unwrap();
+    bench.sandbox.clear_faults();
+    bench.until("both are sent", |rows| names_in_state(rows, State::Uploaded).len() == 2).await;
+    bench.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_is_replaced_while_it_is_sent_is_sent_again() {
+    let mut bench = Bench::new().await;
+    bench.drop_file(OWN, "a.jpg", &jpg(1));
+    bench.sandbox.fault(Fault::oss(FaultAction::Delay { ms: 600 }).times(1));
+    bench.start().await;
+    bench.until("OSS has the request", |_| bench.puts().len() == 1).await;
+    bench.drop_file(OWN, "a.jpg", &jpg(2));
+    bench
+        .until("revision 2", |rows| rows.iter().any(|row| row.revision == 2 && row.state == "uploaded"))
+        .await;
+    bench.stop().await;
+    assert_eq!(bench.object("qualification/OWNBRAND/1001/1.jpg"), jpg(2));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_is_renamed_while_it_is_sent_keeps_its_row() {
+    let mut bench = Bench::new().await;
+    let path = bench.drop_file(OWN, "a.jpg", &jpg(1));
+    let expired =
+        FaultAction::OssError { status: 403, code: "SecurityTokenExpired".into(), message: "m".into() };
+    bench.sandbox.fault(Fault::oss(FaultAction::Delay { ms: 400 }).times(1));
+    bench.sandbox.fault(Fault::oss(expired).times(1));
+    bench.start().await;
+    bench.until("OSS has the request", |_| bench.puts().len() == 1).await;
+    fs::rename(&path, path.with_file_name("b.jpg")).unwrap();
+    let row = bench.until_state("b.jpg", State::Uploaded).await;
+    assert_eq!((row.slot, bench.rows().await.len()), (Some(1), 1));
+    bench.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_file_moved_over_another_leaves_one_that_is_uploaded() {
+    let mut bench = Bench::new().await;
+    let a = bench.drop_file(OWN, "a.jpg", &jpg(1));
+    let b = bench.drop_file(OWN, "b.jpg", &jpg(2));
+    bench.once().await;
+    fs::rename(&a, &b).unwrap();
+    bench.once().await;
+    let row = bench.row("b.jpg").await;
+    assert_eq!((row.state.as_str(), row.slot, row.revision), ("uploaded", Some(2), 2));
+    assert_eq!(bench.object("qualification/OWNBRAND/1001/2.jpg"), jpg(1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hard_link_beside_a_rename_is_a_duplicate_and_takes_no_row() {
+    let mut bench = Bench::new().await;
+    let a = bench.drop_file(OWN, "a.jpg", &jpg(1));
+    bench.once().await;
+    fs::rename(&a, a.with_file_name("b.jpg")).unwrap();
+    fs::hard_link(a.with_file_name("b.jpg"), a.with_file_name("c.jpg")).unwrap();
+    bench.once().await;
+    assert_eq!(
+        (bench.row("b.jpg").await.state.as_str(), bench.row("b.jpg").await.slot),
+        ("uploaded", Some(1))
+    );
+    assert_eq!(bench.row("c.jpg").await.error_kind.as_deref(), Some("duplicate"));
+    assert_eq!(bench.puts().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_root_that_is_replaced_by_another_is_watched() {
+    let mut bench = Bench::with("[watch]\npoll_interval = \"50ms\"\nsettle = \"50ms\"\n").await;
+    bench.drop_file(OWN, "a.jpg", &jpg(1));
+    bench.start().await;
+    bench.until_state("a.jpg", State::Uploaded).await;
+    fs::rename(bench.folder.path().join("inbox"), bench.folder.path().join("old")).unwrap();
+    bench.drop_file(OWN, "b.jpg", &jpg(2));
+    bench.until_state("b.jpg", State::Uploaded).await;
+    bench.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_replaced_by_a_folder_is_gone() {
+    let mut bench = Bench::new().await;
+    let path = bench.drop_file(OWN, "a.jpg", b"no picture");
+    bench.start().await;
+    bench.until_state("a.jpg", State::Rejected).await;
+    fs::remove_file(&path).unwrap();
+    fs::create_dir(&path).unwrap();
+    bench.until_state("a.jpg", State::Gone).await;
+    bench.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn once_ends_whatever_is_in_its_way() {
+    // rows of a brand whose folder went while nobody watched, with a mark that nobody can take off
+    let mut bench = Bench::new().await;
+    bench.drop_file(OWN, "a.jpg", b"no picture");
+    bench.once().await;
+    fs::remove_dir_all(bench.brand(OWN)).unwrap();
+    let clock = std::sync::Arc::new(brandpost::domain::clock::SystemClock);
+    let ledger = brandpost::ledger::Ledger::open(&bench.database(), clock).await.unwrap();
+    ledger.retry(&brandpost::ledger::Which::Rejected).await.unwrap();
+    ledger.close().await;
+    bench.once().await;
+    assert_eq!(bench.row("a.jpg").await.state, "gone");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tidied_file_that_is_dropped_again_is_tidied_again() {
+    let mut bench = Bench::with("[upload]\nafter = \"delete\"\n").await;
+    bench.start().await;
+    for _ in 0..2 {
+        let path = bench.drop_file(OWN, "a.jpg", &jpg(1));
+        bench.until("it is deleted", |rows| !path.exists() && rows.len() == 1).await;
+        bench.until_state("a.jpg", State::Uploaded).await;
+    }
+    bench.stop().await;
+    assert_eq!(bench.puts().len(), 1);
+}

@@ -64,3 +64,29 @@ async fn two_daemons_do_not_share_a_database() {
     assert!(String::from_utf8_lossy(&second.stderr).contains("another brandpost works with"), "{second:?}");
     bench.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sigterm_ends_an_idle_daemon_with_0_every_time() {
+    let bench = Bench::new().await;
+    for _ in 0..12 {
+        let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_brandpost"))
+            .arg("--config")
+            .arg(bench.config())
+            .arg("run")
+            .stderr(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut log = std::io::BufReader::new(child.stderr.take().unwrap());
+        let mut line = String::new();
+        while !line.contains("started") {
+            line.clear();
+            assert!(
+                std::io::BufRead::read_line(&mut log, &mut line).unwrap() > 0,
+                "it ended before it started"
+            );
+        }
+        let pid = rustix::process::Pid::from_child(&child);
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+        assert!(child.wait().unwrap().success(), "{}", std::io::read_to_string(log).unwrap());
+    }
+}

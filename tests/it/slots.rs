@@ -175,3 +175,62 @@ async fn retry_tries_what_failed_and_looks_again_at_what_was_rejected() {
     assert_eq!(bench.row("note.jpg").await.state, "rejected");
     bench.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_named_zero_harms_nobody() {
+    let mut bench = Bench::with("[slots]\nby = \"filename\"\n").await;
+    bench.drop_file(OWN, "0.jpg", &jpg(1));
+    bench.drop_file(OWN, "3.jpg", &jpg(3));
+    bench.start().await;
+    bench.until_state("3.jpg", State::Uploaded).await;
+    bench.until_state("0.jpg", State::Rejected).await;
+    bench.ledger().release(brand(&bench).await, &[3]).await.unwrap();
+    bench.drop_file(OWN, "4.jpg", &jpg(4));
+    assert_eq!(bench.until_state("4.jpg", State::Uploaded).await.slot, Some(4));
+    bench.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn renaming_a_rejected_file_as_it_was_advised_mends_it() {
+    let mut bench = Bench::with("[slots]\nby = \"filename\"\n[images]\nmismatch = \"reject\"\n").await;
+    let path = bench.drop_file(OWN, "front.gif", &jpg(1));
+    bench.start().await;
+    let row = bench.until_state("front.gif", State::Rejected).await;
+    assert_eq!(row.error_kind.as_deref(), Some("suffix_mismatch"));
+    std::fs::rename(&path, path.with_file_name("front.jpg")).unwrap();
+    bench
+        .until("its name gives no slot", |rows| {
+            rows.iter().any(|row| row.error_kind.as_deref() == Some("slot_taken"))
+        })
+        .await;
+    std::fs::rename(path.with_file_name("front.jpg"), path.with_file_name("8.jpg")).unwrap();
+    assert_eq!(bench.until_state("8.jpg", State::Uploaded).await.slot, Some(8));
+    bench.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_released_picture_dropped_under_a_new_name_is_sent_again() {
+    let mut bench = Bench::with("[images]\nmax_per_brand = 2\n").await;
+    let path = bench.drop_file(OWN, "a.jpg", &jpg(1));
+    bench.start().await;
+    bench.until_state("a.jpg", State::Uploaded).await;
+    bench.ledger().release(brand(&bench).await, &[1]).await.unwrap();
+    std::fs::remove_file(path).unwrap();
+    bench.drop_file(OWN, "c.jpg", &jpg(3));
+    assert_eq!(bench.until_state("c.jpg", State::Uploaded).await.slot, Some(1));
+    bench.drop_file(OWN, "again.jpg", &jpg(1));
+    assert_eq!(bench.until_state("again.jpg", State::Uploaded).await.slot, Some(2));
+    bench.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_may_be_on_oss_keeps_its_slot() {
+    let mut bench = Bench::with("[retry]\nfirst_delay = \"2m\"\nmax_delay = \"2m\"\n").await;
+    let path = bench.drop_file(OWN, "a.jpg", &jpg(1));
+    bench.sandbox.fault(brandpost::sim::Fault::oss(brandpost::sim::FaultAction::ResetAfterStore));
+    bench.once().await;
+    std::fs::remove_file(path).unwrap();
+    bench.once().await;
+    let row = bench.row("a.jpg").await;
+    assert_eq!((row.state.as_str(), row.slot), ("gone", Some(1)), "stored, but the answer was lost");
+}

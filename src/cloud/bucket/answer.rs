@@ -28,6 +28,7 @@ pub(super) fn receipt(headers: &HeaderMap, digests: &Digests) -> Result<Receipt,
         let message = format!("OSS has other bytes than the file: {what}");
         CloudError::new(Service::Oss, ErrorKind::ChecksumMismatch, Remedy::Later, message)
             .with_request_id(request_id.clone())
+            .perhaps_sent()
     };
     if let Some(crc) = crc64.filter(|crc| **crc != digests.crc64.to_string()) {
         return Err(wrong(format!("CRC-64 {crc} instead of {}", digests.crc64)));
@@ -51,6 +52,10 @@ pub(super) fn refusal(status: StatusCode, headers: &HeaderMap, body: &[u8], targ
     let (kind, remedy) = match error.code.as_deref() {
         Some(code) => by_code(code, status, headers),
         None => by_status(status, headers),
+    };
+    let (kind, remedy) = match (remedy, retry_after(headers)) {
+        (Remedy::Later, wait @ Some(_)) => (ErrorKind::Throttled, Remedy::SlowDown(wait)),
+        (remedy, _) => (kind, remedy),
     };
     let mut message = match (error.message, &error.code) {
         (Some(message), _) if !message.is_empty() => message,
@@ -84,11 +89,15 @@ fn by_code(code: &str, status: StatusCode, headers: &HeaderMap) -> (ErrorKind, R
     }
 }
 
+/// The only 4xx that pass by themselves; 407 is a proxy's. A redirect is never followed: it is somebody
+/// between us and OSS.
+const PASSING: [StatusCode; 2] = [StatusCode::REQUEST_TIMEOUT, StatusCode::PROXY_AUTHENTICATION_REQUIRED];
+
 fn by_status(status: StatusCode, headers: &HeaderMap) -> (ErrorKind, Remedy) {
     let wait = retry_after(headers);
     if status == StatusCode::TOO_MANY_REQUESTS || wait.is_some() {
         (ErrorKind::Throttled, Remedy::SlowDown(wait))
-    } else if status.is_server_error() || status == StatusCode::REQUEST_TIMEOUT {
+    } else if status.is_server_error() || status.is_redirection() || PASSING.contains(&status) {
         (ErrorKind::OssError, Remedy::Later)
     } else {
         (ErrorKind::OssRejected, Remedy::GiveUp)

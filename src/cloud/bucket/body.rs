@@ -66,6 +66,13 @@ pub(super) struct Flow {
     pub(super) limiter: Option<Arc<BytesLimiter>>,
 }
 
+impl Flow {
+    /// With a limit, small pieces: waiting for one must not look like a stall.
+    fn piece(&self) -> usize {
+        if self.limiter.is_some() { PIECE / 16 } else { PIECE }
+    }
+}
+
 /// The body. Its length is known, so it is never sent in chunks of unknown total; a file that turns out
 /// shorter ends the connection instead of a PUT that looks well.
 pub(super) fn stream(flow: Flow) -> reqwest::Body {
@@ -88,13 +95,14 @@ pub(super) fn stream(flow: Flow) -> reqwest::Body {
 }
 
 async fn next_piece(flow: &mut Flow, sent: u64) -> io::Result<Bytes> {
-    let length = usize::try_from(flow.size - sent).unwrap_or(PIECE).min(PIECE);
+    let length = usize::try_from(flow.size - sent).unwrap_or(PIECE).min(flow.piece());
     let file = flow.file.try_clone()?;
     let read = tokio::task::spawn_blocking(move || {
         let mut piece = vec![0; length];
         (&file).read_exact(&mut piece).map(|()| Bytes::from(piece))
     });
     let piece = read.await.map_err(io::Error::other)??;
+    flow.progress.lock().0 = Instant::now();
     if let (Some(limiter), Some(count)) =
         (&flow.limiter, NonZeroU32::new(u32::try_from(length).unwrap_or_default()))
     {

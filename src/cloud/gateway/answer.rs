@@ -2,7 +2,8 @@
 
 use http::{HeaderMap, StatusCode};
 use jiff::Timestamp;
-use serde::Deserialize;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
 
 use crate::cloud::client::{retry_after, text};
 use crate::cloud::credentials::Grant;
@@ -14,6 +15,7 @@ use crate::domain::text::one_line;
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Envelope {
+    #[serde(deserialize_with = "number")]
     code: i64,
     #[serde(default)]
     message: Option<String>,
@@ -21,6 +23,13 @@ struct Envelope {
     localized_msg: Option<String>,
     #[serde(default)]
     data: Option<serde_json::Value>,
+}
+
+/// A number, or a text that is one.
+fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i64, D::Error> {
+    let value = serde_json::Value::deserialize(deserializer)?;
+    let number = value.as_i64().or_else(|| value.as_str()?.parse().ok());
+    number.ok_or_else(|| D::Error::custom("no number"))
 }
 
 #[derive(Deserialize)]
@@ -48,7 +57,7 @@ pub(super) fn read(
     let envelope: Option<Envelope> = serde_json::from_slice(body).ok();
     let result = match (envelope, text(headers, "x-ca-error-code")) {
         (Some(Envelope { code: 200, data, .. }), _) if status.is_success() => grant(data, now),
-        (Some(envelope), _) if status.is_success() => Err(business(&envelope)),
+        (Some(envelope), _) if status.is_success() || envelope.is_business() => Err(business(&envelope)),
         (envelope, Some(code)) => Err(platform(code, status, headers, envelope.as_ref())),
         (Some(envelope), None) => Err(by_status(status, headers, Some(&envelope))),
         (None, None) => Err(by_status(status, headers, None)),
@@ -148,6 +157,11 @@ fn by_status(status: StatusCode, headers: &HeaderMap, envelope: Option<&Envelope
 }
 
 impl Envelope {
+    /// Codes that only the API itself gives, whatever the HTTP status around them.
+    fn is_business(&self) -> bool {
+        matches!(self.code, 460 | 1009 | 20003 | 20004 | 20055 | 20056)
+    }
+
     /// The message, and the localized one beside it, which is what a Chinese operator reads.
     fn words(&self) -> String {
         let message = self.message.as_deref().map(short).filter(|text| !text.is_empty());

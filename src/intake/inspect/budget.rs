@@ -4,7 +4,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 /// Pixels that fit at once: enough for one picture of 33 megapixels in RGB. A larger one is not decoded; its
 /// structure is checked all the same.
-const BYTES: u64 = 96 << 20;
+pub(super) const BYTES: u64 = 96 << 20;
 
 /// Bytes that are not used by any decoder right now.
 #[derive(Debug)]

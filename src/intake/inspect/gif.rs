@@ -33,12 +33,19 @@ pub(super) struct Gif {
     place: Place,
     piece: Piece,
     dimensions: Option<Dimensions>,
+    /// A frame may be larger than the screen.
+    largest_frame: Option<Dimensions>,
     has_image: bool,
 }
 
 impl Gif {
     pub(super) fn dimensions(&self) -> Option<Dimensions> {
         self.dimensions
+    }
+
+    /// The size that a decoder has to reckon with.
+    pub(super) fn largest(&self) -> Option<Dimensions> {
+        [self.dimensions, self.largest_frame].into_iter().flatten().max_by_key(|size| size.pixels())
     }
 
     pub(super) fn ended(&self) -> bool {
@@ -108,7 +115,10 @@ impl Gif {
 
     fn image(&mut self, descriptor: &[u8]) -> Result<Place, Flaw> {
         let number = |at: usize| u32::from(u16::from_le_bytes([descriptor[at], descriptor[at + 1]]));
-        dimensions(number(4), number(6))?;
+        let frame = dimensions(number(4), number(6))?;
+        if self.largest_frame.is_none_or(|largest| largest.pixels() < frame.pixels()) {
+            self.largest_frame = Some(frame);
+        }
         self.has_image = true;
         Ok(colours(descriptor[8], true))
     }

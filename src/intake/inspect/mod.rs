@@ -128,7 +128,9 @@ impl Inspector {
         let Some(_share) = self.budget.take(bytes) else {
             return Ok(());
         };
-        decoder.set_limits(image::Limits::default())?;
+        let mut limits = image::Limits::no_limits();
+        limits.max_alloc = Some(budget::BYTES);
+        decoder.set_limits(limits)?;
         let mut pixels = vec![0; usize::try_from(bytes).unwrap_or_default()];
         decoder.read_image(&mut pixels)
     }

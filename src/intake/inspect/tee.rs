@@ -79,7 +79,7 @@ impl<R: Read> Tee<R> {
         self.hashes.update(bytes);
         self.passed += bytes.len() as u64;
         let walked = self.walk.feed(bytes);
-        match self.walk.dimensions() {
+        match self.walk.largest() {
             Some(size) if size.pixels() > self.max_pixels => Err(Flaw::TooManyPixels(size, self.max_pixels)),
             _ => walked,
         }

@@ -71,6 +71,14 @@ impl Walk {
         }
     }
 
+    /// The size that a decoder has to reckon with.
+    pub(super) fn largest(&self) -> Option<Dimensions> {
+        match self {
+            Walk::Gif(walk) => walk.largest(),
+            _ => self.dimensions(),
+        }
+    }
+
     /// The file has no more bytes: was that its end?
     pub(super) fn finish(&self) -> Result<Dimensions, Flaw> {
         let (ended, wanted) = match self {

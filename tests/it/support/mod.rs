@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use brandpost::config::Settings;
 use brandpost::daemon::lifecycle::Stop;
-use brandpost::daemon::{self, Progress, Until};
+use brandpost::daemon::{self, Progress, Untaken, Until};
 use brandpost::domain::clock::SystemClock;
 use brandpost::domain::upload::State;
 use brandpost::ledger::{Counts, Filter, Ledger, Report, StatusRow};
@@ -34,7 +34,7 @@ pub struct Bench {
 struct Running {
     stop: Stop,
     progress: Progress,
-    task: JoinHandle<anyhow::Result<()>>,
+    task: JoinHandle<anyhow::Result<Untaken>>,
 }
 
 impl Bench {
@@ -123,10 +123,10 @@ impl Bench {
     }
 
     /// `run --once`.
-    pub async fn once(&mut self) {
+    pub async fn once(&mut self) -> Untaken {
         self.start_until(Until::Done).await;
         let task = self.daemon.take().unwrap().task;
-        tokio::time::timeout(PATIENCE, task).await.expect("--once ends").unwrap().unwrap();
+        tokio::time::timeout(PATIENCE, task).await.expect("--once ends").unwrap().unwrap()
     }
 
     /// Stops softly. No work may be orphaned.
@@ -200,8 +200,9 @@ impl Bench {
     /// Waits until nothing is pending and intake has looked at everything.
     pub async fn quiet(&self) {
         let mut intake = self.daemon.as_ref().expect("a daemon that runs").progress.intake.clone();
-        let idle =
-            |progress: &brandpost::intake::Progress| progress.scanned && progress.idle && !progress.waiting;
+        let idle = |progress: &brandpost::intake::Progress| {
+            progress.scanned && progress.idle && progress.copying == 0
+        };
         tokio::time::timeout(PATIENCE, intake.wait_for(idle)).await.expect("intake comes to rest").unwrap();
         self.until("nothing pending", |rows| {
             rows.iter().all(|row| !row.state.parse::<State>().unwrap().is_pending())

@@ -1,0 +1,158 @@
+//! What the outcome of an attempt means: for its file, for the gate and for the pace. Then it is written down.
+
+use std::sync::PoisonError;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::attempt::Outcome;
+use super::gate::{Cause, Change};
+use super::{Shared, WRITE_AGAIN};
+use crate::cloud::{CloudError, Remedy};
+use crate::config::After;
+use crate::domain::clock::later;
+use crate::domain::failure::{ErrorKind, Failure};
+use crate::domain::text::visible;
+use crate::ledger::{Claim, Finish};
+
+/// After so many answers in a row that nobody knows, a file is given up.
+const FEW: u32 = 5;
+
+impl Shared {
+    pub(super) async fn judge(&self, claim: &Claim, outcome: Outcome, probe: bool) -> Finish {
+        match outcome {
+            Outcome::Uploaded { target, receipt, changed } => {
+                self.pace.recover();
+                self.tell(self.gate.succeeded(Instant::now()), "");
+                Finish::Uploaded {
+                    object_url: target.object_url(),
+                    etag: receipt.etag,
+                    request_id: receipt.request_id,
+                    bytes: claim.stamp.size,
+                    recheck: changed || self.settings.upload.after != After::Keep,
+                }
+            }
+            Outcome::FileChanged(failure) => {
+                self.gate.undecided(probe);
+                self.retry(claim, failure, None, false)
+            }
+            Outcome::BadGrant(failure) => {
+                self.tell(self.gate.succeeded(Instant::now()), "");
+                Finish::Failed(failure)
+            }
+            Outcome::Refused(error) if error.failure.kind == ErrorKind::FileChanged => {
+                self.gate.undecided(probe);
+                self.retry(claim, error.failure, None, error.sent)
+            }
+            Outcome::Refused(error) => self.refused(claim, error, probe).await,
+        }
+    }
+
+    async fn refused(&self, claim: &Claim, error: CloudError, probe: bool) -> Finish {
+        let now = Instant::now();
+        let change = match error.remedy {
+            Remedy::Pause => self.gate.failed(Cause::Credentials, now, probe),
+            _ if error.is_outage() => self.gate.failed(Cause::Outage, now, probe),
+            _ => self.gate.succeeded(now),
+        };
+        self.tell(change, &error.failure.to_string());
+        match error.remedy {
+            Remedy::SlowDown(wait) => {
+                self.pace.slow_down(wait);
+                self.retry(claim, error.failure, wait, error.sent)
+            }
+            // the gate decides when: no file need wait longer than it does
+            Remedy::Pause => {
+                let due = self.ledger.now();
+                Finish::Retry { failure: error.failure, due, recheck: false, sent: false }
+            }
+            Remedy::GiveUp | Remedy::FreshGrantOrGiveUp => Finish::Failed(error.failure),
+            Remedy::FewTimes if self.is_the_last_of_few(claim, &error.failure).await => {
+                Finish::Failed(Failure { kind: ErrorKind::GatewayRejected, ..error.failure })
+            }
+            _ => self.retry(claim, error.failure, None, error.sent),
+        }
+    }
+
+    async fn is_the_last_of_few(&self, claim: &Claim, failure: &Failure) -> bool {
+        // a table that cannot be read gives the file one more chance
+        self.ledger.streak(claim, failure).await.is_ok_and(|before| before + 1 >= FEW)
+    }
+
+    /// Due again after the backoff, and not before the cloud allows; or never again, when that was the last try.
+    fn retry(&self, claim: &Claim, failure: Failure, wait: Option<Duration>, sent: bool) -> Finish {
+        let retry = self.settings.retry;
+        let counts = failure.kind.counts_as_attempt();
+        let attempts = claim.attempts + 1;
+        if counts && retry.max_attempts > 0 && attempts >= retry.max_attempts {
+            let message = format!("given up after {attempts} attempts; the last error was: {failure}");
+            return Finish::Failed(Failure { kind: ErrorKind::AttemptsExhausted, message, ..failure });
+        }
+        let delay = retry.backoff.delay(attempts, fastrand::f64()).max(wait.unwrap_or_default());
+        let recheck = matches!(failure.kind, ErrorKind::FileChanged | ErrorKind::ChecksumMismatch);
+        Finish::Retry { failure, due: later(self.ledger.now(), delay), recheck, sent }
+    }
+
+    /// Writes the end of an attempt down. It stands in memory until the table takes it.
+    pub(super) async fn finish(&self, claim: &Claim, finish: &Finish, took: Duration) {
+        loop {
+            match self.ledger.finish(claim, finish, took).await {
+                Ok(()) => break tell_finish(claim, finish, took),
+                Err(error) if error.is_transient() => {
+                    self.ledger.complain(&error);
+                    tokio::time::sleep(WRITE_AGAIN).await;
+                }
+                Err(error) => {
+                    tracing::error!(id = claim.id, %error, "the end of an attempt could not be recorded; it is made again");
+                    break;
+                }
+            }
+        }
+    }
+
+    /// The state of the gate concerns everybody: it is said once. The table says it too, see `notice`.
+    fn tell(&self, change: Change, words: &str) {
+        match change {
+            Change::None => {}
+            Change::Closed(cause) => {
+                words.clone_into(&mut self.last_words.lock().unwrap_or_else(PoisonError::into_inner));
+                tracing::error!("paused: {}", self.why_closed(cause));
+            }
+            Change::Opened(after) => tracing::info!(seconds = after.as_secs(), "the clouds take files again"),
+        }
+    }
+
+    /// For people.
+    pub(super) fn why_closed(&self, cause: Cause) -> String {
+        let why = match cause {
+            Cause::Credentials => {
+                "the gateway does not accept our credentials; nothing is sent until it does"
+            }
+            Cause::Outage => "the cloud is not to be reached; one file at a time tries again",
+        };
+        format!("{why}: {}", self.last_words.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+fn tell_finish(claim: &Claim, finish: &Finish, took: Duration) {
+    let (brand, id, slot, attempt) = (claim.brand, claim.id, claim.slot, claim.number);
+    let file = visible(&claim.path.file_name().unwrap_or_default().to_string_lossy());
+    let millis = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+    match finish {
+        Finish::Uploaded { request_id, bytes, .. } => {
+            let request_id = request_id.as_deref();
+            tracing::info!(%brand, %file, id, slot, attempt, bytes, millis, request_id, "uploaded");
+        }
+        Finish::Retry { failure, due, .. } if failure.kind == ErrorKind::Credentials => {
+            tracing::debug!(%brand, %file, id, slot, attempt, %due, "waits: {failure}");
+        }
+        Finish::Retry { failure, due, .. } => {
+            let request_id = failure.request_id.as_deref();
+            tracing::warn!(%brand, %file, id, slot, attempt, %due, request_id, error_kind = %failure.kind, "tried again later: {failure}");
+        }
+        Finish::Failed(failure) => {
+            let request_id = failure.request_id.as_deref();
+            tracing::error!(%brand, %file, id, slot, attempt, request_id, error_kind = %failure.kind, "failed: {failure}. {}", failure.kind.advice());
+        }
+    }
+}
