@@ -11,7 +11,7 @@ use crate::ledger::{Counts, LedgerError};
 use crate::publish::Cause;
 
 /// A retry that is due within this time is waited for; and when nothing has changed for so long, nothing will.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// How often the question is asked, at the least.
 const ASK: Duration = Duration::from_millis(100);

@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cloud::{Clouds, Grants};
 use crate::config::Settings;
+use crate::domain::clock::later;
 use crate::ledger::{Claim, Ledger, LedgerError};
 use attempt::attempt;
 pub use gate::Cause;
@@ -35,6 +36,9 @@ const TICK: Duration = Duration::from_secs(5);
 /// The longest `Retry-After` that is believed. A due time further off than this and the longest backoff can
 /// only come from a clock that jumped.
 const LONGEST_WAIT: Duration = Duration::from_hours(1);
+
+/// A difference between the clocks that is no mere correction.
+const JUMP: Duration = Duration::from_secs(30);
 
 /// How long after a failed write to the table it is tried again.
 const WRITE_AGAIN: Duration = Duration::from_secs(2);
@@ -70,6 +74,8 @@ pub struct Publish {
     claims: HashSet<i64>,
     leases_renewed: Instant,
     nudges: u64,
+    /// One moment on both clocks: when they part, the wall clock was set.
+    both_clocks: (Timestamp, Instant),
     /// Why the gate is closed, as the table says it.
     noticed: Option<Cause>,
     progress: watch::Sender<Progress>,
@@ -89,6 +95,7 @@ pub enum PublishError {
 impl Publish {
     /// A publisher that has done nothing yet.
     pub fn new(settings: Arc<Settings>, ledger: Ledger, clouds: Clouds) -> Self {
+        let both_clocks = (ledger.now(), Instant::now());
         let pace = Pace::new(&settings.limits);
         let gate = Gate::new(settings.retry.backoff);
         let shared = Shared {
@@ -106,6 +113,7 @@ impl Publish {
             claims: HashSet::new(),
             leases_renewed: Instant::now(),
             nudges: 0,
+            both_clocks,
             noticed: None,
             progress: watch::Sender::new(Progress::default()),
         }
@@ -157,9 +165,27 @@ impl Publish {
     }
 
     async fn try_step(&mut self, stop: &CancellationToken) -> Result<Instant, PublishError> {
+        self.bear_clock_jumps().await?;
         self.look_after_leases().await?;
         self.notice().await?;
         self.begin_due(stop).await
+    }
+
+    /// Due times and leases stand in the table as wall-clock times. When that clock is set, waiting files are
+    /// due at once instead of never (their number and the gate still bound what happens), and our leases are
+    /// renewed before anybody takes them to be over.
+    async fn bear_clock_jumps(&mut self) -> Result<(), LedgerError> {
+        let (wall, steady) = (self.shared.ledger.now(), Instant::now());
+        let expected = later(self.both_clocks.0, steady - self.both_clocks.1);
+        let jump = wall.duration_since(expected);
+        if jump.unsigned_abs() > JUMP {
+            let claims: Vec<_> = self.claims.iter().copied().collect();
+            self.shared.ledger.extend_leases(&claims, LEASE).await?;
+            self.shared.ledger.make_all_due().await?;
+            tracing::warn!(seconds = jump.as_secs(), "the machine's clock was set");
+        }
+        self.both_clocks = (wall, steady);
+        Ok(())
     }
 
     /// Says in the table why the gate is closed, for as long as it is.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use brandpost::domain::clock::SystemClock;
+use brandpost::domain::clock::{ManualClock, SystemClock};
 use brandpost::domain::upload::State;
 use brandpost::sim::verify::SignatureKind;
 use brandpost::sim::{Fault, FaultAction, SandboxOptions, UploadUrl};
@@ -302,4 +302,85 @@ async fn a_new_secret_file_ends_the_pause_by_itself() {
     std::fs::write(bench.folder.path().join("secret"), "sandbox-app-secret\n").unwrap();
     bench.until_state("a.jpg", State::Uploaded).await;
     bench.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clock_that_is_set_leaves_no_file_behind() {
+    for jump in ["2020-01-01T00:00:00Z", "1970-01-01T00:00:00Z", "2030-01-01T00:00:00Z"] {
+        let start = "2026-01-01T00:00:00Z".parse().unwrap();
+        let clock = Arc::new(ManualClock::new(start));
+        // the cloud's clock is right; the machine's is what jumps
+        let time: brandpost::sim::Clock = Arc::new(move || start);
+        let retry = "[retry]\nfirst_delay = \"10m\"\nmax_delay = \"10m\"\n";
+        let mut bench = Bench::build(SandboxOptions { time, ..SandboxOptions::default() }, retry).await;
+        bench.clock = clock.clone();
+        bench.drop_file(OWN, "a.jpg", &jpg(1));
+        bench.sandbox.fault(Fault::oss(FaultAction::Reset).times(1));
+        bench.start().await;
+        bench.until_state("a.jpg", State::Retrying).await;
+        clock.set(jump.parse().unwrap());
+        bench.until_state("a.jpg", State::Uploaded).await;
+        bench.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_bytes_a_cloud_answers_no_file_is_lost() {
+    let pieces = [
+        "",
+        "{",
+        "{\"code\":200}",
+        "{\"code\":200,\"data\":{}}",
+        "{\"code\":\"x\"}",
+        "{\"code\":-1}",
+        "null",
+        "[[[[",
+        "<Error>",
+        "<Error><Code>x</Code></Error>",
+        "<!DOCTYPE html>",
+        "\u{0}\u{1}\u{2}",
+        "<Error><Code>&bogus;",
+        "{\"code\":1e99}",
+    ];
+    let statuses = [200, 204, 206, 301, 400, 401, 403, 404, 408, 418, 429, 499, 500, 599];
+    for (number, status) in statuses.into_iter().enumerate() {
+        for service in [Fault::gateway, Fault::oss] {
+            let body = format!("{}{}", pieces[number], pieces[(number * 5 + 3) % pieces.len()]);
+            let fault = service(FaultAction::Status { status, headers: BTreeMap::new(), body: body.clone() });
+            let mut bench = Bench::with("[retry]\nfirst_delay = \"5m\"\nmax_delay = \"5m\"\n").await;
+            bench.drop_file(OWN, "a.jpg", &jpg(1));
+            bench.sandbox.fault(fault);
+            bench.once().await;
+            let row = bench.row("a.jpg").await;
+            assert!(
+                ["queued", "retrying", "failed"].contains(&row.state.as_str()),
+                "{status} {body}: {row:#?}"
+            );
+            bench.sandbox.clear_faults();
+            bench.start().await;
+            bench.ledger().retry(&brandpost::ledger::Which::Ids(vec![row.id])).await.unwrap();
+            bench.until_state("a.jpg", State::Uploaded).await;
+            bench.stop().await;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_proxy_of_the_environment_is_used() {
+    let bench = Bench::new().await;
+    bench.drop_file(OWN, "a.jpg", &jpg(1));
+    let text = std::fs::read_to_string(bench.config()).unwrap();
+    let (head, tail) = text.split_once("[network.resolve]").unwrap();
+    let rest = &tail[tail.find("\n[").unwrap()..];
+    std::fs::write(bench.config(), format!("{head}{rest}")).unwrap();
+    // the sandbox understands the absolute URLs that a proxy gets
+    let proxy = format!("http://{}", bench.sandbox.addr());
+    let config = bench.config();
+    let run = tokio::task::spawn_blocking(move || {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_brandpost"));
+        command.arg("--config").arg(config).args(["run", "--once"]).env("http_proxy", proxy).output().unwrap()
+    });
+    let output = run.await.unwrap();
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(bench.puts().len(), 1);
 }

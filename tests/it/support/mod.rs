@@ -11,7 +11,7 @@ use std::time::Duration;
 use brandpost::config::Settings;
 use brandpost::daemon::lifecycle::Stop;
 use brandpost::daemon::{self, Progress, Untaken, Until};
-use brandpost::domain::clock::SystemClock;
+use brandpost::domain::clock::{Clock, SystemClock};
 use brandpost::domain::upload::State;
 use brandpost::ledger::{Counts, Filter, Ledger, Report, StatusRow};
 use brandpost::sim::{RequestLog, Sandbox, SandboxOptions, Service};
@@ -28,6 +28,7 @@ pub const OTHER: &str = "OTHERBRAND/2002";
 pub struct Bench {
     pub folder: TempDir,
     pub sandbox: Sandbox,
+    pub clock: Arc<dyn Clock>,
     daemon: Option<Running>,
 }
 
@@ -52,7 +53,7 @@ impl Bench {
         let sandbox = Sandbox::start(options).await.unwrap();
         fs::create_dir_all(folder.path().join("inbox")).unwrap();
         fs::write(folder.path().join("secret"), "sandbox-app-secret\n").unwrap();
-        let bench = Self { folder, sandbox, daemon: None };
+        let bench = Self { folder, sandbox, clock: Arc::new(SystemClock), daemon: None };
         bench.configure(extra);
         bench
     }
@@ -111,10 +112,10 @@ impl Bench {
         let settings = Settings::load(&self.config()).unwrap();
         let stop = Stop::default();
         let (started, progress) = oneshot::channel();
-        let told = stop.clone();
+        let (told, clock) = (stop.clone(), self.clock.clone());
         let task = tokio::spawn(async move {
             let started = move |progress| drop(started.send(progress));
-            daemon::run(settings, Arc::new(SystemClock), until, told, started).await
+            daemon::run(settings, clock, until, told, started).await
         });
         let Ok(progress) = progress.await else {
             panic!("the daemon did not start: {:?}", task.await.unwrap())
