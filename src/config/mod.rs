@@ -4,6 +4,7 @@
 mod file;
 mod problem;
 mod read;
+mod resolve;
 mod secret;
 mod settings;
 mod values;

@@ -16,21 +16,20 @@ use super::scan::{self, Entry, Listing};
 use super::settle::{Judgement, Now, Stillness};
 use super::survey::Identity;
 use super::{Context, IntakeError, tidy};
-use crate::config::{After, SlotsBy, Upload};
+use crate::config::{After, Upload};
 use crate::domain::brand::Brand;
-use crate::domain::failure::{ErrorKind, Failure};
 use crate::domain::text::visible;
-use crate::domain::upload::{Picture, Stamp, State};
+use crate::domain::upload::{Stamp, State};
 use crate::files::{self, Kind};
-use crate::intake::inspect::{Flaw, Inspected};
-use crate::ledger::{BrandRow, Found, Known, Recorded, Verdict};
+use crate::intake::inspect::Inspected;
+use crate::ledger::{BrandRow, Known, Recorded};
 
 /// So many files are inspected before their rows are written: the order of names is kept, and a large folder
 /// does not wait for its last file.
 const BATCH: usize = 32;
 
 /// A file that could not be read for a reason that may pass (a file server's hiccup) is tried again then.
-const READ_AGAIN: Duration = Duration::from_secs(5);
+pub(super) const READ_AGAIN: Duration = Duration::from_secs(5);
 
 /// After files could not be tidied away, it is tried again this much later.
 const TIDY_AGAIN: Duration = Duration::from_mins(1);
@@ -73,9 +72,9 @@ impl Folder {
 
 /// One look at a folder, from the listing to the table.
 pub(super) struct Reconcile<'a> {
-    ctx: &'a Arc<Context>,
-    folder: &'a mut Folder,
-    now: Now,
+    pub(super) ctx: &'a Arc<Context>,
+    pub(super) folder: &'a mut Folder,
+    pub(super) now: Now,
     outcome: Outcome,
 }
 
@@ -279,75 +278,6 @@ impl<'a> Reconcile<'a> {
         Ok(())
     }
 
-    /// What is to be recorded of a file that was looked at; `None`: nothing yet.
-    fn conclude(
-        &mut self,
-        entry: &Entry,
-        look: io::Result<Option<Inspected>>,
-        row: Option<&Known>,
-    ) -> Option<Found> {
-        let watch = &self.ctx.settings.watch;
-        match look {
-            Ok(Some(Inspected { stamp, result: Ok(picture) })) => Some(self.picture(entry, stamp, picture)),
-            Ok(Some(Inspected { stamp, result: Err(flaw) })) => {
-                let may_grow = matches!(flaw, Flaw::Truncated(_) | Flaw::Damaged(_));
-                let grace = self.folder.stillness.unfinished(&entry.name, &entry.look, self.now, watch.grace);
-                match grace.filter(|_| may_grow) {
-                    Some(end) => {
-                        self.wait(end);
-                        None
-                    }
-                    None => Some(self.found(entry, stamp, Verdict::Refused(Failure::from(&flaw)))),
-                }
-            }
-            Ok(None) => {
-                self.wait(self.now.steady + watch.settle);
-                None
-            }
-            Err(error) => self.unreadable(entry, &error, row),
-        }
-    }
-
-    fn unreadable(&mut self, entry: &Entry, error: &io::Error, row: Option<&Known>) -> Option<Found> {
-        let failure = match error.kind() {
-            io::ErrorKind::NotFound => return None,
-            io::ErrorKind::InvalidInput => Failure::new(ErrorKind::NotAFile, describe(entry.look.kind)),
-            io::ErrorKind::PermissionDenied if row.is_some_and(|row| row.unreadable) => return None,
-            io::ErrorKind::PermissionDenied => {
-                Failure::new(ErrorKind::Unreadable, "the service's user may not read this file")
-            }
-            _ => {
-                let file = visible(&self.folder.path.join(&entry.name).to_string_lossy());
-                if self.folder.unread.insert(entry.name.clone()) {
-                    tracing::warn!(%file, %error, "the file cannot be read now; it is tried again");
-                }
-                self.look_again(self.now.steady + READ_AGAIN);
-                return None;
-            }
-        };
-        Some(self.found(entry, entry.look.stamp, Verdict::Refused(failure)))
-    }
-
-    fn picture(&self, entry: &Entry, stamp: Stamp, picture: Picture) -> Found {
-        let verdict = match self.ctx.settings.slots {
-            SlotsBy::Arrival => Verdict::Picture(picture, None),
-            SlotsBy::Filename => {
-                if let Some(slot) = slot_in_name(&entry.name) {
-                    Verdict::Picture(picture, Some(slot))
-                } else {
-                    let message =
-                        "the name gives no slot: with slots.by = \"filename\" it is a number, as in 3.jpg";
-                    Verdict::Refused(Failure::new(ErrorKind::SlotTaken, message))
-                }
-            }
-        };
-        self.found(entry, stamp, verdict)
-    }
-
-    fn found(&self, entry: &Entry, stamp: Stamp, verdict: Verdict) -> Found {
-        Found { path: self.folder.path.join(&entry.name), stamp, verdict }
-    }
-
     fn tell(&self, recorded: &Recorded) {
         let (brand, id, state) = (self.folder.brand.brand, recorded.id, recorded.state);
         let file = visible(&recorded.path.file_name().unwrap_or_default().to_string_lossy());
@@ -407,12 +337,12 @@ impl<'a> Reconcile<'a> {
     }
 
     /// A file is not complete yet.
-    fn wait(&mut self, until: Instant) {
+    pub(super) fn wait(&mut self, until: Instant) {
         self.outcome.copying += 1;
         self.look_again(until);
     }
 
-    fn look_again(&mut self, at: Instant) {
+    pub(super) fn look_again(&mut self, at: Instant) {
         self.outcome.next = Some(self.outcome.next.map_or(at, |next| next.min(at)));
     }
 }
@@ -427,21 +357,6 @@ fn missing<'k>(listing: &Listing, known: &'k HashMap<OsString, Known>) -> Vec<&'
     let mut missing: Vec<_> = known.iter().filter(|(name, _)| !listed.contains(name.as_os_str())).collect();
     missing.sort_by_key(|(_, row)| row.id);
     missing.into_iter().map(|(_, row)| row).collect()
-}
-
-fn describe(kind: Kind) -> String {
-    match kind {
-        Kind::Link => "a symbolic link, which is not followed".into(),
-        Kind::Special(what) => format!("{what}, not a picture"),
-        Kind::Regular | Kind::Folder => "not a regular file".into(),
-    }
-}
-
-/// `3.jpg` asks for slot 3.
-fn slot_in_name(name: &OsStr) -> Option<u32> {
-    let stem = Path::new(name).file_stem()?.to_str()?;
-    let number = stem.bytes().all(|byte| byte.is_ascii_digit()).then(|| stem.parse().ok())?;
-    number.filter(|slot| *slot > 0)
 }
 
 fn tidy_all(rules: &Upload, brand: Brand, folder: &OwnedFd, work: Vec<(OsString, Stamp)>) -> bool {
@@ -473,25 +388,4 @@ pub(super) fn look_at(
     }
     let file = files::open_regular(folder, &entry.name)?;
     inspector.inspect(&file, Path::new(&entry.name))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_name_that_is_a_number_gives_the_slot() {
-        let table = [
-            ("3.jpg", Some(3)),
-            ("03.png", Some(3)),
-            ("10", Some(10)),
-            ("0.jpg", None),
-            ("a3.jpg", None),
-            ("3 .jpg", None),
-            (".jpg", None),
-        ];
-        for (name, slot) in table {
-            assert_eq!(slot_in_name(OsStr::new(name)), slot, "{name}");
-        }
-    }
 }

@@ -5,8 +5,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use sqlx::{Row, Sqlite, Transaction};
 
+use super::claims::Claim;
 use super::error::{LedgerError, Result};
-use super::uploads::Claim;
 use super::{Ledger, slots};
 use crate::domain::clock::rfc3339;
 use crate::domain::failure::Failure;

@@ -6,7 +6,9 @@
 
 mod attempts;
 mod brands;
+mod claims;
 mod error;
+mod record;
 mod report;
 mod schema;
 mod slots;
@@ -29,10 +31,12 @@ use crate::domain::clock::{Clock, rfc3339};
 
 pub use attempts::Finish;
 pub use brands::BrandRow;
+pub use claims::Claim;
 pub use error::{LedgerError, Result};
+pub use record::{Found, Recorded, Verdict};
 pub use report::{AttemptRow, Counts, Filter, Notice, Report, StatusRow, SummaryRow};
 pub use steer::Which;
-pub use uploads::{Claim, Found, Known, Recorded, Verdict};
+pub use uploads::Known;
 
 /// Versions before it can corrupt a database when the WAL is reset.
 const OLDEST_SQLITE: [u32; 3] = [3, 51, 3];

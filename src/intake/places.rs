@@ -1,0 +1,229 @@
+//! Which folders are watched: kept in step with the root and with `[[brand]]`.
+//!
+//! What cannot be listed is unknown, not empty. A watch stands before the first look, and on the folder that
+//! is there now, not on one that was moved away.
+
+use std::collections::HashMap;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use tokio::time::Instant;
+
+use super::folder::{Folder, blocking};
+use super::survey::{self, Identity, Place, Survey};
+use super::{Intake, IntakeError};
+use crate::config::WatchMode;
+use crate::domain::text::visible;
+use crate::files;
+use crate::ledger::Known;
+
+impl Intake {
+    /// inotify does not tell when the root, or the folder of a `[[brand]]`, is replaced by another one.
+    pub(super) async fn glance(&mut self) -> Result<(), IntakeError> {
+        self.next_glance = Instant::now() + self.ctx.settings.watch.poll_interval;
+        let settings = self.ctx.settings.clone();
+        let look = move || {
+            (files::identity(&settings.watch.root).ok(), survey::mapped(&settings).collect::<Vec<_>>())
+        };
+        let (root, mapped) = blocking(look).await?;
+        let other =
+            |place: &Place| self.places.get(&place.path).is_some_and(|before| *before != place.identity);
+        if self.surveyed && ((root != self.root && !self.root_missing) || mapped.iter().any(other)) {
+            self.next_survey = Instant::now();
+        }
+        Ok(())
+    }
+
+    /// Compares the folders there are with those that are watched, and has all of them looked at.
+    pub(super) async fn survey(&mut self) -> Result<(), IntakeError> {
+        self.next_survey = Instant::now() + self.ctx.settings.watch.rescan;
+        let settings = self.ctx.settings.clone();
+        match blocking(move || survey::survey(&settings)).await? {
+            Ok(survey) if self.is_empty_mount_point(&survey) => {
+                self.root_is_missing("an empty folder is in its place: is it unmounted?").await?;
+            }
+            Ok(survey) => {
+                self.root_is_there(&survey).await?;
+                self.take_over(survey).await?;
+            }
+            Err(error) => {
+                self.root_is_missing(&error.to_string()).await?;
+                self.adopt(survey::mapped(&self.ctx.settings).collect()).await?;
+            }
+        }
+        self.surveyed = true;
+        let now = Instant::now();
+        self.folders.keys().for_each(|path| self.agenda.add(path, now));
+        self.out.values_mut().for_each(|again| *again = true);
+        Ok(())
+    }
+
+    /// An unmounted root leaves an empty folder with another identity behind.
+    pub(super) fn is_empty_mount_point(&self, survey: &Survey) -> bool {
+        let mapped = self.ctx.settings.brands.len();
+        let changed = self.root.is_some() && survey.root != self.root;
+        changed && survey.folders.len() == mapped && self.places.len() > mapped
+    }
+
+    pub(super) async fn root_is_missing(&mut self, why: &str) -> Result<(), IntakeError> {
+        let watch = &self.ctx.settings.watch;
+        self.next_survey = Instant::now() + watch.poll_interval;
+        let root = watch.root.display();
+        let message =
+            format!("the watched folder {root} is not there ({why}); its files wait until it is back");
+        if !self.root_missing {
+            tracing::error!("{message}");
+            self.ctx.ledger.set_notice("root", &message).await?;
+            self.root_missing = true;
+        }
+        Ok(())
+    }
+
+    pub(super) async fn root_is_there(&mut self, survey: &Survey) -> Result<(), IntakeError> {
+        self.root = survey.root;
+        if self.root_missing {
+            self.ctx.ledger.clear_notice(Some("root")).await?;
+            tracing::info!(root = %self.ctx.settings.watch.root.display(), "the watched folder is back");
+            self.root_missing = false;
+        }
+        Ok(())
+    }
+
+    pub(super) async fn take_over(&mut self, survey: Survey) -> Result<(), IntakeError> {
+        for (path, why) in survey.strays.iter().chain(&survey.unread) {
+            let path = visible(&path.to_string_lossy());
+            if self.told.insert(path.clone()) {
+                tracing::warn!(%path, "left alone: {why}");
+            }
+        }
+        // what lies in a folder that cannot be read is not gone
+        let unread = |path: &Path| survey.unread.iter().any(|(folder, _)| path.starts_with(folder));
+        let hidden: Vec<_> = self
+            .places
+            .iter()
+            .filter(|(path, _)| unread(path))
+            .map(|(path, at)| (path.clone(), *at))
+            .collect();
+        self.unread = survey.unread.iter().map(|(path, _)| path.clone()).collect();
+        if self.watch_parents(survey.parents) {
+            // folders may have been made between the look and the watch: look once more
+            self.next_survey = Instant::now();
+        }
+        self.places =
+            survey.folders.iter().map(|place| (place.path.clone(), place.identity)).chain(hidden).collect();
+        self.adopt(survey.folders).await?;
+        if self.surveyed {
+            return Ok(());
+        }
+        self.settle_orphans().await
+    }
+
+    /// True when a watch is new.
+    pub(super) fn watch_parents(&mut self, parents: Vec<(PathBuf, Option<Identity>)>) -> bool {
+        let there: HashMap<_, _> =
+            parents.into_iter().filter_map(|(path, identity)| Some((path, identity?))).collect();
+        let stale = |(path, identity): &(&PathBuf, &Identity)| there.get(*path) != Some(*identity);
+        let stale: Vec<PathBuf> = self.parents.iter().filter(stale).map(|(path, _)| path.clone()).collect();
+        for path in stale {
+            self.watch.remove(&path);
+            self.parents.remove(&path);
+        }
+        let new: Vec<_> = there.into_iter().filter(|(path, _)| !self.parents.contains_key(path)).collect();
+        let mut added = false;
+        for (path, identity) in new {
+            if self.add_watch(&path) {
+                self.parents.insert(path, identity);
+                added = true;
+            } else {
+                self.next_survey =
+                    self.next_survey.min(Instant::now() + self.ctx.settings.watch.poll_interval);
+            }
+        }
+        added
+    }
+
+    /// Registers folders that are new, and watches before the first look.
+    pub(super) async fn adopt(&mut self, places: Vec<Place>) -> Result<(), IntakeError> {
+        let known =
+            |place: &Place| self.folders.contains_key(&place.path) || self.out.contains_key(&place.path);
+        let (old, new): (Vec<_>, Vec<_>) = places.into_iter().partition(known);
+        let brands: Vec<_> =
+            new.iter().map(|place| (place.brand, self.ctx.settings.slots_of(place.brand))).collect();
+        let rows = if brands.is_empty() { Vec::new() } else { self.ctx.ledger.register(&brands).await? };
+        for (brand, place) in rows.into_iter().zip(&new) {
+            self.fresh.insert(place.path.clone());
+            self.folders.insert(place.path.clone(), Folder::new(brand, place.path.clone()));
+        }
+        old.iter().chain(&new).for_each(|place| self.watch_folder(place));
+        Ok(())
+    }
+
+    /// Makes sure that the folder that stands there now is the one that is watched.
+    pub(super) fn watch_folder(&mut self, place: &Place) {
+        let Some(before) = self.folders.get(&place.path).map(|folder| folder.watched) else {
+            return;
+        };
+        if before.is_some() && before == place.identity {
+            return;
+        }
+        if before.is_some() {
+            self.watch.remove(&place.path);
+        }
+        let watched = place.identity.filter(|_| self.add_watch(&place.path));
+        if let Some(folder) = self.folders.get_mut(&place.path) {
+            folder.watched = watched;
+        }
+    }
+
+    /// True when inotify tells of changes in the folder from now on.
+    pub(super) fn add_watch(&mut self, path: &Path) -> bool {
+        let mode = self.ctx.settings.watch.mode;
+        if mode == WatchMode::Poll {
+            return false;
+        }
+        let remote = files::remote_file_system(path).ok().flatten();
+        if let Some(name) = remote.filter(|_| mode == WatchMode::Auto) {
+            if self.told.insert(format!("remote {name}")) {
+                tracing::info!(path = %path.display(), "on {name}, where inotify sees no remote changes; polled");
+            }
+            return false;
+        }
+        match self.watch.add(path) {
+            Ok(()) => true,
+            Err(error) => {
+                if self.told.insert("watches".into()) {
+                    tracing::warn!(path = %path.display(), %error, "cannot be watched and is polled; if it is the limit: sysctl fs.inotify.max_user_watches");
+                }
+                false
+            }
+        }
+    }
+
+    /// Files whose folder no brand has any more: those that are not there are gone, and the others are out of
+    /// reach until the folder is a brand's again.
+    pub(super) async fn settle_orphans(&mut self) -> Result<(), IntakeError> {
+        if self.root_missing {
+            return Ok(());
+        }
+        let unsettled = self.ctx.ledger.unsettled().await?;
+        let orphan = |row: &Known| row.path.parent().is_none_or(|folder| !self.places.contains_key(folder));
+        let orphans: Vec<_> = unsettled.into_iter().filter(|(_, row)| orphan(row)).collect();
+        let missing = |row: &Known| {
+            row.path.symlink_metadata().is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
+        };
+        let (gone, left): (Vec<_>, Vec<_>) =
+            blocking(move || orphans.into_iter().partition(|(_, row)| missing(row))).await?;
+        let brands = self.ctx.ledger.report().brand_rows().await?;
+        for (brand, _) in brands.into_values() {
+            let ids: Vec<_> = gone.iter().filter(|(id, _)| *id == brand.id).map(|(_, row)| row.id).collect();
+            if !ids.is_empty() {
+                self.ctx.ledger.gone(brand, &ids).await?;
+            }
+        }
+        let marked: Vec<_> = left.iter().filter(|(_, row)| row.recheck).map(|(_, row)| row.id).collect();
+        if !marked.is_empty() {
+            self.ctx.ledger.looked(&marked).await?;
+        }
+        Ok(())
+    }
+}

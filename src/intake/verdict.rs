@@ -1,0 +1,122 @@
+//! What is to be recorded of a file that was looked at, if anything yet.
+
+use std::ffi::OsStr;
+use std::io;
+use std::path::Path;
+
+use super::folder::{READ_AGAIN, Reconcile};
+use super::inspect::{Flaw, Inspected};
+use super::scan::Entry;
+use crate::config::SlotsBy;
+use crate::domain::failure::{ErrorKind, Failure};
+use crate::domain::text::visible;
+use crate::domain::upload::{Picture, Stamp};
+use crate::files::Kind;
+use crate::ledger::{Found, Known, Verdict};
+
+impl Reconcile<'_> {
+    /// What is to be recorded of a file that was looked at; `None`: nothing yet.
+    pub(super) fn conclude(
+        &mut self,
+        entry: &Entry,
+        look: io::Result<Option<Inspected>>,
+        row: Option<&Known>,
+    ) -> Option<Found> {
+        let watch = &self.ctx.settings.watch;
+        match look {
+            Ok(Some(Inspected { stamp, result: Ok(picture) })) => Some(self.picture(entry, stamp, picture)),
+            Ok(Some(Inspected { stamp, result: Err(flaw) })) => {
+                let may_grow = matches!(flaw, Flaw::Truncated(_) | Flaw::Damaged(_));
+                let grace = self.folder.stillness.unfinished(&entry.name, &entry.look, self.now, watch.grace);
+                match grace.filter(|_| may_grow) {
+                    Some(end) => {
+                        self.wait(end);
+                        None
+                    }
+                    None => Some(self.found(entry, stamp, Verdict::Refused(Failure::from(&flaw)))),
+                }
+            }
+            Ok(None) => {
+                self.wait(self.now.steady + watch.settle);
+                None
+            }
+            Err(error) => self.unreadable(entry, &error, row),
+        }
+    }
+
+    fn unreadable(&mut self, entry: &Entry, error: &io::Error, row: Option<&Known>) -> Option<Found> {
+        let failure = match error.kind() {
+            io::ErrorKind::NotFound => return None,
+            io::ErrorKind::InvalidInput => Failure::new(ErrorKind::NotAFile, describe(entry.look.kind)),
+            io::ErrorKind::PermissionDenied if row.is_some_and(|row| row.unreadable) => return None,
+            io::ErrorKind::PermissionDenied => {
+                Failure::new(ErrorKind::Unreadable, "the service's user may not read this file")
+            }
+            _ => {
+                let file = visible(&self.folder.path.join(&entry.name).to_string_lossy());
+                if self.folder.unread.insert(entry.name.clone()) {
+                    tracing::warn!(%file, %error, "the file cannot be read now; it is tried again");
+                }
+                self.look_again(self.now.steady + READ_AGAIN);
+                return None;
+            }
+        };
+        Some(self.found(entry, entry.look.stamp, Verdict::Refused(failure)))
+    }
+
+    fn picture(&self, entry: &Entry, stamp: Stamp, picture: Picture) -> Found {
+        let verdict = match self.ctx.settings.slots {
+            SlotsBy::Arrival => Verdict::Picture(picture, None),
+            SlotsBy::Filename => {
+                if let Some(slot) = slot_in_name(&entry.name) {
+                    Verdict::Picture(picture, Some(slot))
+                } else {
+                    let message =
+                        "the name gives no slot: with slots.by = \"filename\" it is a number, as in 3.jpg";
+                    Verdict::Refused(Failure::new(ErrorKind::SlotTaken, message))
+                }
+            }
+        };
+        self.found(entry, stamp, verdict)
+    }
+
+    fn found(&self, entry: &Entry, stamp: Stamp, verdict: Verdict) -> Found {
+        Found { path: self.folder.path.join(&entry.name), stamp, verdict }
+    }
+}
+
+fn describe(kind: Kind) -> String {
+    match kind {
+        Kind::Link => "a symbolic link, which is not followed".into(),
+        Kind::Special(what) => format!("{what}, not a picture"),
+        Kind::Regular | Kind::Folder => "not a regular file".into(),
+    }
+}
+
+/// `3.jpg` asks for slot 3.
+fn slot_in_name(name: &OsStr) -> Option<u32> {
+    let stem = Path::new(name).file_stem()?.to_str()?;
+    let number = stem.bytes().all(|byte| byte.is_ascii_digit()).then(|| stem.parse().ok())?;
+    number.filter(|slot| *slot > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_that_is_a_number_gives_the_slot() {
+        let table = [
+            ("3.jpg", Some(3)),
+            ("03.png", Some(3)),
+            ("10", Some(10)),
+            ("0.jpg", None),
+            ("a3.jpg", None),
+            ("3 .jpg", None),
+            (".jpg", None),
+        ];
+        for (name, slot) in table {
+            assert_eq!(slot_in_name(OsStr::new(name)), slot, "{name}");
+        }
+    }
+}
