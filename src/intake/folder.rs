@@ -115,6 +115,9 @@ impl<'a> Reconcile<'a> {
         if self.is_empty_mount_point(&listing, &missing) {
             return Ok(self.outcome);
         }
+        if self.folder.trouble.take().is_some() {
+            tracing::info!(folder = %self.folder.path.display(), "the folder can be read again");
+        }
         let ready = self.sort_out(&listing, &known, &mut missing).await?;
         let mut moved: Vec<_> = missing.iter().map(|row| row.id).collect();
         if !ready.is_empty() {
@@ -156,12 +159,7 @@ impl<'a> Reconcile<'a> {
     async fn list(&mut self) -> Result<Option<Listing>, IntakeError> {
         let path = self.folder.path.clone();
         match blocking(move || scan::list(&path)).await? {
-            Ok(listing) => {
-                if self.folder.trouble.take().is_some() {
-                    tracing::info!(folder = %self.folder.path.display(), "the folder can be read again");
-                }
-                Ok(Some(listing))
-            }
+            Ok(listing) => Ok(Some(listing)),
             Err(error) if error.kind() == io::ErrorKind::NotFound && self.folder.removed => {
                 let rows = self.ctx.ledger.known(self.folder.brand).await?;
                 let missing: Vec<_> = rows.iter().filter(|row| self.is_here(row)).map(|row| row.id).collect();

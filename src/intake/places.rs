@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -17,10 +18,13 @@ use crate::domain::text::visible;
 use crate::files;
 use crate::ledger::Known;
 
+/// How often it is looked whether the root is still the folder it was: one `stat`.
+const GLANCE: Duration = Duration::from_secs(1);
+
 impl Intake {
     /// inotify does not tell when the root, or the folder of a `[[brand]]`, is replaced by another one.
     pub(super) async fn glance(&mut self) -> Result<(), IntakeError> {
-        self.next_glance = Instant::now() + self.ctx.settings.watch.poll_interval;
+        self.next_glance = Instant::now() + GLANCE.min(self.ctx.settings.watch.poll_interval);
         let settings = self.ctx.settings.clone();
         let look = move || {
             (files::identity(&settings.watch.root).ok(), survey::mapped(&settings).collect::<Vec<_>>())
