@@ -82,7 +82,7 @@ fn folders(sheet: &mut Sheet, settings: &Settings) {
     let root = settings.watch.root.display();
     match survey::survey(settings) {
         Ok(survey) => {
-            sheet.note("folders", Ok(format!("{root}: {} of brands", survey.folders.len())));
+            sheet.note("folders", Ok(format!("{root}: {}", brands(survey.folders.len()))));
             for place in &survey.folders {
                 if let Err(error) = std::fs::read_dir(&place.path) {
                     sheet.note(
@@ -98,6 +98,14 @@ fn folders(sheet: &mut Sheet, settings: &Settings) {
         Err(error) => {
             sheet.note("folders", Err(format!("{root}: {error}; make the folder, or set watch.root")));
         }
+    }
+}
+
+fn brands(count: usize) -> String {
+    match count {
+        0 => "no brand folder yet; make one as in OWNBRAND/1001".into(),
+        1 => "1 brand folder".into(),
+        count => format!("{count} brand folders"),
     }
 }
 

@@ -120,20 +120,28 @@ fn accept<'i>(
     let mut reread = vec![false; overlay.len()];
     loop {
         let error = match File::deserialize(toml::de::Deserializer::from(table.clone())) {
-            Ok(file) => return (file, problems),
+            Ok(file) => return (file, in_order(problems)),
             Err(error) => error,
         };
         let span = error.span();
         let Some(entry) = span.as_ref().and_then(|span| find(table.get_ref(), span)) else {
-            problems.push(problem(source, span.as_ref(), "", error.message()));
-            return (File::default(), problems);
+            problems.push((usize::MAX, problem(source, span.as_ref(), "", error.message())));
+            return (File::default(), in_order(problems));
         };
-        if retype(table.get_mut(), &entry, overlay, &mut reread) {
+        let wants_list = error.message().contains("expected a sequence");
+        if retype(table.get_mut(), &entry, overlay, &mut reread, wants_list) {
             continue;
         }
-        problems.push(problem(source, span.as_ref(), &entry.name(), &entry.message(error.message())));
+        let at = span.as_ref().map_or(usize::MAX, |span| span.start);
+        problems.push((at, problem(source, span.as_ref(), &entry.name(), &entry.message(error.message()))));
         entry.remove(table.get_mut());
     }
+}
+
+/// In the order of the text.
+fn in_order(mut problems: Vec<(usize, Problem)>) -> Vec<Problem> {
+    problems.sort_by_key(|(at, _)| *at);
+    problems.into_iter().map(|(_, problem)| problem).collect()
 }
 
 /// The entry of the document that a mistake stands in.
@@ -211,6 +219,7 @@ fn retype<'i>(
     entry: &Entry,
     overlay: &'i [(String, String)],
     reread: &mut [bool],
+    wants_list: bool,
 ) -> bool {
     let wanted = |(name, _): &(String, String)| {
         let path = name.trim_start_matches(ENV_PREFIX).to_lowercase();
@@ -227,10 +236,11 @@ fn retype<'i>(
         return false;
     };
     let value = &overlay[number].1;
-    *slot.get_mut() = match DeValue::parse(value) {
-        Ok(parsed) => parsed.into_inner(),
-        Err(_) => list(value, &slot.span()),
-    };
+    match DeValue::parse(value) {
+        Ok(parsed) => *slot.get_mut() = parsed.into_inner(),
+        Err(_) if wants_list => *slot.get_mut() = list(value, &slot.span()),
+        Err(_) => return false,
+    }
     true
 }
 
@@ -307,7 +317,7 @@ mod tests {
     fn a_bad_variable_is_named() {
         let messages = messages("", &[("BRANDPOST_LIMITS__BURST", "many"), ("BRANDPOST_LIMIT__BURST", "1")]);
         let starts = [
-            "$BRANDPOST_LIMITS__BURST: limits.burst: invalid type",
+            "$BRANDPOST_LIMITS__BURST: limits.burst: invalid type: string \"many\"",
             "$BRANDPOST_LIMIT__BURST: limit: unknown key",
         ];
         for start in starts {
