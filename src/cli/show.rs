@@ -89,7 +89,10 @@ fn print_row(row: &StatusRow) {
 }
 
 fn print_attempts(attempts: &[AttemptRow]) {
-    let mut table = style::table(&["ATTEMPT", "STARTED", "TOOK", "OUTCOME", "WHY", "REQUEST"]);
+    let mut table = style::table(
+        &["ATTEMPT", "STARTED", "TOOK", "OUTCOME", "WHY", "REQUEST"],
+        &["ATTEMPT", "STARTED", "TOOK", "OUTCOME"],
+    );
     for attempt in attempts {
         let kind = attempt.error_kind.as_deref().unwrap_or_default();
         let code = attempt.error_code.as_ref().map(|code| format!(" [{code}]")).unwrap_or_default();

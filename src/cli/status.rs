@@ -96,7 +96,10 @@ async fn page(settings: &Settings, report: &Report, args: &Args) -> anyhow::Resu
 
 /// The table of files.
 pub fn print_rows(rows: &[StatusRow]) {
-    let mut table = style::table(&["ID", "BRAND", "FILE", "SLOT", "STATE", "WHEN", "WHY"]);
+    let mut table = style::table(
+        &["ID", "BRAND", "FILE", "SLOT", "STATE", "WHEN", "WHY"],
+        &["ID", "BRAND", "SLOT", "STATE", "WHEN"],
+    );
     for row in rows {
         table.add_row([
             row.id.to_string(),

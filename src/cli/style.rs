@@ -1,7 +1,7 @@
 //! How things look: colours on a terminal, tables, local times, sizes.
 
 use anstyle::{AnsiColor, Style};
-use comfy_table::{ContentArrangement, Table, presets};
+use comfy_table::{ColumnConstraint, ContentArrangement, Table, Width, presets};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
@@ -31,12 +31,17 @@ pub fn paint(style: Style, text: &str) -> String {
     format!("{style}{text}{style:#}")
 }
 
-/// A table without lines, as wide as the terminal.
-pub fn table(headings: &[&str]) -> Table {
+/// A table without lines, as wide as the terminal. Columns whose heading stands in `whole` are never broken.
+pub fn table(headings: &[&str], whole: &[&str]) -> Table {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
     table.set_width(width());
     table.set_header(headings.iter().map(|heading| paint(FAINT, heading)));
+    let constraint = |heading: &&str| match whole.contains(heading) {
+        true => ColumnConstraint::ContentWidth,
+        false => ColumnConstraint::LowerBoundary(Width::Fixed(8)),
+    };
+    table.set_constraints(headings.iter().map(constraint));
     table
 }
 
@@ -57,7 +62,11 @@ fn width() -> u16 {
 /// A time of the database in the zone of whoever reads it.
 pub fn local(time: &str) -> String {
     match time.parse::<Timestamp>() {
-        Ok(time) => time.to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S").to_string(),
+        Ok(time) => {
+            // a narrow terminal has no room for the year
+            let format = if width() < 120 { "%m-%d %H:%M:%S" } else { "%Y-%m-%d %H:%M:%S" };
+            time.to_zoned(TimeZone::system()).strftime(format).to_string()
+        }
         Err(_) => time.to_owned(),
     }
 }

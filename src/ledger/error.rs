@@ -63,7 +63,10 @@ impl LedgerError {
                 let code = error.code().and_then(|code| code.parse::<u32>().ok()).unwrap_or_default();
                 PASSING.contains(&(code & 0xff))
             }
-            LedgerError::Sql(sqlx::Error::PoolTimedOut | sqlx::Error::Io(_)) => true,
+            // the last is a connection that was left inside a transaction, see `Ledger::begin`
+            LedgerError::Sql(
+                sqlx::Error::PoolTimedOut | sqlx::Error::Io(_) | sqlx::Error::InvalidSavePointStatement,
+            ) => true,
             _ => false,
         }
     }

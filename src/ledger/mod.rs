@@ -76,7 +76,9 @@ impl Ledger {
             .create_if_missing(true)
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
-            .pragma("journal_size_limit", "67108864");
+            // a megabyte of WAL is folded in at a time, and what it grew to beyond that is given back
+            .pragma("wal_autocheckpoint", "256")
+            .pragma("journal_size_limit", "1048576");
         let pool = SqlitePoolOptions::new().max_connections(1).min_connections(1);
         let writer = pool.connect_with(options).await.map_err(|error| cannot_open(path, &error))?;
         check_sqlite(path, &writer).await?;
@@ -163,7 +165,10 @@ impl Ledger {
     /// Logs what is wrong with the database: when it begins, when it becomes something else, once an hour, and
     /// (after the next commit) when it is over.
     pub fn complain(&self, error: &LedgerError) {
-        self.trouble.note(error);
+        // a connection that was left inside a transaction is only what follows from the real trouble
+        if !matches!(error, LedgerError::Sql(sqlx::Error::InvalidSavePointStatement)) {
+            self.trouble.note(error);
+        }
     }
 
     fn now_text(&self) -> String {
@@ -176,6 +181,8 @@ impl Ledger {
         match self.writer.begin_with("BEGIN IMMEDIATE").await {
             Err(sqlx::Error::InvalidSavePointStatement) => {
                 self.writer.acquire().await?.close().await?;
+                // what stands in the WAL needs no second place on a full disk
+                let _ = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(&self.writer).await;
                 Ok(self.writer.begin_with("BEGIN IMMEDIATE").await?)
             }
             begun => Ok(begun?),
