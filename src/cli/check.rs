@@ -8,7 +8,7 @@ use anstyle::AnsiColor;
 
 use super::NO;
 use super::style::{FAINT, paint};
-use crate::cloud::{Clouds, Remedy};
+use crate::cloud::Clouds;
 use crate::config::Settings;
 use crate::domain::clock::{Clock, SystemClock};
 use crate::domain::failure::ErrorKind;
@@ -160,19 +160,19 @@ fn clock() -> Finding {
 async fn online(settings: &Settings) -> Finding {
     let clouds = Clouds::new(settings, Arc::new(SystemClock)).map_err(whole)?;
     let host = settings.gateway.url.host_str().unwrap_or_default();
-    match clouds.gateway.probe().await {
-        Ok(_) => Ok(format!("{host} accepts the signature")),
-        Err(error) if error.remedy == Remedy::PutClockRight => {
-            let off = clouds.clock.offset();
-            Err(format!(
-                "{host}: this machine's clock is {} s {}; set it (NTP)",
-                off.abs(),
-                if off > 0 { "slow" } else { "fast" }
-            ))
+    let said = clouds.gateway.probe().await;
+    let clock = match clouds.clock.observed() {
+        -60..=60 => String::new(),
+        ahead => {
+            let way = if ahead > 0 { "slow" } else { "fast" };
+            format!("; this machine's clock is {} s {way}: set it (NTP)", ahead.abs())
         }
-        Err(error) if error.failure.kind == ErrorKind::GatewayRejected => {
-            Ok(format!("{host} accepts the signature"))
+    };
+    match said {
+        Err(error) if error.failure.kind != ErrorKind::GatewayRejected => {
+            Err(format!("{host}: {}. {}{clock}", error.failure, error.failure.kind.advice()))
         }
-        Err(error) => Err(format!("{host}: {}. {}", error.failure, error.failure.kind.advice())),
+        // refused for its empty parameters, which comes after the signature
+        Ok(_) | Err(_) => Ok(format!("{host} accepts the signature{clock}")),
     }
 }

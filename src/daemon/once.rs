@@ -13,19 +13,17 @@ use crate::publish::Cause;
 /// A retry that is due within this time is waited for; and when nothing has changed for so long, nothing will.
 const PATIENCE: Duration = Duration::from_mins(1);
 
-/// How often the question is asked, at the least.
-const ASK: Duration = Duration::from_millis(100);
+/// How often the question is asked.
+const ASK: Duration = Duration::from_millis(50);
 
 /// Resolves when nothing is queued or uploading, no file is still being copied, and no retry is due within a
 /// minute. It never waits for ever: a cloud that is down and a file that never stops growing are given a
 /// minute without any file coming to an end.
-pub(super) async fn done(settings: &Settings, mut progress: Progress) -> Result<(), LedgerError> {
+pub(super) async fn done(settings: &Settings, progress: Progress) -> Result<(), LedgerError> {
     let patience = PATIENCE.max(settings.watch.settle + settings.watch.grace);
-    let mut changes = progress.ledger.changes();
     let (mut ended, mut since) = (0, Instant::now());
     loop {
-        changes.mark_unchanged();
-        let intake = progress.intake.borrow_and_update().clone();
+        let intake = progress.intake.borrow().clone();
         let publish = progress.publish.borrow().clone();
         let counts = progress.ledger.report().counts(None).await?;
         let ends = counts.total() - counts.pending();
@@ -42,11 +40,7 @@ pub(super) async fn done(settings: &Settings, mut progress: Progress) -> Result<
         if intake.scanned && publish.in_flight == 0 && since.elapsed() > patience {
             return Ok(());
         }
-        tokio::select! {
-            _ = changes.changed() => {}
-            _ = progress.intake.changed() => {}
-            () = tokio::time::sleep(ASK) => {}
-        }
+        tokio::time::sleep(ASK).await;
     }
 }
 

@@ -238,3 +238,22 @@ fn help_completions_and_the_manual_are_there() {
         );
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn check_tells_how_far_the_clock_is_off() {
+    for (off, code, words) in [(-300, 0, "300 s fast"), (1200, 1, "1200 s slow")] {
+        let now = || brandpost::domain::clock::Clock::now(&brandpost::domain::clock::SystemClock);
+        let time: brandpost::sim::Clock =
+            std::sync::Arc::new(move || now() + jiff::SignedDuration::from_secs(off));
+        let options = brandpost::sim::SandboxOptions { time, ..Default::default() };
+        let bench = Bench::build(options, "").await;
+        let (found, out, _) = run(&bench, &["check", "--online"]).await;
+        // a second may pass between the two clocks
+        let near = |text: &str| out.contains(text);
+        let (a, b) = (words.to_owned(), words.replace("300", "299").replace("1200", "1199"));
+        assert!(
+            found == code && (near(&a) || near(&b) || near(&words.replace("300", "301"))),
+            "{off}: {out}"
+        );
+    }
+}
