@@ -11,6 +11,7 @@ mod cli;
 mod cloud;
 mod folders;
 mod https;
+mod ledger;
 mod lifecycle;
 mod sandbox;
 mod slots;

@@ -1,0 +1,233 @@
+//! The state machine of the table, against every sequence of events that chance comes up with: no step may
+//! break a constraint, and the promises about slots hold after each.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use brandpost::domain::clock::SystemClock;
+use brandpost::domain::failure::{ErrorKind, Failure};
+use brandpost::domain::image::{Dimensions, Format};
+use brandpost::domain::upload::{Digests, Picture, Stamp, State};
+use brandpost::ledger::{
+    BrandRow, Claim, Filter, Finish, Found, Ledger, LedgerError, StatusRow, Verdict, Which,
+};
+use proptest::prelude::*;
+
+/// How many slots the brand has: few, so that they run out.
+const SLOTS: u32 = 3;
+const FILES: u8 = 6;
+
+#[derive(Debug, Clone)]
+enum Event {
+    /// A file is found with this content (0: refused), and asks for this slot (0: any).
+    Found {
+        file: u8,
+        content: u8,
+        wish: u8,
+    },
+    /// A file is found whose content was another file's that is missing now.
+    Moved {
+        file: u8,
+        from: u8,
+    },
+    Gone {
+        file: u8,
+    },
+    Claim,
+    End {
+        which: u8,
+        how: u8,
+    },
+    Crash,
+    Release {
+        slot: u8,
+    },
+    Reserve {
+        slot: u8,
+    },
+    Retry {
+        file: u8,
+    },
+    RetryAll {
+        failed: bool,
+    },
+    MoreSlots {
+        slots: u8,
+    },
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    let file = 0..FILES;
+    prop_oneof![
+        6 => (file.clone(), 0..5u8, prop_oneof![4 => Just(0u8), 1 => 0..6u8])
+            .prop_map(|(file, content, wish)| Event::Found { file, content, wish }),
+        1 => (file.clone(), file.clone()).prop_map(|(file, from)| Event::Moved { file, from }),
+        2 => file.clone().prop_map(|file| Event::Gone { file }),
+        4 => Just(Event::Claim),
+        4 => (0..4u8, 0..5u8).prop_map(|(which, how)| Event::End { which, how }),
+        1 => Just(Event::Crash),
+        1 => (0..6u8).prop_map(|slot| Event::Release { slot }),
+        1 => (0..6u8).prop_map(|slot| Event::Reserve { slot }),
+        2 => file.prop_map(|file| Event::Retry { file }),
+        1 => any::<bool>().prop_map(|failed| Event::RetryAll { failed }),
+        1 => (1..6u8).prop_map(|slots| Event::MoreSlots { slots }),
+    ]
+}
+
+struct Model {
+    ledger: Ledger,
+    brand: BrandRow,
+    folder: PathBuf,
+    claims: Vec<Claim>,
+    stamps: i64,
+}
+
+impl Model {
+    fn found(&mut self, file: u8, content: u8, wish: u8) -> Found {
+        self.stamps += 1;
+        let verdict = match content {
+            0 => Verdict::Refused(Failure::new(ErrorKind::DamagedImage, "damaged")),
+            content => {
+                let digests =
+                    Digests { sha256: format!("{content:064}"), md5: "x".into(), crc64: u64::from(content) };
+                let dimensions = Dimensions { width: 1, height: 1 };
+                Verdict::Picture(
+                    Picture { format: Format::Jpeg, dimensions, digests },
+                    (wish > 0).then_some(u32::from(wish)),
+                )
+            }
+        };
+        let path = self.folder.join(format!("{file}.jpg"));
+        std::fs::write(&path, b"x").unwrap();
+        Found { path, stamp: Stamp { size: 1, mtime_ns: self.stamps, inode: 1 }, verdict }
+    }
+
+    async fn rows(&self) -> Vec<StatusRow> {
+        self.ledger.report().uploads(&Filter::default()).await.unwrap()
+    }
+
+    async fn id(&self, file: u8) -> Option<i64> {
+        let name = format!("{file}.jpg");
+        self.rows().await.into_iter().find(|row| row.file_name == name).map(|row| row.id)
+    }
+
+    async fn apply(&mut self, event: &Event) -> Result<(), LedgerError> {
+        match *event {
+            Event::Found { file, content, wish } => {
+                let found = self.found(file, content, wish);
+                self.ledger.record(self.brand, &[found], &mut Vec::new()).await.map(drop)
+            }
+            Event::Moved { file, from } => {
+                let (Some(id), None) = (self.id(from).await, self.id(file).await) else { return Ok(()) };
+                let moved = self.ledger.moved(id, &self.folder.join(format!("{file}.jpg"))).await;
+                moved.map(drop)
+            }
+            Event::Gone { file } => match self.id(file).await {
+                Some(id) => self.ledger.gone(self.brand, &[id]).await.map(drop),
+                None => Ok(()),
+            },
+            Event::Claim => {
+                let claim = self.ledger.claim(Duration::from_mins(1), Duration::from_hours(1)).await?;
+                self.claims.extend(claim);
+                Ok(())
+            }
+            Event::End { which, how } => self.end(which, how).await,
+            Event::Crash => {
+                self.claims.clear();
+                self.ledger.reclaim(true).await.map(drop)
+            }
+            Event::Release { slot } => self.ledger.release(self.brand, &[u32::from(slot)]).await,
+            Event::Reserve { slot } => self.ledger.reserve(self.brand, &[u32::from(slot)]).await,
+            Event::Retry { file } => match self.id(file).await {
+                Some(id) => self.ledger.retry(&Which::Ids(vec![id])).await.map(drop),
+                None => Ok(()),
+            },
+            Event::RetryAll { failed } => {
+                let which = if failed { Which::Failed } else { Which::Rejected };
+                self.ledger.retry(&which).await.map(drop)
+            }
+            // fewer slots than before are kept by those that have them, so only more are tried
+            Event::MoreSlots { slots } => {
+                let before =
+                    self.ledger.report().brand(self.brand.brand).await?.map_or(0, |(_, total)| total);
+                let total = before.max(SLOTS + u32::from(slots));
+                self.ledger.register(&[(self.brand.brand, total)]).await.map(drop)
+            }
+        }
+    }
+
+    async fn end(&mut self, which: u8, how: u8) -> Result<(), LedgerError> {
+        if self.claims.is_empty() {
+            return Ok(());
+        }
+        let claim = self.claims.remove(usize::from(which) % self.claims.len());
+        let failure = |kind| Failure::new(kind, "why");
+        let finish = match how {
+            0 | 1 => Finish::Uploaded {
+                object_url: "http://x/y".into(),
+                etag: "E".into(),
+                request_id: None,
+                bytes: 1,
+                recheck: how == 1,
+            },
+            2 => Finish::Failed(failure(ErrorKind::OssRejected)),
+            how => Finish::Retry {
+                failure: failure(ErrorKind::Network),
+                due: self.ledger.now(),
+                recheck: false,
+                sent: how == 4,
+            },
+        };
+        self.ledger.finish(&claim, &finish, Duration::ZERO).await
+    }
+
+    /// What must be true after every event. (One row a slot and a path is the schema's own promise.)
+    async fn check(&self) {
+        let rows = self.rows().await;
+        let total = self.ledger.report().brand(self.brand.brand).await.unwrap().unwrap().1;
+        let mut contents: HashMap<String, Vec<&StatusRow>> = HashMap::new();
+        for row in &rows {
+            let state: State = row.state.parse().unwrap();
+            assert!(row.slot.is_none_or(|slot| (1..=i64::from(total)).contains(&slot)), "{row:#?}");
+            assert!(!state.is_pending() || row.slot.is_some(), "work has a slot: {row:#?}");
+            if let Some(content) = row.sha256.clone().filter(|_| state.is_pending() && row.revision == 1) {
+                contents.entry(content).or_default().push(row);
+            }
+        }
+        let uploading = rows.iter().filter(|row| row.state == "uploading").count();
+        assert_eq!(uploading, self.claims.len(), "every claim has its row, and every such row its claim");
+        let free = rows.iter().filter(|row| row.slot.is_some()).count() < total as usize
+            && self.ledger.report().brands().await.unwrap()[0].slots_reserved == 0;
+        let waiting =
+            rows.iter().find(|row| row.error_kind.as_deref() == Some("limit_reached") && row.slot.is_none());
+        assert!(
+            !free || waiting.is_none_or(|row| row.error_message.as_ref().unwrap().contains("beyond")),
+            "nobody waits beside a free slot: {waiting:#?}"
+        );
+    }
+}
+
+async fn run(events: Vec<Event>) {
+    let folder = tempfile::tempdir().unwrap();
+    let ledger = Ledger::open(&folder.path().join("x.db"), Arc::new(SystemClock)).await.unwrap();
+    let brand = ledger.register(&[("OWNBRAND/1".parse().unwrap(), SLOTS)]).await.unwrap()[0];
+    let mut model = Model { ledger, brand, folder: folder.path().into(), claims: Vec::new(), stamps: 0 };
+    for event in events {
+        match model.apply(&event).await {
+            Ok(()) | Err(LedgerError::Refused(_)) => model.check().await,
+            Err(error) => panic!("{event:?}: {error}"),
+        }
+    }
+    model.ledger.close().await;
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_sequence_of_events_breaks_the_table(events in proptest::collection::vec(event(), 1..60)) {
+        tokio::runtime::Runtime::new().unwrap().block_on(run(events));
+    }
+}
