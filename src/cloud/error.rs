@@ -94,7 +94,8 @@ impl CloudError {
             None => format!("{what} {host}"),
         };
         let error_of = Self::new(service, kind, Remedy::Later, message);
-        if error.is_connect() { error_of } else { error_of.perhaps_sent() }
+        let none = error.is_connect() || service == Service::Gateway;
+        if none { error_of } else { error_of.perhaps_sent() }
     }
 }
 

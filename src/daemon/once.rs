@@ -21,23 +21,23 @@ const ASK: Duration = Duration::from_millis(50);
 /// minute without any file coming to an end.
 pub(super) async fn done(settings: &Settings, progress: Progress) -> Result<(), LedgerError> {
     let patience = PATIENCE.max(settings.watch.settle + settings.watch.grace);
-    let (mut ended, mut since) = (0, Instant::now());
+    let (mut seen, mut since) = ((0, 0), Instant::now());
     loop {
         let intake = progress.intake.borrow().clone();
         let publish = progress.publish.borrow().clone();
         let counts = progress.ledger.report().counts(None).await?;
-        let ends = counts.total() - counts.pending();
-        if std::mem::replace(&mut ended, ends) != ends {
+        let now = (counts.total(), counts.pending());
+        if std::mem::replace(&mut seen, now) != now {
             since = Instant::now();
         }
         let quiet =
             intake.scanned && intake.idle && publish.in_flight == 0 && counts.of(State::Uploading) == 0;
-        let copied = intake.copying == 0 && progress.ledger.brands_to_recheck().await?.is_empty();
+        let copied = intake.copying == 0 && progress.ledger.marked().await?.is_empty();
         if quiet && copied && nothing_to_send(&progress, &counts).await? {
             return Ok(());
         }
         // what is left waits for somebody else
-        if intake.scanned && publish.in_flight == 0 && since.elapsed() > patience {
+        if publish.in_flight == 0 && since.elapsed() > patience {
             return Ok(());
         }
         tokio::time::sleep(ASK).await;

@@ -39,6 +39,8 @@ const TIDY_AGAIN: Duration = Duration::from_mins(1);
 pub(super) struct Folder {
     pub(super) brand: BrandRow,
     pub(super) path: PathBuf,
+    /// The operator named it in `[[brand]]`: it may be a link or a mount point.
+    pub(super) mapped: bool,
     pub(super) stillness: Stillness,
     /// Which folder inotify watches; `None`: it is polled.
     pub(super) watched: Option<Identity>,
@@ -55,10 +57,11 @@ pub(super) struct Folder {
 }
 
 impl Folder {
-    pub(super) fn new(brand: BrandRow, path: PathBuf) -> Self {
+    pub(super) fn new(brand: BrandRow, path: PathBuf, mapped: bool) -> Self {
         Self {
             brand,
             path,
+            mapped,
             stillness: Stillness::default(),
             watched: None,
             home: None,
@@ -141,9 +144,8 @@ impl<'a> Reconcile<'a> {
         if !listing.entries.is_empty() {
             self.folder.home = identity;
         }
-        let outside = !self.folder.path.starts_with(&self.ctx.settings.watch.root);
         let other = self.folder.home.is_some() && self.folder.home != identity;
-        let suspicious = outside && other && listing.entries.is_empty() && !missing.is_empty();
+        let suspicious = self.folder.mapped && other && listing.entries.is_empty() && !missing.is_empty();
         if suspicious {
             self.complain(&io::Error::other("an empty folder is in its place: is it unmounted?"));
             self.look_again(self.now.steady + self.ctx.settings.watch.poll_interval);
@@ -157,8 +159,8 @@ impl<'a> Reconcile<'a> {
 
     /// `None` when nothing can be said of the folder's files now.
     async fn list(&mut self) -> Result<Option<Listing>, IntakeError> {
-        let path = self.folder.path.clone();
-        match blocking(move || scan::list(&path)).await? {
+        let (path, mapped) = (self.folder.path.clone(), self.folder.mapped);
+        match blocking(move || scan::list(&path, mapped)).await? {
             Ok(listing) => Ok(Some(listing)),
             Err(error) if error.kind() == io::ErrorKind::NotFound && self.folder.removed => {
                 let rows = self.ctx.ledger.known(self.folder.brand).await?;
@@ -324,9 +326,13 @@ impl<'a> Reconcile<'a> {
         });
         let (work, rules) = (tidied.collect::<Vec<_>>(), rules.clone());
         let (brand, folder) = (self.folder.brand.brand, listing.folder);
-        if !work.is_empty() && self.folder.tidy_after.is_none_or(|after| after <= self.now.steady) {
-            let done = blocking(move || tidy_all(&rules, brand, &folder, work)).await?;
-            self.folder.tidy_after = (!done).then(|| self.now.steady + TIDY_AGAIN);
+        if !work.is_empty() {
+            let now = self.now.steady;
+            if self.folder.tidy_after.is_none_or(|after| after <= now) {
+                let done = blocking(move || tidy_all(&rules, brand, &folder, work)).await?;
+                self.folder.tidy_after = (!done).then(|| now + TIDY_AGAIN);
+            }
+            self.folder.tidy_after.into_iter().for_each(|after| self.look_again(after));
         }
         if !marked.is_empty() {
             self.ctx.ledger.looked(&marked).await?;

@@ -18,7 +18,7 @@ use std::collections::{HashMap, HashSet};
 use std::ffi::OsString;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -250,20 +250,22 @@ impl Intake {
         }
     }
 
-    /// Brands with files that carry a mark: publish or an operator asks for another look.
+    /// Files that carry a mark: publish or an operator asks for another look.
     async fn look_at_marked(&mut self) -> Result<(), IntakeError> {
-        let marked: HashSet<i64> = self.ctx.ledger.brands_to_recheck().await?.into_iter().collect();
-        if marked.is_empty() {
-            return Ok(());
-        }
+        let marked = self.ctx.ledger.marked().await?;
+        let folders: HashSet<&Path> = marked.iter().filter_map(|path| path.parent()).collect();
         let now = Instant::now();
-        for folder in self.folders.values().filter(|folder| marked.contains(&folder.brand.id)) {
-            self.agenda.add(&folder.path, now);
+        let mut orphans = false;
+        for folder in folders {
+            if let Some(again) = self.out.get_mut(folder) {
+                *again = true;
+            } else if self.folders.contains_key(folder) {
+                self.agenda.add(folder, now);
+            } else {
+                orphans = true;
+            }
         }
-        // which brand is with a job is not asked: one more look does no harm
-        self.out.values_mut().for_each(|again| *again = true);
-        let known: HashSet<i64> = self.folders.values().map(|folder| folder.brand.id).collect();
-        if self.surveyed && self.out.is_empty() && !marked.is_subset(&known) {
+        if orphans && self.surveyed {
             self.settle_orphans().await?;
         }
         Ok(())
@@ -315,6 +317,7 @@ impl Intake {
         let again = self.out.remove(&path).unwrap_or_default();
         let place = self.places.get(&path).copied();
         if folder.removed && place.is_none() {
+            self.fresh.remove(&path);
             self.unread.remove(&path);
             self.watch.remove(&path);
             return Ok(());

@@ -15,6 +15,7 @@ use super::survey::{self, Identity, Place, Survey};
 use super::{Intake, IntakeError};
 use crate::config::WatchMode;
 use crate::domain::text::visible;
+use crate::domain::upload::State;
 use crate::files;
 use crate::ledger::Known;
 
@@ -51,8 +52,12 @@ impl Intake {
                 self.take_over(survey).await?;
             }
             Err(error) => {
-                self.root_is_missing(&error.to_string()).await?;
-                self.adopt(survey::mapped(&self.ctx.settings).collect()).await?;
+                if !self.needs_no_root(&error).await? {
+                    self.root_is_missing(&error.to_string()).await?;
+                }
+                let mapped: Vec<_> = survey::mapped(&self.ctx.settings).collect();
+                self.places.extend(mapped.iter().map(|place| (place.path.clone(), place.identity)));
+                self.adopt(mapped).await?;
             }
         }
         self.surveyed = true;
@@ -156,10 +161,27 @@ impl Intake {
         let rows = if brands.is_empty() { Vec::new() } else { self.ctx.ledger.register(&brands).await? };
         for (brand, place) in rows.into_iter().zip(&new) {
             self.fresh.insert(place.path.clone());
-            self.folders.insert(place.path.clone(), Folder::new(brand, place.path.clone()));
+            self.folders.insert(
+                place.path.clone(),
+                Folder::new(brand, place.path.clone(), self.is_mapped(&place.path)),
+            );
         }
         old.iter().chain(&new).for_each(|place| self.watch_folder(place));
         Ok(())
+    }
+
+    fn is_mapped(&self, path: &Path) -> bool {
+        self.ctx.settings.brands.iter().any(|folder| folder.path == path)
+    }
+
+    /// With folders of its own in `[[brand]]`, a daemon needs no root, unless files of one are known.
+    async fn needs_no_root(&self, error: &io::Error) -> Result<bool, IntakeError> {
+        let never = self.root.is_none() && !self.ctx.settings.brands.is_empty();
+        if !never || error.kind() != io::ErrorKind::NotFound {
+            return Ok(false);
+        }
+        let unsettled = self.ctx.ledger.unsettled().await?;
+        Ok(!unsettled.iter().any(|(_, row)| row.path.starts_with(&self.ctx.settings.watch.root)))
     }
 
     /// Makes sure that the folder that stands there now is the one that is watched.
@@ -215,6 +237,7 @@ impl Intake {
         let missing = |row: &Known| {
             row.path.symlink_metadata().is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
         };
+        let missing = move |row: &Known| row.state != State::Uploaded && missing(row);
         let (gone, left): (Vec<_>, Vec<_>) =
             blocking(move || orphans.into_iter().partition(|(_, row)| missing(row))).await?;
         let brands = self.ctx.ledger.report().brand_rows().await?;

@@ -30,8 +30,8 @@ pub(super) struct Listing {
 ///
 /// # Errors
 /// When the folder cannot be opened or read: then nothing is known of its files.
-pub(super) fn list(path: &Path) -> io::Result<Listing> {
-    let folder = files::open_folder(path)?;
+pub(super) fn list(path: &Path, may_be_link: bool) -> io::Result<Listing> {
+    let folder = if may_be_link { files::open_any_folder(path)? } else { files::open_folder(path)? };
     tidy::recover(&folder)?;
     let mut entries = Vec::new();
     for item in Dir::read_from(&folder)? {
@@ -96,7 +96,7 @@ mod tests {
         }
         std::fs::create_dir(folder.path().join("deeper.jpg")).unwrap();
         std::os::unix::fs::symlink("2.jpg", folder.path().join("3.jpg")).unwrap();
-        let listing = list(folder.path()).unwrap();
+        let listing = list(folder.path(), false).unwrap();
         let names: Vec<_> = listing.entries.iter().map(|entry| entry.name.to_str().unwrap()).collect();
         assert_eq!(names, ["2.jpg", "3.jpg", "10.jpg"]);
         assert_eq!(listing.entries[1].look.kind, Kind::Link);

@@ -67,9 +67,7 @@ pub fn survey(settings: &Settings) -> io::Result<Survey> {
 
 /// The folders of `[[brand]]`.
 pub fn mapped(settings: &Settings) -> impl Iterator<Item = Place> + '_ {
-    // the operator named this folder: links on the way to it are meant
-    let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.into());
-    settings.brands.iter().map(move |folder| place(folder.brand, real(&folder.path)))
+    settings.brands.iter().map(|folder| place(folder.brand, folder.path.clone()))
 }
 
 fn place(brand: Brand, path: PathBuf) -> Place {

@@ -40,8 +40,13 @@ pub enum Finish {
         /// Its bytes may have arrived, whatever we know.
         sent: bool,
     },
-    /// The cloud refuses the file.
-    Failed(Failure),
+    /// The cloud refuses the file, or it was the last try.
+    Failed {
+        /// Why.
+        failure: Failure,
+        /// Its bytes may have arrived, whatever we know.
+        sent: bool,
+    },
 }
 
 impl Finish {
@@ -49,13 +54,13 @@ impl Finish {
         match self {
             Finish::Uploaded { .. } => "uploaded",
             Finish::Retry { .. } => "retrying",
-            Finish::Failed(_) => "failed",
+            Finish::Failed { .. } => "failed",
         }
     }
 
     fn failure(&self) -> Option<&Failure> {
         match self {
-            Finish::Retry { failure, .. } | Finish::Failed(failure) => Some(failure),
+            Finish::Retry { failure, .. } | Finish::Failed { failure, .. } => Some(failure),
             Finish::Uploaded { .. } => None,
         }
     }
@@ -63,7 +68,9 @@ impl Finish {
     fn counts(&self) -> bool {
         match self {
             Finish::Uploaded { .. } => true,
-            Finish::Retry { failure, .. } | Finish::Failed(failure) => failure.kind.counts_as_attempt(),
+            Finish::Retry { failure, .. } | Finish::Failed { failure, .. } => {
+                failure.kind.counts_as_attempt()
+            }
         }
     }
 }
@@ -78,7 +85,7 @@ impl Ledger {
         let mut tx = self.begin().await?;
         let brand = end_claim(&mut tx, claim, finish, &now).await?;
         close(&mut tx, claim, finish, took, &now).await?;
-        if matches!(finish, Finish::Failed(_)) {
+        if matches!(finish, Finish::Failed { .. }) {
             slots::recheck_duplicates_of(&mut tx, claim.id).await?;
             slots::promote(&mut tx, brand, &now).await?;
         }
@@ -132,14 +139,14 @@ async fn end_claim(tx: &mut Tx, claim: &Claim, finish: &Finish, now: &str) -> Re
     let (state, due, recheck) = match finish {
         Finish::Uploaded { recheck, .. } => ("uploaded", None, *recheck),
         Finish::Retry { due, recheck, .. } => ("retrying", Some(rfc3339(*due)), *recheck),
-        Finish::Failed(_) => ("failed", None, false),
+        Finish::Failed { .. } => ("failed", None, false),
     };
     let row = sqlx::query(
         "UPDATE upload SET state = ?3, claim = NULL, lease_until = NULL, next_attempt_at = ?4, updated_at = ?5,
                 attempts = attempts + ?6, recheck = max(recheck, ?7),
                 error_kind = ?8, error_code = ?9, error_message = ?10,
                 request_id = iif(?8 IS NULL, request_id, ?11),
-                sent = max(sent, ?12), slot = iif(?3 = 'failed' AND sent = 0, NULL, slot)
+                sent = max(sent, ?12), slot = iif(?3 = 'failed' AND max(sent, ?12) = 0, NULL, slot)
          WHERE id = ?1 AND claim = ?2 AND state = 'uploading' RETURNING brand_id",
     )
     .bind(claim.id)
@@ -153,7 +160,7 @@ async fn end_claim(tx: &mut Tx, claim: &Claim, finish: &Finish, now: &str) -> Re
     .bind(failure.and_then(|failure| failure.code.as_deref()))
     .bind(failure.map(|failure| failure.message.as_str()))
     .bind(failure.and_then(|failure| failure.request_id.as_deref()))
-    .bind(matches!(finish, Finish::Uploaded { .. } | Finish::Retry { sent: true, .. }));
+    .bind(matches!(finish, Finish::Uploaded { .. } | Finish::Retry { sent: true, .. } | Finish::Failed { sent: true, .. }));
     let row = match finish {
         // uploaded_at must stand before the state may say so
         Finish::Uploaded { object_url, etag, request_id, .. } => {

@@ -111,7 +111,10 @@ impl Recorder<'_> {
             (_, Some(row)) if row.state == State::Uploading => self.look_later(tx, &row).await,
             (Verdict::Refused(failure), row) => self.refuse(tx, failure, row.as_ref()).await,
             (Verdict::Picture(picture, _), Some(row)) if row.holds(picture) => self.touch(tx, &row).await,
-            (Verdict::Picture(picture, wish), Some(row)) => self.place(tx, picture, *wish, Some(&row)).await,
+            (Verdict::Picture(picture, wish), Some(row)) => match self.moved_onto(tx, picture, &row).await? {
+                Some(moved) => self.take_over(tx, &moved).await,
+                None => self.place(tx, picture, *wish, Some(&row)).await,
+            },
             (Verdict::Picture(picture, wish), None) => match self.moved_from(tx, picture).await? {
                 Some(row) => self.take_over(tx, &row).await,
                 None => self.place(tx, picture, *wish, None).await,
@@ -144,6 +147,24 @@ impl Recorder<'_> {
         Ok(rows.into_iter().find(|row| self.missing.contains(&row.id)))
     }
 
+    /// A file was renamed onto a name whose own row came to nothing (refused, failed, gone, without a slot):
+    /// the renamed file keeps its row and its slot, and the name's old row makes room.
+    async fn moved_onto(&self, tx: &mut Tx, picture: &Picture, stale: &Existing) -> Result<Option<Existing>> {
+        let came_to_nothing = matches!(stale.state, State::Rejected | State::Failed | State::Gone);
+        if !came_to_nothing || stale.slot.is_some() {
+            return Ok(None);
+        }
+        let Some(moved) = self.moved_from(tx, picture).await? else { return Ok(None) };
+        slots::recheck_duplicates_of(tx, stale.id).await?;
+        for sql in [
+            "UPDATE upload SET duplicate_of = NULL WHERE duplicate_of = ?1",
+            "DELETE FROM upload WHERE id = ?1",
+        ] {
+            sqlx::query(sql).bind(stale.id).execute(&mut **tx).await?;
+        }
+        Ok(Some(moved))
+    }
+
     /// The file is being sent; what changed meanwhile is looked at when that has ended.
     async fn look_later(&self, tx: &mut Tx, row: &Existing) -> Result<Recorded> {
         sqlx::query("UPDATE upload SET recheck = 1 WHERE id = ?1").bind(row.id).execute(&mut **tx).await?;
@@ -155,7 +176,8 @@ impl Recorder<'_> {
         let stamp = self.file.stamp;
         sqlx::query(
             "UPDATE upload SET size_bytes = ?2, mtime_ns = ?3, inode = ?4, recheck = 0, updated_at = ?5,
-                    next_attempt_at = iif(state = 'retrying' AND error_kind = 'file_changed', ?5, next_attempt_at)
+                    next_attempt_at = iif(state = 'retrying' AND error_kind = 'file_changed'
+                        AND (size_bytes <> ?2 OR mtime_ns <> ?3 OR inode <> ?4), ?5, next_attempt_at)
              WHERE id = ?1",
         )
         .bind(row.id)

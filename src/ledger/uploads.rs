@@ -50,16 +50,16 @@ impl Ledger {
         rows.iter().map(known).collect()
     }
 
-    /// The brands with files that intake is asked to look at again.
+    /// The files that intake is asked to look at again, and that nobody works on.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn brands_to_recheck(&self) -> Result<Vec<i64>> {
+    pub async fn marked(&self) -> Result<Vec<PathBuf>> {
         let mut connection = self.report().connection().await?;
-        let query = sqlx::query_scalar(
-            "SELECT DISTINCT brand_id FROM upload WHERE recheck = 1 AND state <> 'uploading'",
-        );
-        Ok(query.fetch_all(&mut *connection).await?)
+        let rows = sqlx::query("SELECT path_bytes FROM upload WHERE recheck = 1 AND state <> 'uploading'")
+            .fetch_all(&mut *connection)
+            .await?;
+        rows.iter().map(path).collect()
     }
 
     /// A file that was renamed: same inode, size and time under another name. False when its row has ended
@@ -136,7 +136,8 @@ impl Ledger {
         let mut connection = self.report().connection().await?;
         let rows = sqlx::query(
             "SELECT brand_id, id, path_bytes, state, size_bytes, mtime_ns, inode, recheck, 0 AS unreadable
-             FROM upload WHERE state IN ('queued', 'retrying', 'failed', 'rejected')",
+             FROM upload WHERE state IN ('queued', 'retrying', 'failed', 'rejected')
+                OR (state = 'uploaded' AND recheck = 1)",
         )
         .fetch_all(&mut *connection)
         .await?;
@@ -146,7 +147,8 @@ impl Ledger {
 
 pub(super) async fn set_path(tx: &mut Tx, id: i64, path: &Path, now: &str) -> Result<bool> {
     let result = sqlx::query(
-        "UPDATE upload SET path_bytes = ?2, path = ?3, file_name = ?4, updated_at = ?5
+        "UPDATE upload SET path_bytes = ?2, path = ?3, file_name = ?4, updated_at = ?5,
+                next_attempt_at = iif(state = 'retrying' AND error_kind = 'file_changed', ?5, next_attempt_at)
          WHERE id = ?1 AND state <> 'gone'",
     )
     .bind(id)

@@ -82,7 +82,8 @@ async fn once(shared: &Shared, claim: &Claim) -> Result<Outcome, CloudError> {
 async fn open(claim: &Claim) -> Result<File, Outcome> {
     let (path, stamp) = (claim.path.clone(), claim.stamp);
     let opened = tokio::task::spawn_blocking(move || {
-        let folder = files::open_folder(path.parent().unwrap_or(Path::new("/")))?;
+        // intake has looked at the folder itself; the stamp tells if it is another one now
+        let folder = files::open_any_folder(path.parent().unwrap_or(Path::new("/")))?;
         let file = files::open_regular(folder, path.file_name().unwrap_or_default())?;
         let same = files::stamp(&file)? == stamp;
         io::Result::Ok((file, same))

@@ -38,7 +38,7 @@ impl Shared {
             }
             Outcome::BadGrant(failure) => {
                 self.tell(self.gate.succeeded(Instant::now()), "");
-                Finish::Failed(failure)
+                Finish::Failed { failure, sent: false }
             }
             Outcome::Refused(error) if error.failure.kind == ErrorKind::FileChanged => {
                 self.gate.undecided(probe);
@@ -66,9 +66,12 @@ impl Shared {
                 let due = self.ledger.now();
                 Finish::Retry { failure: error.failure, due, recheck: false, sent: false }
             }
-            Remedy::GiveUp | Remedy::FreshGrantOrGiveUp => Finish::Failed(error.failure),
+            Remedy::GiveUp | Remedy::FreshGrantOrGiveUp => {
+                Finish::Failed { failure: error.failure, sent: error.sent }
+            }
             Remedy::FewTimes if self.is_the_last_of_few(claim, &error.failure).await => {
-                Finish::Failed(Failure { kind: ErrorKind::GatewayRejected, ..error.failure })
+                let failure = Failure { kind: ErrorKind::GatewayRejected, ..error.failure };
+                Finish::Failed { failure, sent: false }
             }
             _ => self.retry(claim, error.failure, None, error.sent),
         }
@@ -86,7 +89,8 @@ impl Shared {
         let attempts = claim.attempts + 1;
         if counts && retry.max_attempts > 0 && attempts >= retry.max_attempts {
             let message = format!("given up after {attempts} attempts; the last error was: {failure}");
-            return Finish::Failed(Failure { kind: ErrorKind::AttemptsExhausted, message, ..failure });
+            let failure = Failure { kind: ErrorKind::AttemptsExhausted, message, ..failure };
+            return Finish::Failed { failure, sent };
         }
         let delay = retry.backoff.delay(attempts, fastrand::f64()).max(wait.unwrap_or_default());
         let recheck = matches!(failure.kind, ErrorKind::FileChanged | ErrorKind::ChecksumMismatch);
@@ -150,7 +154,7 @@ fn tell_finish(claim: &Claim, finish: &Finish, took: Duration) {
             let request_id = failure.request_id.as_deref();
             tracing::warn!(%brand, %file, id, slot, attempt, %due, request_id, error_kind = %failure.kind, "tried again later: {failure}");
         }
-        Finish::Failed(failure) => {
+        Finish::Failed { failure, .. } => {
             let request_id = failure.request_id.as_deref();
             tracing::error!(%brand, %file, id, slot, attempt, request_id, error_kind = %failure.kind, "failed: {failure}. {}", failure.kind.advice());
         }

@@ -295,3 +295,49 @@ async fn a_tidied_file_that_is_dropped_again_is_tidied_again() {
     bench.stop().await;
     assert_eq!(bench.puts().len(), 1);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_good_file_renamed_over_a_bad_one_keeps_row_and_slot() {
+    let mut bench = Bench::new().await;
+    let bad = bench.drop_file(OWN, "front.jpg", b"no picture");
+    let good = bench.drop_file(OWN, "good.jpg", &jpg(1));
+    bench.once().await;
+    fs::rename(&good, &bad).unwrap();
+    bench.once().await;
+    let rows = bench.rows().await;
+    assert_eq!(rows.len(), 1, "{rows:#?}");
+    assert_eq!(
+        (rows[0].file_name.as_str(), rows[0].state.as_str(), rows[0].slot),
+        ("front.jpg", "uploaded", Some(1))
+    );
+    assert_eq!(bench.puts().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mapped_folder_may_be_a_link_and_needs_no_root_and_may_vanish() {
+    let share = tempfile::tempdir().unwrap();
+    let (nas, link) = (share.path().join("nas"), share.path().join("link"));
+    fs::create_dir(&nas).unwrap();
+    std::os::unix::fs::symlink(&nas, &link).unwrap();
+    fs::write(nas.join("a.jpg"), jpg(1)).unwrap();
+    fs::write(nas.join("b.txt"), "text").unwrap();
+    let entry = format!(
+        "[watch]\nroot = \"none\"\npoll_interval = \"50ms\"\nrescan = \"100ms\"\n[[brand]]\ntype = \"OWNBRAND\"\nid = 7\npath = \"{}\"\n",
+        link.display()
+    );
+    let mut bench = Bench::with(&entry).await;
+    bench.start().await;
+    bench.until_state("a.jpg", State::Uploaded).await;
+    bench.until_state("b.txt", State::Rejected).await;
+    assert_eq!(bench.report().await.notices().await.unwrap(), []);
+    fs::rename(&nas, share.path().join("away")).unwrap();
+    let mut intake = bench.intake();
+    intake.wait_for(|progress| progress.unread == 1).await.unwrap();
+    assert_eq!(bench.row("b.txt").await.state, "rejected", "not gone: nothing is known of it");
+    fs::rename(share.path().join("away"), &nas).unwrap();
+    intake.wait_for(|progress| progress.unread == 0).await.unwrap();
+    fs::write(nas.join("c.jpg"), jpg(3)).unwrap();
+    bench.until_state("c.jpg", State::Uploaded).await;
+    bench.stop().await;
+    assert_eq!(bench.puts().len(), 2);
+}

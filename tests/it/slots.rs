@@ -234,3 +234,19 @@ async fn what_may_be_on_oss_keeps_its_slot() {
     let row = bench.row("a.jpg").await;
     assert_eq!((row.state.as_str(), row.slot), ("gone", Some(1)), "stored, but the answer was lost");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gateway_that_is_silent_leaks_no_slot_and_a_lost_answer_of_oss_frees_none() {
+    use brandpost::sim::{Fault, FaultAction};
+    let keys = "[retry]\nfirst_delay = \"5ms\"\nmax_delay = \"5ms\"\nmax_attempts = 1\n";
+    for (fault, slot) in
+        [(Fault::gateway(FaultAction::Reset), None), (Fault::oss(FaultAction::ResetAfterStore), Some(1))]
+    {
+        let mut bench = Bench::with(keys).await;
+        bench.drop_file(OWN, "a.jpg", &jpg(1));
+        bench.sandbox.fault(fault);
+        bench.once().await;
+        let row = bench.row("a.jpg").await;
+        assert_eq!((row.error_kind.as_deref(), row.slot), (Some("attempts_exhausted"), slot));
+    }
+}

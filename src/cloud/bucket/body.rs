@@ -29,23 +29,35 @@ pub(super) fn limiter(bytes_per_second: u64) -> Option<BytesLimiter> {
 
 /// When bytes last moved, and what was wrong with the file if it was the file.
 #[derive(Debug, Clone)]
-pub(super) struct Progress(Arc<Mutex<(Instant, Option<String>)>>);
+pub(super) struct Progress(Arc<Mutex<State>>);
+
+#[derive(Debug)]
+struct State {
+    moved: Instant,
+    /// We wait for our own limit, not for the cloud.
+    held: bool,
+    file_error: Option<String>,
+}
 
 impl Default for Progress {
     fn default() -> Self {
-        Self(Arc::new(Mutex::new((Instant::now(), None))))
+        Self(Arc::new(Mutex::new(State { moved: Instant::now(), held: false, file_error: None })))
     }
 }
 
 impl Progress {
-    fn lock(&self) -> std::sync::MutexGuard<'_, (Instant, Option<String>)> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Resolves when nothing moved for so long.
     pub(super) async fn stalled(&self, timeout: Duration) {
         loop {
-            let end = self.lock().0 + timeout;
+            let (moved, held) = {
+                let state = self.lock();
+                (state.moved, state.held)
+            };
+            let end = if held { Instant::now() + timeout } else { moved + timeout };
             if Instant::now() >= end {
                 return;
             }
@@ -54,7 +66,7 @@ impl Progress {
     }
 
     pub(super) fn file_error(&self) -> Option<String> {
-        self.lock().1.take()
+        self.lock().file_error.take()
     }
 }
 
@@ -84,7 +96,8 @@ pub(super) fn stream(flow: Flow) -> reqwest::Body {
         let piece = match next_piece(&mut flow, sent).await {
             Ok(piece) => piece,
             Err(error) => {
-                flow.progress.lock().1 = Some(format!("the file cannot be read to its end: {error}"));
+                flow.progress.lock().file_error =
+                    Some(format!("the file cannot be read to its end: {error}"));
                 return Err(error);
             }
         };
@@ -102,14 +115,16 @@ async fn next_piece(flow: &mut Flow, sent: u64) -> io::Result<Bytes> {
         (&file).read_exact(&mut piece).map(|()| Bytes::from(piece))
     });
     let piece = read.await.map_err(io::Error::other)??;
-    flow.progress.lock().0 = Instant::now();
+    flow.progress.lock().held = true;
     if let (Some(limiter), Some(count)) =
         (&flow.limiter, NonZeroU32::new(u32::try_from(length).unwrap_or_default()))
     {
         // the burst is at least a piece, so this cannot be refused
         let _ = limiter.until_n_ready(count).await;
     }
-    flow.progress.lock().0 = Instant::now();
+    let mut state = flow.progress.lock();
+    (state.held, state.moved) = (false, Instant::now());
+    drop(state);
     Ok(piece)
 }
 

@@ -155,6 +155,10 @@ impl Bench {
         &self.daemon.as_ref().expect("a daemon that runs").progress.ledger
     }
 
+    pub fn intake(&self) -> tokio::sync::watch::Receiver<brandpost::intake::Progress> {
+        self.daemon.as_ref().expect("a daemon that runs").progress.intake.clone()
+    }
+
     pub async fn report(&self) -> Report {
         Report::open(&self.database()).await.unwrap()
     }
