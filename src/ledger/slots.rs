@@ -2,7 +2,7 @@
 
 use sqlx::{Row, Sqlite, Transaction};
 
-use super::error::Result;
+use super::error::{LedgerError, Result};
 
 type Tx = Transaction<'static, Sqlite>;
 
@@ -52,18 +52,27 @@ pub(super) async fn promote(tx: &mut Tx, brand: i64, now: &str) -> Result<()> {
         let Some((id, slot)) = next_waiting(tx, brand, free).await? else {
             break;
         };
-        sqlx::query(
-            "UPDATE upload SET state = 'queued', slot = ?2, next_attempt_at = ?3, updated_at = ?3, attempts = 0,
-                    error_kind = NULL, error_code = NULL, error_message = NULL
-             WHERE id = ?1 AND state = 'rejected'",
-        )
-        .bind(id)
-        .bind(slot)
-        .bind(now)
-        .execute(&mut **tx)
-        .await?;
+        queue(tx, id, slot, now).await?;
     }
     Ok(())
+}
+
+/// Queues a file that nobody works on, in this slot, as if nothing had been tried.
+pub(super) async fn queue(tx: &mut Tx, id: i64, slot: u32, now: &str) -> Result<()> {
+    let result = sqlx::query(
+        "UPDATE upload SET state = 'queued', slot = ?2, next_attempt_at = ?3, updated_at = ?3, attempts = 0,
+                error_kind = NULL, error_code = NULL, error_message = NULL
+         WHERE id = ?1 AND state <> 'uploading'",
+    )
+    .bind(id)
+    .bind(slot)
+    .bind(now)
+    .execute(&mut **tx)
+    .await?;
+    match result.rows_affected() {
+        1 => Ok(()),
+        _ => Err(LedgerError::Conflict { id, step: "queueing" }),
+    }
 }
 
 /// The oldest file that waits for any slot, or for one that is free now.

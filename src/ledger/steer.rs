@@ -143,7 +143,7 @@ async fn retry_one(tx: &mut Tx, id: i64, now: &str) -> Result<()> {
                 None => free_slot(tx, row.try_get("brand_id")?, row.try_get("wanted_slot")?).await?,
             };
             match slot {
-                Some(slot) => requeue(tx, id, slot, now).await,
+                Some(slot) => slots::queue(tx, id, slot, now).await,
                 None => wait_for_slot(tx, id, now).await,
             }
         }
@@ -160,20 +160,6 @@ async fn free_slot(tx: &mut Tx, brand: i64, wanted: Option<u32>) -> Result<Optio
 
 async fn look_again(tx: &mut Tx, id: i64) -> Result<()> {
     sqlx::query("UPDATE upload SET recheck = 1 WHERE id = ?1").bind(id).execute(&mut **tx).await?;
-    Ok(())
-}
-
-async fn requeue(tx: &mut Tx, id: i64, slot: u32, now: &str) -> Result<()> {
-    sqlx::query(
-        "UPDATE upload SET state = 'queued', slot = ?2, next_attempt_at = ?3, updated_at = ?3, attempts = 0,
-                error_kind = NULL, error_code = NULL, error_message = NULL
-         WHERE id = ?1 AND state IN ('queued', 'retrying', 'failed', 'uploaded')",
-    )
-    .bind(id)
-    .bind(slot)
-    .bind(now)
-    .execute(&mut **tx)
-    .await?;
     Ok(())
 }
 

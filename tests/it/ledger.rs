@@ -172,7 +172,10 @@ impl Model {
                 bytes: 1,
                 recheck: how == 1,
             },
-            2 => Finish::Failed { failure: failure(ErrorKind::OssRejected), sent: claim.number.is_multiple_of(2) },
+            2 => Finish::Failed {
+                failure: failure(ErrorKind::OssRejected),
+                sent: claim.number.is_multiple_of(2),
+            },
             how => Finish::Retry {
                 failure: failure(ErrorKind::Network),
                 due: self.ledger.now(),
