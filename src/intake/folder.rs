@@ -137,15 +137,15 @@ impl<'a> Reconcile<'a> {
         Ok(self.outcome)
     }
 
-    /// A file system that is no longer mounted leaves an empty folder behind. For folders in the root the
-    /// survey sees to it; this is for those that the operator mapped.
+    /// A file system that is no longer mounted leaves an empty folder on another device behind. (A folder that
+    /// was deleted and made anew is on the same one: that one is empty indeed.)
     fn is_empty_mount_point(&mut self, listing: &Listing, missing: &[&Known]) -> bool {
-        let identity = files::identity(&self.folder.path).ok();
+        let now = files::identity(&self.folder.path).ok();
         if !listing.entries.is_empty() {
-            self.folder.home = identity;
+            self.folder.home = now;
         }
-        let other = self.folder.home.is_some() && self.folder.home != identity;
-        let suspicious = self.folder.mapped && other && listing.entries.is_empty() && !missing.is_empty();
+        let elsewhere = self.folder.home.zip(now).is_some_and(|(home, now)| home.0 != now.0);
+        let suspicious = elsewhere && listing.entries.is_empty() && !missing.is_empty();
         if suspicious {
             self.complain(&io::Error::other("an empty folder is in its place: is it unmounted?"));
             self.look_again(self.now.steady + self.ctx.settings.watch.poll_interval);
