@@ -95,7 +95,7 @@ pub struct Progress {
     pub idle: bool,
     /// So many files are still being copied.
     pub copying: usize,
-    /// So many folders (the root is one) cannot be read.
+    /// So many folders cannot be read, or were not looked at yet; the root is one of them.
     pub unread: usize,
     /// Counts up whenever intake took a step: the watchdog's sign of life.
     pub steps: u64,
@@ -342,8 +342,10 @@ impl Intake {
         let soon = Instant::now() + GATHER;
         let due = self.next_survey <= soon || self.agenda.next().is_some_and(|due| due <= soon);
         let idle = scanned && self.out.is_empty() && !due && !self.watch.has_news();
-        let (copying, unread) =
-            (self.copying.values().sum(), self.unread.len() + usize::from(self.root_missing));
+        let (copying, unread) = (
+            self.copying.values().sum(),
+            self.unread.len() + usize::from(self.root_missing || !self.surveyed),
+        );
         self.progress.send_modify(|progress| {
             *progress = Progress { scanned, idle, copying, unread, steps: progress.steps.wrapping_add(1) };
         });
