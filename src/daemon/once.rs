@@ -6,8 +6,7 @@ use tokio::time::Instant;
 
 use super::{Progress, wait};
 use crate::config::Settings;
-use crate::domain::upload::State;
-use crate::ledger::{Counts, LedgerError};
+use crate::ledger::LedgerError;
 use crate::publish::Cause;
 
 /// A retry that is due within this time is waited for; and when nothing has changed for so long, nothing will.
@@ -30,10 +29,9 @@ pub(super) async fn done(settings: &Settings, progress: Progress) -> Result<(), 
         if std::mem::replace(&mut seen, now) != now {
             since = Instant::now();
         }
-        let quiet =
-            intake.scanned && intake.idle && publish.in_flight == 0 && counts.of(State::Uploading) == 0;
+        let quiet = intake.scanned && intake.idle && publish.in_flight == 0;
         let copied = intake.copying == 0 && progress.ledger.marked().await?.is_empty();
-        if quiet && copied && nothing_to_send(&progress, &counts).await? {
+        if quiet && copied && nothing_to_send(&progress).await? {
             return Ok(());
         }
         // what is left waits for somebody else
@@ -44,16 +42,17 @@ pub(super) async fn done(settings: &Settings, progress: Progress) -> Result<(), 
     }
 }
 
-async fn nothing_to_send(progress: &Progress, counts: &Counts) -> Result<bool, LedgerError> {
-    let due = progress.ledger.report().next_due().await?;
-    let far = due.is_none_or(|due| wait(progress.ledger.now(), due) > PATIENCE);
+async fn nothing_to_send(progress: &Progress) -> Result<bool, LedgerError> {
     let paused = progress.publish.borrow().paused;
+    let left = progress.ledger.report().outlook().await?;
+    let far = left.due.is_none_or(|due| wait(progress.ledger.now(), due) > PATIENCE);
     Ok(match paused {
+        _ if left.uploading > 0 => false,
         // no file can succeed until a person has changed something
         Some((Cause::Credentials, _)) => true,
         Some((Cause::Outage, next)) => {
-            next.duration_since(Instant::now()) > PATIENCE || (counts.of(State::Queued) == 0 && far)
+            next.duration_since(Instant::now()) > PATIENCE || (left.queued == 0 && far)
         }
-        None => counts.of(State::Queued) == 0 && far,
+        None => left.queued == 0 && far,
     })
 }

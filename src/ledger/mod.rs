@@ -34,7 +34,7 @@ pub use brands::BrandRow;
 pub use claims::Claim;
 pub use error::{LedgerError, Result};
 pub use record::{Found, Recorded, Verdict};
-pub use report::{AttemptRow, Counts, Filter, Notice, Report, StatusRow, SummaryRow};
+pub use report::{AttemptRow, Counts, Filter, Notice, Outlook, Report, StatusRow, SummaryRow};
 pub use steer::Which;
 pub use uploads::Known;
 

@@ -126,6 +126,17 @@ impl Counts {
     }
 }
 
+/// What is left to send.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Outlook {
+    /// Files that wait for their turn.
+    pub queued: u64,
+    /// Files that are being sent.
+    pub uploading: u64,
+    /// When the next waiting or failed file is due.
+    pub due: Option<jiff::Timestamp>,
+}
+
 /// Which files `status` lists.
 #[derive(Debug, Clone, Default)]
 pub struct Filter {
@@ -279,6 +290,25 @@ impl Report {
             counts.0[place] = row.try_get::<i64, _>("n")?.unsigned_abs();
         }
         Ok(counts)
+    }
+
+    /// What is left to send, as it stood at one moment.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn outlook(&self) -> Result<Outlook> {
+        // one statement sees one state of the table: a file that is claimed meanwhile is not overlooked
+        let row = sqlx::query(
+            "SELECT (SELECT count(*) FROM upload WHERE state = 'queued') AS queued,
+                    (SELECT count(*) FROM upload WHERE state = 'uploading') AS uploading,
+                    (SELECT min(next_attempt_at) FROM upload WHERE state IN ('queued', 'retrying')) AS due",
+        )
+        .fetch_one(&self.0)
+        .await?;
+        let due: Option<String> = row.try_get("due")?;
+        let due = due.map(|due| due.parse().map_err(|_| LedgerError::Corrupt(due))).transpose()?;
+        let count = |column| -> Result<u64> { Ok(row.try_get::<i64, _>(column)?.unsigned_abs()) };
+        Ok(Outlook { queued: count("queued")?, uploading: count("uploading")?, due })
     }
 
     /// When the next waiting file is due.
