@@ -47,14 +47,13 @@ impl Clients {
     pub fn new(settings: &Settings) -> Result<Self, ClientError> {
         // an error means that another one is installed already, which is as good
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let mut builder = match Self::builder(settings).build() {
-            Ok(_) => Self::builder(settings),
-            Err(error) => without_system_roots(Self::builder(settings), &error),
+        let extra = settings.network.ca_file.as_ref().map(certificates).transpose()?.unwrap_or_default();
+        let with = |builder: ClientBuilder| builder.tls_certs_merge(extra.clone()).build();
+        let http = match with(Self::builder(settings)) {
+            Ok(http) => http,
+            Err(error) => with(without_system_roots(Self::builder(settings), &error))?,
         };
-        if let Some(path) = &settings.network.ca_file {
-            builder = builder.tls_certs_merge(certificates(path)?);
-        }
-        Ok(Self { http: builder.build()?, fixed: Arc::new(settings.network.resolve.clone()) })
+        Ok(Self { http, fixed: Arc::new(settings.network.resolve.clone()) })
     }
 
     fn builder(settings: &Settings) -> ClientBuilder {

@@ -91,14 +91,6 @@ impl SecretSource {
             SecretSource::Missing => Err(SecretError::Missing),
         }
     }
-
-    /// The file that holds it, whose change may bring a new one.
-    pub fn path(&self) -> Option<&Path> {
-        match self {
-            SecretSource::File(path) | SecretSource::Credential(path) => Some(path),
-            _ => None,
-        }
-    }
 }
 
 fn read(path: &Path) -> Result<Secret, SecretError> {

@@ -60,35 +60,13 @@ pub fn stop_at_signals() -> anyhow::Result<Stop> {
 }
 
 /// Tells systemd; without systemd it tells nobody.
-#[derive(Debug, Clone, Default)]
-pub struct Notifier(());
-
-impl Notifier {
-    pub(super) fn new() -> Self {
-        Self::default()
-    }
-
-    pub(super) fn ready(&self) {
-        self.tell(&[NotifyState::Ready]);
-    }
-
-    pub(super) fn stopping(&self) {
-        self.tell(&[NotifyState::Stopping]);
-    }
-
-    fn status(&self, text: &str) {
-        self.tell(&[NotifyState::Status(text)]);
-    }
-
-    #[expect(clippy::unused_self, reason = "who holds a notifier may tell")]
-    fn tell(&self, states: &[NotifyState<'_>]) {
-        // nobody listens, or nobody must
-        let _ = sd_notify::notify(states);
-    }
+pub(super) fn tell(state: &NotifyState<'_>) {
+    // nobody listens, or nobody must
+    let _ = sd_notify::notify(std::slice::from_ref(state));
 }
 
 /// Keeps systemd's status line current, and its watchdog fed while both reconcilers answer for themselves.
-pub(super) async fn tell_systemd(notifier: Notifier, progress: Progress) -> anyhow::Result<()> {
+pub(super) async fn tell_systemd(progress: Progress) -> anyhow::Result<()> {
     let every = sd_notify::watchdog_enabled().map_or(Duration::from_secs(10), |limit| limit / 3);
     let mut told = String::new();
     let mut steps = (0, 0);
@@ -100,14 +78,14 @@ pub(super) async fn tell_systemd(notifier: Notifier, progress: Progress) -> anyh
             let text =
                 format!("{paused}{uploaded} uploaded, {} waiting, {refused} refused", counts.pending());
             if text != told {
-                notifier.status(&text);
+                tell(&NotifyState::Status(&text));
                 told = text;
             }
         }
         // both loops step at least every few seconds, whether there is work or not
         let now = (progress.intake.borrow().steps, progress.publish.borrow().steps);
         if now.0 != steps.0 && now.1 != steps.1 {
-            notifier.tell(&[NotifyState::Watchdog]);
+            tell(&NotifyState::Watchdog);
             steps = now;
         }
         tokio::time::sleep(every).await;

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use sd_notify::NotifyState;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -21,7 +22,7 @@ use crate::intake::{self, Intake};
 use crate::ledger::Ledger;
 use crate::publish::{self, Publish};
 use crate::web;
-use lifecycle::{Notifier, Stop};
+use lifecycle::Stop;
 
 /// How often the table is asked whether another process (`brandpost retry`) wrote to it.
 const LOOK_FOR_WRITES: Duration = Duration::from_millis(250);
@@ -71,7 +72,6 @@ pub async fn run(
     started: impl FnOnce(Progress),
 ) -> anyhow::Result<Untaken> {
     let settings = Arc::new(settings);
-    let notifier = Notifier::new();
     let path = &settings.database.path;
     let clouds = Clouds::new(&settings, clock.clone())?;
     let listener = web::bind(settings.http.listen).await?;
@@ -92,10 +92,7 @@ pub async fn run(
     let progress =
         Progress { intake: intake.progress(), publish: publish.progress(), ledger: ledger.clone() };
     let mut parts = Parts::default();
-    parts.spawn("intake", {
-        let stop = stop.soft.clone();
-        async move { Ok(intake.run(stop).await?) }
-    });
+    parts.spawn("intake", async move { Ok(intake.run().await?) });
     parts.spawn("publish", {
         let stop = stop.clone();
         async move { Ok(publish.run(stop.soft, stop.hard).await?) }
@@ -103,9 +100,9 @@ pub async fn run(
     parts.spawn_helper("watch", &stop, watch_writes(ledger.clone()));
     parts.spawn_helper("clean-up", &stop, clean_up(ledger.clone(), settings.database.keep_attempts));
     parts.spawn_helper("web", &stop, web::serve(listener, ledger.report().clone(), progress.publish.clone()));
-    parts.spawn_helper("systemd", &stop, lifecycle::tell_systemd(notifier.clone(), progress.clone()));
+    parts.spawn_helper("systemd", &stop, lifecycle::tell_systemd(progress.clone()));
     started(progress.clone());
-    notifier.ready();
+    lifecycle::tell(&NotifyState::Ready);
 
     tokio::select! {
         // parts that end because of the stop have not failed
@@ -114,7 +111,7 @@ pub async fn run(
         result = once::done(&settings, progress.clone()), if until == Until::Done => result?,
         error = parts.first_end() => { stop.now(); return Err(error) }
     }
-    notifier.stopping();
+    lifecycle::tell(&NotifyState::Stopping);
     stop.soon();
     let result = parts.all_end().await;
     ledger.close().await;
@@ -190,9 +187,4 @@ async fn clean_up(ledger: Ledger, keep: Duration) -> anyhow::Result<()> {
             }
         }
     }
-}
-
-/// When the wait for `due` is over, seen from `now`.
-fn wait(now: jiff::Timestamp, due: jiff::Timestamp) -> Duration {
-    Duration::try_from(due.duration_since(now)).unwrap_or_default()
 }

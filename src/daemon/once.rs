@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{Progress, wait};
+use super::Progress;
 use crate::config::Settings;
+use crate::domain::clock::until;
 use crate::ledger::LedgerError;
 use crate::publish::Cause;
 
@@ -45,7 +46,7 @@ pub(super) async fn done(settings: &Settings, progress: Progress) -> Result<(), 
 async fn nothing_to_send(progress: &Progress) -> Result<bool, LedgerError> {
     let paused = progress.publish.borrow().paused;
     let left = progress.ledger.report().outlook().await?;
-    let far = left.due.is_none_or(|due| wait(progress.ledger.now(), due) > PATIENCE);
+    let far = left.due.is_none_or(|due| until(progress.ledger.now(), due) > PATIENCE);
     Ok(match paused {
         _ if left.uploading > 0 => false,
         // no file can succeed until a person has changed something

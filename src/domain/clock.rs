@@ -60,6 +60,11 @@ pub fn later(from: Timestamp, by: Duration) -> Timestamp {
     from.saturating_add(by).unwrap_or(Timestamp::MAX)
 }
 
+/// How long it is from `now` until `due`; nothing when that is over.
+pub fn until(now: Timestamp, due: Timestamp) -> Duration {
+    Duration::try_from(due.duration_since(now)).unwrap_or_default()
+}
+
 /// RFC 3339 in UTC with exactly three decimals, as the database keeps times: such texts sort by time.
 pub fn rfc3339(time: Timestamp) -> String {
     format!("{time:.3}")

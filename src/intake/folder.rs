@@ -3,7 +3,7 @@
 //! Start, event, overflow and timer all come through here, so the way after a crash is the way of every day.
 
 use std::collections::{HashMap, HashSet};
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
@@ -192,8 +192,7 @@ impl<'a> Reconcile<'a> {
         known: &HashMap<OsString, Known>,
         missing: &mut Vec<&Known>,
     ) -> Result<Vec<&'l Entry>, IntakeError> {
-        let listed: HashSet<&OsStr> = listing.entries.iter().map(|entry| entry.name.as_os_str()).collect();
-        self.folder.stillness.keep_only(&listed);
+        self.folder.stillness.keep_only(&listing.names());
         let mut ready = Vec::new();
         for entry in &listing.entries {
             match self.step(entry, known.get(&entry.name), missing) {
@@ -306,7 +305,7 @@ impl<'a> Reconcile<'a> {
 
     async fn still_missing(&self, listing: &Listing, ids: Vec<i64>) -> Result<Vec<i64>, IntakeError> {
         let rows = self.ctx.ledger.known(self.folder.brand).await?;
-        let listed: HashSet<&OsStr> = listing.entries.iter().map(|entry| entry.name.as_os_str()).collect();
+        let listed = listing.names();
         let found = |row: &&Known| {
             self.is_here(row) && row.path.file_name().is_some_and(|name| listed.contains(name))
         };
@@ -357,7 +356,7 @@ fn by_name(rows: Vec<Known>) -> HashMap<OsString, Known> {
 
 /// Rows whose file is not where it was.
 fn missing<'k>(listing: &Listing, known: &'k HashMap<OsString, Known>) -> Vec<&'k Known> {
-    let listed: HashSet<&OsStr> = listing.entries.iter().map(|entry| entry.name.as_os_str()).collect();
+    let listed = listing.names();
     let mut missing: Vec<_> = known.iter().filter(|(name, _)| !listed.contains(name.as_os_str())).collect();
     missing.sort_by_key(|(_, row)| row.id);
     missing.into_iter().map(|(_, row)| row).collect()

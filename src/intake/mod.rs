@@ -177,7 +177,8 @@ impl Intake {
     ///
     /// # Errors
     /// When the database fails or a check panics.
-    pub async fn run(mut self, stop: CancellationToken) -> Result<(), IntakeError> {
+    pub async fn run(mut self) -> Result<(), IntakeError> {
+        let stop = self.ctx.stop.clone();
         let mut changes = self.ctx.ledger.changes();
         changes.mark_changed();
         while !stop.is_cancelled() {

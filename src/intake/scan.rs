@@ -1,5 +1,6 @@
 //! One look at a brand's folder: which names count, and what stands under them.
 
+use std::collections::HashSet;
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::fd::OwnedFd;
@@ -24,6 +25,13 @@ pub(super) struct Entry {
 pub(super) struct Listing {
     pub(super) folder: OwnedFd,
     pub(super) entries: Vec<Entry>,
+}
+
+impl Listing {
+    /// The names in it.
+    pub(super) fn names(&self) -> HashSet<&OsStr> {
+        self.entries.iter().map(|entry| entry.name.as_os_str()).collect()
+    }
 }
 
 /// Lists a folder. Names that vanish meanwhile are left out, as are folders and names that never count.

@@ -3,15 +3,14 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use sqlx::{Row, Sqlite, Transaction};
+use sqlx::Row;
 
+use super::Tx;
 use super::claims::Claim;
 use super::error::{LedgerError, Result};
 use super::{Ledger, slots};
 use crate::domain::clock::rfc3339;
 use crate::domain::failure::Failure;
-
-type Tx = Transaction<'static, Sqlite>;
 
 /// How an attempt ended.
 #[derive(Debug, Clone)]

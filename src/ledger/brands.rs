@@ -1,7 +1,8 @@
 //! Brands in the ledger.
 
-use sqlx::{Row, Sqlite, Transaction};
+use sqlx::Row;
 
+use super::Tx;
 use super::error::Result;
 use super::{Ledger, slots};
 use crate::domain::brand::Brand;
@@ -39,7 +40,7 @@ impl Ledger {
     }
 }
 
-async fn upsert(tx: &mut Transaction<'static, Sqlite>, brand: Brand, slots: u32) -> Result<BrandRow> {
+async fn upsert(tx: &mut Tx, brand: Brand, slots: u32) -> Result<BrandRow> {
     let row = sqlx::query(
         "INSERT INTO brand (type, record_id, slots_total) VALUES (?1, ?2, ?3)
          ON CONFLICT (type, record_id) DO UPDATE SET slots_total = excluded.slots_total

@@ -48,6 +48,9 @@ const LOCK_AGAIN: Duration = Duration::from_millis(100);
 /// How long a writer waits for another one (another process: `brandpost retry`, a backup).
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// A transaction of the one writer.
+type Tx = Transaction<'static, Sqlite>;
+
 /// The database of what became of every file.
 #[derive(Debug, Clone)]
 pub struct Ledger {
@@ -177,7 +180,7 @@ impl Ledger {
 
     /// Begins a transaction. When SQLite has rolled one back by itself (disk full), sqlx takes the connection
     /// to be inside of it for ever: such a connection is thrown away.
-    async fn begin(&self) -> Result<Transaction<'static, Sqlite>> {
+    async fn begin(&self) -> Result<Tx> {
         match self.writer.begin_with("BEGIN IMMEDIATE").await {
             Err(sqlx::Error::InvalidSavePointStatement) => {
                 self.writer.acquire().await?.close().await?;
@@ -190,7 +193,7 @@ impl Ledger {
     }
 
     /// Commits and wakes whoever waits for news.
-    async fn commit(&self, tx: Transaction<'static, Sqlite>) -> Result<()> {
+    async fn commit(&self, tx: Tx) -> Result<()> {
         tx.commit().await?;
         self.trouble.over();
         self.announce();

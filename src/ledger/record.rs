@@ -4,10 +4,11 @@
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
+use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
-use sqlx::{Row, Sqlite, Transaction};
 
 use super::Ledger;
+use super::Tx;
 use super::brands::BrandRow;
 use super::error::Result;
 use super::slots::{self, Slots};
@@ -15,8 +16,6 @@ use super::uploads::{readable, set_path, state};
 use crate::domain::failure::{ErrorKind, Failure};
 use crate::domain::text::visible;
 use crate::domain::upload::{Picture, Stamp, State};
-
-type Tx = Transaction<'static, Sqlite>;
 
 /// What inspection says of a file.
 #[derive(Debug, Clone)]

@@ -1,10 +1,9 @@
 //! Slots: who has which one, which is free, who is next when one is given back.
 
-use sqlx::{Row, Sqlite, Transaction};
+use sqlx::Row;
 
+use super::Tx;
 use super::error::{LedgerError, Result};
-
-type Tx = Transaction<'static, Sqlite>;
 
 /// The slots of a brand at one moment, inside a transaction.
 #[derive(Debug)]

@@ -5,15 +5,14 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use sqlx::{Row, Sqlite, Transaction};
+use sqlx::Row;
 
 use super::Ledger;
+use super::Tx;
 use super::brands::BrandRow;
 use super::error::{LedgerError, Result};
 use super::slots::{self, Slots};
 use crate::domain::upload::State;
-
-type Tx = Transaction<'static, Sqlite>;
 
 /// Which files are meant.
 #[derive(Debug, Clone)]

@@ -4,16 +4,15 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
-use sqlx::{Row, Sqlite, Transaction};
 
 use super::Ledger;
+use super::Tx;
 use super::brands::BrandRow;
 use super::error::{LedgerError, Result};
 use super::slots::{self};
 use crate::domain::upload::{Stamp, State};
-
-type Tx = Transaction<'static, Sqlite>;
 
 /// What the table knows of a file, for the comparison with the folder.
 #[derive(Debug, Clone)]

@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cloud::{Clouds, Grants};
 use crate::config::Settings;
-use crate::domain::clock::later;
+use crate::domain::clock::{later, until};
 use crate::ledger::{Claim, Ledger, LedgerError};
 use attempt::attempt;
 pub use gate::Cause;
@@ -179,8 +179,7 @@ impl Publish {
         let expected = later(self.both_clocks.0, steady - self.both_clocks.1);
         let jump = wall.duration_since(expected);
         if jump.unsigned_abs() > JUMP {
-            let claims: Vec<_> = self.claims.iter().copied().collect();
-            self.shared.ledger.extend_leases(&claims, LEASE).await?;
+            self.renew_leases().await?;
             self.shared.ledger.make_all_due().await?;
             tracing::warn!(seconds = jump.as_secs(), "the machine's clock was set");
         }
@@ -287,10 +286,14 @@ impl Publish {
             return Ok(());
         }
         self.leases_renewed = Instant::now();
-        let claims: Vec<_> = self.claims.iter().copied().collect();
-        self.shared.ledger.extend_leases(&claims, LEASE).await?;
+        self.renew_leases().await?;
         self.shared.ledger.reclaim(false).await?;
         Ok(())
+    }
+
+    async fn renew_leases(&self) -> Result<(), LedgerError> {
+        let claims: Vec<_> = self.claims.iter().copied().collect();
+        self.shared.ledger.extend_leases(&claims, LEASE).await
     }
 
     fn tell_progress(&self) {
@@ -299,8 +302,4 @@ impl Publish {
             *progress = Progress { in_flight, paused, steps: progress.steps.wrapping_add(1) };
         });
     }
-}
-
-fn until(now: Timestamp, due: Timestamp) -> Duration {
-    Duration::try_from(due.duration_since(now)).unwrap_or_default()
 }

@@ -1,6 +1,6 @@
 //! GIF, block by block (`GIF89a` specification), to the trailer.
 
-use super::walk::{Flaw, Piece, dimensions, skip};
+use super::walk::{Flaw, Piece, dimensions, next, skip};
 use crate::domain::image::Dimensions;
 
 const HEADER: usize = 6 + 7;
@@ -52,22 +52,21 @@ impl Gif {
         matches!(self.place, Place::End)
     }
 
-    pub(super) fn feed(&mut self, mut bytes: &[u8]) -> Result<(), Flaw> {
-        while !bytes.is_empty() && !self.ended() {
-            self.place = self.step(&mut bytes)?;
-        }
+    /// Takes one step. There is at least one byte to take it with.
+    pub(super) fn step(&mut self, bytes: &mut &[u8]) -> Result<(), Flaw> {
+        self.place = self.next_place(bytes)?;
         Ok(())
     }
 
-    fn step(&mut self, bytes: &mut &[u8]) -> Result<Place, Flaw> {
+    fn next_place(&mut self, bytes: &mut &[u8]) -> Result<Place, Flaw> {
         Ok(match std::mem::take(&mut self.place) {
             Place::Header => match self.piece.take(bytes, HEADER) {
                 Some(header) => self.header(&header)?,
                 None => Place::Header,
             },
-            Place::Block => self.block(byte(bytes))?,
+            Place::Block => self.block(next(bytes))?,
             Place::ExtensionLabel => {
-                byte(bytes);
+                next(bytes);
                 Place::SubBlock
             }
             Place::Image => match self.piece.take(bytes, IMAGE_DESCRIPTOR) {
@@ -79,11 +78,11 @@ impl Gif {
                 (true, false) => Place::Block,
                 (false, _) => Place::Colours { left, image },
             },
-            Place::CodeSize => match byte(bytes) {
+            Place::CodeSize => match next(bytes) {
                 1..=11 => Place::SubBlock,
                 _ => return Err(Flaw::damaged("an image of the GIF has an impossible code size")),
             },
-            Place::SubBlock => match byte(bytes) {
+            Place::SubBlock => match next(bytes) {
                 0 => Place::Block,
                 length => Place::InSubBlock(usize::from(length)),
             },
@@ -131,11 +130,4 @@ fn colours(packed: u8, image: bool) -> Place {
         (false, true) => Place::CodeSize,
         (false, false) => Place::Block,
     }
-}
-
-/// `feed` calls only while there are bytes.
-fn byte(bytes: &mut &[u8]) -> u8 {
-    let (first, rest) = bytes.split_first().map_or((0, &[][..]), |(first, rest)| (*first, rest));
-    *bytes = rest;
-    first
 }

@@ -1,6 +1,6 @@
 //! JPEG, marker by marker (ITU-T T.81, annex B), through the entropy-coded data to EOI.
 
-use super::walk::{Flaw, Piece, dimensions, skip};
+use super::walk::{Flaw, Piece, dimensions, next, skip};
 use crate::domain::image::Dimensions;
 
 const SOI: u8 = 0xd8;
@@ -45,14 +45,13 @@ impl Jpeg {
         matches!(self.place, Place::End)
     }
 
-    pub(super) fn feed(&mut self, mut bytes: &[u8]) -> Result<(), Flaw> {
-        while !bytes.is_empty() && !self.ended() {
-            self.place = self.step(&mut bytes)?;
-        }
+    /// Takes one step. There is at least one byte to take it with.
+    pub(super) fn step(&mut self, bytes: &mut &[u8]) -> Result<(), Flaw> {
+        self.place = self.next_place(bytes)?;
         Ok(())
     }
 
-    fn step(&mut self, bytes: &mut &[u8]) -> Result<Place, Flaw> {
+    fn next_place(&mut self, bytes: &mut &[u8]) -> Result<Place, Flaw> {
         Ok(match std::mem::take(&mut self.place) {
             Place::Start => match self.piece.take(bytes, 2) {
                 Some(start) if start == [0xff, SOI] => Place::BeforeMarker,
@@ -134,11 +133,4 @@ fn segment(code: u8, length: usize) -> Result<Place, Flaw> {
         _ if content == 0 => Ok(Place::Scan),
         _ => Ok(Place::Segment(code, content)),
     }
-}
-
-/// `feed` calls only while there are bytes.
-fn next(bytes: &mut &[u8]) -> u8 {
-    let (first, rest) = bytes.split_first().map_or((0, &[][..]), |(first, rest)| (*first, rest));
-    *bytes = rest;
-    first
 }

@@ -41,14 +41,13 @@ impl Png {
         matches!(self.place, Place::End)
     }
 
-    pub(super) fn feed(&mut self, mut bytes: &[u8]) -> Result<(), Flaw> {
-        while !bytes.is_empty() && !self.ended() {
-            self.place = self.step(&mut bytes)?;
-        }
+    /// Takes one step. There is at least one byte to take it with.
+    pub(super) fn step(&mut self, bytes: &mut &[u8]) -> Result<(), Flaw> {
+        self.place = self.next_place(bytes)?;
         Ok(())
     }
 
-    fn step(&mut self, bytes: &mut &[u8]) -> Result<Place, Flaw> {
+    fn next_place(&mut self, bytes: &mut &[u8]) -> Result<Place, Flaw> {
         Ok(match std::mem::take(&mut self.place) {
             Place::Signature => match self.piece.take(bytes, SIGNATURE.len()) {
                 Some(start) if start == SIGNATURE => Place::ChunkHead,

@@ -54,11 +54,22 @@ impl Walk {
     }
 
     /// Takes the next bytes. What comes after the picture's end is passed over: phones add data there.
-    pub(super) fn feed(&mut self, bytes: &[u8]) -> Result<(), Flaw> {
+    pub(super) fn feed(&mut self, mut bytes: &[u8]) -> Result<(), Flaw> {
+        while !bytes.is_empty() && !self.ended() {
+            match self {
+                Walk::Jpeg(walk) => walk.step(&mut bytes)?,
+                Walk::Png(walk) => walk.step(&mut bytes)?,
+                Walk::Gif(walk) => walk.step(&mut bytes)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn ended(&self) -> bool {
         match self {
-            Walk::Jpeg(walk) => walk.feed(bytes),
-            Walk::Png(walk) => walk.feed(bytes),
-            Walk::Gif(walk) => walk.feed(bytes),
+            Walk::Jpeg(walk) => walk.ended(),
+            Walk::Png(walk) => walk.ended(),
+            Walk::Gif(walk) => walk.ended(),
         }
     }
 
@@ -81,13 +92,13 @@ impl Walk {
 
     /// The file has no more bytes: was that its end?
     pub(super) fn finish(&self) -> Result<Dimensions, Flaw> {
-        let (ended, wanted) = match self {
-            Walk::Jpeg(walk) => (walk.ended(), "the end marker (EOI) of the JPEG is missing"),
-            Walk::Png(walk) => (walk.ended(), "the last chunk (IEND) of the PNG is missing"),
-            Walk::Gif(walk) => (walk.ended(), "the trailer of the GIF is missing"),
+        let wanted = match self {
+            Walk::Jpeg(_) => "the end marker (EOI) of the JPEG is missing",
+            Walk::Png(_) => "the last chunk (IEND) of the PNG is missing",
+            Walk::Gif(_) => "the trailer of the GIF is missing",
         };
         match self.dimensions() {
-            Some(dimensions) if ended => Ok(dimensions),
+            Some(dimensions) if self.ended() => Ok(dimensions),
             _ => Err(Flaw::Truncated(wanted.into())),
         }
     }
@@ -106,6 +117,13 @@ impl Piece {
         *bytes = tail;
         (self.0.len() == length).then(|| std::mem::take(&mut self.0))
     }
+}
+
+/// The next byte; a step is taken only while there is one.
+pub(super) fn next(bytes: &mut &[u8]) -> u8 {
+    let (first, rest) = bytes.split_first().map_or((0, &[][..]), |(first, rest)| (*first, rest));
+    *bytes = rest;
+    first
 }
 
 /// Passes over up to `left` bytes; true when none are left to pass over.
