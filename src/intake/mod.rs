@@ -19,6 +19,7 @@ use std::ffi::OsString;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -101,15 +102,26 @@ pub struct Progress {
     pub steps: u64,
 }
 
+/// One look at a folder, on its way.
+pub type Look = Pin<Box<dyn Future<Output = Looked> + Send>>;
+
+/// A folder that was looked at, to be handed back with [`Intake::end`].
+pub struct Looked {
+    folder: Folder,
+    outcome: Result<Outcome, IntakeError>,
+}
+
 /// The first reconciler.
 pub struct Intake {
     ctx: Arc<Context>,
+    /// News of the table.
+    changes: state::Receiver<u64>,
     watch: Watch,
     /// Folders that are with no job.
     folders: HashMap<PathBuf, Folder>,
     /// Folders that are with a job, and whether they must be looked at once more after it.
     out: HashMap<PathBuf, bool>,
-    jobs: JoinSet<(Folder, Result<Outcome, IntakeError>)>,
+    jobs: JoinSet<Looked>,
     /// The root and the type folders that are watched.
     parents: HashMap<PathBuf, Identity>,
     /// Where brands' folders stood at the last survey.
@@ -145,8 +157,11 @@ impl Intake {
         let inspector = Arc::new(Inspector::new(settings.images.clone()));
         let ctx =
             Arc::new(Context { settings, ledger, inspector, threads: Arc::new(Semaphore::new(cores)), stop });
+        let mut changes = ctx.ledger.changes();
+        changes.mark_changed();
         Self {
             ctx,
+            changes,
             watch,
             folders: HashMap::new(),
             out: HashMap::new(),
@@ -179,34 +194,53 @@ impl Intake {
     /// When the database fails or a check panics.
     pub async fn run(mut self) -> Result<(), IntakeError> {
         let stop = self.ctx.stop.clone();
-        let mut changes = self.ctx.ledger.changes();
-        changes.mark_changed();
         while !stop.is_cancelled() {
-            if Instant::now() >= self.next_glance {
-                self.glance().await?;
+            self.step().await?;
+            while let Some(look) = self.next_look() {
+                self.jobs.spawn(look);
             }
-            if Instant::now() >= self.next_survey {
-                let surveyed = self.survey().await;
-                self.bear(surveyed)?;
-            }
-            self.begin_due();
             self.tell_progress();
             let next_step = self.next_step();
             tokio::select! {
                 () = stop.cancelled() => break,
-                () = self.watch.happened() => self.take_wakes(),
-                Some(done) = self.jobs.join_next() => self.end_job(done)?,
-                Ok(()) = changes.changed() => {
-                    let looked = self.look_at_marked().await;
-                    self.bear(looked)?;
-                }
+                () = self.watch.happened() => {}
+                Some(done) = self.jobs.join_next() => self.end(joined(done)?)?,
+                // left as news for the step to come
+                Ok(()) = self.changes.changed() => self.changes.mark_changed(),
                 () = tokio::time::sleep_until(next_step) => {}
             }
         }
         while let Some(done) = self.jobs.join_next().await {
-            self.end_job(done)?;
+            self.end(joined(done)?)?;
         }
         Ok(())
+    }
+
+    /// Takes in what happened since the last step: events, marks in the table, time that went by. The looks
+    /// that follow from it are there to be taken with [`Intake::next_look`].
+    ///
+    /// # Errors
+    /// When the database fails for good.
+    pub async fn step(&mut self) -> Result<(), IntakeError> {
+        self.take_wakes();
+        if self.changes.has_changed().unwrap_or_default() {
+            self.changes.mark_unchanged();
+            let looked = self.look_at_marked().await;
+            self.bear(looked)?;
+        }
+        if Instant::now() >= self.next_glance {
+            self.glance().await?;
+        }
+        if Instant::now() >= self.next_survey {
+            let surveyed = self.survey().await;
+            self.bear(surveyed)?;
+        }
+        Ok(())
+    }
+
+    /// Where events go in. inotify's come by themselves; this is for whoever watches by other means.
+    pub fn event_sink(&self) -> impl Fn(notify::Result<notify::Event>) + Send + use<> {
+        self.watch.sink()
     }
 
     /// A database that cannot be used for a while is waited for: everything is looked at again then.
@@ -221,8 +255,9 @@ impl Intake {
         }
     }
 
-    fn next_step(&self) -> Instant {
-        let due = self.agenda.next().filter(|_| self.jobs.len() < FOLDERS_AT_ONCE);
+    /// When the next step is worth taking, if nothing happens before.
+    pub fn next_step(&self) -> Instant {
+        let due = self.agenda.next().filter(|_| self.out.len() < FOLDERS_AT_ONCE);
         let next = self.next_survey.min(self.next_glance);
         due.map_or(next, |due| due.min(next))
     }
@@ -272,11 +307,10 @@ impl Intake {
         Ok(())
     }
 
-    fn begin_due(&mut self) {
-        while self.jobs.len() < FOLDERS_AT_ONCE {
-            let Some(path) = self.agenda.take_due(Instant::now()) else {
-                break;
-            };
+    /// The next look that is due, for the caller to run; its end is handed back with [`Intake::end`].
+    pub fn next_look(&mut self) -> Option<Look> {
+        while self.out.len() < FOLDERS_AT_ONCE {
+            let path = self.agenda.take_due(Instant::now())?;
             let Some(mut folder) = self.folders.remove(&path) else {
                 continue;
             };
@@ -284,18 +318,20 @@ impl Intake {
             folder.stillness.closed(self.closed.remove(&path).unwrap_or_default());
             self.out.insert(path, false);
             let ctx = self.ctx.clone();
-            self.jobs.spawn(async move {
-                let result = Reconcile::new(&ctx, &mut folder).run().await;
-                (folder, result)
-            });
+            return Some(Box::pin(async move {
+                let outcome = Reconcile::new(&ctx, &mut folder).run().await;
+                Looked { folder, outcome }
+            }));
         }
+        None
     }
 
-    fn end_job(
-        &mut self,
-        done: Result<(Folder, Result<Outcome, IntakeError>), JoinError>,
-    ) -> Result<(), IntakeError> {
-        let (folder, outcome) = done.map_err(|error| IntakeError::Thread(io::Error::other(error)))?;
+    /// A look has come to its end.
+    ///
+    /// # Errors
+    /// When the database failed for good.
+    pub fn end(&mut self, looked: Looked) -> Result<(), IntakeError> {
+        let Looked { folder, outcome } = looked;
         let path = folder.path.clone();
         let outcome = match outcome {
             Ok(outcome) => {
@@ -351,4 +387,8 @@ impl Intake {
             *progress = Progress { scanned, idle, copying, unread, steps: progress.steps.wrapping_add(1) };
         });
     }
+}
+
+fn joined(done: Result<Looked, JoinError>) -> Result<Looked, IntakeError> {
+    done.map_err(|error| IntakeError::Thread(io::Error::other(error)))
 }

@@ -52,12 +52,15 @@ impl Watch {
         if !native {
             return (Self { inotify: None, wakes }, None);
         }
-        let shared = wakes.clone();
-        let handler = move |event: notify::Result<Event>| shared.take_in(event);
-        match INotifyWatcher::new(handler, notify::Config::default().with_follow_symlinks(false)) {
+        match INotifyWatcher::new(sink(&wakes), notify::Config::default().with_follow_symlinks(false)) {
             Ok(inotify) => (Self { inotify: Some(inotify), wakes }, None),
             Err(error) => (Self { inotify: None, wakes }, Some(error)),
         }
+    }
+
+    /// Where events go in.
+    pub(super) fn sink(&self) -> impl Fn(notify::Result<Event>) + Send + use<> {
+        sink(&self.wakes)
     }
 
     /// Watches a folder (not those in it).
@@ -91,6 +94,11 @@ impl Watch {
     pub(super) fn take(&self) -> Wakes {
         std::mem::take(&mut *self.wakes.lock())
     }
+}
+
+fn sink(wakes: &Arc<Shared>) -> impl Fn(notify::Result<Event>) + Send + use<> {
+    let wakes = wakes.clone();
+    move |event| wakes.take_in(event)
 }
 
 impl Shared {

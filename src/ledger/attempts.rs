@@ -121,13 +121,15 @@ impl Ledger {
     /// # Errors
     /// When the database fails.
     pub async fn forget_attempts(&self, before: Timestamp, batch: u32) -> Result<u64> {
+        let mut tx = self.begin().await?;
         let result = sqlx::query(
             "DELETE FROM attempt WHERE id IN (SELECT id FROM attempt WHERE finished_at < ?1 LIMIT ?2)",
         )
         .bind(rfc3339(before))
         .bind(batch)
-        .execute(&self.writer)
+        .execute(&mut *tx)
         .await?;
+        self.commit(tx).await?;
         Ok(result.rows_affected())
     }
 }

@@ -94,11 +94,12 @@ impl Ledger {
     /// # Errors
     /// When the database fails.
     pub async fn make_all_due(&self) -> Result<()> {
+        let mut tx = self.begin().await?;
         sqlx::query("UPDATE upload SET next_attempt_at = ?1 WHERE state IN ('queued', 'retrying')")
             .bind(self.now_text())
-            .execute(&self.writer)
+            .execute(&mut *tx)
             .await?;
-        Ok(())
+        self.commit(tx).await
     }
 
     /// Puts off the end of leases that are still worked on.
@@ -106,13 +107,17 @@ impl Ledger {
     /// # Errors
     /// When the database fails.
     pub async fn extend_leases(&self, tokens: &[i64], lease: Duration) -> Result<()> {
+        if tokens.is_empty() {
+            return Ok(());
+        }
         let tokens = serde_json::to_string(tokens).unwrap_or_default();
+        let mut tx = self.begin().await?;
         sqlx::query("UPDATE upload SET lease_until = ?1 WHERE claim IN (SELECT value FROM json_each(?2))")
             .bind(rfc3339(later(self.now(), lease)))
             .bind(tokens)
-            .execute(&self.writer)
+            .execute(&mut *tx)
             .await?;
-        Ok(())
+        self.commit(tx).await
     }
 
     /// Puts files back into the queue (their bytes may have arrived) whose holder is gone: at start all claimed ones, later those whose

@@ -11,6 +11,7 @@ mod error;
 mod record;
 mod report;
 mod schema;
+mod seam;
 mod slots;
 mod steer;
 mod trouble;
@@ -35,6 +36,7 @@ pub use claims::Claim;
 pub use error::{LedgerError, Result};
 pub use record::{Found, Recorded, Verdict};
 pub use report::{AttemptRow, Counts, Filter, Notice, Outlook, Report, StatusRow, SummaryRow};
+pub use seam::Seam;
 pub use steer::Which;
 pub use uploads::Known;
 
@@ -60,6 +62,7 @@ pub struct Ledger {
     changed: Arc<watch::Sender<u64>>,
     trouble: Arc<trouble::Trouble>,
     nudges: Arc<AtomicU64>,
+    seam: Option<Arc<dyn Seam>>,
 }
 
 /// Held by the one daemon that works with a database.
@@ -94,7 +97,14 @@ impl Ledger {
             changed: Arc::new(watch::Sender::new(0)),
             trouble: Arc::default(),
             nudges: Arc::default(),
+            seam: None,
         })
+    }
+
+    /// The same ledger, with this between it and its disk.
+    #[must_use]
+    pub fn with_seam(self, seam: Arc<dyn Seam>) -> Self {
+        Self { seam: Some(seam), ..self }
     }
 
     /// Makes sure that no other daemon works with the database at `path`. `check` may look at the lock in the
@@ -181,6 +191,9 @@ impl Ledger {
     /// Begins a transaction. When SQLite has rolled one back by itself (disk full), sqlx takes the connection
     /// to be inside of it for ever: such a connection is thrown away.
     async fn begin(&self) -> Result<Tx> {
+        if let Some(seam) = &self.seam {
+            seam.begin().await?;
+        }
         match self.writer.begin_with("BEGIN IMMEDIATE").await {
             Err(sqlx::Error::InvalidSavePointStatement) => {
                 self.writer.acquire().await?.close().await?;
@@ -194,7 +207,13 @@ impl Ledger {
 
     /// Commits and wakes whoever waits for news.
     async fn commit(&self, tx: Tx) -> Result<()> {
+        if let Some(seam) = &self.seam {
+            seam.commit()?;
+        }
         tx.commit().await?;
+        if let Some(seam) = &self.seam {
+            seam.committed()?;
+        }
         self.trouble.over();
         self.announce();
         Ok(())

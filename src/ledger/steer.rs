@@ -77,8 +77,9 @@ impl Ledger {
     pub async fn set_notice(&self, name: &str, message: &str) -> Result<()> {
         let query = "INSERT INTO notice (name, message, since) VALUES (?1, ?2, ?3)
                      ON CONFLICT (name) DO UPDATE SET message = excluded.message";
-        sqlx::query(query).bind(name).bind(message).bind(self.now_text()).execute(&self.writer).await?;
-        Ok(())
+        let mut tx = self.begin().await?;
+        sqlx::query(query).bind(name).bind(message).bind(self.now_text()).execute(&mut *tx).await?;
+        self.commit(tx).await
     }
 
     /// Takes a notice back; all of them when none is named.
@@ -87,8 +88,9 @@ impl Ledger {
     /// When the database fails.
     pub async fn clear_notice(&self, name: Option<&str>) -> Result<()> {
         let query = sqlx::query("DELETE FROM notice WHERE ?1 IS NULL OR name = ?1");
-        query.bind(name).execute(&self.writer).await?;
-        Ok(())
+        let mut tx = self.begin().await?;
+        query.bind(name).execute(&mut *tx).await?;
+        self.commit(tx).await
     }
 
     /// Writes a consistent copy of the database, also while a daemon works with it.

@@ -9,6 +9,7 @@ mod judge;
 mod pace;
 
 use std::collections::HashSet;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -65,6 +66,17 @@ pub struct Progress {
     pub paused: Option<(Cause, Instant)>,
     /// Counts up whenever publish took a step: the watchdog's sign of life.
     pub steps: u64,
+}
+
+/// One attempt on its way. It gives back which claim it has ended.
+pub type Attempt = Pin<Box<dyn Future<Output = i64> + Send>>;
+
+/// What is to be done next.
+pub enum Next {
+    /// This, beside all else.
+    Attempt(Attempt),
+    /// Nothing before then, unless something happens.
+    Wait(Instant),
 }
 
 /// The second reconciler.
@@ -132,14 +144,24 @@ impl Publish {
     pub async fn run(mut self, stop: CancellationToken, now: CancellationToken) -> Result<(), PublishError> {
         let mut changes = self.shared.ledger.changes();
         while !stop.is_cancelled() {
+            while let Some(done) = self.jobs.try_join_next() {
+                self.end(done?);
+            }
             changes.mark_unchanged();
-            let next = self.step(&stop).await?;
+            let next = self.step().await?;
             self.tell_progress();
+            let wait = match next {
+                Next::Wait(until) => until,
+                Next::Attempt(attempt) => {
+                    self.jobs.spawn(attempt);
+                    continue;
+                }
+            };
             tokio::select! {
                 () = stop.cancelled() => break,
-                Some(done) = self.jobs.join_next() => self.end(done)?,
+                Some(done) = self.jobs.join_next() => self.end(done?),
                 Ok(()) = changes.changed() => {}
-                () = tokio::time::sleep_until(next) => {}
+                () = tokio::time::sleep_until(wait) => {}
             }
         }
         tokio::select! {
@@ -152,23 +174,27 @@ impl Publish {
         }
     }
 
-    /// Does what can be done now. A database that cannot be used for a while is waited for.
-    async fn step(&mut self, stop: &CancellationToken) -> Result<Instant, PublishError> {
+    /// Claims the next file, if one is due and may go. A database that cannot be used for a while is waited
+    /// for. The attempt is the caller's to run, and its end to be told with [`Publish::end`].
+    ///
+    /// # Errors
+    /// When the database fails for good.
+    pub async fn step(&mut self) -> Result<Next, PublishError> {
         self.look_for_help();
-        match self.try_step(stop).await {
-            Err(PublishError::Ledger(error)) if error.is_transient() => {
+        match self.try_step().await {
+            Err(error) if error.is_transient() => {
                 self.shared.ledger.complain(&error);
-                Ok(Instant::now() + WRITE_AGAIN)
+                Ok(Next::Wait(Instant::now() + WRITE_AGAIN))
             }
-            result => result,
+            result => Ok(result?),
         }
     }
 
-    async fn try_step(&mut self, stop: &CancellationToken) -> Result<Instant, PublishError> {
+    async fn try_step(&mut self) -> Result<Next, LedgerError> {
         self.bear_clock_jumps().await?;
         self.look_after_leases().await?;
         self.notice().await?;
-        self.begin_due(stop).await
+        self.claim_due().await
     }
 
     /// Due times and leases stand in the table as wall-clock times. When that clock is set, waiting files are
@@ -216,72 +242,65 @@ impl Publish {
 
     async fn drain(&mut self) -> Result<(), PublishError> {
         while let Some(done) = self.jobs.join_next().await {
-            self.end(done)?;
+            self.end(done?);
             self.tell_progress();
         }
         Ok(())
     }
 
-    /// Begins what is due and allowed. Tells when to look again at the latest.
-    async fn begin_due(&mut self, stop: &CancellationToken) -> Result<Instant, PublishError> {
+    /// Claims what is due and allowed, or tells when to look again at the latest.
+    async fn claim_due(&mut self) -> Result<Next, LedgerError> {
         let shared = self.shared.clone();
+        let now = Instant::now();
+        let probe = match shared.gate.admit(now) {
+            Admission::Wait(until) => return Ok(Next::Wait(until.min(now + TICK))),
+            admission => admission == Admission::Probe,
+        };
+        if self.claims.len() >= shared.settings.limits.concurrency as usize {
+            // the end of an attempt wakes us
+            return Ok(Next::Wait(now + TICK));
+        }
         let horizon = shared.settings.retry.backoff.max().max(LONGEST_WAIT);
-        let most = shared.settings.limits.concurrency as usize;
-        loop {
-            let now = Instant::now();
-            let probe = match shared.gate.admit(now) {
-                Admission::Wait(until) => return Ok(until.min(now + TICK)),
-                admission => admission == Admission::Probe,
-            };
-            if self.jobs.len() >= most {
-                // the end of an attempt wakes us
-                return Ok(now + TICK);
-            }
-            if !shared.ledger.is_due(horizon).await? {
-                return Ok(self.next_due(now).await?);
-            }
-            tokio::select! {
-                () = stop.cancelled() => return Ok(now),
-                () = tokio::time::sleep(TICK) => return Ok(now),
-                () = shared.pace.upload() => {}
-            }
-            let Some(claim) = shared.ledger.claim(LEASE, horizon).await? else { continue };
-            self.begin(claim, probe);
-            while let Some(done) = self.jobs.try_join_next() {
-                self.end(done)?;
-            }
-            self.tell_progress();
+        if !shared.ledger.is_due(horizon).await? {
+            return self.next_due(now).await;
+        }
+        if let Err(turn) = shared.pace.upload(now) {
+            return Ok(Next::Wait(turn.min(now + TICK)));
+        }
+        match shared.ledger.claim(LEASE, horizon).await? {
+            Some(claim) => Ok(Next::Attempt(self.begin(claim, probe))),
+            None => self.next_due(now).await,
         }
     }
 
-    async fn next_due(&self, now: Instant) -> Result<Instant, LedgerError> {
+    async fn next_due(&self, now: Instant) -> Result<Next, LedgerError> {
         let due = self.shared.ledger.report().next_due().await?;
         let wait = due.map_or(TICK, |due| until(self.shared.ledger.now(), due).min(TICK));
-        Ok(now + wait.max(Duration::from_millis(1)))
+        Ok(Next::Wait(now + wait.max(Duration::from_millis(1))))
     }
 
-    fn begin(&mut self, claim: Claim, probe: bool) {
+    fn begin(&mut self, claim: Claim, probe: bool) -> Attempt {
         let shared = self.shared.clone();
         if probe {
             shared.gate.probe();
         }
         self.claims.insert(claim.token);
-        self.jobs.spawn(async move {
+        Box::pin(async move {
             let began = Instant::now();
             let outcome = attempt(&shared, &claim).await;
             let finish = shared.judge(&claim, outcome, probe).await;
             shared.finish(&claim, &finish, began.elapsed()).await;
             claim.token
-        });
+        })
     }
 
-    fn end(&mut self, done: Result<i64, JoinError>) -> Result<(), PublishError> {
-        self.claims.remove(&done?);
-        Ok(())
+    /// An attempt has come to its end.
+    pub fn end(&mut self, token: i64) {
+        self.claims.remove(&token);
     }
 
     /// Renews our leases, and takes back those of holders that are gone.
-    async fn look_after_leases(&mut self) -> Result<(), PublishError> {
+    async fn look_after_leases(&mut self) -> Result<(), LedgerError> {
         if self.leases_renewed.elapsed() < LEASE / 4 {
             return Ok(());
         }
@@ -297,7 +316,7 @@ impl Publish {
     }
 
     fn tell_progress(&self) {
-        let (in_flight, paused) = (self.jobs.len(), self.shared.gate.closed());
+        let (in_flight, paused) = (self.claims.len(), self.shared.gate.closed());
         self.progress.send_modify(|progress| {
             *progress = Progress { in_flight, paused, steps: progress.steps.wrapping_add(1) };
         });

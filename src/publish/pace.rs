@@ -4,6 +4,7 @@ use std::num::NonZeroU32;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use governor::clock::{Clock, DefaultClock};
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use tokio::time::Instant;
 
@@ -37,18 +38,21 @@ impl Pace {
         }
     }
 
-    /// Resolves when the next upload may begin.
-    pub async fn upload(&self) {
-        loop {
-            let now = Instant::now();
-            match self.throttle.turn(now) {
-                turn if turn <= now => break,
-                turn => tokio::time::sleep_until(turn).await,
-            }
+    /// May the next upload begin? Then its turn is taken.
+    ///
+    /// # Errors
+    /// With the time from which on it is worth asking again.
+    pub fn upload(&self, now: Instant) -> Result<(), Instant> {
+        if let Some(turn) = self.throttle.peek().filter(|turn| *turn > now) {
+            return Err(turn);
         }
         if let Some(limiter) = &self.uploads {
-            limiter.until_ready().await;
+            limiter
+                .check()
+                .map_err(|not_until| now + not_until.wait_time_from(DefaultClock::default().now()))?;
         }
+        self.throttle.take(now);
+        Ok(())
     }
 
     /// Resolves when the gateway may be called.
@@ -97,16 +101,15 @@ impl Throttle {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// When the next upload may begin; if that is now, the turn is taken.
-    fn turn(&self, now: Instant) -> Instant {
+    /// Before when no upload may begin.
+    fn peek(&self) -> Option<Instant> {
+        self.lock().next
+    }
+
+    /// An upload begins now: the next one may so much later.
+    fn take(&self, now: Instant) {
         let mut state = self.lock();
-        match state.next {
-            Some(next) if next > now => next,
-            _ => {
-                state.next = (state.factor < 1.0).then(|| now + self.interval.div_f64(state.factor));
-                now
-            }
-        }
+        state.next = (state.factor < 1.0).then(|| now + self.interval.div_f64(state.factor));
     }
 
     fn cut(&self, now: Instant, wait: Duration) {
@@ -130,19 +133,34 @@ mod tests {
     fn throttling_halves_the_pace_and_successes_restore_it() {
         let throttle = Throttle::new(10);
         let now = Instant::now();
-        assert_eq!(throttle.turn(now), now);
-        assert_eq!(throttle.turn(now), now, "full pace is the limiter's business");
+        throttle.take(now);
+        assert_eq!(throttle.peek(), None, "full pace is the limiter's business");
         throttle.cut(now, Duration::ZERO);
-        let first = throttle.turn(now);
-        assert_eq!(first, now + Duration::from_millis(200));
-        assert_eq!(throttle.turn(first), first);
-        assert_eq!(throttle.turn(first), first + Duration::from_millis(200));
+        let first = now + Duration::from_millis(200);
+        assert_eq!(throttle.peek(), Some(first));
+        throttle.take(first);
+        assert_eq!(throttle.peek(), Some(first + Duration::from_millis(200)));
         for _ in 0..16 {
             throttle.recover();
         }
-        let last = throttle.turn(first);
-        assert_eq!(throttle.turn(last), last);
-        assert_eq!(throttle.turn(last), last, "full pace again");
+        throttle.take(first);
+        assert_eq!(throttle.peek(), None, "full pace again");
+    }
+
+    #[test]
+    fn the_pace_is_kept_and_tells_when_to_ask_again() {
+        let limits = Limits {
+            concurrency: 1,
+            uploads_per_second: 2,
+            burst: 1,
+            gateway_per_second: 0,
+            bytes_per_second: 0,
+        };
+        let pace = Pace::new(&limits);
+        let now = Instant::now();
+        assert_eq!(pace.upload(now), Ok(()));
+        let again = pace.upload(now).unwrap_err();
+        assert!(again > now && again <= now + Duration::from_millis(500), "{:?}", again - now);
     }
 
     #[test]
@@ -150,6 +168,6 @@ mod tests {
         let throttle = Throttle::new(10);
         let now = Instant::now();
         throttle.cut(now, Duration::from_secs(30));
-        assert_eq!(throttle.turn(now), now + Duration::from_secs(30));
+        assert_eq!(throttle.peek(), Some(now + Duration::from_secs(30)));
     }
 }

@@ -11,6 +11,7 @@ use super::{
     fault::{FaultAction, Service},
     intake::{self, IntakeError, Received, Sink},
     journal::Entry,
+    options::Stage,
     oss_error::OssError,
     plan::Plan,
     state::{Cloud, Slot, StoredObject, request_id},
@@ -56,6 +57,15 @@ pub(super) async fn handle(cloud: &Cloud, hold: &Hold, request: Request) -> Resp
     let entry = Entry::open(cloud, Service::Oss, &parts, &request_id);
     let put = Put::read(&parts, &cloud.options);
     let key = put.as_ref().map(|put| put.key.clone()).unwrap_or_default();
+    let body = match cloud.options.gate {
+        // whoever is held has sent all there is; who gave up in the middle is gone
+        Some(_) => match axum::body::to_bytes(body, usize::MAX).await {
+            Ok(bytes) => Body::from(bytes),
+            Err(_) => std::future::pending().await,
+        },
+        None => body,
+    };
+    cloud.options.pass(Service::Oss, Stage::Arrived).await;
     let plan = cloud.plan(Service::Oss, &key);
     entry.note(|log| (log.faults, log.key) = (plan.names.clone(), put.is_ok().then_some(key)));
     tokio::time::sleep(plan.delay).await;
@@ -63,6 +73,7 @@ pub(super) async fn handle(cloud: &Cloud, hold: &Hold, request: Request) -> Resp
     let form = Form { request_id: &request_id, host: wire::header_or_empty(&parts.headers, "host") };
     let job = Job { cloud, hold, parts: &parts, plan: &plan, entry, form, now };
     let answer = job.answer(put, body).await;
+    cloud.options.pass(Service::Oss, Stage::Answering).await;
     let finish =
         Finish { date: wire::http_date(now), id_header: "x-oss-request-id", request_id: &request_id, hold };
     finish.send(answer, &plan, entry).await

@@ -18,6 +18,7 @@ use super::{
     fault::Service,
     grant,
     journal::Entry,
+    options::Stage,
     plan::Plan,
     refusal::{self, CaForm, Refusal},
     state::{Cloud, WINDOW, request_id},
@@ -37,6 +38,7 @@ pub(super) async fn handle(cloud: &Cloud, hold: &Hold, request: Request) -> Resp
     let entry = Entry::open(cloud, Service::Gateway, &parts, &request_id);
     let body = read(body, entry).await;
     let call = Call::read(&body);
+    cloud.options.pass(Service::Gateway, Stage::Arrived).await;
     let plan = cloud.plan(Service::Gateway, &call.label());
     entry.note(|log| (log.faults, log.slot) = (plan.names.clone(), call.slot().ok()));
     tokio::time::sleep(plan.delay + plan.reading_time(body.len())).await;
@@ -45,6 +47,7 @@ pub(super) async fn handle(cloud: &Cloud, hold: &Hold, request: Request) -> Resp
         Err(refusal) => refuse(&refusal, &call, entry),
         Ok(()) => serve(cloud, hold, &call, &plan, entry).await,
     };
+    cloud.options.pass(Service::Gateway, Stage::Answering).await;
     let finish =
         Finish { date: wire::http_date(now), id_header: "x-ca-request-id", request_id: &request_id, hold };
     finish.send(answer, &plan, entry).await

@@ -45,7 +45,7 @@ use tokio_util::sync::CancellationToken;
 use connection::{Hold, SandboxListener};
 pub use fault::{Fault, FaultAction, Scenario, Service};
 pub use journal::RequestLog;
-pub use options::{Clock, SandboxOptions, UploadUrl};
+pub use options::{Clock, Gate, SandboxOptions, Stage, UploadUrl};
 pub use state::{Cloud, Slot, StoredObject};
 
 /// A running sandbox. Dropping it breaks its connections; [`Sandbox::stop`] also waits until they are gone.
@@ -137,11 +137,15 @@ pub fn router(cloud: Arc<Cloud>) -> Router {
 /// A broken connection ends its request too, even one that hangs for ever.
 async fn dispatch(State(cloud): State<Arc<Cloud>>, request: Request) -> Response {
     let hold = Hold::of(&request);
-    tokio::select! {
+    let mut answer = tokio::select! {
         answer = route(&cloud, &hold, request) => answer,
         // Under our own listener never sent: the connection takes no more writes.
         () = hold.broken() => answer::broken(),
+    };
+    if cloud.options.gate.is_some() {
+        answer::set(&mut answer, "connection", "close");
     }
+    answer
 }
 
 async fn route(cloud: &Cloud, hold: &Hold, request: Request) -> Response {

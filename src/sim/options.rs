@@ -1,12 +1,26 @@
 //! How a sandbox is set up.
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, pin::Pin, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::fault::Service;
+
 /// Where the sandbox reads the time: a test hands in its own.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
+
+/// A point on a request's way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// It was read as far as its head; faults are not drawn yet.
+    Arrived,
+    /// All is done, the answer is about to leave.
+    Answering,
+}
+
+/// Where a test may hold a request.
+pub type Gate = Arc<dyn Fn(Service, Stage) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync>;
 
 /// Which of the shapes `uploadUrl` has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -37,9 +51,17 @@ pub struct SandboxOptions {
     pub token_life: Duration,
     pub upload_url: UploadUrl,
     pub time: Clock,
+    /// Every request passes here, twice; then its connection is closed after the answer.
+    pub gate: Option<Gate>,
 }
 
 impl SandboxOptions {
+    pub(super) async fn pass(&self, service: Service, stage: Stage) {
+        if let Some(gate) = &self.gate {
+            gate(service, stage).await;
+        }
+    }
+
     /// The host a bucket answers to.
     pub fn bucket_host(&self) -> String {
         format!("{}.{}", self.bucket, self.endpoint)
@@ -60,6 +82,7 @@ impl Default for SandboxOptions {
             token_life: Duration::from_hours(1),
             upload_url: UploadUrl::default(),
             time: Arc::new(|| crate::domain::clock::Clock::now(&crate::domain::clock::SystemClock)),
+            gate: None,
         }
     }
 }

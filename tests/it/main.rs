@@ -14,6 +14,8 @@ mod https;
 mod ledger;
 mod lifecycle;
 mod sandbox;
+#[path = "../sim/mod.rs"]
+mod simulation;
 mod slots;
 mod support;
 mod way;

@@ -1,0 +1,27 @@
+//! The seam between the ledger and its disk: where a test makes it fail, or holds it.
+
+use std::fmt::Debug;
+use std::pin::Pin;
+
+use super::error::Result;
+
+/// What happens to every transaction that writes. A ledger has none of it unless it is given one.
+pub trait Seam: Debug + Send + Sync {
+    /// Before it begins.
+    ///
+    /// # Errors
+    /// As if it could not begin: the database is locked.
+    fn begin(&self) -> Pin<Box<dyn Future<Output = Result<()>> + Send + '_>>;
+
+    /// Before it is committed.
+    ///
+    /// # Errors
+    /// As if it could not be: the disk is full. It is rolled back.
+    fn commit(&self) -> Result<()>;
+
+    /// After it was committed.
+    ///
+    /// # Errors
+    /// As if nobody could tell whether it was.
+    fn committed(&self) -> Result<()>;
+}
