@@ -23,7 +23,8 @@ CREATE TABLE upload (
     size_bytes      INTEGER NOT NULL CHECK (size_bytes >= 0),
     mtime_ns        INTEGER NOT NULL,
     inode           INTEGER NOT NULL,
-    recheck         INTEGER NOT NULL DEFAULT 0 CHECK (recheck IN (0, 1)), -- intake is asked to look again
+    asked           INTEGER NOT NULL DEFAULT 0, -- so often was intake asked to look again,
+    answered        INTEGER NOT NULL DEFAULT 0, -- and so many of these requests it has answered
     -- its content
     suffix          TEXT CHECK (suffix IN ('jpg', 'png', 'gif')),
     width           INTEGER,
@@ -50,6 +51,7 @@ CREATE TABLE upload (
     uploaded_at     TEXT,
     updated_at      TEXT NOT NULL,
     UNIQUE (brand_id, path_bytes),
+    CHECK (asked >= answered),
     -- work needs a slot and known content
     CHECK (state NOT IN ('queued', 'uploading', 'retrying') OR
            (slot IS NOT NULL AND sha256 IS NOT NULL AND md5 IS NOT NULL AND crc64 IS NOT NULL AND suffix IS NOT NULL)),
@@ -65,7 +67,7 @@ CREATE UNIQUE INDEX upload_slot ON upload (brand_id, slot) WHERE slot IS NOT NUL
 CREATE INDEX upload_due ON upload (next_attempt_at, id) WHERE state IN ('queued', 'retrying');
 CREATE INDEX upload_brand_state ON upload (brand_id, state, detected_at);
 CREATE INDEX upload_content ON upload (brand_id, sha256) WHERE sha256 IS NOT NULL;
-CREATE INDEX upload_recheck ON upload (brand_id) WHERE recheck = 1;
+CREATE INDEX upload_asked ON upload (brand_id) WHERE asked > answered;
 CREATE INDEX upload_claimed ON upload (lease_until) WHERE state = 'uploading';
 CREATE INDEX upload_duplicate ON upload (duplicate_of) WHERE duplicate_of IS NOT NULL;
 CREATE INDEX upload_state ON upload (state, updated_at);

@@ -222,11 +222,13 @@ impl<'a> Reconcile<'a> {
         let same = |row: &Known| row.stamp == entry.look.stamp && !row.unreadable && row.state != State::Gone;
         let unchanged = row.is_some_and(same);
         match row {
-            Some(row) if row.state == State::Uploading && !unchanged && !row.recheck => {
+            Some(row) if row.state == State::Uploading && !unchanged && row.asked.is_none() => {
                 return Step::Mark(row.id);
             }
             Some(row) if row.state == State::Uploading => return Step::Nothing,
-            Some(row) if unchanged && (!row.recheck || row.state == State::Uploaded) => return Step::Nothing,
+            Some(row) if unchanged && (row.asked.is_none() || row.state == State::Uploaded) => {
+                return Step::Nothing;
+            }
             _ => {}
         }
         let is_it = |row: &&&Known| row.stamp == entry.look.stamp && row.state != State::Gone;
@@ -315,8 +317,8 @@ impl<'a> Reconcile<'a> {
 
     /// What was asked for of files that did not change: tidying them away, and taking the mark off.
     async fn tidy(&mut self, listing: Listing, known: &HashMap<OsString, Known>) -> Result<(), IntakeError> {
-        let marked = known.values().filter(|row| row.recheck && row.state != State::Uploading);
-        let marked: Vec<_> = marked.map(|row| row.id).collect();
+        let marked = known.values().filter(|row| row.state != State::Uploading);
+        let marked: Vec<_> = marked.filter_map(|row| Some((row.id, row.asked?))).collect();
         let rules = &self.ctx.settings.upload;
         let tidied = listing.entries.iter().filter_map(|entry| {
             let row = known.get(&entry.name)?;

@@ -247,7 +247,7 @@ impl Intake {
                 self.ctx.ledger.gone(brand, &ids).await?;
             }
         }
-        let marked: Vec<_> = left.iter().filter(|(_, row)| row.recheck).map(|(_, row)| row.id).collect();
+        let marked: Vec<_> = left.iter().filter_map(|(_, row)| Some((row.id, row.asked?))).collect();
         if !marked.is_empty() {
             self.ctx.ledger.looked(&marked).await?;
         }

@@ -144,7 +144,7 @@ async fn end_claim(tx: &mut Tx, claim: &Claim, finish: &Finish, now: &str) -> Re
     };
     let row = sqlx::query(
         "UPDATE upload SET state = ?3, claim = NULL, lease_until = NULL, next_attempt_at = ?4, updated_at = ?5,
-                attempts = attempts + ?6, recheck = max(recheck, ?7),
+                attempts = attempts + ?6, asked = asked + ?7,
                 error_kind = ?8, error_code = ?9, error_message = ?10,
                 request_id = iif(?8 IS NULL, request_id, ?11),
                 sent = max(sent, ?12), slot = iif(?3 = 'failed' AND max(sent, ?12) = 0, NULL, slot)

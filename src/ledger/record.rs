@@ -166,7 +166,10 @@ impl Recorder<'_> {
 
     /// The file is being sent; what changed meanwhile is looked at when that has ended.
     async fn look_later(&self, tx: &mut Tx, row: &Existing) -> Result<Recorded> {
-        sqlx::query("UPDATE upload SET recheck = 1 WHERE id = ?1").bind(row.id).execute(&mut **tx).await?;
+        sqlx::query("UPDATE upload SET asked = asked + 1 WHERE id = ?1")
+            .bind(row.id)
+            .execute(&mut **tx)
+            .await?;
         Ok(self.recorded(row.id, row.state, row.slot, None))
     }
 
@@ -174,7 +177,7 @@ impl Recorder<'_> {
     async fn touch(&self, tx: &mut Tx, row: &Existing) -> Result<Recorded> {
         let stamp = self.file.stamp;
         sqlx::query(
-            "UPDATE upload SET size_bytes = ?2, mtime_ns = ?3, inode = ?4, recheck = 0, updated_at = ?5,
+            "UPDATE upload SET size_bytes = ?2, mtime_ns = ?3, inode = ?4, updated_at = ?5,
                     next_attempt_at = iif(state = 'retrying' AND error_kind = 'file_changed'
                         AND (size_bytes <> ?2 OR mtime_ns <> ?3 OR inode <> ?4), ?5, next_attempt_at)
              WHERE id = ?1",
@@ -317,7 +320,7 @@ impl Recorder<'_> {
                  sha256 = excluded.sha256, md5 = excluded.md5, crc64 = excluded.crc64,
                  duplicate_of = excluded.duplicate_of, next_attempt_at = excluded.next_attempt_at,
                  error_kind = excluded.error_kind, error_code = NULL, error_message = excluded.error_message,
-                 attempts = 0, recheck = 0, updated_at = excluded.updated_at
+                 attempts = 0, updated_at = excluded.updated_at
              RETURNING id",
         )
         .bind(self.brand.id)

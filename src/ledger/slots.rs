@@ -95,7 +95,7 @@ async fn next_waiting(tx: &mut Tx, brand: i64, free: u32) -> Result<Option<(i64,
 
 /// Asks intake to look again at the files that were refused as copies of this one.
 pub(super) async fn recheck_duplicates_of(tx: &mut Tx, id: i64) -> Result<()> {
-    sqlx::query("UPDATE upload SET recheck = 1 WHERE duplicate_of = ?1 AND state = 'rejected'")
+    sqlx::query("UPDATE upload SET asked = asked + 1 WHERE duplicate_of = ?1 AND state = 'rejected'")
         .bind(id)
         .execute(&mut **tx)
         .await?;

@@ -160,7 +160,7 @@ async fn free_slot(tx: &mut Tx, brand: i64, wanted: Option<u32>) -> Result<Optio
 }
 
 async fn look_again(tx: &mut Tx, id: i64) -> Result<()> {
-    sqlx::query("UPDATE upload SET recheck = 1 WHERE id = ?1").bind(id).execute(&mut **tx).await?;
+    sqlx::query("UPDATE upload SET asked = asked + 1 WHERE id = ?1").bind(id).execute(&mut **tx).await?;
     Ok(())
 }
 

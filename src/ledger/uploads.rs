@@ -25,8 +25,8 @@ pub struct Known {
     pub state: State,
     /// The file when it was last looked at.
     pub stamp: Stamp,
-    /// Intake is asked to look again.
-    pub recheck: bool,
+    /// The number of the last request to look again, if it is not answered yet.
+    pub asked: Option<i64>,
     /// It could not be read, which a `chmod` may have changed.
     pub unreadable: bool,
 }
@@ -39,7 +39,7 @@ impl Ledger {
     pub async fn known(&self, brand: BrandRow) -> Result<Vec<Known>> {
         let mut connection = self.report().connection().await?;
         let rows = sqlx::query(
-            "SELECT id, path_bytes, state, size_bytes, mtime_ns, inode, recheck,
+            "SELECT id, path_bytes, state, size_bytes, mtime_ns, inode, iif(asked > answered, asked, NULL) AS asked,
                     state = 'rejected' AND error_kind = 'unreadable' AS unreadable
              FROM upload WHERE brand_id = ?1",
         )
@@ -55,9 +55,10 @@ impl Ledger {
     /// When the database fails.
     pub async fn marked(&self) -> Result<Vec<PathBuf>> {
         let mut connection = self.report().connection().await?;
-        let rows = sqlx::query("SELECT path_bytes FROM upload WHERE recheck = 1 AND state <> 'uploading'")
-            .fetch_all(&mut *connection)
-            .await?;
+        let rows =
+            sqlx::query("SELECT path_bytes FROM upload WHERE asked > answered AND state <> 'uploading'")
+                .fetch_all(&mut *connection)
+                .await?;
         rows.iter().map(path).collect()
     }
 
@@ -85,7 +86,7 @@ impl Ledger {
         let mut count = 0;
         for id in ids {
             let result = sqlx::query(
-                "UPDATE upload SET state = 'gone', next_attempt_at = NULL, recheck = 0, updated_at = ?2,
+                "UPDATE upload SET state = 'gone', next_attempt_at = NULL, answered = asked, updated_at = ?2,
                         error_kind = NULL, error_code = NULL, error_message = NULL, duplicate_of = NULL,
                         slot = iif(sent = 0, NULL, slot)
                  WHERE id = ?1 AND state IN ('queued', 'retrying', 'failed', 'rejected')",
@@ -108,19 +109,20 @@ impl Ledger {
     /// When the database fails.
     pub async fn mark(&self, id: i64) -> Result<()> {
         let mut tx = self.begin().await?;
-        sqlx::query("UPDATE upload SET recheck = 1 WHERE id = ?1").bind(id).execute(&mut *tx).await?;
+        sqlx::query("UPDATE upload SET asked = asked + 1 WHERE id = ?1").bind(id).execute(&mut *tx).await?;
         self.commit(tx).await
     }
 
-    /// Intake has looked at the file and found nothing new.
+    /// Intake has looked at these files as they were asked for by then. What was asked for since stays open.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn looked(&self, ids: &[i64]) -> Result<()> {
+    pub async fn looked(&self, answers: &[(i64, i64)]) -> Result<()> {
         let mut tx = self.begin().await?;
-        for id in ids {
-            sqlx::query("UPDATE upload SET recheck = 0 WHERE id = ?1 AND recheck = 1")
+        for (id, asked) in answers {
+            sqlx::query("UPDATE upload SET answered = max(answered, ?2) WHERE id = ?1 AND asked >= ?2")
                 .bind(id)
+                .bind(asked)
                 .execute(&mut *tx)
                 .await?;
         }
@@ -134,9 +136,10 @@ impl Ledger {
     pub async fn unsettled(&self) -> Result<Vec<(i64, Known)>> {
         let mut connection = self.report().connection().await?;
         let rows = sqlx::query(
-            "SELECT brand_id, id, path_bytes, state, size_bytes, mtime_ns, inode, recheck, 0 AS unreadable
+            "SELECT brand_id, id, path_bytes, state, size_bytes, mtime_ns, inode,
+                    iif(asked > answered, asked, NULL) AS asked, 0 AS unreadable
              FROM upload WHERE state IN ('queued', 'retrying', 'failed', 'rejected')
-                OR (state = 'uploaded' AND recheck = 1)",
+                OR (state = 'uploaded' AND asked > answered)",
         )
         .fetch_all(&mut *connection)
         .await?;
@@ -171,7 +174,7 @@ pub(super) fn known(row: &SqliteRow) -> Result<Known> {
         path: path(row)?,
         state: state(row)?,
         stamp: stamp(row)?,
-        recheck: row.try_get("recheck")?,
+        asked: row.try_get("asked")?,
         unreadable: row.try_get("unreadable")?,
     })
 }

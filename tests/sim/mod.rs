@@ -42,7 +42,7 @@ fn run(seed: u64, plant: Plant) -> Outcome {
             }
         });
         let mut world = World::new(seed, plant).await;
-        world.run(600).await;
+        world.run(800).await;
         if world.outcome.violations.is_empty() {
             world.check().await;
         }
