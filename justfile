@@ -28,3 +28,17 @@ snapshots:
 # from rename into the folder to `uploaded`, and how many files a second
 bench:
     cargo bench --bench pipeline
+
+# as many simulated runs as asked: `just simulate 5000`, or from another first seed: `just simulate 5000 90001`
+simulate COUNT FIRST="1":
+    BRANDPOST_SEEDS={{COUNT}} BRANDPOST_FIRST_SEED={{FIRST}} cargo test --test it nothing_is_lost_doubled -- --nocapture
+
+# one simulated run, with its trace
+replay SEED:
+    BRANDPOST_SEED={{SEED}} cargo test --test it one_seed -- --nocapture
+
+# kill -9 on the release build
+crash ROUNDS="50" FILES="1000":
+    cargo build --release
+    BRANDPOST_BIN=target/release/brandpost BRANDPOST_ROUNDS={{ROUNDS}} BRANDPOST_FILES={{FILES}} \
+        cargo test --test it killed_ -- --nocapture

@@ -9,6 +9,7 @@ mod answers;
 mod architecture;
 mod cli;
 mod cloud;
+mod crash;
 mod folders;
 mod https;
 mod ledger;
