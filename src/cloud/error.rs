@@ -78,7 +78,7 @@ impl CloudError {
     /// Does it tell that the service itself is in trouble, whichever file comes next?
     pub fn is_outage(&self) -> bool {
         use ErrorKind::{GatewayError, Network, OssError, Timeout};
-        self.remedy == Remedy::Later
+        matches!(self.remedy, Remedy::Later | Remedy::FewTimes)
             && matches!(self.failure.kind, Network | Timeout | GatewayError | OssError)
     }
 

@@ -85,7 +85,11 @@ impl Ledger {
             // a megabyte of WAL is folded in at a time, and what it grew to beyond that is given back
             .pragma("wal_autocheckpoint", "256")
             .pragma("journal_size_limit", "1048576");
-        let pool = SqlitePoolOptions::new().max_connections(1).min_connections(1);
+        // a database that others hold is said to be so by `complain`, once
+        let pool = SqlitePoolOptions::new()
+            .max_connections(1)
+            .min_connections(1)
+            .acquire_slow_threshold(Duration::from_hours(1));
         let writer = pool.connect_with(options).await.map_err(|error| cannot_open(path, &error))?;
         check_sqlite(path, &writer).await?;
         schema::migrate(&writer).await?;

@@ -101,7 +101,7 @@ impl Shared {
     pub(super) async fn finish(&self, claim: &Claim, finish: &Finish, took: Duration) {
         loop {
             match self.ledger.finish(claim, finish, took).await {
-                Ok(()) => break tell_finish(claim, finish, took),
+                Ok(()) => break self.tell_finish(claim, finish, took),
                 Err(error) if error.is_transient() => {
                     self.ledger.complain(&error);
                     tokio::time::sleep(WRITE_AGAIN).await;
@@ -138,25 +138,38 @@ impl Shared {
     }
 }
 
-fn tell_finish(claim: &Claim, finish: &Finish, took: Duration) {
-    let (brand, id, slot, attempt) = (claim.brand, claim.id, claim.slot, claim.number);
-    let file = visible(&claim.path.file_name().unwrap_or_default().to_string_lossy());
-    let millis = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
-    match finish {
-        Finish::Uploaded { request_id, bytes, .. } => {
-            let request_id = request_id.as_deref();
-            tracing::info!(%brand, %file, id, slot, attempt, bytes, millis, request_id, "uploaded");
-        }
-        Finish::Retry { failure, due, .. } if failure.kind == ErrorKind::Credentials => {
-            tracing::debug!(%brand, %file, id, slot, attempt, %due, "waits: {failure}");
-        }
-        Finish::Retry { failure, due, .. } => {
-            let request_id = failure.request_id.as_deref();
-            tracing::warn!(%brand, %file, id, slot, attempt, %due, request_id, error_kind = %failure.kind, "tried again later: {failure}");
-        }
-        Finish::Failed { failure, .. } => {
-            let request_id = failure.request_id.as_deref();
-            tracing::error!(%brand, %file, id, slot, attempt, request_id, error_kind = %failure.kind, "failed: {failure}. {}", failure.kind.advice());
+impl Shared {
+    fn tell_finish(&self, claim: &Claim, finish: &Finish, took: Duration) {
+        let (brand, id, slot, attempt) = (claim.brand, claim.id, claim.slot, claim.number);
+        let file = visible(&claim.path.file_name().unwrap_or_default().to_string_lossy());
+        let millis = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+        match finish {
+            Finish::Uploaded { request_id, bytes, .. } => {
+                let request_id = request_id.as_deref();
+                tracing::info!(%brand, %file, id, slot, attempt, bytes, millis, request_id, "uploaded");
+                for ended in self.chorus.over() {
+                    let (times, seconds) = (ended.times, ended.since.elapsed().as_secs());
+                    tracing::info!(error_kind = %ended.kind, error_code = ended.code, times, seconds, "files go through again");
+                }
+            }
+            Finish::Retry { failure, due, .. } if failure.kind == ErrorKind::Credentials => {
+                tracing::debug!(%brand, %file, id, slot, attempt, %due, "waits: {failure}");
+            }
+            Finish::Retry { failure, due, .. } => {
+                let request_id = failure.request_id.as_deref();
+                match self.chorus.join(failure, Instant::now()) {
+                    Some(times) => {
+                        tracing::warn!(%brand, %file, id, slot, attempt, %due, request_id, error_kind = %failure.kind, times, "tried again later: {failure}");
+                    }
+                    None => {
+                        tracing::debug!(%brand, %file, id, slot, attempt, %due, request_id, error_kind = %failure.kind, "tried again later: {failure}");
+                    }
+                }
+            }
+            Finish::Failed { failure, .. } => {
+                let request_id = failure.request_id.as_deref();
+                tracing::error!(%brand, %file, id, slot, attempt, request_id, error_kind = %failure.kind, "failed: {failure}. {}", failure.kind.advice());
+            }
         }
     }
 }

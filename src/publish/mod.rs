@@ -4,6 +4,7 @@
 //! It is woken by the table, by the end of an attempt and by a tick; the due time lives in the row.
 
 mod attempt;
+mod chorus;
 mod gate;
 mod judge;
 mod pace;
@@ -24,6 +25,7 @@ use crate::config::Settings;
 use crate::domain::clock::{later, until};
 use crate::ledger::{Claim, Ledger, LedgerError};
 use attempt::attempt;
+use chorus::Chorus;
 pub use gate::Cause;
 use gate::{Admission, Gate};
 use pace::Pace;
@@ -53,6 +55,7 @@ struct Shared {
     grants: Grants,
     pace: Pace,
     gate: Gate,
+    chorus: Chorus,
     /// The last words of a cloud that closed the gate.
     last_words: Mutex<String>,
 }
@@ -117,6 +120,7 @@ impl Publish {
             grants: Grants::default(),
             pace,
             gate,
+            chorus: Chorus::default(),
             last_words: Mutex::default(),
         };
         Self {

@@ -10,8 +10,10 @@ use tokio::time::Instant;
 
 use crate::config::Limits;
 
-/// The slowest pace that throttling leads to, as a part of the full one.
+/// The slowest pace that throttling leads to: a sixty-fourth of the full one, or one upload in this time if
+/// that is slower. A cloud that throttles everything gets no more requests than one that is down.
 const SLOWEST: f64 = 1.0 / 64.0;
+const SELDOM: Duration = Duration::from_secs(5);
 
 /// How much of the full pace each success gives back.
 const RECOVERY: f64 = 1.0 / 32.0;
@@ -114,7 +116,8 @@ impl Throttle {
 
     fn cut(&self, now: Instant, wait: Duration) {
         let mut state = self.lock();
-        state.factor = (state.factor / 2.0).max(SLOWEST);
+        let slowest = SLOWEST.min(self.interval.as_secs_f64() / SELDOM.as_secs_f64());
+        state.factor = (state.factor / 2.0).max(slowest);
         let next = now + wait.max(self.interval.div_f64(state.factor));
         state.next = Some(state.next.map_or(next, |before| before.max(next)));
     }
@@ -161,6 +164,21 @@ mod tests {
         assert_eq!(pace.upload(now), Ok(()));
         let again = pace.upload(now).unwrap_err();
         assert!(again > now && again <= now + Duration::from_millis(500), "{:?}", again - now);
+    }
+
+    #[test]
+    fn a_cloud_that_throttles_everything_is_asked_seldom() {
+        let throttle = Throttle::new(0);
+        let mut now = Instant::now();
+        for _ in 0..20 {
+            throttle.cut(now, Duration::ZERO);
+            now = throttle.peek().unwrap();
+            throttle.take(now);
+        }
+        assert!(throttle.peek().unwrap() - now >= SELDOM);
+        throttle.recover();
+        throttle.take(now);
+        assert!(throttle.peek().unwrap() - now < Duration::from_secs(1), "one success and it goes on");
     }
 
     #[test]

@@ -18,7 +18,7 @@ use world::{Outcome, Plant, World};
 const FOUND: [u64; 0] = [];
 
 /// How many seeds an ordinary test run tries.
-const SEEDS: u64 = 300;
+const SEEDS: u64 = 200;
 
 /// A run takes a fraction of a second.
 const HANGS: Duration = Duration::from_secs(20);

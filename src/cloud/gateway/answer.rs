@@ -93,11 +93,12 @@ fn grant(data: Option<serde_json::Value>, now: Timestamp) -> Result<Grant, Cloud
 
 /// HTTP 200 and a code that is not 200.
 fn business(envelope: &Envelope) -> CloudError {
-    use ErrorKind::{Credentials, GatewayError, GatewayRejected};
+    use ErrorKind::{Credentials, GatewayError, GatewayRejected, Throttled};
     let (kind, remedy) = match envelope.code {
         401 => (Credentials, Remedy::Pause),
         403 | 460 | 20055 => (GatewayRejected, Remedy::GiveUp),
         500 | 1009 | 20003 | 20004 | 20056 => (GatewayError, Remedy::Later),
+        429 => (Throttled, Remedy::SlowDown(None)),
         _ => (GatewayError, Remedy::FewTimes),
     };
     fail(kind, remedy, envelope.words()).with_code(Some(envelope.code.to_string()))

@@ -6,6 +6,7 @@ use crate::domain::image::Dimensions;
 const SOI: u8 = 0xd8;
 const EOI: u8 = 0xd9;
 const SOS: u8 = 0xda;
+const SOF2: u8 = 0xc2;
 const TEM: u8 = 0x01;
 
 #[derive(Debug, Default)]
@@ -34,6 +35,7 @@ pub(super) struct Jpeg {
     piece: Piece,
     dimensions: Option<Dimensions>,
     scanned: bool,
+    progressive: bool,
 }
 
 impl Jpeg {
@@ -43,6 +45,11 @@ impl Jpeg {
 
     pub(super) fn ended(&self) -> bool {
         matches!(self.place, Place::End)
+    }
+
+    /// Comes in scans, which a decoder keeps as coefficients until the last one.
+    pub(super) fn progressive(&self) -> bool {
+        self.progressive
     }
 
     /// Takes one step. There is at least one byte to take it with.
@@ -67,7 +74,10 @@ impl Jpeg {
                 code => self.marker(code)?,
             },
             Place::Length(code) => match self.piece.take(bytes, 2) {
-                Some(length) => segment(code, usize::from(u16::from_be_bytes([length[0], length[1]])))?,
+                Some(length) => {
+                    self.progressive |= code == SOF2;
+                    segment(code, usize::from(u16::from_be_bytes([length[0], length[1]])))?
+                }
                 None => Place::Length(code),
             },
             Place::Frame(length) => match self.piece.take(bytes, 5) {

@@ -29,6 +29,9 @@ use walk::Walk;
 
 const BUFFER: usize = 64 << 10;
 
+/// What stands beside the pixels of a PNG (a colour profile, texts) may unpack to so many bytes.
+const METADATA: u64 = 8 << 20;
+
 /// Checks files, on whatever thread it is called.
 #[derive(Debug)]
 pub struct Inspector {
@@ -113,24 +116,28 @@ impl Inspector {
         }
     }
 
+    /// What a decoder cannot do within our limits is not the picture's fault: the walk has to do then.
     fn decode<R: Read>(&self, reader: &mut BufReader<Tee<R>>, format: Format) -> Result<(), Flaw> {
-        match format {
-            Format::Jpeg => JpegDecoder::new(reader).and_then(|decoder| self.pixels(decoder)),
-            Format::Png => PngDecoder::new(reader).and_then(|decoder| self.pixels(decoder)),
-            Format::Gif => GifDecoder::new(reader).and_then(|decoder| self.pixels(decoder)),
+        let weight = reader.get_ref().weight();
+        let decoded = match format {
+            Format::Jpeg => JpegDecoder::new(reader).and_then(|decoder| self.pixels(decoder, weight.get())),
+            Format::Png => PngDecoder::with_limits(reader, limits(METADATA))
+                .and_then(|decoder| self.pixels(decoder, weight.get())),
+            Format::Gif => GifDecoder::new(reader).and_then(|decoder| self.pixels(decoder, weight.get())),
+        };
+        match decoded {
+            Ok(()) | Err(ImageError::Limits(_)) => Ok(()),
+            Err(error) => Err(Flaw::damaged(format!("the decoder says \"{error}\""))),
         }
-        .map_err(|error| Flaw::damaged(format!("the decoder says \"{error}\"")))
     }
 
     /// Decodes all pixels, if memory for them is in the budget; a larger picture is walked only.
-    fn pixels(&self, mut decoder: impl ImageDecoder) -> Result<(), ImageError> {
+    fn pixels(&self, mut decoder: impl ImageDecoder, weight: u64) -> Result<(), ImageError> {
         let bytes = decoder.total_bytes();
-        let Some(_share) = self.budget.take(bytes) else {
+        let Some(_share) = self.budget.take(bytes.saturating_mul(weight)) else {
             return Ok(());
         };
-        let mut limits = image::Limits::no_limits();
-        limits.max_alloc = Some(budget::BYTES);
-        decoder.set_limits(limits)?;
+        decoder.set_limits(limits(budget::BYTES))?;
         let mut pixels = vec![0; usize::try_from(bytes).unwrap_or_default()];
         decoder.read_image(&mut pixels)
     }
@@ -153,6 +160,12 @@ impl From<io::Error> for Trouble {
     fn from(error: io::Error) -> Self {
         Trouble::Io(error)
     }
+}
+
+fn limits(bytes: u64) -> image::Limits {
+    let mut limits = image::Limits::no_limits();
+    limits.max_alloc = Some(bytes);
+    limits
 }
 
 fn read_head(file: &File, head: &mut [u8]) -> io::Result<usize> {

@@ -1,6 +1,8 @@
 //! One pass over the bytes: whoever reads through it, every byte is also hashed and walked.
 
+use std::cell::Cell;
 use std::io::{self, Read, Seek, SeekFrom};
+use std::rc::Rc;
 
 use base64::Engine;
 use md5::Md5;
@@ -45,16 +47,22 @@ pub(super) struct Tee<R> {
     hashes: Hashes,
     passed: u64,
     flaw: Option<Flaw>,
+    weight: Rc<Cell<u64>>,
 }
 
 impl<R: Read> Tee<R> {
     pub(super) fn new(inner: R, walk: Walk, max_pixels: u64) -> Self {
-        Self { inner, walk, max_pixels, hashes: Hashes::new(), passed: 0, flaw: None }
+        Self { inner, walk, max_pixels, hashes: Hashes::new(), passed: 0, flaw: None, weight: Rc::default() }
     }
 
     /// Reads what is left, to the end.
     pub(super) fn drain(&mut self) -> io::Result<()> {
         io::copy(self, &mut io::sink()).map(drop)
+    }
+
+    /// See [`Walk::weight`]; known to whoever holds this when the bytes have passed.
+    pub(super) fn weight(&self) -> Rc<Cell<u64>> {
+        self.weight.clone()
     }
 
     /// The first thing that the walk did not like.
@@ -79,6 +87,7 @@ impl<R: Read> Tee<R> {
         self.hashes.update(bytes);
         self.passed += bytes.len() as u64;
         let walked = self.walk.feed(bytes);
+        self.weight.set(self.walk.weight());
         match self.walk.largest() {
             Some(size) if size.pixels() > self.max_pixels => Err(Flaw::TooManyPixels(size, self.max_pixels)),
             _ => walked,
