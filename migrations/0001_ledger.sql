@@ -38,6 +38,7 @@ CREATE TABLE upload (
     attempts        INTEGER NOT NULL DEFAULT 0 CHECK (attempts >= 0), -- those that count, of this content
     tries           INTEGER NOT NULL DEFAULT 0 CHECK (tries >= 0),    -- every one that was ever begun
     next_attempt_at TEXT,
+    held            INTEGER NOT NULL DEFAULT 0 CHECK (held IN (0, 1)), -- not before an operator says so
     sent            INTEGER NOT NULL DEFAULT 0 CHECK (sent IN (0, 1)), -- something of it may be on OSS, in its slot
     claim           INTEGER,
     lease_until     TEXT,
@@ -64,7 +65,8 @@ CREATE TABLE upload (
 
 -- one row a (brand, slot)
 CREATE UNIQUE INDEX upload_slot ON upload (brand_id, slot) WHERE slot IS NOT NULL;
-CREATE INDEX upload_due ON upload (next_attempt_at, id) WHERE state IN ('queued', 'retrying');
+CREATE INDEX upload_due ON upload (next_attempt_at, id) WHERE state IN ('queued', 'retrying') AND held = 0;
+CREATE INDEX upload_held ON upload (brand_id) WHERE held = 1;
 CREATE INDEX upload_brand_state ON upload (brand_id, state, detected_at);
 CREATE INDEX upload_content ON upload (brand_id, sha256) WHERE sha256 IS NOT NULL;
 CREATE INDEX upload_asked ON upload (brand_id) WHERE asked > answered;

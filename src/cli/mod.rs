@@ -1,5 +1,6 @@
 //! The command line: one file a command.
 
+mod adopt;
 mod backup;
 mod check;
 mod generate;
@@ -43,6 +44,8 @@ enum Command {
     Show(show::Args),
     /// Queue files again, now
     Retry(retry::Args),
+    /// Take files that are held since the database was rebuilt as sent already
+    Adopt(adopt::Args),
     /// Free slots of a brand; a waiting file takes them
     Release(slots::Args),
     /// Mark slots of a brand as filled by other means
@@ -77,6 +80,7 @@ impl Cli {
                 Command::Status(args) => status::status(&Settings::load(&path)?, &args).await,
                 Command::Show(args) => show::show(&Settings::load(&path)?, &args).await,
                 Command::Retry(args) => retry::retry(&Settings::load(&path)?, &args).await,
+                Command::Adopt(args) => adopt::adopt(&Settings::load(&path)?, &args).await,
                 Command::Release(args) => slots::release(&Settings::load(&path)?, &args).await,
                 Command::Reserve(args) => slots::reserve(&Settings::load(&path)?, &args).await,
                 Command::Backup(args) => backup::backup(&Settings::load(&path)?, &args).await,

@@ -17,6 +17,9 @@ pub(super) struct Args {
     /// All that the cloud refused
     #[arg(long, group = "which")]
     failed: bool,
+    /// All that are held since the database was rebuilt
+    #[arg(long, group = "which")]
+    held: bool,
     /// All that were rejected here
     #[arg(long, group = "which")]
     rejected: bool,
@@ -27,6 +30,7 @@ pub(super) async fn retry(settings: &Settings, args: &Args) -> anyhow::Result<Ex
     let ledger = super::ledger(settings).await?;
     let which = match args.what.as_slice() {
         _ if args.failed => Which::Failed,
+        _ if args.held => Which::Held,
         _ if args.rejected => Which::Rejected,
         [brand] if brand.contains('/') => {
             let brand: Brand = brand.parse()?;

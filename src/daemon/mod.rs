@@ -7,6 +7,7 @@ pub mod lifecycle;
 mod once;
 pub mod telemetry;
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,7 +20,7 @@ use crate::cloud::Clouds;
 use crate::config::Settings;
 use crate::domain::clock::Clock;
 use crate::intake::{self, Intake};
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, LedgerError};
 use crate::publish::{self, Publish};
 use crate::web;
 use lifecycle::Stop;
@@ -30,6 +31,9 @@ const LOOK_FOR_WRITES: Duration = Duration::from_millis(250);
 /// How often old attempts are forgotten, and how many at a time.
 const CLEAN_UP: Duration = Duration::from_hours(1);
 const CLEAN_UP_BATCH: u32 = 1000;
+
+/// How long after the database was found locked at the start it is tried again.
+const LOCKED_AGAIN: Duration = Duration::from_secs(1);
 
 /// Until when the daemon works.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,8 +85,9 @@ pub async fn run(
             settings.watch.root.display()
         );
     }
+    let ours = Ledger::is_ours(path);
     let _lock = Ledger::lock(path).await?;
-    let ledger = Ledger::open(path, clock).await?;
+    let ledger = open(path, clock, ours).await?;
     let reclaimed = ledger.reclaim(true).await?;
     ledger.clear_notice(None).await?;
     tracing::info!(version = env!("CARGO_PKG_VERSION"), root = %settings.watch.root.display(), database = %path.display(), reclaimed, "started");
@@ -109,7 +114,13 @@ pub async fn run(
         biased;
         () = stop.soft.cancelled() => {}
         result = once::done(&settings, progress.clone()), if until == Until::Done => result?,
-        error = parts.first_end() => { stop.now(); return Err(error) }
+        error = parts.first_end() => {
+            if is_damage(&error) {
+                Ledger::suspect(path);
+            }
+            stop.now();
+            return Err(error)
+        }
     }
     lifecycle::tell(&NotifyState::Stopping);
     stop.soon();
@@ -118,6 +129,35 @@ pub async fn run(
     tracing::info!("stopped");
     let intake = progress.intake.borrow();
     result.map(|()| Untaken { copying: intake.copying, unread: intake.unread })
+}
+
+/// A database that another process holds for a while is waited for; a damaged one is replaced.
+async fn open(path: &Path, clock: Arc<dyn Clock>, ours: bool) -> anyhow::Result<Ledger> {
+    let mut said = false;
+    loop {
+        match Ledger::open_or_rebuild(path, clock.clone(), ours).await {
+            Ok((ledger, None)) => return Ok(ledger),
+            Ok((ledger, Some(aside))) => {
+                tracing::error!(
+                    damaged = %aside.display(),
+                    "the database was damaged: it was put aside and is made anew from the folders. Files from before are \
+                     held: `brandpost retry --held` sends them again, `brandpost adopt --all` takes them as sent"
+                );
+                return Ok(ledger);
+            }
+            Err(error) if error.is_locked() => {
+                if !std::mem::replace(&mut said, true) {
+                    tracing::warn!(%error, "waiting for whoever holds the database");
+                }
+                tokio::time::sleep(LOCKED_AGAIN).await;
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+fn is_damage(error: &anyhow::Error) -> bool {
+    error.chain().filter_map(|cause| cause.downcast_ref::<LedgerError>()).any(LedgerError::is_damage)
 }
 
 /// The running parts.

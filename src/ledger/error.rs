@@ -33,6 +33,9 @@ pub enum LedgerError {
     /// Anything that SQLite says.
     #[error("database: {}", words(.0))]
     Sql(sqlx::Error),
+    /// SQLite finds the file damaged.
+    #[error("the database is damaged: {0}")]
+    Damaged(String),
     /// A migration failed.
     #[error("the database cannot be brought to this version's schema")]
     Migrate(#[from] sqlx::migrate::MigrateError),
@@ -44,6 +47,12 @@ impl From<sqlx::Error> for LedgerError {
     }
 }
 
+/// SQLite's primary result code.
+fn primary(error: &sqlx::Error) -> Option<u32> {
+    let sqlx::Error::Database(error) = error else { return None };
+    Some(error.code()?.parse::<u32>().ok()? & 0xff)
+}
+
 /// What SQLite says, once.
 fn words(error: &sqlx::Error) -> String {
     match error {
@@ -53,15 +62,35 @@ fn words(error: &sqlx::Error) -> String {
 }
 
 impl LedgerError {
+    /// Is the file itself damaged, so that neither waiting nor another try helps?
+    pub fn is_damage(&self) -> bool {
+        // SQLITE_CORRUPT, NOTADB: https://sqlite.org/rescode.html
+        let damaged = |error: &sqlx::Error| matches!(primary(error), Some(11 | 26));
+        match self {
+            LedgerError::Damaged(_) => true,
+            LedgerError::Sql(error) | LedgerError::Migrate(sqlx::migrate::MigrateError::Execute(error)) => {
+                damaged(error)
+            }
+            _ => false,
+        }
+    }
+
+    /// Does another process hold the database?
+    pub fn is_locked(&self) -> bool {
+        match self {
+            LedgerError::Sql(error) => matches!(primary(error), Some(5 | 6)),
+            _ => false,
+        }
+    }
+
     /// Does it pass by itself (locked, full disk, read-only for a while)? Then the work waits and goes on.
     /// Anything else is a mistake in the program or a damaged file, and waiting does not mend it.
     pub fn is_transient(&self) -> bool {
         // SQLITE_BUSY, LOCKED, READONLY, IOERR, FULL, CANTOPEN, PROTOCOL: https://sqlite.org/rescode.html
         const PASSING: [u32; 7] = [5, 6, 8, 10, 13, 14, 15];
         match self {
-            LedgerError::Sql(sqlx::Error::Database(error)) => {
-                let code = error.code().and_then(|code| code.parse::<u32>().ok()).unwrap_or_default();
-                PASSING.contains(&(code & 0xff))
+            LedgerError::Sql(error @ sqlx::Error::Database(_)) => {
+                primary(error).is_some_and(|code| PASSING.contains(&code))
             }
             // the last is a connection that was left inside a transaction, see `Ledger::begin`
             LedgerError::Sql(

@@ -7,6 +7,7 @@
 mod attempts;
 mod brands;
 mod claims;
+mod damage;
 mod error;
 mod record;
 mod report;
@@ -130,6 +131,11 @@ impl Ledger {
             tokio::time::sleep(LOCK_AGAIN).await;
         }
         Err(LedgerError::InUse(path.into()))
+    }
+
+    /// Has a daemon worked with the database at `path` before?
+    pub fn is_ours(path: &Path) -> bool {
+        lock_file(path).exists()
     }
 
     /// Does a daemon work with the database at `path`?
@@ -279,7 +285,8 @@ fn cannot_open(path: &Path, error: &sqlx::Error) -> LedgerError {
             "give the file and its folder to the service's user, or set database.path"
         }
         text if text.contains("not a database") || text.contains("malformed") => {
-            "move it away together with its -wal and -shm, or restore a backup"
+            let advice = "the daemon puts a database of its own aside when it starts; else restore a backup, or move it away";
+            return LedgerError::Damaged(format!("{}: {text}; {advice}", path.display()));
         }
         _ => "see what else uses it",
     };

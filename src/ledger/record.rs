@@ -4,12 +4,14 @@
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
+use jiff::Timestamp;
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
 use super::Ledger;
 use super::Tx;
 use super::brands::BrandRow;
+use super::damage;
 use super::error::Result;
 use super::slots::{self, Slots};
 use super::uploads::{readable, set_path, state};
@@ -67,10 +69,11 @@ impl Ledger {
     ) -> Result<Vec<Recorded>> {
         let now = self.now_text();
         let mut tx = self.begin().await?;
+        let rebuilt = damage::rebuilt_at(&mut tx).await?.map(Timestamp::as_nanosecond);
         let mut recorded = Vec::with_capacity(found.len());
         let mut left = missing.clone();
         for file in found {
-            let one = Recorder { brand, file, missing: &left, now: &now }.record(&mut tx).await?;
+            let one = Recorder { brand, file, missing: &left, now: &now, rebuilt }.record(&mut tx).await?;
             // whose name it has taken over is no longer missing
             left.retain(|id| *id != one.id);
             recorded.push(one);
@@ -87,6 +90,8 @@ struct Recorder<'a> {
     file: &'a Found,
     missing: &'a [i64],
     now: &'a str,
+    /// Files from before are held, nanoseconds since 1970.
+    rebuilt: Option<i128>,
 }
 
 /// The row that a path has already.
@@ -309,8 +314,8 @@ impl Recorder<'_> {
         let id = sqlx::query_scalar(
             "INSERT INTO upload (brand_id, path_bytes, path, file_name, state, slot, wanted_slot, size_bytes,
                  mtime_ns, inode, suffix, width, height, sha256, md5, crc64, duplicate_of, next_attempt_at,
-                 error_kind, error_message, detected_at, updated_at)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?21)
+                 error_kind, error_message, detected_at, updated_at, held)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?21, ?22)
              ON CONFLICT (brand_id, path_bytes) DO UPDATE SET
                  state = excluded.state, slot = excluded.slot, wanted_slot = excluded.wanted_slot,
                  size_bytes = excluded.size_bytes, mtime_ns = excluded.mtime_ns, inode = excluded.inode,
@@ -320,7 +325,7 @@ impl Recorder<'_> {
                  sha256 = excluded.sha256, md5 = excluded.md5, crc64 = excluded.crc64,
                  duplicate_of = excluded.duplicate_of, next_attempt_at = excluded.next_attempt_at,
                  error_kind = excluded.error_kind, error_code = NULL, error_message = excluded.error_message,
-                 attempts = 0, updated_at = excluded.updated_at
+                 attempts = 0, held = excluded.held, updated_at = excluded.updated_at
              RETURNING id",
         )
         .bind(self.brand.id)
@@ -344,6 +349,7 @@ impl Recorder<'_> {
         .bind(failure.map(|failure| failure.kind.as_str()))
         .bind(failure.map(|failure| failure.message.as_str()))
         .bind(self.now)
+        .bind(content.is_some() && self.rebuilt.is_some_and(|rebuilt| i128::from(stamp.mtime_ns) < rebuilt))
         .fetch_one(&mut **tx)
         .await?;
         Ok(id)

@@ -10,6 +10,7 @@ use sqlx::Row;
 use super::Ledger;
 use super::Tx;
 use super::brands::BrandRow;
+use super::damage;
 use super::error::{LedgerError, Result};
 use super::slots::{self, Slots};
 use crate::domain::upload::State;
@@ -21,6 +22,8 @@ pub enum Which {
     Ids(Vec<i64>),
     /// All of a brand that are not uploaded.
     Brand(BrandRow),
+    /// All that are held since the database was rebuilt.
+    Held,
     /// All that the cloud refused.
     Failed,
     /// All that we refused.
@@ -38,7 +41,12 @@ impl Ledger {
         let ids = select(&mut tx, which).await?;
         for id in &ids {
             retry_one(&mut tx, *id, &now).await?;
+            sqlx::query("UPDATE upload SET held = 0 WHERE id = ?1 AND held = 1")
+                .bind(id)
+                .execute(&mut *tx)
+                .await?;
         }
+        damage::end_rebuild(&mut tx).await?;
         self.commit(tx).await?;
         Ok(ids.len() as u64)
     }
@@ -87,7 +95,7 @@ impl Ledger {
     /// # Errors
     /// When the database fails.
     pub async fn clear_notice(&self, name: Option<&str>) -> Result<()> {
-        let query = sqlx::query("DELETE FROM notice WHERE ?1 IS NULL OR name = ?1");
+        let query = sqlx::query("DELETE FROM notice WHERE name = ?1 OR (?1 IS NULL AND name <> 'rebuilt')");
         let mut tx = self.begin().await?;
         query.bind(name).execute(&mut *tx).await?;
         self.commit(tx).await
@@ -111,9 +119,10 @@ async fn select(tx: &mut Tx, which: &Which) -> Result<Vec<i64>> {
     let query = match which {
         Which::Ids(ids) => return Ok(ids.clone()),
         Which::Brand(brand) => sqlx::query_scalar(
-            "SELECT id FROM upload WHERE brand_id = ?1 AND state IN ('failed', 'rejected', 'retrying') ORDER BY id",
+            "SELECT id FROM upload WHERE brand_id = ?1 AND (held = 1 OR state IN ('failed', 'rejected', 'retrying')) ORDER BY id",
         )
         .bind(brand.id),
+        Which::Held => sqlx::query_scalar("SELECT id FROM upload WHERE held = 1 AND state = 'queued' ORDER BY id"),
         Which::Failed => sqlx::query_scalar("SELECT id FROM upload WHERE state = 'failed' ORDER BY id"),
         Which::Rejected => sqlx::query_scalar("SELECT id FROM upload WHERE state = 'rejected' ORDER BY id"),
     };

@@ -16,7 +16,7 @@ use sqlx::Connection as _;
 use crate::support::{Bench, OWN};
 
 const LIMITS: &str = "[limits]\nconcurrency = 4\nuploads_per_second = 0\ngateway_per_second = 0\n";
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_mins(2);
 
 fn number(name: &str, otherwise: u32) -> u32 {
     std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(otherwise)

@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 #![allow(clippy::disallowed_methods, reason = "tests talk to real clocks and files")]
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "long runs say how far they are")]
 #![allow(clippy::cast_possible_truncation, reason = "test pictures are small")]
 
 mod answers;
@@ -10,6 +11,7 @@ mod architecture;
 mod cli;
 mod cloud;
 mod crash;
+mod damage;
 mod folders;
 mod https;
 mod ledger;

@@ -161,7 +161,7 @@ impl World {
         for name in BRANDS {
             let mut taken = rows.iter().filter(|row| brand(row) == name).filter_map(|row| row.slot).count();
             let this = summary.iter().find(|row| format!("{}/{}", row.brand_type, row.brand_id) == name);
-            taken += this.map_or(0, |row| row.slots_reserved as usize);
+            taken += this.map_or(0, |row| usize::try_from(row.slots_reserved).unwrap());
             let waits =
                 |row: &&StatusRow| brand(row) == name && row.error_kind.as_deref() == Some("limit_reached");
             if taken > 3 {

@@ -28,7 +28,7 @@ pub struct Content {
 }
 
 pub fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+    brandpost::domain::text::hex(&Sha256::digest(bytes))
 }
 
 fn draw(seed: u8, format: ImageFormat) -> Vec<u8> {
@@ -134,7 +134,7 @@ impl Shelf {
     }
 
     fn stamp(&self, path: &Path) {
-        let time = SystemTime::UNIX_EPOCH + Duration::from_secs(self.time.max(0) as u64);
+        let time = SystemTime::UNIX_EPOCH + Duration::from_secs(self.time.max(0).cast_unsigned());
         // a link or a missing file has no time of ours
         let _ = fs::File::options().write(true).open(path).and_then(|file| file.set_modified(time));
     }

@@ -27,7 +27,7 @@ use super::shelf::{BRANDS, Shelf};
 /// After an attempt could not be written down, it is tried again so much later.
 const WRITE_AGAIN: Duration = Duration::from_secs(2);
 const GATEWAY_TIMEOUT: Duration = Duration::from_secs(5);
-const OSS_TIMEOUT: Duration = Duration::from_secs(60);
+const OSS_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// A mistake that is built in, to see that it is found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,7 +54,7 @@ pub struct Outcome {
 enum Done {
     Intake(Box<Intake>, Result<(), IntakeError>),
     Publish(Box<Publish>, Result<Next, PublishError>),
-    Look(Looked),
+    Look(Box<Looked>),
     Attempt(i64),
     Operator(Result<(), LedgerError>),
 }
@@ -101,6 +101,7 @@ struct Daemon {
     sink: Box<dyn Fn(notify::Result<notify::Event>) + Send>,
 }
 
+#[allow(clippy::struct_excessive_bools, reason = "each is something that has happened")]
 pub struct World {
     rng: Rng,
     place: TempDir,
@@ -196,9 +197,9 @@ impl World {
         Settings::load(&self.place.path().join("config.toml")).unwrap()
     }
 
-    fn trace(&mut self, line: String) {
+    fn trace(&mut self, line: impl AsRef<str>) {
         let time = self.truth.now().as_millisecond() % 1_000_000_000;
-        let line = line.replace(&self.place.path().display().to_string(), "");
+        let line = line.as_ref().replace(&self.place.path().display().to_string(), "");
         if self.aloud {
             eprintln!("{time:>9} {line}");
         }
@@ -381,9 +382,12 @@ impl World {
     async fn drive(&mut self, which: usize) {
         let now = Instant::now();
         let mut actor = self.daemon().actors.remove(which);
-        if actor.sleeps_until.is_some_and(|until| until > now) || actor.is_on_the_verge() {
+        if actor.sleeps_until.is_some_and(|until| until > now) {
             self.daemon().actors.push(actor);
             return;
+        }
+        if actor.is_on_the_verge() {
+            self.advance(Duration::from_millis(11)).await;
         }
         actor.sleeps_until = None;
         if self.aloud {
@@ -519,7 +523,7 @@ impl World {
                     self.violation(format!("intake ended: {error}: {error:?}"));
                 }
                 while let Some(look) = intake.next_look() {
-                    self.add("look", Box::pin(async move { Done::Look(look.await) }));
+                    self.add("look", Box::pin(async move { Done::Look(Box::new(look.await)) }));
                 }
                 self.daemon().intake = Some(intake);
             }
@@ -537,7 +541,7 @@ impl World {
             Done::Look(looked) => {
                 // handed back when intake is at rest, as its own loop does
                 self.finish_step("intake").await;
-                let ended = self.daemon().intake.as_mut().unwrap().end(looked);
+                let ended = self.daemon().intake.as_mut().unwrap().end(*looked);
                 if let Err(error) = ended {
                     self.violation(format!("a look failed: {error}: {error:?}"));
                 }
@@ -648,7 +652,7 @@ impl World {
             if !self.outcome.violations.is_empty() {
                 return;
             }
-            if began.elapsed() > Duration::from_mins(60) {
+            if began.elapsed() > Duration::from_hours(1) {
                 let rows = self.rows().await;
                 self.violation(format!("it does not come to rest: {rows:#?}"));
                 return;

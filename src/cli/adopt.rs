@@ -1,0 +1,31 @@
+//! `brandpost adopt`.
+
+use std::process::ExitCode;
+
+use crate::config::Settings;
+use crate::domain::brand::Brand;
+
+#[derive(Debug, clap::Args)]
+#[command(group(clap::ArgGroup::new("which").required(true)))]
+pub(super) struct Args {
+    /// One brand, as in OWNBRAND/1001
+    #[arg(group = "which")]
+    brand: Option<Brand>,
+    /// All that are held
+    #[arg(long, group = "which")]
+    all: bool,
+}
+
+pub(super) async fn adopt(settings: &Settings, args: &Args) -> anyhow::Result<ExitCode> {
+    super::report(settings).await?;
+    let ledger = super::ledger(settings).await?;
+    let brand = match args.brand {
+        Some(brand) => Some(super::known_brand(ledger.report(), brand).await?.id),
+        None => None,
+    };
+    let count = ledger.adopt(brand).await?;
+    ledger.close().await;
+    let files = if count == 1 { "file is" } else { "files are" };
+    anstream::println!("{count} {files} taken as sent; nothing was transferred");
+    Ok(ExitCode::SUCCESS)
+}
