@@ -288,7 +288,7 @@ impl World {
         let news = std::mem::take(&mut self.shelf.news);
         for event in news {
             match self.rng.u32(0..100) {
-                0..8 => self.trace("event lost".into()),
+                0..8 => self.trace("event lost"),
                 8..20 => self.shelf.news.push(event),
                 20..25 => {
                     (self.daemon().sink)(Ok(event.clone()));
@@ -592,7 +592,7 @@ impl World {
     /// Everything that is not durable is gone. A request that had arrived may still be served.
     async fn crash(&mut self) {
         self.outcome.crashes += 1;
-        self.trace("crash".into());
+        self.trace("crash");
         let mut daemon = self.daemon.take().unwrap();
         for mut actor in std::mem::take(&mut daemon.actors) {
             let arrived =
@@ -616,7 +616,7 @@ impl World {
     }
 
     async fn stop_softly(&mut self) {
-        self.trace("soft stop".into());
+        self.trace("soft stop");
         let quiet = std::mem::replace(&mut self.quiet, true);
         self.daemon().stop.cancel();
         while !self.daemon().actors.is_empty() {
@@ -640,7 +640,7 @@ impl World {
 
     /// No more faults. All must come to rest by itself.
     async fn heal(&mut self) {
-        self.trace("heal".into());
+        self.trace("heal");
         self.quiet = true;
         self.shelf.come_to_rest();
         let truth = self.truth.now();
