@@ -4,7 +4,6 @@
 //! `just crash 50 1000` runs as many rounds and files as wanted on the release build.
 
 use std::collections::BTreeMap;
-use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use brandpost::domain::upload::State;
@@ -13,6 +12,7 @@ use fastrand::Rng;
 use image::{DynamicImage, ImageFormat, Rgb, RgbImage};
 use sqlx::Connection as _;
 
+use crate::support::process::Process;
 use crate::support::{Bench, OWN};
 
 const LIMITS: &str = "[limits]\nconcurrency = 4\nuploads_per_second = 0\ngateway_per_second = 0\n";
@@ -34,35 +34,7 @@ fn picture(number: u32) -> Vec<u8> {
     picture
 }
 
-struct Process(Child);
-
-impl Process {
-    fn start(bench: &Bench) -> Self {
-        let program = std::env::var("BRANDPOST_BIN").unwrap_or(env!("CARGO_BIN_EXE_brandpost").into());
-        let child = Command::new(program)
-            .args(["--config"])
-            .arg(bench.config())
-            .arg("run")
-            .env("RUST_LOG", "error")
-            .stderr(Stdio::null())
-            .spawn();
-        Self(child.unwrap())
-    }
-
-    fn kill(mut self) {
-        self.0.kill().unwrap();
-        self.0.wait().unwrap();
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-async fn wait_for(what: &str, holds: impl AsyncFn() -> bool) {
+pub async fn wait_for(what: &str, holds: impl AsyncFn() -> bool) {
     let waited = tokio::time::timeout(PATIENCE, async {
         while !holds().await {
             tokio::time::sleep(Duration::from_millis(5)).await;
@@ -73,8 +45,7 @@ async fn wait_for(what: &str, holds: impl AsyncFn() -> bool) {
 
 async fn all_end(bench: &Bench, files: usize) {
     wait_for("all files uploaded", async || {
-        // the tables may not be there yet
-        let counts = bench.report().await.counts(None).await.unwrap_or_default();
+        let counts = bench.counts_so_far().await;
         counts.of(State::Uploaded) == files as u64 && counts.total() == files as u64
     })
     .await;

@@ -16,6 +16,7 @@ mod folders;
 mod https;
 mod ledger;
 mod lifecycle;
+mod overflow;
 mod sandbox;
 #[path = "../sim/mod.rs"]
 mod simulation;

@@ -1,6 +1,7 @@
 //! A bench for the daemon: a temporary folder, the sandbox on a port of its own, the real daemon.
 
 pub mod pictures;
+pub mod process;
 
 use std::ffi::OsStr;
 use std::fs;
@@ -165,6 +166,14 @@ impl Bench {
 
     pub async fn counts(&self) -> Counts {
         self.report().await.counts(None).await.unwrap()
+    }
+
+    /// For a process that may not have made its tables yet.
+    pub async fn counts_so_far(&self) -> Counts {
+        match Report::open(&self.database()).await {
+            Ok(report) => report.counts(None).await.unwrap_or_default(),
+            Err(_) => Counts::default(),
+        }
     }
 
     /// All rows, in the order of their ids.
