@@ -12,6 +12,7 @@ use crate::cloud::Clouds;
 use crate::config::Settings;
 use crate::domain::clock::{Clock, SystemClock};
 use crate::domain::failure::ErrorKind;
+use crate::domain::text::visible;
 use crate::intake::survey;
 use crate::ledger::{Ledger, Report};
 
@@ -92,7 +93,8 @@ fn folders(sheet: &mut Sheet, settings: &Settings) {
                 }
             }
             for (path, why) in &survey.strays {
-                mention("folders", &format!("left alone: {}: {why}", path.display()));
+                let path = visible(&path.to_string_lossy());
+                mention("folders", &format!("left alone: {path}: {why}"));
             }
         }
         Err(error) => {

@@ -89,7 +89,8 @@ async fn page(settings: &Settings, report: &Report, args: &Args) -> anyhow::Resu
         anstream::println!("{} (since {since})", paint(AnsiColor::Red.on_default(), &notice.message));
     }
     for (path, why) in survey::survey(settings).map(|survey| survey.strays).unwrap_or_default() {
-        anstream::println!("{}", paint(style::FAINT, &format!("left alone: {}: {why}", path.display())));
+        let path = style::visible(&path.to_string_lossy());
+        anstream::println!("{}", paint(style::FAINT, &format!("left alone: {path}: {why}")));
     }
     Ok(())
 }

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use super::text::visible;
+
 /// Whose brand it is, in the words of the API.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum BrandType {
@@ -92,13 +94,13 @@ fn parse_record(text: &str) -> Result<i64, BrandError> {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BrandError {
     /// No `TYPE/ID`.
-    #[error("\"{0}\" is no brand: write it as OWNBRAND/1001")]
+    #[error("\"{}\" is no brand: write it as OWNBRAND/1001", visible(.0))]
     Shape(String),
     /// An unknown type.
-    #[error("\"{0}\" is no brand type: it is OWNBRAND or OTHERBRAND, in capitals")]
+    #[error("\"{}\" is no brand type: it is OWNBRAND or OTHERBRAND, in capitals", visible(.0))]
     Type(String),
     /// An id that is no positive whole number.
-    #[error("\"{0}\" is no record id: it is a whole number from 1 on, without leading zeros")]
+    #[error("\"{}\" is no record id: it is a whole number from 1 on, without leading zeros", visible(.0))]
     Record(String),
 }
 
@@ -106,6 +108,14 @@ pub enum BrandError {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn a_name_that_is_no_brand_cannot_forge_a_line() {
+        for name in ["OWNBRAND/evil\nERROR fake", "evil\n\u{1b}[31m/1"] {
+            let error = name.parse::<Brand>().unwrap_err().to_string();
+            assert!(!error.contains(char::is_control), "{error:?}");
+        }
+    }
 
     #[test]
     fn only_the_canonical_form_is_a_brand() {

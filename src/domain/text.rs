@@ -17,11 +17,10 @@ pub fn one_line(text: &str, most: usize) -> String {
     line.trim().to_owned()
 }
 
-/// A name as it may be shown: control characters, line breaks and characters that turn the direction of
-/// writing are escaped.
+/// A name as it may be shown: control characters, line breaks, characters that turn the direction of
+/// writing and those that cannot be seen are escaped.
 pub fn visible(text: &str) -> String {
-    let turns =
-        |c: char| matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let turns = |c: char| matches!(c, '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}');
     let show = |c: char| {
         if c.is_control() || turns(c) { c.escape_unicode().to_string() } else { c.to_string() }
     };

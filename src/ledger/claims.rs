@@ -50,8 +50,8 @@ impl Ledger {
     pub async fn is_due(&self, horizon: Duration) -> Result<bool> {
         let mut connection = self.report().connection().await?;
         let due = sqlx::query_scalar::<_, i64>(
-            "SELECT EXISTS (SELECT 1 FROM upload WHERE state IN ('queued', 'retrying') AND held = 0 AND next_attempt_at <= ?1)
-                 OR EXISTS (SELECT 1 FROM upload WHERE state IN ('queued', 'retrying') AND held = 0 AND next_attempt_at > ?2)",
+            "SELECT EXISTS (SELECT 1 FROM upload INDEXED BY upload_due WHERE state IN ('queued', 'retrying') AND held = 0 AND next_attempt_at <= ?1)
+                 OR EXISTS (SELECT 1 FROM upload INDEXED BY upload_due WHERE state IN ('queued', 'retrying') AND held = 0 AND next_attempt_at > ?2)",
         )
         .bind(self.now_text())
         .bind(rfc3339(later(self.now(), horizon)))
@@ -70,7 +70,7 @@ impl Ledger {
         let row = sqlx::query(
             "UPDATE upload SET state = 'uploading', claim = ?4, lease_until = ?3, next_attempt_at = NULL,
                     tries = tries + 1, updated_at = ?1
-             WHERE id = (SELECT id FROM upload WHERE state IN ('queued', 'retrying') AND held = 0
+             WHERE id = (SELECT id FROM upload INDEXED BY upload_due WHERE state IN ('queued', 'retrying') AND held = 0
                            AND (next_attempt_at <= ?1 OR next_attempt_at > ?2)
                          ORDER BY next_attempt_at, id LIMIT 1)
              RETURNING *, (SELECT type || '/' || record_id FROM brand WHERE id = brand_id) AS brand",

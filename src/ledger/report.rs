@@ -301,7 +301,7 @@ impl Report {
         let row = sqlx::query(
             "SELECT (SELECT count(*) FROM upload WHERE state = 'queued' AND held = 0) AS queued,
                     (SELECT count(*) FROM upload WHERE state = 'uploading') AS uploading,
-                    (SELECT min(next_attempt_at) FROM upload WHERE state IN ('queued', 'retrying') AND held = 0) AS due",
+                    (SELECT min(next_attempt_at) FROM upload INDEXED BY upload_due WHERE state IN ('queued', 'retrying') AND held = 0) AS due",
         )
         .fetch_one(&self.0)
         .await?;
@@ -317,7 +317,7 @@ impl Report {
     /// When the database fails.
     pub async fn next_due(&self) -> Result<Option<jiff::Timestamp>> {
         let due: Option<String> = sqlx::query_scalar(
-            "SELECT min(next_attempt_at) FROM upload WHERE state IN ('queued', 'retrying') AND held = 0",
+            "SELECT min(next_attempt_at) FROM upload INDEXED BY upload_due WHERE state IN ('queued', 'retrying') AND held = 0",
         )
         .fetch_one(&self.0)
         .await?;
