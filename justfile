@@ -42,3 +42,24 @@ crash ROUNDS="50" FILES="1000":
     cargo build --release
     BRANDPOST_BIN=target/release/brandpost BRANDPOST_ROUNDS={{ROUNDS}} BRANDPOST_FILES={{FILES}} \
         cargo test --test it killed_ -- --nocapture
+
+# the Debian package, in target/debian, checked with lintian if that is there
+deb:
+    cargo build --release --locked
+    packaging/assets target/release target/packaging
+    cargo deb --no-build --no-strip
+    ! command -v lintian >/dev/null || lintian --fail-on error,warning target/debian/*.deb
+
+# installs to /usr/local (as root; PREFIX and DESTDIR are obeyed), for systems without .deb packages
+install:
+    cargo build --release --locked
+    packaging/assets target/release target/packaging
+    packaging/install
+
+# the unit's mistakes and its exposure, without a booted systemd
+unit:
+    tests/systemd/offline
+
+# the package under a real systemd (as root): `just deb` first
+systemd-test *ARGS:
+    tests/systemd/run {{ARGS}}
