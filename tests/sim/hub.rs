@@ -2,12 +2,13 @@
 
 use std::fmt;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::Waker;
 
 use brandpost::ledger::{LedgerError, Result as LedgerResult, Seam};
 use brandpost::sim::{Gate, Service, Stage};
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 
 /// Where somebody is held.
@@ -45,6 +46,31 @@ struct State {
     verdict: Option<Verdict>,
     /// A failure was handed out.
     struck: bool,
+}
+
+/// Counts what is done, for a watcher in real time, who says when nothing is.
+#[derive(Default)]
+pub struct Pulse {
+    beats: AtomicU64,
+    stalled: Notify,
+}
+
+impl Pulse {
+    pub fn beat(&self) {
+        self.beats.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub fn count(&self) -> u64 {
+        self.beats.load(Ordering::Relaxed)
+    }
+
+    pub fn stalled(&self) {
+        self.stalled.notify_waiters();
+    }
+
+    pub async fn until_stalled(&self) {
+        self.stalled.notified().await;
+    }
 }
 
 #[derive(Default)]

@@ -21,7 +21,7 @@ use tempfile::TempDir;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::hub::{At, Held, Hub, Verdict};
+use super::hub::{At, Held, Hub, Pulse, Verdict};
 use super::shelf::{BRANDS, Shelf};
 
 /// After an attempt could not be written down, it is tried again so much later.
@@ -106,6 +106,7 @@ pub struct World {
     rng: Rng,
     place: TempDir,
     hub: Arc<Hub>,
+    pulse: Arc<Pulse>,
     /// The time that is, and the one that the machine shows.
     truth: Arc<ManualClock>,
     wall: Arc<ManualClock>,
@@ -125,7 +126,7 @@ pub struct World {
 }
 
 impl World {
-    pub async fn new(seed: u64, plant: Plant) -> Self {
+    pub async fn new(seed: u64, plant: Plant, pulse: Arc<Pulse>) -> Self {
         // claims and jitter are drawn from it
         fastrand::seed(seed);
         let mut rng = Rng::with_seed(seed);
@@ -148,6 +149,7 @@ impl World {
             rng,
             place,
             hub,
+            pulse,
             truth,
             wall,
             sandbox,
@@ -397,7 +399,9 @@ impl World {
         let hub = self.hub.clone();
         let attempt = actor.name == "attempt";
         let (mut done, mut slept) = (None, false);
-        let held: Option<Held> = std::future::poll_fn(|cx| {
+        let pulse = self.pulse.clone();
+        pulse.beat();
+        let mut held = std::pin::pin!(std::future::poll_fn(|cx| {
             if let Poll::Ready(end) = actor.future.as_mut().poll(cx) {
                 done = Some(end);
                 return Poll::Ready(None);
@@ -410,8 +414,15 @@ impl World {
                 return Poll::Ready(None);
             }
             Poll::Pending
-        })
-        .await;
+        }));
+        let held: Option<Held> = loop {
+            tokio::select! {
+                biased;
+                held = &mut held => break held,
+                // a limit of the program's own, of the pool of connections for one, is waited for
+                () = pulse.until_stalled() => self.advance(Duration::from_secs(31)).await,
+            }
+        };
         hub.take_struck();
         if self.aloud {
             eprintln!(
