@@ -7,7 +7,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::error::{LedgerError, Result};
-use super::{Ledger, Tx};
+use super::{Ledger, Tx, beside};
 use crate::domain::clock::{Clock, rfc3339};
 
 /// The notice that stands while files are held.
@@ -28,8 +28,8 @@ impl Ledger {
         clock: Arc<dyn Clock>,
         ours: bool,
     ) -> Result<(Self, Option<PathBuf>)> {
-        let left = std::fs::metadata(with(path, "-wal")).is_ok_and(|wal| wal.len() > 0);
-        let suspected = left || with(path, ".suspect").exists();
+        let left = std::fs::metadata(beside(path, "-wal")).is_ok_and(|wal| wal.len() > 0);
+        let suspected = left || beside(path, ".suspect").exists();
         let opened = match Self::open(path, clock.clone()).await {
             Ok(ledger) if suspected => ledger.look_through().await.map(|()| ledger),
             opened => opened,
@@ -43,7 +43,7 @@ impl Ledger {
             }
             opened => {
                 // a missing mark is as good as a removed one
-                let _ = std::fs::remove_file(with(path, ".suspect"));
+                let _ = std::fs::remove_file(beside(path, ".suspect"));
                 Ok((opened?, None))
             }
         }
@@ -52,7 +52,7 @@ impl Ledger {
     /// Leaves word for the next start that the database must be looked through.
     pub fn suspect(path: &Path) {
         // without it the next start fails as this one did, and says so
-        let _ = std::fs::write(with(path, ".suspect"), "");
+        let _ = std::fs::write(beside(path, ".suspect"), "");
     }
 
     async fn look_through(&self) -> Result<()> {
@@ -114,18 +114,12 @@ pub(super) async fn end_rebuild(tx: &mut Tx) -> Result<()> {
     Ok(())
 }
 
-fn with(path: &Path, end: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(end);
-    name.into()
-}
-
 /// Moves the database and its companions to one dated name, so that they stay one database.
 fn put_aside(path: &Path, now: Timestamp) -> Result<PathBuf> {
     let date: String = rfc3339(now).chars().filter(char::is_ascii_alphanumeric).collect();
-    let aside = with(path, &format!(".damaged-{date}"));
+    let aside = beside(path, &format!(".damaged-{date}"));
     for end in COMPANIONS {
-        match std::fs::rename(with(path, end), with(&aside, end)) {
+        match std::fs::rename(beside(path, end), beside(&aside, end)) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                 let reason = format!("it is damaged, and cannot be put aside: {error}");
                 return Err(LedgerError::Open { path: path.into(), reason });

@@ -235,8 +235,13 @@ impl Ledger {
 }
 
 fn lock_file(path: &Path) -> PathBuf {
+    beside(path, ".lock")
+}
+
+/// A file whose name is the database's with this behind it.
+fn beside(path: &Path, end: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
-    name.push(".lock");
+    name.push(end);
     name.into()
 }
 

@@ -136,9 +136,7 @@ impl Shared {
         };
         format!("{why}: {}", self.last_words.lock().unwrap_or_else(PoisonError::into_inner))
     }
-}
 
-impl Shared {
     fn tell_finish(&self, claim: &Claim, finish: &Finish, took: Duration) {
         let (brand, id, slot, attempt) = (claim.brand, claim.id, claim.slot, claim.number);
         let file = visible(&claim.path.file_name().unwrap_or_default().to_string_lossy());

@@ -17,8 +17,8 @@ use hub::Pulse;
 
 use world::{Outcome, Plant, World};
 
-/// Seeds that found something, each with what it was.
-const FOUND: [u64; 0] = [];
+/// Seeds that found something: twice a mark that was wiped by the end of the look it came in.
+const FOUND: [u64; 2] = [210, 316];
 
 /// How many seeds an ordinary test run tries.
 const SEEDS: u64 = 200;

@@ -82,7 +82,6 @@ impl Walk {
         }
     }
 
-    /// The size that a decoder has to reckon with.
     /// How many bytes a decoder holds for each byte of pixels: beside them, the coefficients of a progressive
     /// JPEG, of two bytes each.
     pub(super) fn weight(&self) -> u64 {
@@ -92,6 +91,7 @@ impl Walk {
         }
     }
 
+    /// The size that a decoder has to reckon with.
     pub(super) fn largest(&self) -> Option<Dimensions> {
         match self {
             Walk::Gif(walk) => walk.largest(),
