@@ -9,7 +9,7 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
-use rustix::fs::{self, AtFlags, FileType, Mode, OFlags, ResolveFlags};
+use rustix::fs::{self, AtFlags, FileType, Mode, OFlags, ResolveFlags, StatxAttributes, StatxFlags};
 use rustix::io::Errno;
 
 use crate::domain::upload::Stamp;
@@ -101,11 +101,14 @@ pub fn look(folder: impl AsFd, name: &OsStr) -> io::Result<Look> {
     Ok(look_of(&fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW)?))
 }
 
-/// Device and inode of a folder, which change when something else is mounted or put in its place.
+/// Device and inode: something else that is mounted or put in a path's place has others.
+pub type Identity = (u64, u64);
+
+/// What stands at a path now.
 ///
 /// # Errors
 /// Those of `stat`.
-pub fn identity(path: &Path) -> io::Result<(u64, u64)> {
+pub fn identity(path: &Path) -> io::Result<Identity> {
     let stat = fs::stat(path)?;
     Ok((stat.st_dev, stat.st_ino))
 }
@@ -133,6 +136,22 @@ fn kind_of(mode: u32) -> Kind {
         FileType::Socket => Kind::Special("a socket"),
         _ => Kind::Special("a device"),
     }
+}
+
+/// Is the root of a file system mounted here? Kernels before 5.8 do not tell.
+///
+/// # Errors
+/// Those of `statx`.
+pub fn is_mount_point(path: &Path) -> io::Result<bool> {
+    let look = fs::statx(fs::CWD, path, AtFlags::empty(), StatxFlags::empty())?;
+    Ok(look.stx_attributes.contains(StatxAttributes::MOUNT_ROOT))
+}
+
+/// Is there no room left where this file is to be written?
+pub fn is_full(path: &Path) -> bool {
+    // a page of SQLite and its place in the WAL
+    const LEAST: u64 = 64 * 1024;
+    fs::statvfs(path).is_ok_and(|disk| disk.f_bavail.saturating_mul(disk.f_frsize) < LEAST)
 }
 
 /// The name of the network (or user-space) file system that a path is on, if it is on one: inotify sees no

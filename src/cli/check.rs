@@ -13,8 +13,8 @@ use crate::config::Settings;
 use crate::domain::clock::{Clock, SystemClock};
 use crate::domain::failure::ErrorKind;
 use crate::domain::text::visible;
-use crate::intake::survey;
-use crate::ledger::{Ledger, Report};
+use crate::intake::{self, survey};
+use crate::ledger::{DaemonLock, Report};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -115,9 +115,10 @@ fn brands(count: usize) -> String {
 fn inotify() -> Finding {
     let limit = |name: &str| std::fs::read_to_string(format!("/proc/sys/fs/inotify/{name}"));
     match (limit("max_user_watches"), limit("max_user_instances")) {
-        (Ok(watches), Ok(instances)) => {
-            Ok(format!("{} watches and {} instances a user", watches.trim(), instances.trim()))
-        }
+        (Ok(watches), Ok(instances)) => match intake::inotify_is_to_be_had() {
+            Ok(()) => Ok(format!("{} watches and {} instances a user", watches.trim(), instances.trim())),
+            Err(error) => Err(format!("{error}; folders are polled")),
+        },
         _ => Err("its limits cannot be read; folders are polled if it is not to be had".into()),
     }
 }
@@ -135,7 +136,7 @@ async fn database(settings: &Settings) -> Finding {
     let health = report.quick_check().await.map_err(|error| format!("{}: {error}", path.display()))?;
     let counts =
         report.counts(None).await.map_err(|_| format!("{}: is no database of brandpost", path.display()))?;
-    let busy = if Ledger::is_locked(path) { "a daemon works with it" } else { "no daemon works with it" };
+    let busy = if DaemonLock::is_held(path) { "a daemon works with it" } else { "no daemon works with it" };
     match health.as_str() {
         "ok" => Ok(format!("{}: {} files, {busy}", path.display(), counts.total())),
         trouble => Err(format!("{}: damaged: {trouble}; restore a backup", path.display())),

@@ -20,7 +20,7 @@ use crate::cloud::Clouds;
 use crate::config::Settings;
 use crate::domain::clock::Clock;
 use crate::intake::{self, Intake};
-use crate::ledger::{Ledger, LedgerError};
+use crate::ledger::{DaemonLock, Ledger, LedgerError, Past, Started};
 use crate::publish::{self, Publish};
 use crate::web;
 use lifecycle::Stop;
@@ -32,8 +32,11 @@ const LOOK_FOR_WRITES: Duration = Duration::from_millis(250);
 const CLEAN_UP: Duration = Duration::from_hours(1);
 const CLEAN_UP_BATCH: u32 = 1000;
 
-/// How long after the database was found locked at the start it is tried again.
-const LOCKED_AGAIN: Duration = Duration::from_secs(1);
+/// How long after the database could not be used at the start it is tried again.
+const USE_AGAIN: Duration = Duration::from_secs(1);
+
+/// How long one try may take, for systemd: microseconds. Looking through ten million rows takes a minute.
+const START_TAKES: u32 = 600_000_000;
 
 /// Until when the daemon works.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,11 +88,8 @@ pub async fn run(
             settings.watch.root.display()
         );
     }
-    let ours = Ledger::is_ours(path);
-    let _lock = Ledger::lock(path).await?;
-    let ledger = open(path, clock, ours).await?;
-    let reclaimed = ledger.reclaim(true).await?;
-    ledger.clear_notice(None).await?;
+    let lock = DaemonLock::take(path).await?;
+    let Started { ledger, reclaimed, .. } = open(path, clock, &lock, &stop).await?;
     tracing::info!(version = env!("CARGO_PKG_VERSION"), root = %settings.watch.root.display(), database = %path.display(), reclaimed, "started");
 
     let intake = Intake::new(settings.clone(), ledger.clone(), stop.soft.clone());
@@ -131,27 +131,31 @@ pub async fn run(
     result.map(|()| Untaken { copying: intake.copying, unread: intake.unread })
 }
 
-/// A database that another process holds for a while is waited for; a damaged one is replaced.
-async fn open(path: &Path, clock: Arc<dyn Clock>, ours: bool) -> anyhow::Result<Ledger> {
-    let mut said = false;
+/// A database that cannot be used for a while is waited for. One that never could be used is a mistake in the
+/// configuration, unless another process holds it.
+async fn open(path: &Path, clock: Arc<dyn Clock>, lock: &DaemonLock, stop: &Stop) -> anyhow::Result<Started> {
+    let mut said = None;
     loop {
-        match Ledger::open_or_rebuild(path, clock.clone(), ours).await {
-            Ok((ledger, None)) => return Ok(ledger),
-            Ok((ledger, Some(aside))) => {
-                tracing::error!(
-                    damaged = %aside.display(),
-                    "the database was damaged: it was put aside and is made anew from the folders. Files from before are \
-                     held: `brandpost retry --held` sends them again, `brandpost adopt --all` takes them as sent"
-                );
-                return Ok(ledger);
-            }
-            Err(error) if error.is_locked() => {
-                if !std::mem::replace(&mut said, true) {
-                    tracing::warn!(%error, "waiting for whoever holds the database");
+        lifecycle::tell(&NotifyState::ExtendTimeoutUsec(START_TAKES));
+        match Ledger::start(path, clock.clone(), lock).await {
+            Ok(started) => {
+                if let Some(rebuilt) = &started.rebuilt {
+                    tracing::error!("{rebuilt}");
                 }
-                tokio::time::sleep(LOCKED_AGAIN).await;
+                return Ok(started);
+            }
+            Err(error) if error.is_locked() || (error.is_transient() && lock.past() == Past::Worked) => {
+                let text = error.to_string();
+                if said.as_ref() != Some(&text) {
+                    tracing::warn!("{text}; waiting until it can be used");
+                    said = Some(text);
+                }
             }
             Err(error) => return Err(error.into()),
+        }
+        tokio::select! {
+            () = tokio::time::sleep(USE_AGAIN) => {}
+            () = stop.soft.cancelled() => bail!("stopped before the database could be used"),
         }
     }
 }
@@ -205,8 +209,7 @@ impl Parts {
 }
 
 async fn watch_writes(ledger: Ledger) -> anyhow::Result<()> {
-    ledger.watch_other_processes(LOOK_FOR_WRITES).await;
-    Ok(())
+    Ok(ledger.watch_other_processes(LOOK_FOR_WRITES).await?)
 }
 
 /// `keep_attempts = 0` keeps them for ever.

@@ -14,13 +14,12 @@ use tokio::time::Instant;
 
 use super::scan::{self, Entry, Listing};
 use super::settle::{Judgement, Now, Stillness};
-use super::survey::Identity;
 use super::{Context, IntakeError, tidy};
 use crate::config::{After, Upload};
 use crate::domain::brand::Brand;
 use crate::domain::text::visible;
 use crate::domain::upload::{Stamp, State};
-use crate::files::{self, Kind};
+use crate::files::{self, Identity, Kind};
 use crate::intake::inspect::Inspected;
 use crate::ledger::{BrandRow, Known, Recorded};
 

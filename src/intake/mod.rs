@@ -29,13 +29,15 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{Settings, WatchMode};
+use crate::files::Identity;
 use crate::ledger::{Ledger, LedgerError};
 use agenda::Agenda;
 use folder::{Folder, Outcome, Reconcile, look_at};
 use inspect::{Flaw, Inspected, Inspector};
 use scan::Entry;
-use survey::{Identity, Place};
+use survey::Place;
 use watch::Watch;
+pub use watch::inotify_is_to_be_had;
 
 /// Events that come this close together are one look: files that arrive together are taken in order of name.
 const GATHER: Duration = Duration::from_millis(5);
@@ -152,7 +154,7 @@ impl Intake {
         let cores = std::thread::available_parallelism().map_or(2, usize::from);
         let (watch, trouble) = Watch::new(settings.watch.mode != WatchMode::Poll);
         if let Some(error) = trouble {
-            tracing::warn!(%error, "inotify is not to be had; folders are polled");
+            tracing::warn!("{}; folders are polled", watch::no_inotify(&error));
         }
         let inspector = Arc::new(Inspector::new(settings.images.clone()));
         let ctx =

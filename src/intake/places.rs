@@ -11,12 +11,12 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::folder::{Folder, blocking};
-use super::survey::{self, Identity, Place, Survey};
+use super::survey::{self, Place, Survey};
 use super::{Intake, IntakeError};
 use crate::config::WatchMode;
 use crate::domain::text::visible;
 use crate::domain::upload::State;
-use crate::files;
+use crate::files::{self, Identity};
 use crate::ledger::Known;
 
 /// How often it is looked whether the root is still the folder it was: one `stat`.

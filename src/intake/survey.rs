@@ -7,10 +7,7 @@ use std::path::{Path, PathBuf};
 use super::scan;
 use crate::config::Settings;
 use crate::domain::brand::{Brand, BrandType};
-use crate::files::{self, Kind};
-
-/// Device and inode: another folder under the same path has others.
-pub type Identity = (u64, u64);
+use crate::files::{self, Identity, Kind};
 
 /// A brand's folder.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]

@@ -12,6 +12,8 @@ use notify::event::{AccessKind, AccessMode, EventKind, ModifyKind, RenameMode};
 use notify::{Event, INotifyWatcher, RecursiveMode, Watcher};
 use tokio::sync::Notify;
 
+const EMFILE: i32 = rustix::io::Errno::MFILE.raw_os_error();
+
 /// More names than this are not remembered for one folder; the rest settle by themselves.
 const MOST_NAMES: usize = 4096;
 
@@ -93,6 +95,26 @@ impl Watch {
     /// Takes what happened.
     pub(super) fn take(&self) -> Wakes {
         std::mem::take(&mut *self.wakes.lock())
+    }
+}
+
+/// Can this user watch folders at all?
+///
+/// # Errors
+/// Why not, and what to do.
+pub fn inotify_is_to_be_had() -> Result<(), String> {
+    INotifyWatcher::new(|_| {}, notify::Config::default()).map(drop).map_err(|error| no_inotify(&error))
+}
+
+/// Why there is no inotify: `inotify_init` fails with `EMFILE` when the user has too many instances.
+pub(super) fn no_inotify(error: &notify::Error) -> String {
+    let too_many =
+        matches!(&error.kind, notify::ErrorKind::Io(error) if error.raw_os_error() == Some(EMFILE));
+    match too_many {
+        true => format!(
+            "inotify is not to be had ({error}): sysctl fs.inotify.max_user_instances, or too many open files"
+        ),
+        false => format!("inotify is not to be had ({error})"),
     }
 }
 

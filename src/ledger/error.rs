@@ -1,6 +1,10 @@
 //! What the database can refuse, split by what follows from it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+use sqlx::migrate::MigrateError;
+
+use crate::files;
 
 /// An error of the ledger.
 #[derive(Debug, thiserror::Error)]
@@ -12,6 +16,16 @@ pub enum LedgerError {
         path: PathBuf,
         /// Why, and what to do.
         reason: String,
+        /// It may pass by itself.
+        passing: bool,
+    },
+    /// The file was deleted or replaced while a daemon worked with it.
+    #[error("the database {path} {what} while brandpost worked with it; brandpost starts anew")]
+    Lost {
+        /// The file.
+        path: PathBuf,
+        /// What became of it.
+        what: &'static str,
     },
     /// Another daemon works with this database.
     #[error("another brandpost works with {0} already; stop it first (systemctl stop brandpost)")]
@@ -36,9 +50,21 @@ pub enum LedgerError {
     /// SQLite finds the file damaged.
     #[error("the database is damaged: {0}")]
     Damaged(String),
+    /// A daemon has worked with it, and it is not there any more.
+    #[error("the database {0} is missing")]
+    Missing(PathBuf),
     /// A migration failed.
     #[error("the database cannot be brought to this version's schema")]
-    Migrate(#[from] sqlx::migrate::MigrateError),
+    Migrate(#[source] MigrateError),
+}
+
+impl From<MigrateError> for LedgerError {
+    fn from(error: MigrateError) -> Self {
+        match error {
+            MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => error.into(),
+            other => LedgerError::Migrate(other),
+        }
+    }
 }
 
 impl From<sqlx::Error> for LedgerError {
@@ -62,33 +88,61 @@ fn words(error: &sqlx::Error) -> String {
 }
 
 impl LedgerError {
+    /// What is wrong with a database that cannot be opened. Codes: <https://sqlite.org/rescode.html>.
+    pub(super) fn opening(path: &Path, error: sqlx::Error) -> Self {
+        let text = words(&error);
+        let open = |reason: String, passing: bool| LedgerError::Open { path: path.into(), reason, passing };
+        match primary(&error) {
+            // BUSY, LOCKED
+            Some(5 | 6) => LedgerError::Sql(error),
+            // READONLY, CANTOPEN
+            Some(8 | 14) => open(
+                format!("{text}; give the file and its folder to the service's user, or set database.path"),
+                true,
+            ),
+            // IOERR, FULL
+            Some(10 | 13) if path.parent().is_some_and(files::is_full) => {
+                open("its disk is full; make room".into(), true)
+            }
+            Some(10 | 13) => open(format!("{text}; is its disk sound?"), true),
+            // CORRUPT, NOTADB
+            Some(11 | 26) => LedgerError::Damaged(format!(
+                "{}: {text}; the daemon puts a database of its own aside when it starts; else restore a backup, or \
+                 move it away",
+                path.display()
+            )),
+            _ => open(format!("{text}; see what else uses it"), false),
+        }
+    }
+
     /// Is the file itself damaged, so that neither waiting nor another try helps?
     pub fn is_damage(&self) -> bool {
-        // SQLITE_CORRUPT, NOTADB: https://sqlite.org/rescode.html
-        let damaged = |error: &sqlx::Error| matches!(primary(error), Some(11 | 26));
         match self {
             LedgerError::Damaged(_) => true,
-            LedgerError::Sql(error) | LedgerError::Migrate(sqlx::migrate::MigrateError::Execute(error)) => {
-                damaged(error)
-            }
+            // CORRUPT, NOTADB
+            LedgerError::Sql(error) => matches!(primary(error), Some(11 | 26)),
             _ => false,
         }
     }
 
+    /// Is what the database knew lost?
+    pub(super) fn is_loss(&self) -> bool {
+        self.is_damage() || matches!(self, LedgerError::Missing(_))
+    }
+
     /// Does another process hold the database?
     pub fn is_locked(&self) -> bool {
-        match self {
-            LedgerError::Sql(error) => matches!(primary(error), Some(5 | 6)),
-            _ => false,
-        }
+        // BUSY, LOCKED
+        matches!(self, LedgerError::Sql(error) if matches!(primary(error), Some(5 | 6)))
     }
 
     /// Does it pass by itself (locked, full disk, read-only for a while)? Then the work waits and goes on.
     /// Anything else is a mistake in the program or a damaged file, and waiting does not mend it.
     pub fn is_transient(&self) -> bool {
-        // SQLITE_BUSY, LOCKED, READONLY, IOERR, FULL, CANTOPEN, PROTOCOL: https://sqlite.org/rescode.html
+        // BUSY, LOCKED, READONLY, IOERR, FULL, CANTOPEN, PROTOCOL
         const PASSING: [u32; 7] = [5, 6, 8, 10, 13, 14, 15];
         match self {
+            LedgerError::Open { passing, .. } => *passing,
             LedgerError::Sql(error @ sqlx::Error::Database(_)) => {
                 primary(error).is_some_and(|code| PASSING.contains(&code))
             }

@@ -9,6 +9,7 @@ mod brands;
 mod claims;
 mod damage;
 mod error;
+mod lock;
 mod record;
 mod report;
 mod schema;
@@ -24,17 +25,19 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use rustix::fs::FlockOperation;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions, Sqlite, SqlitePool, Transaction};
 use tokio::sync::watch;
 
 use crate::domain::clock::{Clock, rfc3339};
+use crate::files::{self, Identity};
 
 pub use attempts::Finish;
 pub use brands::BrandRow;
 pub use claims::Claim;
+pub use damage::Started;
 pub use error::{LedgerError, Result};
+pub use lock::{DaemonLock, Past};
 pub use record::{Found, Recorded, Verdict};
 pub use report::{AttemptRow, Counts, Filter, Notice, Outlook, Report, StatusRow, SummaryRow};
 pub use seam::Seam;
@@ -43,10 +46,6 @@ pub use uploads::Known;
 
 /// Versions before it can corrupt a database when the WAL is reset.
 const OLDEST_SQLITE: [u32; 3] = [3, 51, 3];
-
-/// How often, and how far apart, the daemon asks for its lock.
-const LOCK_TRIES: u32 = 5;
-const LOCK_AGAIN: Duration = Duration::from_millis(100);
 
 /// How long a writer waits for another one (another process: `brandpost retry`, a backup).
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -59,18 +58,14 @@ type Tx = Transaction<'static, Sqlite>;
 pub struct Ledger {
     writer: SqlitePool,
     report: Report,
+    /// Where the database is, and which file it was when it was opened.
+    file: Arc<(PathBuf, Identity)>,
     clock: Arc<dyn Clock>,
     changed: Arc<watch::Sender<u64>>,
     trouble: Arc<trouble::Trouble>,
     nudges: Arc<AtomicU64>,
     seam: Option<Arc<dyn Seam>>,
 }
-
-/// Held by the one daemon that works with a database.
-#[derive(Debug)]
-pub struct DaemonLock(
-    #[expect(dead_code, reason = "the lock lives as long as the descriptor")] std::fs::File,
-);
 
 impl Ledger {
     /// Opens the database for writing, makes it if there is none, and brings its schema up to date.
@@ -91,13 +86,15 @@ impl Ledger {
             .max_connections(1)
             .min_connections(1)
             .acquire_slow_threshold(Duration::from_hours(1));
-        let writer = pool.connect_with(options).await.map_err(|error| cannot_open(path, &error))?;
+        let writer = pool.connect_with(options).await.map_err(|error| LedgerError::opening(path, error))?;
         check_sqlite(path, &writer).await?;
         schema::migrate(&writer).await?;
         let report = Report::open(path).await?;
+        let file = files::identity(path).map_err(sqlx::Error::Io)?;
         Ok(Self {
             writer,
             report,
+            file: Arc::new((path.to_owned(), file)),
             clock,
             changed: Arc::new(watch::Sender::new(0)),
             trouble: Arc::default(),
@@ -110,38 +107,6 @@ impl Ledger {
     #[must_use]
     pub fn with_seam(self, seam: Arc<dyn Seam>) -> Self {
         Self { seam: Some(seam), ..self }
-    }
-
-    /// Makes sure that no other daemon works with the database at `path`. `check` may look at the lock in the
-    /// same moment, so it is tried more than once.
-    ///
-    /// # Errors
-    /// When one does, or the lock file cannot be made.
-    pub async fn lock(path: &Path) -> Result<DaemonLock> {
-        check_place(path)?;
-        let name = lock_file(path);
-        let file = std::fs::File::create(&name).map_err(|error| LedgerError::Open {
-            path: path.into(),
-            reason: format!("its lock file {} cannot be made: {error}", name.display()),
-        })?;
-        for _ in 0..LOCK_TRIES {
-            if rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok() {
-                return Ok(DaemonLock(file));
-            }
-            tokio::time::sleep(LOCK_AGAIN).await;
-        }
-        Err(LedgerError::InUse(path.into()))
-    }
-
-    /// Has a daemon worked with the database at `path` before?
-    pub fn is_ours(path: &Path) -> bool {
-        lock_file(path).exists()
-    }
-
-    /// Does a daemon work with the database at `path`?
-    pub fn is_locked(path: &Path) -> bool {
-        let file = std::fs::File::options().read(true).open(lock_file(path));
-        file.is_ok_and(|file| rustix::fs::flock(&file, FlockOperation::NonBlockingLockShared).is_err())
     }
 
     /// The read-only side.
@@ -159,11 +124,16 @@ impl Ledger {
         self.nudges.load(Ordering::Relaxed)
     }
 
-    /// Looks for writes of other processes until dropped. `PRAGMA data_version` costs microseconds; on the
-    /// only connection that writes, it changes when others have written.
-    pub async fn watch_other_processes(&self, every: Duration) {
+    /// Looks for writes of other processes, for as long as the database's file is where it was. `PRAGMA
+    /// data_version` costs microseconds; on the only connection that writes, it changes when others have
+    /// written.
+    ///
+    /// # Errors
+    /// When the file was deleted or replaced.
+    pub async fn watch_other_processes(&self, every: Duration) -> Result<()> {
         let mut seen: Option<i64> = None;
         loop {
+            self.stands_firm().await?;
             let version = sqlx::query_scalar("PRAGMA data_version").fetch_one(&self.writer).await;
             // errors are passed over: whoever needs the database meets them too, and says so
             if version.is_ok_and(|version| seen.replace(version).is_some_and(|before| before != version)) {
@@ -234,10 +204,6 @@ impl Ledger {
     }
 }
 
-fn lock_file(path: &Path) -> PathBuf {
-    beside(path, ".lock")
-}
-
 /// A file whose name is the database's with this behind it.
 fn beside(path: &Path, end: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
@@ -261,42 +227,23 @@ async fn check_sqlite(path: &Path, pool: &SqlitePool) -> Result<()> {
     }
     let reason =
         format!("SQLite {version} is too old: before 3.51.3 resetting the WAL can corrupt a database");
-    Err(LedgerError::Open { path: path.into(), reason })
+    Err(LedgerError::Open { path: path.into(), reason, passing: false })
 }
 
 /// A WAL needs shared memory and locks that network file systems do not give.
 fn check_place(path: &Path) -> Result<()> {
-    let refuse = |reason: String| Err(LedgerError::Open { path: path.into(), reason });
+    let refuse = |reason: String| Err(LedgerError::Open { path: path.into(), reason, passing: false });
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     if !folder.is_dir() {
         return refuse(format!("there is no folder {}; make it, or set database.path", folder.display()));
     }
-    match crate::files::remote_file_system(folder) {
+    match files::remote_file_system(folder) {
         Ok(Some(name)) => refuse(format!(
             "its folder is on {name}, where SQLite is not safe; put database.path on a local disk"
         )),
         Ok(None) => Ok(()),
         Err(error) => refuse(format!("its folder cannot be looked at: {error}")),
     }
-}
-
-fn cannot_open(path: &Path, error: &sqlx::Error) -> LedgerError {
-    let text = match error {
-        sqlx::Error::Database(error) => error.message().to_owned(),
-        other => other.to_string(),
-    };
-    let advice = match text.as_str() {
-        text if text.contains("readonly") || text.contains("unable to open") => {
-            "give the file and its folder to the service's user, or set database.path"
-        }
-        text if text.contains("not a database") || text.contains("malformed") => {
-            let advice = "the daemon puts a database of its own aside when it starts; else restore a backup, or move it away";
-            return LedgerError::Damaged(format!("{}: {text}; {advice}", path.display()));
-        }
-        _ => "see what else uses it",
-    };
-    let reason = format!("{text}; {advice}");
-    LedgerError::Open { path: path.into(), reason }
 }
 
 #[cfg(test)]

@@ -156,11 +156,11 @@ impl Report {
     pub async fn open(path: &Path) -> Result<Self> {
         if !path.exists() {
             let reason = "there is none yet; `brandpost run` makes it".to_owned();
-            return Err(LedgerError::Open { path: path.into(), reason });
+            return Err(LedgerError::Open { path: path.into(), reason, passing: false });
         }
         let pool = SqlitePoolOptions::new().max_connections(4);
         let connected = pool.connect_with(super::options(path).read_only(true)).await;
-        Ok(Self(connected.map_err(|error| super::cannot_open(path, &error))?))
+        Ok(Self(connected.map_err(|error| LedgerError::opening(path, error))?))
     }
 
     pub(super) async fn connection(&self) -> Result<PoolConnection<Sqlite>> {

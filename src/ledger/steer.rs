@@ -41,11 +41,11 @@ impl Ledger {
         let ids = select(&mut tx, which).await?;
         for id in &ids {
             retry_one(&mut tx, *id, &now).await?;
-            sqlx::query("UPDATE upload SET held = 0 WHERE id = ?1 AND held = 1")
-                .bind(id)
-                .execute(&mut *tx)
-                .await?;
         }
+        sqlx::query("UPDATE upload SET held = 0 WHERE held = 1 AND id IN (SELECT value FROM json_each(?1))")
+            .bind(serde_json::to_string(&ids).unwrap_or_default())
+            .execute(&mut *tx)
+            .await?;
         damage::end_rebuild(&mut tx).await?;
         self.commit(tx).await?;
         Ok(ids.len() as u64)
@@ -83,10 +83,14 @@ impl Ledger {
     /// # Errors
     /// When the database fails.
     pub async fn set_notice(&self, name: &str, message: &str) -> Result<()> {
+        self.set_notice_since(name, message, &self.now_text()).await
+    }
+
+    pub(super) async fn set_notice_since(&self, name: &str, message: &str, since: &str) -> Result<()> {
         let query = "INSERT INTO notice (name, message, since) VALUES (?1, ?2, ?3)
                      ON CONFLICT (name) DO UPDATE SET message = excluded.message";
         let mut tx = self.begin().await?;
-        sqlx::query(query).bind(name).bind(message).bind(self.now_text()).execute(&mut *tx).await?;
+        sqlx::query(query).bind(name).bind(message).bind(since).execute(&mut *tx).await?;
         self.commit(tx).await
     }
 

@@ -191,7 +191,7 @@ async fn killed_while_the_database_is_made() {
         tokio::time::sleep(Duration::from_micros(step * 400)).await;
         process.kill();
         if step < 11 {
-            for end in ["", "-wal", "-shm"] {
+            for end in ["", "-wal", "-shm", ".lock"] {
                 let _ = std::fs::remove_file(format!("{}{end}", bench.database().display()));
             }
         }

@@ -4,18 +4,22 @@ use std::fs;
 use std::os::unix::fs::FileExt;
 use std::time::Duration;
 
+use brandpost::domain::upload::State;
 use brandpost::ledger::{Ledger, LedgerError, Which};
 
-use crate::support::pictures::{jpg, png};
+use sqlx::Connection;
+
+use crate::support::pictures::{gif, jpg, png};
 use crate::support::{Bench, OWN};
 
-/// Overwrites everything behind the first page, where the tables are.
+/// Overwrites everything behind the first page, where the tables are. Its time stays that of the last commit.
 fn ruin(bench: &Bench) {
     let file = fs::File::options().write(true).open(bench.database()).unwrap();
-    let size = file.metadata().unwrap().len();
-    for at in (4096..size).step_by(512) {
+    let before = file.metadata().unwrap();
+    for at in (4096..before.len()).step_by(512) {
         file.write_all_at(&[0xa5; 512], at).unwrap();
     }
+    file.set_modified(before.modified().unwrap()).unwrap();
 }
 
 fn aside(bench: &Bench) -> Vec<String> {
@@ -25,6 +29,14 @@ fn aside(bench: &Bench) -> Vec<String> {
 }
 
 async fn ruined() -> Bench {
+    let bench = worked().await;
+    ruin(&bench);
+    Ledger::suspect(&bench.database());
+    bench
+}
+
+/// Two files were sent, and the daemon has ended.
+async fn worked() -> Bench {
     let mut bench = Bench::new().await;
     for (name, bytes) in [("a.jpg", jpg(1)), ("b.png", png(2))] {
         let path = bench.drop_file(OWN, name, &bytes);
@@ -33,9 +45,88 @@ async fn ruined() -> Bench {
     }
     bench.once().await;
     assert_eq!(bench.puts().len(), 2);
-    ruin(&bench);
-    Ledger::suspect(&bench.database());
     bench
+}
+
+async fn both_are_held(bench: &mut Bench) {
+    bench.start().await;
+    bench.until("both are known again", |rows| rows.len() == 2).await;
+    bench.drop_file(OWN, "new.gif", &gif(9));
+    bench.until_state("new.gif", State::Uploaded).await;
+    assert_eq!(
+        (bench.row("a.jpg").await.state, bench.row("b.png").await.state),
+        ("queued".into(), "queued".into())
+    );
+    assert_eq!(bench.puts().len(), 3, "no storm");
+    let notices = bench.report().await.notices().await.unwrap();
+    assert!(notices[0].message.contains("was missing"), "{notices:?}");
+    bench.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_is_missing_is_not_taken_for_a_new_one() {
+    let mut bench = worked().await;
+    fs::remove_file(bench.database()).unwrap();
+    both_are_held(&mut bench).await;
+    assert_eq!(bench.ledger_of_its_own().await.retry(&Which::Held).await.unwrap(), 2);
+    bench.once().await;
+    assert_eq!(bench.puts().len(), 5);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_empty_database_is_a_missing_one() {
+    let mut bench = worked().await;
+    fs::write(bench.database(), "").unwrap();
+    both_are_held(&mut bench).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_is_deleted_at_work_is_written_back() {
+    let mut bench = worked().await;
+    bench.start().await;
+    bench.quiet().await;
+    for end in ["", "-wal", "-shm"] {
+        let _ = fs::remove_file(format!("{}{end}", bench.database().display()));
+    }
+    let error = bench.ended().await.unwrap_err();
+    assert!(
+        format!("{error:#}").contains("was deleted, and written back, while brandpost worked with it"),
+        "{error:#}"
+    );
+    bench.once().await;
+    assert_eq!(bench.puts().len(), 2, "all that was known is known again");
+    assert!(bench.report().await.notices().await.unwrap().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_dropped_after_the_last_word_of_a_damaged_database_is_sent() {
+    let mut bench = ruined().await;
+    bench.drop_file(OWN, "c.jpg", &jpg(3));
+    bench.start().await;
+    bench.until_state("c.jpg", State::Uploaded).await;
+    assert_eq!(bench.row("a.jpg").await.state, "queued");
+    assert_eq!(bench.puts().len(), 3);
+    bench.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_others_hold_at_the_start_is_waited_for() {
+    let mut bench = worked().await;
+    let url = format!("sqlite://{}", bench.database().display());
+    let mut other = sqlx::SqliteConnection::connect(&url).await.unwrap();
+    sqlx::raw_sql("BEGIN IMMEDIATE").execute(&mut other).await.unwrap();
+    bench.drop_file(OWN, "c.jpg", &jpg(3));
+    {
+        let start = bench.start();
+        tokio::pin!(start);
+        // longer than SQLite itself waits
+        let early = tokio::time::timeout(Duration::from_secs(6), &mut start).await;
+        assert!(early.is_err(), "it cannot work yet, and does not give up");
+        sqlx::raw_sql("ROLLBACK").execute(&mut other).await.unwrap();
+        start.await;
+    }
+    bench.until_state("c.jpg", State::Uploaded).await;
+    bench.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -46,7 +137,7 @@ async fn a_damaged_database_is_put_aside_and_files_from_before_are_held() {
     assert!(bench.rows().await.iter().all(|row| row.state == "queued"), "{:#?}", bench.rows().await);
     // what is new goes through meanwhile
     bench.drop_file(OWN, "c.jpg", &jpg(3));
-    bench.until_state("c.jpg", brandpost::domain::upload::State::Uploaded).await;
+    bench.until_state("c.jpg", State::Uploaded).await;
     assert_eq!(bench.puts().len(), 3, "no storm");
     assert_eq!(aside(&bench).len(), 1, "{:?}", aside(&bench));
     let notices = bench.report().await.notices().await.unwrap();

@@ -146,6 +146,12 @@ impl Bench {
         let _ = running.task.await;
     }
 
+    /// Waits until it ends by itself.
+    pub async fn ended(&mut self) -> anyhow::Result<Untaken> {
+        let running = self.daemon.take().expect("a daemon that runs");
+        tokio::time::timeout(PATIENCE, running.task).await.expect("it ends").unwrap()
+    }
+
     pub async fn stop_now(&mut self) {
         let running = self.daemon.take().expect("a daemon that runs");
         running.stop.now();
@@ -154,6 +160,11 @@ impl Bench {
 
     pub fn ledger(&self) -> &Ledger {
         &self.daemon.as_ref().expect("a daemon that runs").progress.ledger
+    }
+
+    /// As the command line has it, without a daemon.
+    pub async fn ledger_of_its_own(&self) -> Ledger {
+        Ledger::open(&self.database(), self.clock.clone()).await.unwrap()
     }
 
     pub fn intake(&self) -> tokio::sync::watch::Receiver<brandpost::intake::Progress> {

@@ -1,0 +1,99 @@
+//! One daemon a database. The lock's file also remembers whether a daemon has worked with it, so that a
+//! database that is missing later is known to be lost, and not taken for one that was never made.
+
+use std::fs::File;
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rustix::fs::FlockOperation;
+
+use super::error::{LedgerError, Result};
+use super::{beside, check_place};
+
+/// How often, and how far apart, the daemon asks for its lock.
+const TRIES: u32 = 5;
+const AGAIN: Duration = Duration::from_millis(100);
+
+/// What the file says when a daemon has worked with the database.
+const WORKED: &str = "a daemon has worked with the database beside this file\n";
+
+/// What is known of daemons before this one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Past {
+    /// There was none.
+    None,
+    /// One began; it may not have got so far as to make the database.
+    Begun,
+    /// One worked with the database.
+    Worked,
+}
+
+/// Held by the one daemon that works with a database.
+#[derive(Debug)]
+pub struct DaemonLock {
+    file: File,
+    past: Past,
+}
+
+impl DaemonLock {
+    /// Makes sure that no other daemon works with the database at `path`. `check` may look at the lock in the
+    /// same moment, so it is tried more than once.
+    ///
+    /// # Errors
+    /// When one does, or the lock file cannot be made.
+    pub async fn take(path: &Path) -> Result<Self> {
+        check_place(path)?;
+        let name = lock_file(path);
+        let cannot = |error: std::io::Error| LedgerError::Open {
+            path: path.into(),
+            reason: format!("its lock file {} cannot be made: {error}", name.display()),
+            passing: false,
+        };
+        let there = name.exists();
+        let mut file = File::options()
+            .create(true)
+            .truncate(false)
+            .read(true)
+            .write(true)
+            .open(&name)
+            .map_err(cannot)?;
+        for _ in 0..TRIES {
+            if rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok() {
+                let mut text = String::new();
+                file.read_to_string(&mut text).map_err(cannot)?;
+                let past = match (there, text.is_empty()) {
+                    (false, _) => Past::None,
+                    (true, true) => Past::Begun,
+                    (true, false) => Past::Worked,
+                };
+                return Ok(Self { file, past });
+            }
+            tokio::time::sleep(AGAIN).await;
+        }
+        Err(LedgerError::InUse(path.into()))
+    }
+
+    /// What was before this daemon.
+    pub fn past(&self) -> Past {
+        self.past
+    }
+
+    /// Lets later daemons know that the database was worked with.
+    pub(super) fn remember(&self) {
+        if self.past != Past::Worked {
+            // without it a lost database is later taken for one that was never made, as on the first day
+            let _ = (&self.file).write_all(WORKED.as_bytes()).and_then(|()| self.file.sync_all());
+        }
+    }
+
+    /// Does a daemon work with the database at `path`?
+    pub fn is_held(path: &Path) -> bool {
+        let file = File::options().read(true).open(lock_file(path));
+        file.is_ok_and(|file| rustix::fs::flock(&file, FlockOperation::NonBlockingLockShared).is_err())
+    }
+}
+
+fn lock_file(path: &Path) -> PathBuf {
+    beside(path, ".lock")
+}
