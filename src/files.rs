@@ -138,13 +138,16 @@ fn kind_of(mode: u32) -> Kind {
     }
 }
 
-/// Is the root of a file system mounted here? Kernels before 5.8 do not tell.
+/// Is a file system mounted here? (Kernels before 5.8 do not tell; then another device than its parent's counts.)
 ///
 /// # Errors
 /// Those of `statx`.
 pub fn is_mount_point(path: &Path) -> io::Result<bool> {
     let look = fs::statx(fs::CWD, path, AtFlags::empty(), StatxFlags::empty())?;
-    Ok(look.stx_attributes.contains(StatxAttributes::MOUNT_ROOT))
+    if look.stx_attributes_mask.contains(StatxAttributes::MOUNT_ROOT) {
+        return Ok(look.stx_attributes.contains(StatxAttributes::MOUNT_ROOT));
+    }
+    Ok(identity(path)?.0 != identity(&path.join(".."))?.0)
 }
 
 /// Is there no room left where this file is to be written?
@@ -181,6 +184,14 @@ pub fn remote_file_system(path: &Path) -> io::Result<Option<&'static str>> {
 mod tests {
     use super::*;
     use std::os::unix::fs::symlink;
+
+    #[test]
+    fn mount_points_are_known() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(!is_mount_point(folder.path()).unwrap());
+        assert!(is_mount_point(Path::new("/proc")).unwrap());
+        assert!(is_mount_point(&folder.path().join("missing")).is_err());
+    }
 
     #[test]
     fn only_regular_files_are_opened() {

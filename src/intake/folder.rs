@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::mounts::UNMOUNTED;
 use super::scan::{self, Entry, Listing};
 use super::settle::{Judgement, Now, Stillness};
 use super::{Context, IntakeError, tidy};
@@ -43,8 +44,6 @@ pub(super) struct Folder {
     pub(super) stillness: Stillness,
     /// Which folder inotify watches; `None`: it is polled.
     pub(super) watched: Option<Identity>,
-    /// Which folder it was when there were files in it.
-    pub(super) home: Option<Identity>,
     /// It is not there any more, and that is certain.
     pub(super) removed: bool,
     /// The last thing that could not be read, so that it is said once.
@@ -63,7 +62,6 @@ impl Folder {
             mapped,
             stillness: Stillness::default(),
             watched: None,
-            home: None,
             removed: false,
             trouble: None,
             unread: HashSet::new(),
@@ -114,7 +112,11 @@ impl<'a> Reconcile<'a> {
         let (here, elsewhere): (Vec<_>, Vec<_>) = rows.into_iter().partition(|row| self.is_here(row));
         let known = by_name(here);
         let mut missing = missing(&listing, &known);
-        if self.is_empty_mount_point(&listing, &missing) {
+        if self.ctx.mounts.is_unmounted(&self.folder.path, listing.entries.is_empty()).await?
+            && !missing.is_empty()
+        {
+            self.complain(&io::Error::other(UNMOUNTED));
+            self.look_again(self.now.steady + self.ctx.settings.watch.poll_interval);
             return Ok(self.outcome);
         }
         if self.folder.trouble.take().is_some() {
@@ -134,22 +136,6 @@ impl<'a> Reconcile<'a> {
         self.mark_gone(&listing, &missing).await?;
         self.tidy(listing, &known).await?;
         Ok(self.outcome)
-    }
-
-    /// A file system that is no longer mounted leaves an empty folder on another device behind. (A folder that
-    /// was deleted and made anew is on the same one: that one is empty indeed.)
-    fn is_empty_mount_point(&mut self, listing: &Listing, missing: &[&Known]) -> bool {
-        let now = files::identity(&self.folder.path).ok();
-        if !listing.entries.is_empty() {
-            self.folder.home = now;
-        }
-        let elsewhere = self.folder.home.zip(now).is_some_and(|(home, now)| home.0 != now.0);
-        let suspicious = elsewhere && listing.entries.is_empty() && !missing.is_empty();
-        if suspicious {
-            self.complain(&io::Error::other("an empty folder is in its place: is it unmounted?"));
-            self.look_again(self.now.steady + self.ctx.settings.watch.poll_interval);
-        }
-        suspicious
     }
 
     fn is_here(&self, row: &Known) -> bool {

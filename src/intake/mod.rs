@@ -6,6 +6,7 @@
 mod agenda;
 mod folder;
 pub mod inspect;
+mod mounts;
 mod places;
 mod scan;
 mod settle;
@@ -34,6 +35,7 @@ use crate::ledger::{Ledger, LedgerError};
 use agenda::Agenda;
 use folder::{Folder, Outcome, Reconcile, look_at};
 use inspect::{Flaw, Inspected, Inspector};
+use mounts::Mounts;
 use scan::Entry;
 use survey::Place;
 use watch::Watch;
@@ -64,6 +66,7 @@ pub enum IntakeError {
 pub(crate) struct Context {
     settings: Arc<Settings>,
     ledger: Ledger,
+    mounts: Mounts,
     inspector: Arc<Inspector>,
     /// Bounds the threads that read and decode.
     threads: Arc<Semaphore>,
@@ -157,8 +160,8 @@ impl Intake {
             tracing::warn!("{}; folders are polled", watch::no_inotify(&error));
         }
         let inspector = Arc::new(Inspector::new(settings.images.clone()));
-        let ctx =
-            Arc::new(Context { settings, ledger, inspector, threads: Arc::new(Semaphore::new(cores)), stop });
+        let (mounts, threads) = (Mounts::new(ledger.clone()), Arc::new(Semaphore::new(cores)));
+        let ctx = Arc::new(Context { settings, ledger, mounts, inspector, threads, stop });
         let mut changes = ctx.ledger.changes();
         changes.mark_changed();
         Self {
@@ -291,20 +294,20 @@ impl Intake {
     /// Files that carry a mark: publish or an operator asks for another look.
     async fn look_at_marked(&mut self) -> Result<(), IntakeError> {
         let marked = self.ctx.ledger.marked().await?;
-        let folders: HashSet<&Path> = marked.iter().filter_map(|path| path.parent()).collect();
         let now = Instant::now();
-        let mut orphans = false;
-        for folder in folders {
+        let mut orphans = HashSet::new();
+        for (brand, path) in &marked {
+            let folder = path.parent().unwrap_or(path);
             if let Some(again) = self.out.get_mut(folder) {
                 *again = true;
             } else if self.folders.contains_key(folder) {
                 self.agenda.add(folder, now);
             } else {
-                orphans = true;
+                orphans.insert(*brand);
             }
         }
-        if orphans && self.surveyed {
-            self.settle_orphans().await?;
+        if self.surveyed && !orphans.is_empty() {
+            self.settle_orphans(|brand| orphans.contains(&brand.id)).await?;
         }
         Ok(())
     }
@@ -313,10 +316,13 @@ impl Intake {
     pub fn next_look(&mut self) -> Option<Look> {
         while self.out.len() < FOLDERS_AT_ONCE {
             let path = self.agenda.take_due(Instant::now())?;
+            if self.is_out_of_reach(&path) {
+                continue;
+            }
             let Some(mut folder) = self.folders.remove(&path) else {
                 continue;
             };
-            folder.removed = !self.places.contains_key(&path) && !self.root_missing;
+            folder.removed = !self.places.contains_key(&path);
             folder.stillness.closed(self.closed.remove(&path).unwrap_or_default());
             self.out.insert(path, false);
             let ctx = self.ctx.clone();
@@ -326,6 +332,11 @@ impl Intake {
             }));
         }
         None
+    }
+
+    /// While the root is missing, nothing is known of what is in it. All is looked at when it is back.
+    fn is_out_of_reach(&self, path: &Path) -> bool {
+        self.root_missing && path.starts_with(&self.ctx.settings.watch.root)
     }
 
     /// A look has come to its end.

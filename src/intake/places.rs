@@ -11,16 +11,20 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::folder::{Folder, blocking};
+use super::mounts::UNMOUNTED;
 use super::survey::{self, Place, Survey};
 use super::{Intake, IntakeError};
 use crate::config::WatchMode;
 use crate::domain::text::visible;
 use crate::domain::upload::State;
 use crate::files::{self, Identity};
-use crate::ledger::Known;
+use crate::ledger::{BrandRow, Known};
 
 /// How often it is looked whether the root is still the folder it was: one `stat`.
 const GLANCE: Duration = Duration::from_secs(1);
+
+/// So many names that are no brand's are named at a time.
+const STRAYS_TOLD: usize = 20;
 
 impl Intake {
     /// inotify does not tell when the root, or the folder of a `[[brand]]`, is replaced by another one.
@@ -44,10 +48,9 @@ impl Intake {
         self.next_survey = Instant::now() + self.ctx.settings.watch.rescan;
         let settings = self.ctx.settings.clone();
         match blocking(move || survey::survey(&settings)).await? {
-            Ok(survey) if self.is_empty_mount_point(&survey) => {
-                self.root_is_missing("an empty folder is in its place: is it unmounted?").await?;
-            }
-            Ok(survey) => {
+            Ok(survey) if self.is_unmounted(&survey).await? => self.root_is_missing(UNMOUNTED).await?,
+            Ok(mut survey) => {
+                self.set_unmounted_apart(&mut survey).await?;
                 self.root_is_there(&survey).await?;
                 self.take_over(survey).await?;
             }
@@ -67,11 +70,23 @@ impl Intake {
         Ok(())
     }
 
-    /// An unmounted root leaves an empty folder with another identity behind.
-    pub(super) fn is_empty_mount_point(&self, survey: &Survey) -> bool {
-        let mapped = self.ctx.settings.brands.len();
+    /// An unmounted root leaves an empty folder behind; so does one that was moved away and made anew.
+    async fn is_unmounted(&self, survey: &Survey) -> Result<bool, IntakeError> {
+        let root = &self.ctx.settings.watch.root;
+        let empty = !survey.has_anything_in(root);
         let changed = self.root.is_some() && survey.root != self.root;
-        changed && survey.folders.len() == mapped && self.places.len() > mapped
+        let lost = changed && empty && self.places.len() > self.ctx.settings.brands.len();
+        Ok(self.ctx.mounts.is_unmounted(root, empty).await? || lost)
+    }
+
+    /// Type folders can be mount points too. What is in one that is not mounted is unknown.
+    async fn set_unmounted_apart(&self, survey: &mut Survey) -> Result<(), IntakeError> {
+        for (path, _) in survey.parents.iter().filter(|(path, _)| *path != self.ctx.settings.watch.root) {
+            if self.ctx.mounts.is_unmounted(path, !survey.has_anything_in(path)).await? {
+                survey.unread.push((path.clone(), UNMOUNTED.into()));
+            }
+        }
+        Ok(())
     }
 
     pub(super) async fn root_is_missing(&mut self, why: &str) -> Result<(), IntakeError> {
@@ -99,12 +114,7 @@ impl Intake {
     }
 
     pub(super) async fn take_over(&mut self, survey: Survey) -> Result<(), IntakeError> {
-        for (path, why) in survey.strays.iter().chain(&survey.unread) {
-            let path = visible(&path.to_string_lossy());
-            if self.told.insert(path.clone()) {
-                tracing::warn!(%path, "left alone: {why}");
-            }
-        }
+        self.tell_of_strays(&survey);
         // what lies in a folder that cannot be read is not gone
         let unread = |path: &Path| survey.unread.iter().any(|(folder, _)| path.starts_with(folder));
         let hidden: Vec<_> = self
@@ -124,7 +134,20 @@ impl Intake {
         if self.surveyed {
             return Ok(());
         }
-        self.settle_orphans().await
+        self.settle_orphans(|_| true).await
+    }
+
+    /// Each once, and not thousands of them.
+    fn tell_of_strays(&mut self, survey: &Survey) {
+        let paths = survey.strays.iter().chain(&survey.unread);
+        let paths = paths.map(|(path, why)| (visible(&path.to_string_lossy()), why));
+        let new: Vec<_> = paths.filter(|(path, _)| self.told.insert(path.clone())).collect();
+        for (path, why) in new.iter().take(STRAYS_TOLD) {
+            tracing::warn!(%path, "left alone: {why}");
+        }
+        if new.len() > STRAYS_TOLD {
+            tracing::warn!("{} more are left alone; `brandpost check` lists them", new.len() - STRAYS_TOLD);
+        }
     }
 
     /// True when a watch is new.
@@ -180,8 +203,7 @@ impl Intake {
         if !never || error.kind() != io::ErrorKind::NotFound {
             return Ok(false);
         }
-        let unsettled = self.ctx.ledger.unsettled().await?;
-        Ok(!unsettled.iter().any(|(_, row)| row.path.starts_with(&self.ctx.settings.watch.root)))
+        Ok(!self.ctx.ledger.has_open_files_below(&self.ctx.settings.watch.root).await?)
     }
 
     /// Makes sure that the folder that stands there now is the one that is watched.
@@ -226,28 +248,42 @@ impl Intake {
     }
 
     /// Files whose folder no brand has any more: those that are not there are gone, and the others are out of
-    /// reach until the folder is a brand's again.
-    pub(super) async fn settle_orphans(&mut self) -> Result<(), IntakeError> {
+    /// reach until the folder is a brand's again. One brand at a time: there may be many files.
+    pub(super) async fn settle_orphans(
+        &mut self,
+        concerned: impl Fn(&BrandRow) -> bool,
+    ) -> Result<(), IntakeError> {
         if self.root_missing {
             return Ok(());
         }
-        let unsettled = self.ctx.ledger.unsettled().await?;
-        let orphan = |row: &Known| row.path.parent().is_none_or(|folder| !self.places.contains_key(folder));
-        let orphans: Vec<_> = unsettled.into_iter().filter(|(_, row)| orphan(row)).collect();
-        let missing = |row: &Known| {
-            row.path.symlink_metadata().is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
-        };
-        let missing = move |row: &Known| row.state != State::Uploaded && missing(row);
-        let (gone, left): (Vec<_>, Vec<_>) =
-            blocking(move || orphans.into_iter().partition(|(_, row)| missing(row))).await?;
-        let brands = self.ctx.ledger.report().brand_rows().await?;
-        for (brand, _) in brands.into_values() {
-            let ids: Vec<_> = gone.iter().filter(|(id, _)| *id == brand.id).map(|(_, row)| row.id).collect();
-            if !ids.is_empty() {
-                self.ctx.ledger.gone(brand, &ids).await?;
+        let brands = self.ctx.ledger.open_brands().await?;
+        for brand in brands.into_iter().filter(concerned) {
+            let rows = self.ctx.ledger.known(brand).await?;
+            let orphans: Vec<_> =
+                rows.into_iter().filter(|row| row.is_open() && self.is_orphan(row)).collect();
+            if !orphans.is_empty() {
+                self.settle(brand, orphans).await?;
             }
         }
-        let marked: Vec<_> = left.iter().filter_map(|(_, row)| Some((row.id, row.asked?))).collect();
+        Ok(())
+    }
+
+    fn is_orphan(&self, row: &Known) -> bool {
+        let place = row.path.parent().is_some_and(|folder| self.places.contains_key(folder));
+        !place && !self.unread.iter().any(|folder| row.path.starts_with(folder))
+    }
+
+    async fn settle(&self, brand: BrandRow, orphans: Vec<Known>) -> Result<(), IntakeError> {
+        let missing = |row: &Known| {
+            row.state != State::Uploaded
+                && row.path.symlink_metadata().is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
+        };
+        let (gone, left): (Vec<_>, Vec<_>) = blocking(move || orphans.into_iter().partition(missing)).await?;
+        let gone: Vec<_> = gone.iter().map(|row| row.id).collect();
+        if !gone.is_empty() {
+            self.ctx.ledger.gone(brand, &gone).await?;
+        }
+        let marked: Vec<_> = left.iter().filter_map(|row| Some((row.id, row.asked?))).collect();
         if !marked.is_empty() {
             self.ctx.ledger.looked(&marked).await?;
         }

@@ -35,6 +35,16 @@ pub struct Survey {
     pub root: Option<Identity>,
 }
 
+impl Survey {
+    /// Was anything found in this folder?
+    pub fn has_anything_in(&self, folder: &Path) -> bool {
+        let folders = self.folders.iter().map(|place| &place.path);
+        let rest = self.parents.iter().map(|(path, _)| path);
+        let others = self.strays.iter().chain(&self.unread).map(|(path, _)| path);
+        folders.chain(rest).chain(others).any(|path| path.parent() == Some(folder))
+    }
+}
+
 /// Looks at the root. `[[brand]]` folders are always in the result, whether they are there or not.
 ///
 /// # Errors

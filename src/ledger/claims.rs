@@ -60,7 +60,8 @@ impl Ledger {
         Ok(due != 0)
     }
 
-    /// Claims the file that has been due for longest and opens its attempt in the log.
+    /// Claims the next file and opens its attempt in the log: in turns, one of each brand, and in each round the
+    /// one that has been due for longest.
     ///
     /// # Errors
     /// When the database fails.
@@ -70,9 +71,9 @@ impl Ledger {
         let row = sqlx::query(
             "UPDATE upload SET state = 'uploading', claim = ?4, lease_until = ?3, next_attempt_at = NULL,
                     tries = tries + 1, updated_at = ?1
-             WHERE id = (SELECT id FROM upload INDEXED BY upload_due WHERE state IN ('queued', 'retrying') AND held = 0
+             WHERE id = (SELECT id FROM upload INDEXED BY upload_turn WHERE state IN ('queued', 'retrying') AND held = 0
                            AND (next_attempt_at <= ?1 OR next_attempt_at > ?2)
-                         ORDER BY next_attempt_at, id LIMIT 1)
+                         ORDER BY turn, next_attempt_at, id LIMIT 1)
              RETURNING *, (SELECT type || '/' || record_id FROM brand WHERE id = brand_id) AS brand",
         )
         .bind(rfc3339(now))

@@ -10,6 +10,7 @@ mod claims;
 mod damage;
 mod error;
 mod lock;
+mod mounts;
 mod record;
 mod report;
 mod schema;

@@ -311,11 +311,15 @@ impl Recorder<'_> {
     ) -> Result<i64> {
         let content = picture.map(|(picture, _)| picture);
         let stamp = self.file.stamp;
+        let turn = match state {
+            State::Queued => slots::next_turn(tx, self.brand.id).await?,
+            _ => 0,
+        };
         let id = sqlx::query_scalar(
             "INSERT INTO upload (brand_id, path_bytes, path, file_name, state, slot, wanted_slot, size_bytes,
                  mtime_ns, inode, suffix, width, height, sha256, md5, crc64, duplicate_of, next_attempt_at,
-                 error_kind, error_message, detected_at, updated_at, held)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?21, ?22)
+                 error_kind, error_message, detected_at, updated_at, held, turn)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?21, ?22, ?23)
              ON CONFLICT (brand_id, path_bytes) DO UPDATE SET
                  state = excluded.state, slot = excluded.slot, wanted_slot = excluded.wanted_slot,
                  size_bytes = excluded.size_bytes, mtime_ns = excluded.mtime_ns, inode = excluded.inode,
@@ -325,7 +329,7 @@ impl Recorder<'_> {
                  sha256 = excluded.sha256, md5 = excluded.md5, crc64 = excluded.crc64,
                  duplicate_of = excluded.duplicate_of, next_attempt_at = excluded.next_attempt_at,
                  error_kind = excluded.error_kind, error_code = NULL, error_message = excluded.error_message,
-                 attempts = 0, held = excluded.held, updated_at = excluded.updated_at
+                 attempts = 0, held = excluded.held, turn = excluded.turn, updated_at = excluded.updated_at
              RETURNING id",
         )
         .bind(self.brand.id)
@@ -350,6 +354,7 @@ impl Recorder<'_> {
         .bind(failure.map(|failure| failure.message.as_str()))
         .bind(self.now)
         .bind(content.is_some() && self.rebuilt.is_some_and(|rebuilt| i128::from(stamp.mtime_ns) < rebuilt))
+        .bind(turn)
         .fetch_one(&mut **tx)
         .await?;
         Ok(id)

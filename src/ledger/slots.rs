@@ -51,27 +51,46 @@ pub(super) async fn promote(tx: &mut Tx, brand: i64, now: &str) -> Result<()> {
         let Some((id, slot)) = next_waiting(tx, brand, free).await? else {
             break;
         };
-        queue(tx, id, slot, now).await?;
+        queue(tx, brand, id, slot, now).await?;
     }
     Ok(())
 }
 
 /// Queues a file that nobody works on, in this slot, as if nothing had been tried.
-pub(super) async fn queue(tx: &mut Tx, id: i64, slot: u32, now: &str) -> Result<()> {
+pub(super) async fn queue(tx: &mut Tx, brand: i64, id: i64, slot: u32, now: &str) -> Result<()> {
+    let turn = next_turn(tx, brand).await?;
     let result = sqlx::query(
-        "UPDATE upload SET state = 'queued', slot = ?2, next_attempt_at = ?3, updated_at = ?3, attempts = 0,
+        "UPDATE upload SET state = 'queued', slot = ?2, next_attempt_at = ?3, updated_at = ?3, attempts = 0, turn = ?4,
                 error_kind = NULL, error_code = NULL, error_message = NULL
          WHERE id = ?1 AND state <> 'uploading'",
     )
     .bind(id)
     .bind(slot)
     .bind(now)
+    .bind(turn)
     .execute(&mut **tx)
     .await?;
     match result.rows_affected() {
         1 => Ok(()),
         _ => Err(LedgerError::Conflict { id, step: "queueing" }),
     }
+}
+
+/// The round of the queue in which another file of this brand has its turn: the one that is on now, or the one
+/// after the brand's last. So a brand with one file does not wait for another's hundred.
+pub(super) async fn next_turn(tx: &mut Tx, brand: i64) -> Result<i64> {
+    let turn = sqlx::query_scalar(
+        "SELECT max(
+            coalesce((SELECT max(turn) FROM upload WHERE state = 'uploading'),
+                     (SELECT min(turn) FROM upload INDEXED BY upload_turn WHERE state IN ('queued', 'retrying') AND held = 0),
+                     0),
+            coalesce((SELECT max(turn) + 1 FROM upload
+                      WHERE brand_id = ?1 AND slot IS NOT NULL AND state IN ('queued', 'retrying', 'uploading')), 0))",
+    )
+    .bind(brand)
+    .fetch_one(&mut **tx)
+    .await?;
+    Ok(turn)
 }
 
 /// The oldest file that waits for any slot, or for one that is free now.

@@ -152,12 +152,13 @@ async fn retry_one(tx: &mut Tx, id: i64, now: &str) -> Result<()> {
         State::Uploading => Err(LedgerError::Refused(format!("upload {id} is being sent right now"))),
         State::Rejected => look_again(tx, id).await,
         State::Queued | State::Retrying | State::Failed | State::Uploaded => {
+            let brand = row.try_get("brand_id")?;
             let slot = match row.try_get::<Option<u32>, _>("slot")? {
                 Some(slot) => Some(slot),
-                None => free_slot(tx, row.try_get("brand_id")?, row.try_get("wanted_slot")?).await?,
+                None => free_slot(tx, brand, row.try_get("wanted_slot")?).await?,
             };
             match slot {
-                Some(slot) => slots::queue(tx, id, slot, now).await,
+                Some(slot) => slots::queue(tx, brand, id, slot, now).await,
                 None => wait_for_slot(tx, id, now).await,
             }
         }

@@ -1,6 +1,8 @@
 //! Files in the ledger: what is known of them, and what becomes of those that move or go.
 
+use std::collections::HashSet;
 use std::ffi::OsStr;
+use std::fmt::Write;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -31,6 +33,17 @@ pub struct Known {
     pub unreadable: bool,
 }
 
+impl Known {
+    /// May anything still become of it?
+    pub fn is_open(&self) -> bool {
+        match self.state {
+            State::Queued | State::Retrying | State::Failed | State::Rejected => true,
+            State::Uploaded => self.asked.is_some(),
+            State::Uploading | State::Gone => false,
+        }
+    }
+}
+
 impl Ledger {
     /// All rows of a brand.
     ///
@@ -49,17 +62,18 @@ impl Ledger {
         rows.iter().map(known).collect()
     }
 
-    /// The files that intake is asked to look at again, and that nobody works on.
+    /// The files that intake is asked to look at again, and that nobody works on, with the rows of their brands.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn marked(&self) -> Result<Vec<PathBuf>> {
+    pub async fn marked(&self) -> Result<Vec<(i64, PathBuf)>> {
         let mut connection = self.report().connection().await?;
-        let rows =
-            sqlx::query("SELECT path_bytes FROM upload WHERE asked > answered AND state <> 'uploading'")
-                .fetch_all(&mut *connection)
-                .await?;
-        rows.iter().map(path).collect()
+        let rows = sqlx::query(
+            "SELECT brand_id, path_bytes FROM upload WHERE asked > answered AND state <> 'uploading'",
+        )
+        .fetch_all(&mut *connection)
+        .await?;
+        rows.iter().map(|row| Ok((row.try_get("brand_id")?, path(row)?))).collect()
     }
 
     /// A file that was renamed: same inode, size and time under another name. False when its row has ended
@@ -129,21 +143,39 @@ impl Ledger {
         self.commit(tx).await
     }
 
-    /// Files whose fate is open, of all brands: those that nobody may be looking at are sought among them.
+    /// Brands with files whose fate is open.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn unsettled(&self) -> Result<Vec<(i64, Known)>> {
+    pub async fn open_brands(&self) -> Result<Vec<BrandRow>> {
         let mut connection = self.report().connection().await?;
-        let rows = sqlx::query(
-            "SELECT brand_id, id, path_bytes, state, size_bytes, mtime_ns, inode,
-                    iif(asked > answered, asked, NULL) AS asked, 0 AS unreadable
-             FROM upload WHERE state IN ('queued', 'retrying', 'failed', 'rejected')
-                OR (state = 'uploaded' AND asked > answered)",
+        let ids: Vec<i64> = sqlx::query_scalar(
+            "SELECT id FROM brand b
+             WHERE EXISTS (SELECT 1 FROM upload u WHERE u.brand_id = b.id AND u.state IN ('queued', 'retrying', 'failed', 'rejected'))
+                OR EXISTS (SELECT 1 FROM upload u WHERE u.brand_id = b.id AND u.asked > u.answered)",
         )
         .fetch_all(&mut *connection)
         .await?;
-        rows.iter().map(|row| Ok((row.try_get("brand_id")?, known(row)?))).collect()
+        let ids: HashSet<i64> = ids.into_iter().collect();
+        let brands = self.report().brand_rows().await?.into_values().map(|(brand, _)| brand);
+        Ok(brands.filter(|brand| ids.contains(&brand.id)).collect())
+    }
+
+    /// Is the fate of any file in this folder, or in one below it, open?
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn has_open_files_below(&self, folder: &Path) -> Result<bool> {
+        let mut connection = self.report().connection().await?;
+        let prefix = folder.join("");
+        let found = sqlx::query_scalar::<_, i64>(
+            "SELECT EXISTS (SELECT 1 FROM upload WHERE state IN ('queued', 'retrying', 'failed', 'rejected')
+                            AND substr(path_bytes, 1, length(?1)) = ?1)",
+        )
+        .bind(prefix.as_os_str().as_bytes())
+        .fetch_one(&mut *connection)
+        .await?;
+        Ok(found != 0)
     }
 }
 
@@ -163,9 +195,18 @@ pub(super) async fn set_path(tx: &mut Tx, id: i64, path: &Path, now: &str) -> Re
     Ok(result.rows_affected() == 1)
 }
 
-/// A name as text; bytes that are no UTF-8 become U+FFFD (the bytes themselves are kept beside it).
+/// A name as text; bytes that are no UTF-8 are written `\xff`, so that two names stay two (the bytes themselves
+/// are kept beside it).
 pub(super) fn readable(name: &OsStr) -> String {
-    name.to_string_lossy().into_owned()
+    let mut text = String::new();
+    for chunk in name.as_bytes().utf8_chunks() {
+        text.push_str(chunk.valid());
+        for byte in chunk.invalid() {
+            // a String takes everything
+            let _ = write!(text, "\\x{byte:02x}");
+        }
+    }
+    text
 }
 
 pub(super) fn known(row: &SqliteRow) -> Result<Known> {

@@ -341,3 +341,54 @@ async fn a_mapped_folder_may_be_a_link_and_needs_no_root_and_may_vanish() {
     bench.stop().await;
     assert_eq!(bench.puts().len(), 2);
 }
+
+/// What was in `what` (a folder) when the daemon worked is on a file system that is not mounted at the next start.
+async fn unmounted(what: &str) {
+    let quick = "[watch]\nsettle = \"100ms\"\ngrace = \"300ms\"\npoll_interval = \"200ms\"\n";
+    let mut bench = Bench::with(quick).await;
+    bench.sandbox.fault(Fault::gateway(FaultAction::Status {
+        status: 503,
+        body: String::new(),
+        headers: std::collections::BTreeMap::new(),
+    }));
+    let path = bench.drop_file(OWN, "a.jpg", &jpg(1));
+    bench.start().await;
+    bench.until_state("a.jpg", State::Retrying).await;
+    let mount = bench.folder.path().join(what);
+    bench.ledger().set_mount_point(&mount, true).await.unwrap();
+    bench.stop_now().await;
+    bench.sandbox.clear_faults();
+
+    let elsewhere = bench.folder.path().join("elsewhere");
+    fs::rename(&mount, &elsewhere).unwrap();
+    fs::create_dir(&mount).unwrap();
+    bench.start().await;
+    let mut intake = bench.intake();
+    let noticed = intake.wait_for(|progress| progress.scanned && progress.unread > 0);
+    tokio::time::timeout(Duration::from_secs(20), noticed)
+        .await
+        .expect("something is known to be missing")
+        .unwrap();
+    assert_ne!(bench.row("a.jpg").await.state, "gone", "{what}");
+
+    fs::remove_dir(&mount).unwrap();
+    fs::rename(&elsewhere, &mount).unwrap();
+    bench.until_state("a.jpg", State::Uploaded).await;
+    assert!(path.exists());
+    bench.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_root_that_is_unmounted_at_the_start_is_not_an_empty_one() {
+    unmounted("inbox").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_type_folder_that_is_unmounted_at_the_start_is_not_an_empty_one() {
+    unmounted("inbox/OWNBRAND").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_brand_folder_that_is_unmounted_at_the_start_is_not_an_empty_one() {
+    unmounted(&format!("inbox/{OWN}")).await;
+}

@@ -234,3 +234,32 @@ proptest! {
         tokio::runtime::Runtime::new().unwrap().block_on(run(events));
     }
 }
+
+#[tokio::test]
+async fn brands_take_turns() {
+    let folder = tempfile::tempdir().unwrap();
+    let ledger = Ledger::open(&folder.path().join("x.db"), Arc::new(SystemClock)).await.unwrap();
+    let names = ["OWNBRAND/1", "OWNBRAND/2", "OTHERBRAND/3"];
+    let brands = ledger.register(&names.map(|name| (name.parse().unwrap(), 10))).await.unwrap();
+    let record = async |brand: usize, files: std::ops::Range<u8>| {
+        let folder = folder.path().join(brand.to_string());
+        std::fs::create_dir_all(&folder).unwrap();
+        let mut model =
+            Model { ledger: ledger.clone(), brand: brands[brand], folder, claims: Vec::new(), stamps: 0 };
+        let found: Vec<_> = files.map(|file| model.found(file, file + 1, 0)).collect();
+        ledger.record(brands[brand], &found, &mut Vec::new()).await.unwrap();
+    };
+    let next = async || {
+        let claim = ledger.claim(Duration::from_mins(1), Duration::from_hours(1)).await.unwrap().unwrap();
+        let file = claim.path.file_stem().unwrap().to_str().unwrap().to_owned();
+        format!("{} {file}", brands.iter().position(|row| row.brand == claim.brand).unwrap())
+    };
+    record(0, 0..4).await;
+    record(1, 0..2).await;
+    assert_eq!([next().await, next().await, next().await], ["0 0", "1 0", "0 1"]);
+    // who comes later has its turn in the round that is on
+    record(2, 0..2).await;
+    assert_eq!([next().await, next().await, next().await], ["1 1", "2 0", "0 2"]);
+    assert_eq!([next().await, next().await], ["2 1", "0 3"]);
+    ledger.close().await;
+}

@@ -1,0 +1,50 @@
+//! Unmounted, or emptied? A file system that is not mounted leaves an empty folder behind, and its files are
+//! not gone. (A folder that was deleted and made anew was no mount point: that one is empty indeed.)
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+
+use tokio::sync::Mutex;
+
+use super::IntakeError;
+use super::folder::blocking;
+use crate::files;
+use crate::ledger::Ledger;
+
+/// What is said of such a folder.
+pub(super) const UNMOUNTED: &str = "an empty folder is in its place: is it unmounted?";
+
+/// Which folders were mount points when there was something in them.
+#[derive(Debug)]
+pub(super) struct Mounts {
+    ledger: Ledger,
+    /// As the table has them, once it was asked.
+    known: Mutex<Option<HashSet<PathBuf>>>,
+}
+
+impl Mounts {
+    pub(super) fn new(ledger: Ledger) -> Self {
+        Self { ledger, known: Mutex::new(None) }
+    }
+
+    /// Is the folder only what an unmounted file system left? One with something in it is remembered.
+    pub(super) async fn is_unmounted(&self, path: &Path, empty: bool) -> Result<bool, IntakeError> {
+        let folder = path.to_owned();
+        let is_one = blocking(move || files::is_mount_point(&folder).unwrap_or(false)).await?;
+        let mut known = self.known.lock().await;
+        let known = match &mut *known {
+            Some(known) => known,
+            unasked => unasked.insert(self.ledger.mount_points().await?),
+        };
+        let was_one = known.contains(path);
+        if empty || is_one == was_one {
+            return Ok(empty && was_one && !is_one);
+        }
+        self.ledger.set_mount_point(path, is_one).await?;
+        match is_one {
+            true => known.insert(path.to_owned()),
+            false => known.remove(path),
+        };
+        Ok(false)
+    }
+}
