@@ -2,10 +2,11 @@
 
 use std::process::ExitCode;
 
-use brandpost::cli::Cli;
+use brandpost::cli::{self, Cli};
 use clap::Parser;
 
 fn main() -> ExitCode {
+    cli::be_quiet_when_nobody_reads();
     match Cli::parse().run() {
         Ok(code) => code,
         Err(error) => {

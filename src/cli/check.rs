@@ -1,5 +1,6 @@
 //! `brandpost check`: a line a check, a hint a failure.
 
+use std::io::ErrorKind as ErrorKindOfIo;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -9,7 +10,7 @@ use anstyle::AnsiColor;
 use super::NO;
 use super::style::{FAINT, paint};
 use crate::cloud::Clouds;
-use crate::config::Settings;
+use crate::config::{SecretError, Settings};
 use crate::domain::clock::{Clock, SystemClock};
 use crate::domain::failure::ErrorKind;
 use crate::domain::text::visible;
@@ -21,6 +22,9 @@ pub(super) struct Args {
     /// Make one signed call to the gateway; it takes no slot
     #[arg(long)]
     online: bool,
+    /// Only read the configuration file, as before a reload
+    #[arg(long, conflicts_with = "online")]
+    config_only: bool,
 }
 
 /// The outcome of one check: what is so, or what is wrong and what to do.
@@ -31,7 +35,9 @@ pub(super) async fn check(path: &Path, args: &Args) -> anyhow::Result<ExitCode> 
     match Settings::load(path) {
         Ok(settings) => {
             sheet.note("config", Ok(path.display().to_string()));
-            offline(&mut sheet, &settings).await;
+            if !args.config_only {
+                offline(&mut sheet, &settings).await;
+            }
             if args.online {
                 sheet.note("gateway", online(&settings).await);
             }
@@ -71,8 +77,12 @@ fn mention(what: &str, text: &str) {
 }
 
 async fn offline(sheet: &mut Sheet, settings: &Settings) {
-    let secret = settings.gateway.secret.load();
-    sheet.note("secret", secret.map(|_| "the app secret is there".into()).map_err(|error| error.to_string()));
+    match settings.gateway.secret.load() {
+        Err(SecretError::Unreadable { path, source }) if source.kind() == ErrorKindOfIo::PermissionDenied => {
+            mention("secret", &format!("{path} is for the service alone; root can check it"));
+        }
+        secret => sheet.note("secret", secret.map(|_| "the app secret is there".into()).map_err(whole)),
+    }
     folders(sheet, settings);
     sheet.note("inotify", inotify());
     sheet.note("database", database(settings).await);

@@ -1,5 +1,7 @@
 //! `brandpost completions` and `brandpost man`: made from the definition of the commands.
 
+use std::io;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::CommandFactory;
@@ -13,12 +15,22 @@ pub(super) struct CompletionArgs {
     shell: Shell,
 }
 
+#[derive(Debug, clap::Args)]
+pub(super) struct ManArgs {
+    /// Write a page for each command into this folder
+    #[arg(long, value_name = "FOLDER")]
+    dir: Option<PathBuf>,
+}
+
 pub(super) fn completions(args: &CompletionArgs) -> ExitCode {
-    clap_complete::generate(args.shell, &mut Cli::command(), "brandpost", &mut std::io::stdout());
+    clap_complete::generate(args.shell, &mut Cli::command(), "brandpost", &mut io::stdout());
     ExitCode::SUCCESS
 }
 
-pub(super) fn man() -> anyhow::Result<ExitCode> {
-    clap_mangen::Man::new(Cli::command()).render(&mut std::io::stdout())?;
+pub(super) fn man(args: &ManArgs) -> anyhow::Result<ExitCode> {
+    match &args.dir {
+        Some(folder) => clap_mangen::generate_to(Cli::command(), folder)?,
+        None => clap_mangen::Man::new(Cli::command()).render(&mut io::stdout())?,
+    }
     Ok(ExitCode::SUCCESS)
 }

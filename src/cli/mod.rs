@@ -57,7 +57,7 @@ enum Command {
     /// Print completions for a shell
     Completions(generate::CompletionArgs),
     /// Print the manual page
-    Man,
+    Man(generate::ManArgs),
 }
 
 impl Cli {
@@ -66,9 +66,9 @@ impl Cli {
     /// # Errors
     /// With one line for the operator.
     pub fn run(self) -> anyhow::Result<ExitCode> {
-        match self.command {
-            Command::Completions(args) => return Ok(generate::completions(&args)),
-            Command::Man => return generate::man(),
+        match &self.command {
+            Command::Completions(args) => return Ok(generate::completions(args)),
+            Command::Man(args) => return generate::man(args),
             _ => {}
         }
         let path = locate(self.config);
@@ -84,10 +84,23 @@ impl Cli {
                 Command::Release(args) => slots::release(&Settings::load(&path)?, &args).await,
                 Command::Reserve(args) => slots::reserve(&Settings::load(&path)?, &args).await,
                 Command::Backup(args) => backup::backup(&Settings::load(&path)?, &args).await,
-                Command::Completions(_) | Command::Man => Ok(ExitCode::SUCCESS),
+                Command::Completions(_) | Command::Man(_) => Ok(ExitCode::SUCCESS),
             }
         })
     }
+}
+
+/// `brandpost status | head`: when the reader has had enough, that is no mistake. (The standard library panics.)
+pub fn be_quiet_when_nobody_reads() {
+    const LIKE_SIGPIPE: i32 = 141;
+    let before = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        let text = info.payload_as_str().unwrap_or_default();
+        if text.starts_with("failed printing to stdout") && text.contains("Broken pipe") {
+            std::process::exit(LIKE_SIGPIPE);
+        }
+        before(info);
+    }));
 }
 
 async fn report(settings: &Settings) -> anyhow::Result<Report> {

@@ -19,7 +19,7 @@ pub(super) struct Args {
 
 pub(super) async fn run(settings: Settings, args: &Args) -> anyhow::Result<ExitCode> {
     telemetry::init(&settings.log, std::io::stderr)?;
-    let stop = lifecycle::stop_at_signals()?;
+    let stop = lifecycle::orders_from_signals()?;
     let until = if args.once { Until::Done } else { Until::Stopped };
     let path = settings.database.path.clone();
     let untaken = daemon::run(settings, Arc::new(SystemClock), until, stop, drop).await?;

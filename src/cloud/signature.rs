@@ -20,6 +20,7 @@ use zeroize::Zeroizing;
 
 use crate::config::Secret;
 use crate::domain::clock::Clock;
+use crate::domain::event;
 use crate::domain::text::hex;
 
 /// What OSS leaves as it is in a path, beside letters and digits.
@@ -72,6 +73,7 @@ impl SigningClock {
         let before = self.offset.swap(ahead, Ordering::Relaxed);
         if ahead.abs_diff(before) > WORTH_SAYING {
             tracing::warn!(
+                message_id = event::CLOCK,
                 seconds = ahead,
                 "this machine's clock is wrong; signatures are put right, but set it (NTP)"
             );

@@ -10,7 +10,7 @@ use url::Url;
 use super::file::File;
 use super::problem::{Problem, Problems};
 use super::read::Document;
-use super::secret::SecretSource;
+use super::secret::{Secret, SecretSource};
 use super::settings::{
     After, BrandFolder, Check, Database, Gateway, HostPattern, Http, Https, Images, Limits, Log, LogFormat,
     Mismatch, Network, Oss, Retry, Settings, SignatureChoice, SlotsBy, Upload, Watch, WatchMode,
@@ -125,7 +125,7 @@ impl Resolver<'_> {
             app_id: file.app_id,
             app_key: file.app_key,
             secret: self.secret_source(path),
-            iot_token: Some(file.iot_token).filter(|token| !token.is_empty()),
+            iot_token: self.iot_token(),
             stage,
             timeout: self.at_least("gateway.timeout", file.timeout.0, Duration::from_millis(100)),
         }
@@ -144,23 +144,29 @@ impl Resolver<'_> {
 
     fn secret_source(&self, config: &Path) -> SecretSource {
         let gateway = &self.file().gateway;
-        let credential = || {
-            let folder = std::env::var_os("CREDENTIALS_DIRECTORY")?;
-            let path = Path::new(&folder).join("app_secret");
-            path.exists().then_some(path)
-        };
         let inline = Some(&gateway.app_secret).filter(|secret| !secret.is_empty());
         if let Some(secret) = inline.filter(|_| self.document.is_overridden("gateway.app_secret")) {
             SecretSource::Environment(secret.clone())
         } else if !gateway.app_secret_file.is_empty() {
             SecretSource::File(self.path(&gateway.app_secret_file))
-        } else if let Some(path) = credential() {
+        } else if let Some(path) = credential("app_secret") {
             SecretSource::Credential(path)
         } else if let Some(secret) = inline {
             SecretSource::Inline(secret.clone(), config.into())
+        } else if self.path("app_secret").exists() {
+            // what the unit hands to the service as a credential; commands find it there
+            SecretSource::File(self.path("app_secret"))
         } else {
             SecretSource::Missing
         }
+    }
+
+    fn iot_token(&self) -> Option<Secret> {
+        let inline = Some(self.file().gateway.iot_token.clone()).filter(|token| !token.is_empty());
+        inline.or_else(|| {
+            let text = std::fs::read_to_string(credential("iot_token")?).ok()?;
+            Some(Secret::from(text.trim().to_owned())).filter(|token| !token.is_empty())
+        })
     }
 
     fn oss(&mut self) -> Oss {
@@ -381,6 +387,12 @@ fn unlimited(limit: u64) -> u64 {
 
 fn is_header_text(text: &str) -> bool {
     text.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+/// A credential of systemd, if the service has one of this name.
+fn credential(name: &str) -> Option<PathBuf> {
+    let path = Path::new(&std::env::var_os("CREDENTIALS_DIRECTORY")?).join(name);
+    path.exists().then_some(path)
 }
 
 #[cfg(test)]

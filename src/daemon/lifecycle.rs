@@ -1,9 +1,12 @@
 //! Beginning and end: signals, the two stages of stopping, and what systemd is told.
 
+use std::io::IsTerminal;
+use std::sync::Arc;
 use std::time::Duration;
 
 use sd_notify::NotifyState;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::Progress;
@@ -12,16 +15,22 @@ use crate::domain::upload::State;
 /// How long uploads under way may take to end; `TimeoutStopSec` of the unit is a margin longer.
 const GRACE: Duration = Duration::from_secs(25);
 
-/// Stop softly (no new work), then hard (break off).
+/// How often systemd's status line tells of the first scan.
+const SCAN_STATUS: Duration = Duration::from_secs(1);
+
+/// What a running daemon can be told: stop softly (no new work), then hard (break off); read the configuration
+/// again.
 #[derive(Debug, Clone, Default)]
-pub struct Stop {
+pub struct Orders {
     /// No new work.
     pub soft: CancellationToken,
     /// Break off what is under way.
     pub hard: CancellationToken,
+    /// There may be a new configuration.
+    pub reload: Arc<Notify>,
 }
 
-impl Stop {
+impl Orders {
     /// No new work; what is under way is broken off when its time is over.
     pub fn soon(&self) {
         self.soft.cancel();
@@ -37,18 +46,34 @@ impl Stop {
         self.soft.cancel();
         self.hard.cancel();
     }
+
+    /// Orders to those who work with one configuration: they also hear these.
+    pub(super) fn of_a_shift(&self) -> Self {
+        Self { soft: self.soft.child_token(), hard: self.hard.child_token(), reload: self.reload.clone() }
+    }
 }
 
-/// Stops at the first SIGTERM or SIGINT softly, at the second at once.
+/// Stops at the first SIGTERM or SIGINT softly, at the second at once. SIGHUP has the configuration read again;
+/// in a terminal it means that the terminal is gone.
 ///
 /// # Errors
 /// When signals cannot be received.
-pub fn stop_at_signals() -> anyhow::Result<Stop> {
-    let stop = Stop::default();
+pub fn orders_from_signals() -> anyhow::Result<Orders> {
+    let orders = Orders::default();
     let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    let told = stop.clone();
+    let mut hangup = signal(SignalKind::hangup())?;
+    let (told, terminal) = (orders.clone(), std::io::stderr().is_terminal());
     tokio::spawn(async move {
-        let mut next = async || tokio::select! { _ = term.recv() => "SIGTERM", _ = int.recv() => "SIGINT" };
+        let mut next = async || loop {
+            tokio::select! {
+                _ = term.recv() => return "SIGTERM",
+                _ = int.recv() => return "SIGINT",
+                _ = hangup.recv() => match terminal {
+                    true => return "SIGHUP",
+                    false => told.reload.notify_one(),
+                }
+            }
+        };
         let signal = next().await;
         tracing::info!(signal, "stopping; uploads under way may end");
         told.soon();
@@ -56,13 +81,19 @@ pub fn stop_at_signals() -> anyhow::Result<Stop> {
         tracing::warn!(signal, "stopping at once");
         told.now();
     });
-    Ok(stop)
+    Ok(orders)
 }
 
 /// Tells systemd; without systemd it tells nobody.
-pub(super) fn tell(state: &NotifyState<'_>) {
+pub(super) fn tell(states: &[NotifyState<'_>]) {
     // nobody listens, or nobody must
-    let _ = sd_notify::notify(std::slice::from_ref(state));
+    let _ = sd_notify::notify(states);
+}
+
+/// The configuration is read again; it ends with the next `READY`.
+pub(super) fn tell_reloading() {
+    let now = NotifyState::monotonic_usec_now().ok();
+    tell(&[Some(NotifyState::Reloading), now].into_iter().flatten().collect::<Vec<_>>());
 }
 
 /// Keeps systemd's status line current, and its watchdog fed while both reconcilers answer for themselves.
@@ -70,24 +101,35 @@ pub(super) async fn tell_systemd(progress: Progress) -> anyhow::Result<()> {
     let every = sd_notify::watchdog_enabled().map_or(Duration::from_secs(10), |limit| limit / 3);
     let mut told = String::new();
     let mut steps = (0, 0);
+    // all folders that are there are watched from here on; what lies in them is looked at next
+    if progress.intake.clone().wait_for(|intake| intake.surveyed).await.is_err() {
+        // intake has ended, and says itself why
+        return std::future::pending().await;
+    }
+    tell(&[NotifyState::Ready]);
     loop {
         if let Ok(counts) = progress.ledger.report().counts(None).await {
             let paused = if progress.publish.borrow().paused.is_some() { "paused; " } else { "" };
             let (uploaded, refused) =
                 (counts.of(State::Uploaded), counts.of(State::Failed) + counts.of(State::Rejected));
+            let scan = match progress.intake.borrow().fresh {
+                0 => String::new(),
+                folders => format!("first scan: {folders} folders to go; "),
+            };
             let text =
-                format!("{paused}{uploaded} uploaded, {} waiting, {refused} refused", counts.pending());
+                format!("{scan}{paused}{uploaded} uploaded, {} waiting, {refused} refused", counts.pending());
             if text != told {
-                tell(&NotifyState::Status(&text));
+                tell(&[NotifyState::Status(&text)]);
                 told = text;
             }
         }
         // both loops step at least every few seconds, whether there is work or not
         let now = (progress.intake.borrow().steps, progress.publish.borrow().steps);
         if now.0 != steps.0 && now.1 != steps.1 {
-            tell(&NotifyState::Watchdog);
+            tell(&[NotifyState::Watchdog]);
             steps = now;
         }
-        tokio::time::sleep(every).await;
+        let pause = if progress.intake.borrow().fresh > 0 { every.min(SCAN_STATUS) } else { every };
+        tokio::time::sleep(pause).await;
     }
 }

@@ -5,25 +5,27 @@
 
 pub mod lifecycle;
 mod once;
+mod parts;
 pub mod telemetry;
 
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use sd_notify::NotifyState;
 use tokio::sync::watch;
-use tokio::task::JoinSet;
 
 use crate::cloud::Clouds;
 use crate::config::Settings;
 use crate::domain::clock::Clock;
+use crate::domain::event;
 use crate::intake::{self, Intake};
 use crate::ledger::{DaemonLock, Ledger, LedgerError, Past, Started};
 use crate::publish::{self, Publish};
 use crate::web;
-use lifecycle::Stop;
+use lifecycle::Orders;
+use parts::Parts;
 
 /// How often the table is asked whether another process (`brandpost retry`) wrote to it.
 const LOOK_FOR_WRITES: Duration = Duration::from_millis(250);
@@ -75,79 +77,169 @@ pub async fn run(
     settings: Settings,
     clock: Arc<dyn Clock>,
     until: Until,
-    stop: Stop,
+    orders: Orders,
     started: impl FnOnce(Progress),
 ) -> anyhow::Result<Untaken> {
-    let settings = Arc::new(settings);
-    let path = &settings.database.path;
-    let clouds = Clouds::new(&settings, clock.clone())?;
-    let listener = web::bind(settings.http.listen).await?;
-    if !settings.watch.root.is_dir() && settings.brands.is_empty() {
-        bail!(
-            "the watched folder {} is not there; make it, or set watch.root",
-            settings.watch.root.display()
-        );
+    let (root, path) = (settings.watch.root.clone(), settings.database.path.clone());
+    if until == Until::Done && settings.brands.is_empty() && !root.is_dir() {
+        bail!("the watched folder {} is not there; make it, or set watch.root", root.display());
     }
-    let lock = DaemonLock::take(path).await?;
-    let Started { ledger, reclaimed, .. } = open(path, clock, &lock, &stop).await?;
-    tracing::info!(version = env!("CARGO_PKG_VERSION"), root = %settings.watch.root.display(), database = %path.display(), reclaimed, "started");
-
-    let intake = Intake::new(settings.clone(), ledger.clone(), stop.soft.clone());
-    let publish = Publish::new(settings.clone(), ledger.clone(), clouds);
-    let progress =
-        Progress { intake: intake.progress(), publish: publish.progress(), ledger: ledger.clone() };
-    let mut parts = Parts::default();
-    parts.spawn("intake", async move { Ok(intake.run().await?) });
-    parts.spawn("publish", {
-        let stop = stop.clone();
-        async move { Ok(publish.run(stop.soft, stop.hard).await?) }
-    });
-    parts.spawn_helper("watch", &stop, watch_writes(ledger.clone()));
-    parts.spawn_helper("clean-up", &stop, clean_up(ledger.clone(), settings.database.keep_attempts));
-    parts.spawn_helper("web", &stop, web::serve(listener, ledger.report().clone(), progress.publish.clone()));
-    parts.spawn_helper("systemd", &stop, lifecycle::tell_systemd(progress.clone()));
-    started(progress.clone());
-    lifecycle::tell(&NotifyState::Ready);
-
-    tokio::select! {
-        // parts that end because of the stop have not failed
-        biased;
-        () = stop.soft.cancelled() => {}
-        result = once::done(&settings, progress.clone()), if until == Until::Done => result?,
-        error = parts.first_end() => {
-            if is_damage(&error) {
-                Ledger::suspect(path);
+    let mut setup = Setup::new(settings, &clock, None)?;
+    let lock = DaemonLock::take(&path).await?;
+    let Started { ledger, reclaimed, .. } = open(&path, clock.clone(), &lock, &orders).await?;
+    tracing::info!(message_id = event::STARTED, version = env!("CARGO_PKG_VERSION"), root = %root.display(), database = %path.display(), reclaimed, "started");
+    let mut started = Some(started);
+    loop {
+        ledger.clear_notice(None).await?;
+        let shift = Shift::begin(setup, ledger.clone(), &orders);
+        if let Some(started) = started.take() {
+            started(shift.progress.clone());
+        }
+        match shift.work(until, &clock, &orders).await? {
+            End::Reload(next) => setup = *next,
+            End::Stopped(untaken) => {
+                ledger.close().await;
+                tracing::info!(message_id = event::STOPPED, "stopped");
+                return Ok(untaken);
             }
-            stop.now();
-            return Err(error)
         }
     }
-    lifecycle::tell(&NotifyState::Stopping);
-    stop.soon();
-    let result = parts.all_end().await;
-    ledger.close().await;
-    tracing::info!("stopped");
-    let intake = progress.intake.borrow();
-    result.map(|()| Untaken { copying: intake.copying, unread: intake.unread })
+}
+
+/// What follows from the configuration, and can fail before anything is begun with it.
+struct Setup {
+    settings: Arc<Settings>,
+    clouds: Clouds,
+    listener: Option<std::net::TcpListener>,
+}
+
+impl Setup {
+    /// An address that is listened on already is kept.
+    fn new(settings: Settings, clock: &Arc<dyn Clock>, before: Option<&Shift>) -> anyhow::Result<Self> {
+        let clouds = Clouds::new(&settings, clock.clone())?;
+        let same = before.filter(|before| before.settings.http.listen == settings.http.listen);
+        let listener = match same {
+            Some(before) => before.listener.as_ref().map(std::net::TcpListener::try_clone).transpose()?,
+            None => web::bind(settings.http.listen)?,
+        };
+        Ok(Self { settings: Arc::new(settings), clouds, listener })
+    }
+}
+
+/// How a shift ends.
+enum End {
+    /// With a new configuration.
+    Reload(Box<Setup>),
+    /// For good.
+    Stopped(Untaken),
+}
+
+/// All parts at work with one configuration: from the start, or a reload, to the next reload or the end.
+struct Shift {
+    settings: Arc<Settings>,
+    listener: Option<std::net::TcpListener>,
+    orders: Orders,
+    progress: Progress,
+    parts: Parts,
+}
+
+impl Shift {
+    fn begin(setup: Setup, ledger: Ledger, orders: &Orders) -> Self {
+        let orders = orders.of_a_shift();
+        let Setup { settings, clouds, listener } = setup;
+        let intake = Intake::new(settings.clone(), ledger.clone(), orders.soft.clone());
+        let publish = Publish::new(settings.clone(), ledger.clone(), clouds);
+        let progress =
+            Progress { intake: intake.progress(), publish: publish.progress(), ledger: ledger.clone() };
+        let ours = listener.as_ref().and_then(|listener| listener.try_clone().ok());
+        let page = web::serve(ours, ledger.report().clone(), progress.publish.clone());
+        let mut parts = Parts::default();
+        parts.spawn("intake", async move { Ok(intake.run().await?) });
+        parts.spawn("publish", {
+            let orders = orders.clone();
+            async move { Ok(publish.run(orders.soft, orders.hard).await?) }
+        });
+        parts.spawn_helper("watch", &orders, watch_writes(ledger.clone()));
+        parts.spawn_helper("clean-up", &orders, clean_up(ledger, settings.database.keep_attempts));
+        parts.spawn_helper("web", &orders, page);
+        parts.spawn_helper("systemd", &orders, lifecycle::tell_systemd(progress.clone()));
+        Self { settings, listener, orders, progress, parts }
+    }
+
+    /// What follows from the configuration file as it stands now.
+    fn reload(&self, clock: &Arc<dyn Clock>) -> anyhow::Result<Setup> {
+        let settings = Settings::load(&self.settings.path)?;
+        if settings.database.path != self.settings.database.path {
+            bail!("database.path can only be changed by a restart");
+        }
+        Setup::new(settings, clock, Some(self))
+    }
+
+    async fn work(mut self, until: Until, clock: &Arc<dyn Clock>, orders: &Orders) -> anyhow::Result<End> {
+        let settings = self.settings.clone();
+        let next = loop {
+            tokio::select! {
+                // parts that end because of the stop have not failed
+                biased;
+                () = orders.soft.cancelled() => break None,
+                result = once::done(&settings, self.progress.clone()), if until == Until::Done => {
+                    result?;
+                    break None
+                }
+                error = self.parts.first_end() => {
+                    if is_damage(&error) {
+                        Ledger::suspect(&settings.database.path);
+                    }
+                    orders.now();
+                    return Err(error)
+                }
+                () = orders.reload.notified() => match self.reload(clock) {
+                    Ok(next) => break Some(next),
+                    Err(error) => tracing::error!(message_id = event::RELOAD_REFUSED, "the new configuration is refused, the old one stays: {error:#}"),
+                }
+            }
+        };
+        let Some(next) = next else {
+            lifecycle::tell(&[NotifyState::Stopping]);
+            orders.soon();
+            self.parts.all_end().await?;
+            let intake = self.progress.intake.borrow();
+            return Ok(End::Stopped(Untaken { copying: intake.copying, unread: intake.unread }));
+        };
+        lifecycle::tell_reloading();
+        self.orders.soon();
+        self.parts.all_end().await?;
+        telemetry::set_level(&next.settings.log);
+        tracing::info!(message_id = event::RELOADED, "works with the new configuration");
+        Ok(End::Reload(Box::new(next)))
+    }
 }
 
 /// A database that cannot be used for a while is waited for. One that never could be used is a mistake in the
 /// configuration, unless another process holds it.
-async fn open(path: &Path, clock: Arc<dyn Clock>, lock: &DaemonLock, stop: &Stop) -> anyhow::Result<Started> {
+async fn open(
+    path: &Path,
+    clock: Arc<dyn Clock>,
+    lock: &DaemonLock,
+    orders: &Orders,
+) -> anyhow::Result<Started> {
     let mut said = None;
     loop {
-        lifecycle::tell(&NotifyState::ExtendTimeoutUsec(START_TAKES));
+        lifecycle::tell(&[NotifyState::ExtendTimeoutUsec(START_TAKES)]);
         match Ledger::start(path, clock.clone(), lock).await {
             Ok(started) => {
                 if let Some(rebuilt) = &started.rebuilt {
-                    tracing::error!("{rebuilt}");
+                    tracing::error!(message_id = event::DATABASE_REBUILT, "{rebuilt}");
                 }
                 return Ok(started);
             }
             Err(error) if error.is_locked() || (error.is_transient() && lock.past() == Past::Worked) => {
                 let text = error.to_string();
                 if said.as_ref() != Some(&text) {
-                    tracing::warn!("{text}; waiting until it can be used");
+                    tracing::warn!(
+                        message_id = event::DATABASE_TROUBLE,
+                        "{text}; waiting until it can be used"
+                    );
                     said = Some(text);
                 }
             }
@@ -155,57 +247,13 @@ async fn open(path: &Path, clock: Arc<dyn Clock>, lock: &DaemonLock, stop: &Stop
         }
         tokio::select! {
             () = tokio::time::sleep(USE_AGAIN) => {}
-            () = stop.soft.cancelled() => bail!("stopped before the database could be used"),
+            () = orders.soft.cancelled() => bail!("stopped before the database could be used"),
         }
     }
 }
 
 fn is_damage(error: &anyhow::Error) -> bool {
     error.chain().filter_map(|cause| cause.downcast_ref::<LedgerError>()).any(LedgerError::is_damage)
-}
-
-/// The running parts.
-#[derive(Default)]
-struct Parts(JoinSet<(&'static str, anyhow::Result<()>)>);
-
-impl Parts {
-    fn spawn(&mut self, name: &'static str, part: impl Future<Output = anyhow::Result<()>> + Send + 'static) {
-        self.0.spawn(async move { (name, part.await) });
-    }
-
-    /// A part that has nothing to finish when it is time to stop.
-    fn spawn_helper(
-        &mut self,
-        name: &'static str,
-        stop: &Stop,
-        part: impl Future<Output = anyhow::Result<()>> + Send + 'static,
-    ) {
-        let stop = stop.soft.clone();
-        self.spawn(name, async move {
-            tokio::select! {
-                result = part => result,
-                () = stop.cancelled() => Ok(()),
-            }
-        });
-    }
-
-    /// Resolves when a part ends, which none should.
-    async fn first_end(&mut self) -> anyhow::Error {
-        match self.0.join_next().await {
-            Some(Ok((name, Ok(())))) => anyhow::anyhow!("{name} ended without being told to"),
-            Some(Ok((name, Err(error)))) => error.context(format!("{name} failed")),
-            Some(Err(error)) => anyhow::Error::new(error).context("a part of the daemon broke off"),
-            None => anyhow::anyhow!("nothing runs"),
-        }
-    }
-
-    async fn all_end(&mut self) -> anyhow::Result<()> {
-        while let Some(ended) = self.0.join_next().await {
-            let (name, result) = ended.context("a part of the daemon broke off")?;
-            result.with_context(|| format!("{name} failed"))?;
-        }
-        Ok(())
-    }
 }
 
 async fn watch_writes(ledger: Ledger) -> anyhow::Result<()> {

@@ -3,6 +3,7 @@
 pub mod backoff;
 pub mod brand;
 pub mod clock;
+pub mod event;
 pub mod failure;
 pub mod image;
 pub mod order;

@@ -18,6 +18,7 @@ use super::settle::{Judgement, Now, Stillness};
 use super::{Context, IntakeError, tidy};
 use crate::config::{After, Upload};
 use crate::domain::brand::Brand;
+use crate::domain::event;
 use crate::domain::text::visible;
 use crate::domain::upload::{Stamp, State};
 use crate::files::{self, Identity, Kind};
@@ -120,7 +121,7 @@ impl<'a> Reconcile<'a> {
             return Ok(self.outcome);
         }
         if self.folder.trouble.take().is_some() {
-            tracing::info!(folder = %self.folder.path.display(), "the folder can be read again");
+            tracing::info!(message_id = event::FOLDER_BACK, folder = %self.folder.path.display(), "the folder can be read again");
         }
         let ready = self.sort_out(&listing, &known, &mut missing).await?;
         let mut moved: Vec<_> = missing.iter().map(|row| row.id).collect();
@@ -165,7 +166,7 @@ impl<'a> Reconcile<'a> {
         let text = error.to_string();
         if self.folder.trouble.as_ref() != Some(&text) {
             let folder = self.folder.path.display();
-            tracing::warn!(%folder, %error, "the folder cannot be read; its files wait (give the service's user access to it)");
+            tracing::warn!(message_id = event::FOLDER_LOST, %folder, %error, "the folder cannot be read; its files wait (give the service's user access to it)");
             self.folder.trouble = Some(text);
         }
     }
@@ -269,9 +270,11 @@ impl<'a> Reconcile<'a> {
         let file = visible(&recorded.path.file_name().unwrap_or_default().to_string_lossy());
         match (&recorded.refused, recorded.slot) {
             (Some(failure), _) => {
-                tracing::warn!(%brand, %file, id, %state, error_kind = %failure.kind, "{}. {}", failure.message, failure.kind.advice());
+                tracing::warn!(message_id = event::REJECTED, %brand, %file, id, %state, error_kind = %failure.kind, "{}. {}", failure.message, failure.kind.advice());
             }
-            (None, slot) => tracing::info!(%brand, %file, id, %state, slot, "recorded"),
+            (None, slot) => {
+                tracing::info!(message_id = event::RECORDED, %brand, %file, id, %state, slot, "recorded");
+            }
         }
     }
 
@@ -285,7 +288,7 @@ impl<'a> Reconcile<'a> {
         let ids = self.still_missing(listing, ids).await?;
         if !ids.is_empty() {
             let count = self.ctx.ledger.gone(self.folder.brand, &ids).await?;
-            tracing::info!(brand = %self.folder.brand.brand, count, "files were deleted before they could be sent");
+            tracing::info!(message_id = event::GONE, brand = %self.folder.brand.brand, count, "files were deleted before they could be sent");
         }
         Ok(())
     }

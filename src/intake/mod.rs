@@ -30,6 +30,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{Settings, WatchMode};
+use crate::domain::event;
 use crate::files::Identity;
 use crate::ledger::{Ledger, LedgerError};
 use agenda::Agenda;
@@ -95,6 +96,10 @@ impl Context {
 /// How far intake is, for whoever waits for it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Progress {
+    /// All folders that were there at the start are watched, as far as they can be.
+    pub surveyed: bool,
+    /// So many of them were not looked at yet.
+    pub fresh: usize,
     /// All folders were looked at at least once since the start.
     pub scanned: bool,
     /// Nothing is being looked at or is to be looked at now.
@@ -271,7 +276,10 @@ impl Intake {
         let wakes = self.watch.take();
         let now = Instant::now();
         if wakes.lost {
-            tracing::warn!("more events than the queue holds; all folders are looked at");
+            tracing::warn!(
+                message_id = event::OVERFLOW,
+                "more events than the queue holds; all folders are looked at"
+            );
             self.next_survey = now;
         }
         for (path, wake) in wakes.folders {
@@ -397,7 +405,9 @@ impl Intake {
             self.unread.len() + usize::from(self.root_missing || !self.surveyed),
         );
         self.progress.send_modify(|progress| {
-            *progress = Progress { scanned, idle, copying, unread, steps: progress.steps.wrapping_add(1) };
+            let (surveyed, fresh) = (self.surveyed, self.fresh.len());
+            let steps = progress.steps.wrapping_add(1);
+            *progress = Progress { surveyed, fresh, scanned, idle, copying, unread, steps };
         });
     }
 }

@@ -15,6 +15,7 @@ use super::mounts::UNMOUNTED;
 use super::survey::{self, Place, Survey};
 use super::{Intake, IntakeError};
 use crate::config::WatchMode;
+use crate::domain::event;
 use crate::domain::text::visible;
 use crate::domain::upload::State;
 use crate::files::{self, Identity};
@@ -96,7 +97,7 @@ impl Intake {
         let message =
             format!("the watched folder {root} is not there ({why}); its files wait until it is back");
         if !self.root_missing {
-            tracing::error!("{message}");
+            tracing::error!(message_id = event::FOLDER_LOST, "{message}");
             self.ctx.ledger.set_notice("root", &message).await?;
             self.root_missing = true;
         }
@@ -107,7 +108,7 @@ impl Intake {
         self.root = survey.root;
         if self.root_missing {
             self.ctx.ledger.clear_notice(Some("root")).await?;
-            tracing::info!(root = %self.ctx.settings.watch.root.display(), "the watched folder is back");
+            tracing::info!(message_id = event::FOLDER_BACK, root = %self.ctx.settings.watch.root.display(), "the watched folder is back");
             self.root_missing = false;
         }
         Ok(())
@@ -143,7 +144,7 @@ impl Intake {
         let paths = paths.map(|(path, why)| (visible(&path.to_string_lossy()), why));
         let new: Vec<_> = paths.filter(|(path, _)| self.told.insert(path.clone())).collect();
         for (path, why) in new.iter().take(STRAYS_TOLD) {
-            tracing::warn!(%path, "left alone: {why}");
+            tracing::warn!(message_id = event::STRAY, %path, "left alone: {why}");
         }
         if new.len() > STRAYS_TOLD {
             tracing::warn!("{} more are left alone; `brandpost check` lists them", new.len() - STRAYS_TOLD);

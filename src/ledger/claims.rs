@@ -113,11 +113,14 @@ impl Ledger {
         }
         let tokens = serde_json::to_string(tokens).unwrap_or_default();
         let mut tx = self.begin().await?;
-        sqlx::query("UPDATE upload SET lease_until = ?1 WHERE claim IN (SELECT value FROM json_each(?2))")
-            .bind(rfc3339(later(self.now(), lease)))
-            .bind(tokens)
-            .execute(&mut *tx)
-            .await?;
+        sqlx::query(
+            "UPDATE upload SET lease_until = ?1
+             WHERE state = 'uploading' AND claim IN (SELECT value FROM json_each(?2))",
+        )
+        .bind(rfc3339(later(self.now(), lease)))
+        .bind(tokens)
+        .execute(&mut *tx)
+        .await?;
         self.commit(tx).await
     }
 

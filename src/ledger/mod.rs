@@ -89,7 +89,7 @@ impl Ledger {
             .acquire_slow_threshold(Duration::from_hours(1));
         let writer = pool.connect_with(options).await.map_err(|error| LedgerError::opening(path, error))?;
         check_sqlite(path, &writer).await?;
-        schema::migrate(&writer).await?;
+        schema::migrate(&writer, path).await?;
         let report = Report::open(path).await?;
         let file = files::identity(path).map_err(sqlx::Error::Io)?;
         Ok(Self {

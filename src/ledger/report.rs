@@ -148,6 +148,11 @@ pub struct Filter {
     pub limit: Option<u32>,
 }
 
+/// Does no process have the database open?
+fn is_at_rest(path: &Path) -> bool {
+    !["-wal", "-shm"].iter().any(|end| super::beside(path, end).exists())
+}
+
 impl Report {
     /// Opens the database for reading.
     ///
@@ -159,7 +164,12 @@ impl Report {
             return Err(LedgerError::Open { path: path.into(), reason, passing: false });
         }
         let pool = SqlitePoolOptions::new().max_connections(4);
-        let connected = pool.connect_with(super::options(path).read_only(true)).await;
+        let options = super::options(path).read_only(true);
+        let connected = match pool.clone().connect_with(options.clone()).await {
+            // whoever may only read cannot make the WAL's files; when there are none, nobody writes either
+            Err(_) if is_at_rest(path) => pool.connect_with(options.immutable(true)).await,
+            connected => connected,
+        };
         Ok(Self(connected.map_err(|error| LedgerError::opening(path, error))?))
     }
 

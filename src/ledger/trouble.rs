@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::LedgerError;
+use crate::domain::event;
 
 /// As long as a trouble lasts, it is said this often.
 const REMIND: Duration = Duration::from_hours(1);
@@ -32,7 +33,10 @@ impl Trouble {
                 current.times += 1;
             }
             _ => {
-                tracing::error!("{text}; the work waits and goes on by itself");
+                tracing::error!(
+                    message_id = event::DATABASE_TROUBLE,
+                    "{text}; the work waits and goes on by itself"
+                );
                 let (since, times) = current.as_ref().map_or((now, 0), |before| (before.since, before.times));
                 *current = Some(Current { text, since, said: now, times: times + 1 });
             }
@@ -42,7 +46,12 @@ impl Trouble {
     pub(super) fn over(&self) {
         if let Some(trouble) = self.lock().take() {
             let seconds = trouble.since.elapsed().as_secs();
-            tracing::info!(seconds, times = trouble.times, "the database can be used again");
+            tracing::info!(
+                message_id = event::DATABASE_OVER,
+                seconds,
+                times = trouble.times,
+                "the database can be used again"
+            );
         }
     }
 

@@ -11,6 +11,7 @@ use super::{Shared, WRITE_AGAIN};
 use crate::cloud::{CloudError, Remedy};
 use crate::config::After;
 use crate::domain::clock::later;
+use crate::domain::event;
 use crate::domain::failure::{ErrorKind, Failure};
 use crate::domain::text::visible;
 use crate::ledger::{Claim, Finish};
@@ -120,9 +121,13 @@ impl Shared {
             Change::None => {}
             Change::Closed(cause) => {
                 words.clone_into(&mut self.last_words.lock().unwrap_or_else(PoisonError::into_inner));
-                tracing::error!("paused: {}", self.why_closed(cause));
+                tracing::error!(message_id = event::PAUSED, "paused: {}", self.why_closed(cause));
             }
-            Change::Opened(after) => tracing::info!(seconds = after.as_secs(), "the clouds take files again"),
+            Change::Opened(after) => tracing::info!(
+                message_id = event::RESUMED,
+                seconds = after.as_secs(),
+                "the clouds take files again"
+            ),
         }
     }
 
@@ -144,10 +149,10 @@ impl Shared {
         match finish {
             Finish::Uploaded { request_id, bytes, .. } => {
                 let request_id = request_id.as_deref();
-                tracing::info!(%brand, %file, id, slot, attempt, bytes, millis, request_id, "uploaded");
+                tracing::info!(message_id = event::UPLOADED, %brand, %file, id, slot, state = "uploaded", attempt, bytes, millis, oss_request_id = request_id, "uploaded");
                 for ended in self.chorus.over() {
                     let (times, seconds) = (ended.times, ended.since.elapsed().as_secs());
-                    tracing::info!(error_kind = %ended.kind, error_code = ended.code, times, seconds, "files go through again");
+                    tracing::info!(message_id = event::RESUMED, error_kind = %ended.kind, error_code = ended.code, times, seconds, "files go through again");
                 }
             }
             Finish::Retry { failure, due, .. } if failure.kind == ErrorKind::Credentials => {
@@ -157,16 +162,16 @@ impl Shared {
                 let request_id = failure.request_id.as_deref();
                 match self.chorus.join(failure, Instant::now()) {
                     Some(times) => {
-                        tracing::warn!(%brand, %file, id, slot, attempt, %due, request_id, error_kind = %failure.kind, times, "tried again later: {failure}");
+                        tracing::warn!(message_id = event::RETRYING, %brand, %file, id, slot, state = "retrying", attempt, %due, oss_request_id = request_id, error_kind = %failure.kind, error_code = failure.code, times, "tried again later: {failure}");
                     }
                     None => {
-                        tracing::debug!(%brand, %file, id, slot, attempt, %due, request_id, error_kind = %failure.kind, "tried again later: {failure}");
+                        tracing::debug!(message_id = event::RETRYING, %brand, %file, id, slot, state = "retrying", attempt, %due, oss_request_id = request_id, error_kind = %failure.kind, error_code = failure.code, "tried again later: {failure}");
                     }
                 }
             }
             Finish::Failed { failure, .. } => {
                 let request_id = failure.request_id.as_deref();
-                tracing::error!(%brand, %file, id, slot, attempt, request_id, error_kind = %failure.kind, "failed: {failure}. {}", failure.kind.advice());
+                tracing::error!(message_id = event::FAILED, %brand, %file, id, slot, state = "failed", attempt, oss_request_id = request_id, error_kind = %failure.kind, error_code = failure.code, "failed: {failure}. {}", failure.kind.advice());
             }
         }
     }

@@ -23,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 use crate::cloud::{Clouds, Grants};
 use crate::config::Settings;
 use crate::domain::clock::{later, until};
+use crate::domain::event;
 use crate::ledger::{Claim, Ledger, LedgerError};
 use attempt::attempt;
 use chorus::Chorus;
@@ -211,7 +212,11 @@ impl Publish {
         if jump.unsigned_abs() > JUMP {
             self.renew_leases().await?;
             self.shared.ledger.make_all_due().await?;
-            tracing::warn!(seconds = jump.as_secs(), "the machine's clock was set");
+            tracing::warn!(
+                message_id = event::CLOCK,
+                seconds = jump.as_secs(),
+                "the machine's clock was set"
+            );
         }
         self.both_clocks = (wall, steady);
         Ok(())

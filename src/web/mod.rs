@@ -32,9 +32,10 @@ struct Shared {
 ///
 /// # Errors
 /// When the port is in use or may not be used.
-pub async fn bind(listen: Option<SocketAddr>) -> anyhow::Result<Option<TcpListener>> {
+pub fn bind(listen: Option<SocketAddr>) -> anyhow::Result<Option<std::net::TcpListener>> {
     let Some(address) = listen else { return Ok(None) };
-    let bound = TcpListener::bind(address).await;
+    let bound = std::net::TcpListener::bind(address);
+    let bound = bound.and_then(|listener| listener.set_nonblocking(true).map(|()| listener));
     Ok(Some(
         bound.with_context(|| format!("http.listen = \"{address}\" cannot be used; choose another port"))?,
     ))
@@ -45,13 +46,14 @@ pub async fn bind(listen: Option<SocketAddr>) -> anyhow::Result<Option<TcpListen
 /// # Errors
 /// When the listener fails.
 pub async fn serve(
-    listener: Option<TcpListener>,
+    listener: Option<std::net::TcpListener>,
     report: Report,
     publish: watch::Receiver<Progress>,
 ) -> anyhow::Result<()> {
     let Some(listener) = listener else {
         return std::future::pending().await;
     };
+    let listener = TcpListener::from_std(listener)?;
     tracing::info!(address = %listener.local_addr()?, "HTTP");
     Ok(axum::serve(listener, router(Arc::new(Shared { report, publish }))).await?)
 }

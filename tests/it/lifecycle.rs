@@ -1,5 +1,7 @@
 //! Stopping and crashing.
 
+use std::fs;
+
 use brandpost::domain::upload::State;
 use brandpost::sim::{Fault, FaultAction};
 
@@ -89,4 +91,61 @@ async fn sigterm_ends_an_idle_daemon_with_0_every_time() {
         rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
         assert!(child.wait().unwrap().success(), "{}", std::io::read_to_string(log).unwrap());
     }
+}
+
+const SMALL: &str = "[images]\nmax_bytes = \"100B\"\n";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reload_puts_the_new_configuration_in_force_and_lets_uploads_end() {
+    let mut bench = Bench::new().await;
+    bench.drop_file(OWN, "a.jpg", &jpg(1));
+    bench.sandbox.fault(Fault::oss(FaultAction::Delay { ms: 300 }).times(1));
+    bench.start().await;
+    bench.until("OSS has the request", |_| bench.puts().len() == 1).await;
+    bench.configure(SMALL);
+    bench.reload();
+    bench.until_state("a.jpg", State::Uploaded).await;
+    bench
+        .until("too large now", |rows| {
+            bench.drop_file(OWN, format!("{}.jpg", rows.len()), &jpg(9));
+            rows.iter().any(|row| row.error_kind.as_deref() == Some("too_large"))
+        })
+        .await;
+    bench.stop().await;
+    assert_eq!(bench.row("a.jpg").await.attempts, 1, "it was not broken off");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bad_configuration_is_refused_and_the_old_one_stays() {
+    let mut bench = Bench::new().await;
+    bench.start().await;
+    bench.quiet().await;
+    let good = fs::read_to_string(bench.config()).unwrap();
+    let bad = [
+        good.replace("[limits]\n", "[limits]\nconcurency = 4\n"),
+        format!("{good}[database]\npath = \"other.db\"\n"),
+        format!("{good}[network]\nca_file = \"none.pem\"\n"),
+    ];
+    for (seed, bad) in (1..).zip(bad) {
+        fs::write(bench.config(), bad + SMALL).unwrap();
+        bench.reload();
+        bench.seen(OWN).await;
+        let name = format!("{seed}.jpg");
+        bench.drop_file(OWN, &name, &jpg(seed));
+        bench.until_state(&name, State::Uploaded).await;
+    }
+    bench.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_missing_root_is_waited_for() {
+    let mut bench = Bench::with("[watch]\nsettle = \"100ms\"\npoll_interval = \"200ms\"\n").await;
+    fs::remove_dir(bench.folder.path().join("inbox")).unwrap();
+    bench.start().await;
+    let mut intake = bench.intake();
+    intake.wait_for(|progress| progress.surveyed && progress.unread > 0).await.unwrap();
+    assert!(bench.report().await.notices().await.unwrap()[0].message.contains("is not there"));
+    bench.drop_file(OWN, "a.jpg", &jpg(1));
+    bench.until_state("a.jpg", State::Uploaded).await;
+    bench.stop().await;
 }

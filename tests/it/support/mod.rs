@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use brandpost::config::Settings;
-use brandpost::daemon::lifecycle::Stop;
+use brandpost::daemon::lifecycle::Orders;
 use brandpost::daemon::{self, Progress, Untaken, Until};
 use brandpost::domain::clock::{Clock, SystemClock};
 use brandpost::domain::upload::State;
@@ -34,7 +34,7 @@ pub struct Bench {
 }
 
 struct Running {
-    stop: Stop,
+    stop: Orders,
     progress: Progress,
     task: JoinHandle<anyhow::Result<Untaken>>,
 }
@@ -111,7 +111,7 @@ impl Bench {
     async fn start_until(&mut self, until: Until) {
         assert!(self.daemon.is_none(), "one daemon at a time");
         let settings = Settings::load(&self.config()).unwrap();
-        let stop = Stop::default();
+        let stop = Orders::default();
         let (started, progress) = oneshot::channel();
         let (told, clock) = (stop.clone(), self.clock.clone());
         let task = tokio::spawn(async move {
@@ -144,6 +144,11 @@ impl Bench {
         let running = self.daemon.take().expect("a daemon that runs");
         running.task.abort();
         let _ = running.task.await;
+    }
+
+    /// As SIGHUP.
+    pub fn reload(&self) {
+        self.daemon.as_ref().expect("a daemon that runs").stop.reload.notify_one();
     }
 
     /// Waits until it ends by itself.
