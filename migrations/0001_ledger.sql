@@ -37,6 +37,7 @@ CREATE TABLE upload (
     -- its way
     attempts        INTEGER NOT NULL DEFAULT 0 CHECK (attempts >= 0), -- those that count, of this content
     tries           INTEGER NOT NULL DEFAULT 0 CHECK (tries >= 0),    -- every one that was ever begun
+    wanted_since    TEXT,                  -- since when this content is to be sent
     next_attempt_at TEXT,
     turn            INTEGER NOT NULL DEFAULT 0, -- in each round of the queue, every brand has one file
     held            INTEGER NOT NULL DEFAULT 0 CHECK (held IN (0, 1)), -- not before an operator says so

@@ -29,6 +29,7 @@ pub mod files;
 pub mod intake;
 
 pub mod ledger;
+pub mod metrics;
 
 pub mod publish;
 

@@ -65,7 +65,7 @@ pub(super) async fn status(settings: &Settings, args: &Args) -> anyhow::Result<E
 
 impl Args {
     fn filter(&self, limit: Option<u32>) -> Filter {
-        Filter { brand: self.brand, states: self.states.clone(), limit }
+        Filter { brand: self.brand, states: self.states.clone(), limit, ..Filter::default() }
     }
 }
 

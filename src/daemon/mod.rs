@@ -22,6 +22,7 @@ use crate::domain::clock::Clock;
 use crate::domain::event;
 use crate::intake::{self, Intake};
 use crate::ledger::{DaemonLock, Ledger, LedgerError, Past, Started};
+use crate::metrics::Metrics;
 use crate::publish::{self, Publish};
 use crate::web;
 use lifecycle::Orders;
@@ -88,10 +89,10 @@ pub async fn run(
     let lock = DaemonLock::take(&path).await?;
     let Started { ledger, reclaimed, .. } = open(&path, clock.clone(), &lock, &orders).await?;
     tracing::info!(message_id = event::STARTED, version = env!("CARGO_PKG_VERSION"), root = %root.display(), database = %path.display(), reclaimed, "started");
-    let mut started = Some(started);
+    let (mut started, metrics) = (Some(started), Metrics::new(ledger.now()));
     loop {
         ledger.clear_notice(None).await?;
-        let shift = Shift::begin(setup, ledger.clone(), &orders);
+        let shift = Shift::begin(setup, ledger.clone(), &orders, &metrics);
         if let Some(started) = started.take() {
             started(shift.progress.clone());
         }
@@ -144,11 +145,11 @@ struct Shift {
 }
 
 impl Shift {
-    fn begin(setup: Setup, ledger: Ledger, orders: &Orders) -> Self {
+    fn begin(setup: Setup, ledger: Ledger, orders: &Orders, metrics: &Metrics) -> Self {
         let orders = orders.of_a_shift();
         let Setup { settings, clouds, listener } = setup;
-        let intake = Intake::new(settings.clone(), ledger.clone(), orders.soft.clone());
-        let publish = Publish::new(settings.clone(), ledger.clone(), clouds);
+        let intake = Intake::new(settings.clone(), ledger.clone(), orders.soft.clone(), metrics);
+        let publish = Publish::new(settings.clone(), ledger.clone(), clouds, metrics);
         let progress =
             Progress { intake: intake.progress(), publish: publish.progress(), ledger: ledger.clone() };
         let ours = listener.as_ref().and_then(|listener| listener.try_clone().ok());

@@ -270,6 +270,7 @@ impl<'a> Reconcile<'a> {
         let file = visible(&recorded.path.file_name().unwrap_or_default().to_string_lossy());
         match (&recorded.refused, recorded.slot) {
             (Some(failure), _) => {
+                self.ctx.metrics.rejected(failure.kind);
                 tracing::warn!(message_id = event::REJECTED, %brand, %file, id, %state, error_kind = %failure.kind, "{}. {}", failure.message, failure.kind.advice());
             }
             (None, slot) => {

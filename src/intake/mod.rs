@@ -33,6 +33,7 @@ use crate::config::{Settings, WatchMode};
 use crate::domain::event;
 use crate::files::Identity;
 use crate::ledger::{Ledger, LedgerError};
+use crate::metrics::Metrics;
 use agenda::Agenda;
 use folder::{Folder, Outcome, Reconcile, look_at};
 use inspect::{Flaw, Inspected, Inspector};
@@ -73,16 +74,23 @@ pub(crate) struct Context {
     threads: Arc<Semaphore>,
     /// No new batch of files is begun after it.
     stop: CancellationToken,
+    metrics: Metrics,
 }
 
 impl Context {
     /// Inspects on a blocking thread, when one is free.
     fn inspect(&self, folder: OwnedFd, entry: &Entry) -> JoinHandle<io::Result<Option<Inspected>>> {
         let (inspector, threads, entry) = (self.inspector.clone(), self.threads.clone(), entry.clone());
+        let metrics = self.metrics.clone();
         tokio::spawn(async move {
             let _permit = threads.acquire_owned().await.map_err(io::Error::other)?;
             let stamp = entry.look.stamp;
-            let look = tokio::task::spawn_blocking(move || look_at(&inspector, &folder, &entry));
+            let look = tokio::task::spawn_blocking(move || {
+                let began = std::time::Instant::now();
+                let result = look_at(&inspector, &folder, &entry);
+                metrics.inspected(began.elapsed());
+                result
+            });
             look.await.unwrap_or_else(|broken| {
                 // one picture that breaks a decoder must not stop all others
                 tracing::error!(%broken, "the check of a file broke off");
@@ -158,7 +166,7 @@ pub struct Intake {
 
 impl Intake {
     /// An intake that has done nothing yet.
-    pub fn new(settings: Arc<Settings>, ledger: Ledger, stop: CancellationToken) -> Self {
+    pub fn new(settings: Arc<Settings>, ledger: Ledger, stop: CancellationToken, metrics: &Metrics) -> Self {
         let cores = std::thread::available_parallelism().map_or(2, usize::from);
         let (watch, trouble) = Watch::new(settings.watch.mode != WatchMode::Poll);
         if let Some(error) = trouble {
@@ -166,7 +174,15 @@ impl Intake {
         }
         let inspector = Arc::new(Inspector::new(settings.images.clone()));
         let (mounts, threads) = (Mounts::new(ledger.clone()), Arc::new(Semaphore::new(cores)));
-        let ctx = Arc::new(Context { settings, ledger, mounts, inspector, threads, stop });
+        let ctx = Arc::new(Context {
+            settings,
+            ledger,
+            mounts,
+            inspector,
+            threads,
+            stop,
+            metrics: metrics.clone(),
+        });
         let mut changes = ctx.ledger.changes();
         changes.mark_changed();
         Self {
@@ -275,6 +291,9 @@ impl Intake {
     fn take_wakes(&mut self) {
         let wakes = self.watch.take();
         let now = Instant::now();
+        if !wakes.folders.is_empty() {
+            self.ctx.metrics.event(self.ctx.ledger.now());
+        }
         if wakes.lost {
             tracing::warn!(
                 message_id = event::OVERFLOW,

@@ -65,6 +65,9 @@ impl Intake {
             }
         }
         self.surveyed = true;
+        let native = self.folders.values().filter(|folder| folder.watched.is_some()).count() + self.out.len();
+        let polled = self.folders.len() + self.out.len() - native;
+        self.ctx.metrics.rescanned(self.ctx.ledger.now(), native, polled);
         let now = Instant::now();
         self.folders.keys().for_each(|path| self.agenda.add(path, now));
         self.out.values_mut().for_each(|again| *again = true);

@@ -35,6 +35,8 @@ pub struct Claim {
     pub digests: Digests,
     /// Which content of this path it is.
     pub revision: u32,
+    /// Since when the file is to be sent.
+    pub wanted_since: Option<jiff::Timestamp>,
     /// How many attempts counted before this one.
     pub attempts: u32,
     /// The number of this attempt in the log.
@@ -42,7 +44,7 @@ pub struct Claim {
 }
 
 impl Ledger {
-    /// Is any file due? A due time further away than `horizon` can only come from a clock that jumped, so
+    /// Is any file due, and may it be sent? A due time further away than `horizon` can only come from a clock that jumped, so
     /// it counts as due.
     ///
     /// # Errors
@@ -50,8 +52,9 @@ impl Ledger {
     pub async fn is_due(&self, horizon: Duration) -> Result<bool> {
         let mut connection = self.report().connection().await?;
         let due = sqlx::query_scalar::<_, i64>(
-            "SELECT EXISTS (SELECT 1 FROM upload INDEXED BY upload_due WHERE state IN ('queued', 'retrying') AND held = 0 AND next_attempt_at <= ?1)
-                 OR EXISTS (SELECT 1 FROM upload INDEXED BY upload_due WHERE state IN ('queued', 'retrying') AND held = 0 AND next_attempt_at > ?2)",
+            "SELECT (EXISTS (SELECT 1 FROM upload INDEXED BY upload_due WHERE state IN ('queued', 'retrying') AND held = 0 AND next_attempt_at <= ?1)
+                  OR EXISTS (SELECT 1 FROM upload INDEXED BY upload_due WHERE state IN ('queued', 'retrying') AND held = 0 AND next_attempt_at > ?2))
+                AND NOT EXISTS (SELECT 1 FROM notice WHERE name = 'suspended')",
         )
         .bind(self.now_text())
         .bind(rfc3339(later(self.now(), horizon)))
@@ -73,6 +76,7 @@ impl Ledger {
                     tries = tries + 1, updated_at = ?1
              WHERE id = (SELECT id FROM upload INDEXED BY upload_turn WHERE state IN ('queued', 'retrying') AND held = 0
                            AND (next_attempt_at <= ?1 OR next_attempt_at > ?2)
+                           AND NOT EXISTS (SELECT 1 FROM notice WHERE name = 'suspended')
                          ORDER BY turn, next_attempt_at, id LIMIT 1)
              RETURNING *, (SELECT type || '/' || record_id FROM brand WHERE id = brand_id) AS brand",
         )
@@ -170,6 +174,7 @@ fn claimed(row: &SqliteRow) -> Result<Claim> {
             crc64: text("crc64")?.parse().map_err(|error| unknown(format!("crc64: {error}")))?,
         },
         revision: row.try_get("revision")?,
+        wanted_since: row.try_get::<Option<&str>, _>("wanted_since")?.and_then(|since| since.parse().ok()),
         attempts: row.try_get("attempts")?,
         number: row.try_get("tries")?,
     })

@@ -9,6 +9,8 @@ mod brands;
 mod claims;
 mod damage;
 mod error;
+mod gauges;
+mod listing;
 mod lock;
 mod mounts;
 mod record;
@@ -38,11 +40,13 @@ pub use brands::BrandRow;
 pub use claims::Claim;
 pub use damage::Started;
 pub use error::{LedgerError, Result};
+pub use gauges::{Counts, Outlook};
+pub use listing::{Cursor, Filter, Taken, TakenBy};
 pub use lock::{DaemonLock, Past};
 pub use record::{Found, Recorded, Verdict};
-pub use report::{AttemptRow, Counts, Filter, Notice, Outlook, Report, StatusRow, SummaryRow};
+pub use report::{AttemptRow, Notice, Report, StatusRow, SummaryRow};
 pub use seam::Seam;
-pub use steer::Which;
+pub use steer::{SUSPENDED, Which};
 pub use uploads::Known;
 
 /// Versions before it can corrupt a database when the WAL is reset.

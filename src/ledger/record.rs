@@ -318,8 +318,8 @@ impl Recorder<'_> {
         let id = sqlx::query_scalar(
             "INSERT INTO upload (brand_id, path_bytes, path, file_name, state, slot, wanted_slot, size_bytes,
                  mtime_ns, inode, suffix, width, height, sha256, md5, crc64, duplicate_of, next_attempt_at,
-                 error_kind, error_message, detected_at, updated_at, held, turn)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?21, ?22, ?23)
+                 error_kind, error_message, detected_at, updated_at, held, turn, wanted_since)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?21, ?22, ?23, ?18)
              ON CONFLICT (brand_id, path_bytes) DO UPDATE SET
                  state = excluded.state, slot = excluded.slot, wanted_slot = excluded.wanted_slot,
                  size_bytes = excluded.size_bytes, mtime_ns = excluded.mtime_ns, inode = excluded.inode,
@@ -329,7 +329,8 @@ impl Recorder<'_> {
                  sha256 = excluded.sha256, md5 = excluded.md5, crc64 = excluded.crc64,
                  duplicate_of = excluded.duplicate_of, next_attempt_at = excluded.next_attempt_at,
                  error_kind = excluded.error_kind, error_code = NULL, error_message = excluded.error_message,
-                 attempts = 0, held = excluded.held, turn = excluded.turn, updated_at = excluded.updated_at
+                 attempts = 0, held = excluded.held, turn = excluded.turn,
+                 wanted_since = excluded.wanted_since, updated_at = excluded.updated_at
              RETURNING id",
         )
         .bind(self.brand.id)

@@ -8,12 +8,11 @@ use std::path::Path;
 use serde::Serialize;
 use sqlx::pool::PoolConnection;
 use sqlx::sqlite::{SqlitePoolOptions, SqliteRow};
-use sqlx::{QueryBuilder, Row, Sqlite, SqlitePool};
+use sqlx::{Row, Sqlite, SqlitePool};
 
 use super::brands::BrandRow;
 use super::error::{LedgerError, Result};
 use crate::domain::brand::Brand;
-use crate::domain::upload::State;
 
 /// The read-only side of the ledger.
 #[derive(Debug, Clone)]
@@ -27,7 +26,7 @@ macro_rules! row {
         pub struct $name { $(pub $column: $type),* }
 
         impl $name {
-            fn read(row: &SqliteRow) -> Result<Self> {
+            pub(super) fn read(row: &SqliteRow) -> Result<Self> {
                 Ok(Self { $($column: row.try_get(stringify!($column))?),* })
             }
         }
@@ -105,49 +104,6 @@ row!(
     Notice { name: String, message: String, since: String }
 );
 
-/// How many files are in each state.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Counts([u64; State::ALL.len()]);
-
-impl Counts {
-    /// How many are in this state.
-    pub fn of(&self, state: State) -> u64 {
-        State::ALL.iter().zip(self.0).find(|(other, _)| **other == state).map_or(0, |(_, count)| count)
-    }
-
-    /// How many there are.
-    pub fn total(&self) -> u64 {
-        self.0.iter().sum()
-    }
-
-    /// Those that are still to be sent.
-    pub fn pending(&self) -> u64 {
-        State::ALL.into_iter().filter(|state| state.is_pending()).map(|state| self.of(state)).sum()
-    }
-}
-
-/// What is left to send.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Outlook {
-    /// Files that wait for their turn.
-    pub queued: u64,
-    /// Files that are being sent.
-    pub uploading: u64,
-    /// When the next waiting or failed file is due.
-    pub due: Option<jiff::Timestamp>,
-}
-
-/// Which files `status` lists.
-#[derive(Debug, Clone, Default)]
-pub struct Filter {
-    /// Only this brand's.
-    pub brand: Option<Brand>,
-    /// Only these states; all when empty.
-    pub states: Vec<State>,
-    /// At most so many, the latest first.
-    pub limit: Option<u32>,
-}
-
 /// Does no process have the database open?
 fn is_at_rest(path: &Path) -> bool {
     !["-wal", "-shm"].iter().any(|end| super::beside(path, end).exists())
@@ -177,34 +133,12 @@ impl Report {
         Ok(self.0.acquire().await?)
     }
 
-    pub(super) async fn close(&self) {
-        self.0.close().await;
+    pub(super) fn pool(&self) -> &SqlitePool {
+        &self.0
     }
 
-    /// Files, the latest change first.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn uploads(&self, filter: &Filter) -> Result<Vec<StatusRow>> {
-        let mut query = QueryBuilder::<Sqlite>::new("SELECT * FROM upload_status WHERE 1 = 1");
-        if let Some(brand) = filter.brand {
-            query.push(" AND brand_type = ").push_bind(brand.kind().as_str());
-            query.push(" AND brand_id = ").push_bind(brand.record());
-        }
-        if !filter.states.is_empty() {
-            query.push(" AND state IN (");
-            let mut states = query.separated(", ");
-            for state in &filter.states {
-                states.push_bind(state.as_str());
-            }
-            query.push(")");
-        }
-        query.push(" ORDER BY updated_at DESC, id DESC");
-        if let Some(limit) = filter.limit {
-            query.push(" LIMIT ").push_bind(limit);
-        }
-        let rows = query.build().fetch_all(&self.0).await?;
-        rows.iter().map(StatusRow::read).collect()
+    pub(super) async fn close(&self) {
+        self.0.close().await;
     }
 
     /// One file by its id.
@@ -237,15 +171,6 @@ impl Report {
         query.fetch_all(&self.0).await?.iter().map(AttemptRow::read).collect()
     }
 
-    /// All brands with their slots and counts.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn brands(&self) -> Result<Vec<SummaryRow>> {
-        let query = sqlx::query("SELECT * FROM brand_summary ORDER BY brand_type DESC, brand_id");
-        query.fetch_all(&self.0).await?.iter().map(SummaryRow::read).collect()
-    }
-
     /// A brand's row and how many slots it has.
     ///
     /// # Errors
@@ -274,60 +199,15 @@ impl Report {
         rows.fetch_all(&self.0).await?.iter().map(read).collect()
     }
 
-    /// How many files are in each state, of one brand or of all.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn counts(&self, brand: Option<Brand>) -> Result<Counts> {
-        let row = match brand {
-            Some(brand) => match self.brand(brand).await? {
-                Some((row, _)) => Some(row.id),
-                None => return Ok(Counts::default()),
-            },
-            None => None,
-        };
-        let rows = match row {
-            Some(id) => {
-                sqlx::query("SELECT state, count(*) AS n FROM upload WHERE brand_id = ?1 GROUP BY state")
-                    .bind(id)
-            }
-            None => sqlx::query("SELECT state, count(*) AS n FROM upload GROUP BY state"),
-        };
-        let mut counts = Counts::default();
-        for row in rows.fetch_all(&self.0).await? {
-            let state: State = row.try_get::<&str, _>("state")?.parse().map_err(LedgerError::Corrupt)?;
-            let place = State::ALL.iter().position(|other| *other == state).unwrap_or_default();
-            counts.0[place] = row.try_get::<i64, _>("n")?.unsigned_abs();
-        }
-        Ok(counts)
-    }
-
-    /// What is left to send, as it stood at one moment.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn outlook(&self) -> Result<Outlook> {
-        // one statement sees one state of the table: a file that is claimed meanwhile is not overlooked
-        let row = sqlx::query(
-            "SELECT (SELECT count(*) FROM upload WHERE state = 'queued' AND held = 0) AS queued,
-                    (SELECT count(*) FROM upload WHERE state = 'uploading') AS uploading,
-                    (SELECT min(next_attempt_at) FROM upload INDEXED BY upload_due WHERE state IN ('queued', 'retrying') AND held = 0) AS due",
-        )
-        .fetch_one(&self.0)
-        .await?;
-        let due: Option<String> = row.try_get("due")?;
-        let due = due.map(|due| due.parse().map_err(|_| LedgerError::Corrupt(due))).transpose()?;
-        let count = |column| -> Result<u64> { Ok(row.try_get::<i64, _>(column)?.unsigned_abs()) };
-        Ok(Outlook { queued: count("queued")?, uploading: count("uploading")?, due })
-    }
-
-    /// When the next waiting file is due.
+    /// When the next waiting file is due; never, while an operator has suspended the uploads.
     ///
     /// # Errors
     /// When the database fails.
     pub async fn next_due(&self) -> Result<Option<jiff::Timestamp>> {
         let due: Option<String> = sqlx::query_scalar(
-            "SELECT min(next_attempt_at) FROM upload INDEXED BY upload_due WHERE state IN ('queued', 'retrying') AND held = 0",
+            "SELECT min(next_attempt_at) FROM upload INDEXED BY upload_due
+             WHERE state IN ('queued', 'retrying') AND held = 0
+               AND NOT EXISTS (SELECT 1 FROM notice WHERE name = 'suspended')",
         )
         .fetch_one(&self.0)
         .await?;

@@ -60,7 +60,7 @@ pub(super) async fn promote(tx: &mut Tx, brand: i64, now: &str) -> Result<()> {
 pub(super) async fn queue(tx: &mut Tx, brand: i64, id: i64, slot: u32, now: &str) -> Result<()> {
     let turn = next_turn(tx, brand).await?;
     let result = sqlx::query(
-        "UPDATE upload SET state = 'queued', slot = ?2, next_attempt_at = ?3, updated_at = ?3, attempts = 0, turn = ?4,
+        "UPDATE upload SET state = 'queued', slot = ?2, next_attempt_at = ?3, updated_at = ?3, wanted_since = ?3, attempts = 0, turn = ?4,
                 error_kind = NULL, error_code = NULL, error_message = NULL
          WHERE id = ?1 AND state <> 'uploading'",
     )

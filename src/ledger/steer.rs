@@ -15,6 +15,9 @@ use super::error::{LedgerError, Result};
 use super::slots::{self, Slots};
 use crate::domain::upload::State;
 
+/// The notice that stands while an operator has paused the uploads.
+pub const SUSPENDED: &str = "suspended";
+
 /// Which files are meant.
 #[derive(Debug, Clone)]
 pub enum Which {
@@ -78,6 +81,30 @@ impl Ledger {
         self.commit(tx).await
     }
 
+    /// Sends nothing from now on, until `resume`, also after a restart; what is being sent ends. Files are
+    /// taken in meanwhile.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn suspend(&self, why: &str) -> Result<()> {
+        let reason = if why.is_empty() { String::new() } else { format!(": {why}") };
+        let message =
+            format!("uploads are paused by an operator{reason}; `brandpost resume` lets them go on");
+        self.set_notice(SUSPENDED, &message).await
+    }
+
+    /// Lets uploads go on. False when they were not suspended.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn resume(&self) -> Result<bool> {
+        let suspended = self.report().notices().await?.iter().any(|notice| notice.name == SUSPENDED);
+        if suspended {
+            self.clear_notice(Some(SUSPENDED)).await?;
+        }
+        Ok(suspended)
+    }
+
     /// Says why the whole pipeline waits, until `clear_notice`.
     ///
     /// # Errors
@@ -94,12 +121,14 @@ impl Ledger {
         self.commit(tx).await
     }
 
-    /// Takes a notice back; all of them when none is named.
+    /// Takes a notice back; when none is named, all that a new start finds anew.
     ///
     /// # Errors
     /// When the database fails.
     pub async fn clear_notice(&self, name: Option<&str>) -> Result<()> {
-        let query = sqlx::query("DELETE FROM notice WHERE name = ?1 OR (?1 IS NULL AND name <> 'rebuilt')");
+        let query = sqlx::query(
+            "DELETE FROM notice WHERE name = ?1 OR (?1 IS NULL AND name NOT IN ('rebuilt', 'suspended'))",
+        );
         let mut tx = self.begin().await?;
         query.bind(name).execute(&mut *tx).await?;
         self.commit(tx).await

@@ -9,6 +9,8 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
+use tokio::time::Instant;
+
 use crate::cloud::bucket::Object;
 use crate::cloud::{CloudError, Grant, Place, Receipt, Remedy, Target};
 use crate::domain::failure::{ErrorKind, Failure};
@@ -72,7 +74,10 @@ async fn once(shared: &Shared, claim: &Claim) -> Result<Outcome, CloudError> {
     };
     let watched = file.try_clone();
     let object = Object { file, size: claim.stamp.size, format: claim.format, digests: &claim.digests };
-    let receipt = shared.clouds.bucket.put(&target, &grant, object).await?;
+    let began = Instant::now();
+    let receipt = shared.clouds.bucket.put(&target, &grant, object).await;
+    shared.metrics.put(began.elapsed());
+    let receipt = receipt?;
     shared.grants.forget(claim.id);
     let changed = watched.and_then(files::stamp).is_ok_and(|stamp| stamp != claim.stamp);
     Ok(Outcome::Uploaded { target, receipt, changed })
@@ -111,7 +116,10 @@ async fn grant(shared: &Shared, claim: &Claim) -> Result<Arc<Grant>, CloudError>
         return Ok(grant);
     }
     shared.pace.gateway().await;
-    let grant = Arc::new(shared.clouds.gateway.grant(place(claim)).await?);
+    let began = Instant::now();
+    let grant = shared.clouds.gateway.grant(place(claim)).await;
+    shared.metrics.gateway(began.elapsed());
+    let grant = Arc::new(grant?);
     shared.grants.put(claim.id, claim.slot, claim.format, grant.clone(), shared.clouds.clock.now());
     Ok(grant)
 }

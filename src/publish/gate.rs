@@ -32,6 +32,16 @@ pub enum Cause {
     Outage,
 }
 
+impl Cause {
+    /// As metrics name it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Cause::Credentials => "credentials",
+            Cause::Outage => "outage",
+        }
+    }
+}
+
 /// What changed, for the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Change {

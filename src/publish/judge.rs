@@ -10,7 +10,7 @@ use super::gate::{Cause, Change};
 use super::{Shared, WRITE_AGAIN};
 use crate::cloud::{CloudError, Remedy};
 use crate::config::After;
-use crate::domain::clock::later;
+use crate::domain::clock::{later, until};
 use crate::domain::event;
 use crate::domain::failure::{ErrorKind, Failure};
 use crate::domain::text::visible;
@@ -120,6 +120,7 @@ impl Shared {
         match change {
             Change::None => {}
             Change::Closed(cause) => {
+                self.metrics.paused(cause.as_str());
                 words.clone_into(&mut self.last_words.lock().unwrap_or_else(PoisonError::into_inner));
                 tracing::error!(message_id = event::PAUSED, "paused: {}", self.why_closed(cause));
             }
@@ -148,6 +149,8 @@ impl Shared {
         let millis = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
         match finish {
             Finish::Uploaded { request_id, bytes, .. } => {
+                let waited = claim.wanted_since.map(|since| until(since, self.ledger.now()));
+                self.metrics.uploaded(*bytes, waited);
                 let request_id = request_id.as_deref();
                 tracing::info!(message_id = event::UPLOADED, %brand, %file, id, slot, state = "uploaded", attempt, bytes, millis, oss_request_id = request_id, "uploaded");
                 for ended in self.chorus.over() {
@@ -156,9 +159,11 @@ impl Shared {
                 }
             }
             Finish::Retry { failure, due, .. } if failure.kind == ErrorKind::Credentials => {
+                self.metrics.retrying(failure.kind);
                 tracing::debug!(%brand, %file, id, slot, attempt, %due, "waits: {failure}");
             }
             Finish::Retry { failure, due, .. } => {
+                self.metrics.retrying(failure.kind);
                 let request_id = failure.request_id.as_deref();
                 match self.chorus.join(failure, Instant::now()) {
                     Some(times) => {
@@ -170,6 +175,7 @@ impl Shared {
                 }
             }
             Finish::Failed { failure, .. } => {
+                self.metrics.failed(failure.kind);
                 let request_id = failure.request_id.as_deref();
                 tracing::error!(message_id = event::FAILED, %brand, %file, id, slot, state = "failed", attempt, oss_request_id = request_id, error_kind = %failure.kind, error_code = failure.code, "failed: {failure}. {}", failure.kind.advice());
             }

@@ -25,6 +25,7 @@ use crate::config::Settings;
 use crate::domain::clock::{later, until};
 use crate::domain::event;
 use crate::ledger::{Claim, Ledger, LedgerError};
+use crate::metrics::Metrics;
 use attempt::attempt;
 use chorus::Chorus;
 pub use gate::Cause;
@@ -57,6 +58,7 @@ struct Shared {
     pace: Pace,
     gate: Gate,
     chorus: Chorus,
+    metrics: Metrics,
     /// The last words of a cloud that closed the gate.
     last_words: Mutex<String>,
 }
@@ -110,7 +112,7 @@ pub enum PublishError {
 
 impl Publish {
     /// A publisher that has done nothing yet.
-    pub fn new(settings: Arc<Settings>, ledger: Ledger, clouds: Clouds) -> Self {
+    pub fn new(settings: Arc<Settings>, ledger: Ledger, clouds: Clouds, metrics: &Metrics) -> Self {
         let both_clocks = (ledger.now(), Instant::now());
         let pace = Pace::new(&settings.limits);
         let gate = Gate::new(settings.retry.backoff);
@@ -122,6 +124,7 @@ impl Publish {
             pace,
             gate,
             chorus: Chorus::default(),
+            metrics: metrics.clone(),
             last_words: Mutex::default(),
         };
         Self {

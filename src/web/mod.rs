@@ -112,7 +112,7 @@ impl Ask {
         let states =
             self.state.map(|states| states.split(',').map(str::parse::<Upload>).collect()).transpose()?;
         let limit = Some(self.limit.unwrap_or(100).min(MOST_ROWS));
-        Ok(Filter { brand, states: states.unwrap_or_default(), limit })
+        Ok(Filter { brand, states: states.unwrap_or_default(), limit, ..Filter::default() })
     }
 }
 
@@ -124,7 +124,7 @@ async fn uploads(State(shared): State<Arc<Shared>>, Query(ask): Query<Ask>) -> R
 }
 
 async fn brands(State(shared): State<Arc<Shared>>) -> Response {
-    answer(shared.report.brands().await)
+    answer(shared.report.brands(None, None, None).await)
 }
 
 fn answer<T: serde::Serialize>(rows: Result<Vec<T>, crate::ledger::LedgerError>) -> Response {

@@ -4,15 +4,16 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-const RULES: [(&str, &[&str]); 10] = [
+const RULES: [(&str, &[&str]); 11] = [
     ("domain", &[]),
     ("config", &["domain"]),
     ("files", &["domain"]),
+    ("metrics", &["domain"]),
     ("ledger", &["domain", "config", "files"]),
     ("cloud", &["domain", "config"]),
-    ("intake", &["domain", "config", "files", "ledger"]),
-    ("publish", &["domain", "config", "files", "ledger", "cloud"]),
-    ("web", &["domain", "ledger", "publish"]),
+    ("intake", &["domain", "config", "files", "ledger", "metrics"]),
+    ("publish", &["domain", "config", "files", "ledger", "metrics", "cloud"]),
+    ("web", &["domain", "config", "files", "ledger", "metrics", "intake", "publish"]),
     ("cli", &["daemon", "config", "domain", "ledger", "cloud", "intake"]),
     ("sim", &["domain"]),
 ];

@@ -37,7 +37,7 @@ async fn a_mapped_folder_belongs_to_its_brand() {
     fs::write(share.path().join("a.jpg"), jpg(1)).unwrap();
     bench.once().await;
     assert_eq!(bench.object("qualification/OWNBRAND/7/1.jpg"), jpg(1));
-    assert_eq!(bench.report().await.brands().await.unwrap()[0].slots_total, 3);
+    assert_eq!(bench.report().await.brands(None, None, None).await.unwrap()[0].slots_total, 3);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -202,7 +202,7 @@ impl Model {
         let uploading = rows.iter().filter(|row| row.state == "uploading").count();
         assert_eq!(uploading, self.claims.len(), "every claim has its row, and every such row its claim");
         let free = rows.iter().filter(|row| row.slot.is_some()).count() < total as usize
-            && self.ledger.report().brands().await.unwrap()[0].slots_reserved == 0;
+            && self.ledger.report().brands(None, None, None).await.unwrap()[0].slots_reserved == 0;
         let waiting =
             rows.iter().find(|row| row.error_kind.as_deref() == Some("limit_reached") && row.slot.is_none());
         assert!(

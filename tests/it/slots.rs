@@ -109,7 +109,7 @@ async fn reserved_slots_are_spared_from_the_first_start_on() {
     bench.drop_file(OWN, "a.jpg", &jpg(1));
     bench.once().await;
     assert_eq!(bench.row("a.jpg").await.slot, Some(3));
-    let summary = &bench.report().await.brands().await.unwrap()[0];
+    let summary = &bench.report().await.brands(None, None, None).await.unwrap()[0];
     assert_eq!((summary.slots_total, summary.slots_used, summary.slots_reserved), (10, 1, 2));
 }
 

@@ -157,7 +157,7 @@ impl World {
         if self.settings().slots == SlotsBy::Filename {
             return;
         }
-        let summary = self.ledger().report().brands().await.unwrap();
+        let summary = self.ledger().report().brands(None, None, None).await.unwrap();
         for name in BRANDS {
             let mut taken = rows.iter().filter(|row| brand(row) == name).filter_map(|row| row.slot).count();
             let this = summary.iter().find(|row| format!("{}/{}", row.brand_type, row.brand_id) == name);

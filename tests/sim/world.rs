@@ -13,6 +13,7 @@ use brandpost::config::Settings;
 use brandpost::domain::clock::{Clock, ManualClock};
 use brandpost::intake::{Intake, IntakeError, Looked};
 use brandpost::ledger::{Filter, Ledger, LedgerError, StatusRow, Which};
+use brandpost::metrics::Metrics;
 use brandpost::publish::{Next, Publish, PublishError};
 use brandpost::sim::{Fault, FaultAction, Sandbox, SandboxOptions, Service, Stage};
 use fastrand::Rng;
@@ -222,8 +223,8 @@ impl World {
         ledger.clear_notice(None).await.unwrap();
         let ledger = ledger.with_seam(self.hub.clone());
         let stop = CancellationToken::new();
-        let intake = Intake::new(settings.clone(), ledger.clone(), stop.clone());
-        let publish = Publish::new(settings, ledger.clone(), clouds);
+        let intake = Intake::new(settings.clone(), ledger.clone(), stop.clone(), &Metrics::new(ledger.now()));
+        let publish = Publish::new(settings, ledger.clone(), clouds, &Metrics::new(ledger.now()));
         let sink = Box::new(intake.event_sink());
         self.daemon = Some(Daemon {
             intake: Some(Box::new(intake)),

@@ -1,0 +1,143 @@
+//! Figures at a glance: how many files there are in each state, how long the oldest waits, how large it all is.
+
+use std::path::PathBuf;
+
+use jiff::Timestamp;
+use sqlx::Row;
+
+use super::beside;
+use super::error::{LedgerError, Result};
+use super::report::Report;
+use crate::domain::brand::Brand;
+use crate::domain::upload::State;
+
+/// How many files are in each state.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts([u64; State::ALL.len()]);
+
+impl Counts {
+    /// How many are in this state.
+    pub fn of(&self, state: State) -> u64 {
+        State::ALL.iter().zip(self.0).find(|(other, _)| **other == state).map_or(0, |(_, count)| count)
+    }
+
+    /// How many there are.
+    pub fn total(&self) -> u64 {
+        self.0.iter().sum()
+    }
+
+    /// Those that are still to be sent.
+    pub fn pending(&self) -> u64 {
+        State::ALL.into_iter().filter(|state| state.is_pending()).map(|state| self.of(state)).sum()
+    }
+
+    fn set(&mut self, state: State, count: u64) {
+        let place = State::ALL.iter().position(|other| *other == state).unwrap_or_default();
+        self.0[place] = count;
+    }
+}
+
+/// What is left to send.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Outlook {
+    /// Files that wait for their turn.
+    pub queued: u64,
+    /// Files that are being sent.
+    pub uploading: u64,
+    /// When the next waiting or failed file is due.
+    pub due: Option<Timestamp>,
+}
+
+impl Report {
+    /// How many files are in each state, of one brand or of all.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn counts(&self, brand: Option<Brand>) -> Result<Counts> {
+        let rows = match brand {
+            Some(brand) => {
+                let Some((row, _)) = self.brand(brand).await? else { return Ok(Counts::default()) };
+                sqlx::query("SELECT state, count(*) AS n FROM upload WHERE brand_id = ?1 GROUP BY state").bind(row.id)
+            }
+            // to count all is cheap, to count the many uploaded ones is not
+            None => sqlx::query(
+                "SELECT state, count(*) AS n FROM upload
+                 WHERE state IN ('queued', 'uploading', 'retrying', 'failed', 'rejected', 'gone') GROUP BY state
+                 UNION ALL SELECT 'total', count(*) FROM upload",
+            ),
+        };
+        let mut counts = Counts::default();
+        let mut total = 0;
+        for row in rows.fetch_all(self.pool()).await? {
+            let count = row.try_get::<i64, _>("n")?.unsigned_abs();
+            match row.try_get::<&str, _>("state")? {
+                "total" => total = count,
+                state => counts.set(state.parse().map_err(LedgerError::Corrupt)?, count),
+            }
+        }
+        if brand.is_none() {
+            counts.set(State::Uploaded, total - counts.total());
+        }
+        Ok(counts)
+    }
+
+    /// How many files wait for an operator's word since the database was made anew.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn held(&self) -> Result<u64> {
+        let query = "SELECT count(*) FROM upload INDEXED BY upload_held WHERE held = 1 AND state = 'queued'";
+        let count: i64 = sqlx::query_scalar(query).fetch_one(self.pool()).await?;
+        Ok(count.unsigned_abs())
+    }
+
+    /// Since when the oldest file of each state that is still to be sent waits.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn oldest(&self) -> Result<Vec<(State, Timestamp)>> {
+        let query = sqlx::query(
+            "SELECT state, min(wanted_since) AS since FROM upload
+             WHERE state IN ('queued', 'uploading', 'retrying') AND held = 0 GROUP BY state",
+        );
+        let mut oldest = Vec::new();
+        for row in query.fetch_all(self.pool()).await? {
+            let state: State = row.try_get::<&str, _>("state")?.parse().map_err(LedgerError::Corrupt)?;
+            if let Some(since) = row.try_get::<Option<&str>, _>("since")? {
+                oldest.push((state, since.parse().map_err(|_| LedgerError::Corrupt(since.into()))?));
+            }
+        }
+        Ok(oldest)
+    }
+
+    /// What is left to send, as it stood at one moment.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn outlook(&self) -> Result<Outlook> {
+        // one statement sees one state of the table: a file that is claimed meanwhile is not overlooked
+        let row = sqlx::query(
+            "SELECT (SELECT count(*) FROM upload WHERE state = 'queued' AND held = 0) AS queued,
+                    (SELECT count(*) FROM upload WHERE state = 'uploading') AS uploading,
+                    (SELECT min(next_attempt_at) FROM upload INDEXED BY upload_due WHERE state IN ('queued', 'retrying') AND held = 0) AS due",
+        )
+        .fetch_one(self.pool())
+        .await?;
+        let due: Option<String> = row.try_get("due")?;
+        let due = due.map(|due| due.parse().map_err(|_| LedgerError::Corrupt(due))).transpose()?;
+        let count = |column| -> Result<u64> { Ok(row.try_get::<i64, _>(column)?.unsigned_abs()) };
+        Ok(Outlook { queued: count("queued")?, uploading: count("uploading")?, due })
+    }
+
+    /// How many bytes the database and its write-ahead log take.
+    pub async fn sizes(&self) -> [(&'static str, u64); 2] {
+        let file: Option<String> =
+            sqlx::query_scalar("SELECT file FROM pragma_database_list WHERE name = 'main'")
+                .fetch_one(self.pool())
+                .await
+                .ok();
+        let path = PathBuf::from(file.unwrap_or_default());
+        [("database", ""), ("wal", "-wal")]
+            .map(|(name, end)| (name, std::fs::metadata(beside(&path, end)).map_or(0, |file| file.len())))
+    }
+}

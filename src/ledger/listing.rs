@@ -1,0 +1,252 @@
+//! Lists for people and pages: filtered, the latest first, a page at a time, from an index also with a million
+//! rows.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::Serialize;
+use sqlx::{QueryBuilder, Row, Sqlite};
+
+use super::error::Result;
+use super::report::{Report, StatusRow, SummaryRow};
+use crate::domain::brand::{Brand, BrandType};
+use crate::domain::upload::State;
+
+/// Which files are listed.
+#[derive(Debug, Clone, Default)]
+pub struct Filter {
+    /// Only this brand's.
+    pub brand: Option<Brand>,
+    /// Only these states; all when empty.
+    pub states: Vec<State>,
+    /// Only files whose name has this in it.
+    pub name: Option<String>,
+    /// Only what changed since, RFC 3339 UTC.
+    pub since: Option<String>,
+    /// Only what comes after this one in the list.
+    pub after: Option<Cursor>,
+    /// At most so many, the latest first.
+    pub limit: Option<u32>,
+}
+
+/// A place in the list of files: the last row that was seen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cursor {
+    updated_at: String,
+    id: i64,
+}
+
+impl Cursor {
+    /// Behind this row.
+    pub fn behind(row: &StatusRow) -> Self {
+        Self { updated_at: row.updated_at.clone(), id: row.id }
+    }
+}
+
+impl fmt::Display for Cursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}_{}", self.updated_at, self.id)
+    }
+}
+
+impl FromStr for Cursor {
+    type Err = String;
+
+    fn from_str(text: &str) -> std::result::Result<Self, String> {
+        let parts = text.rsplit_once('_').and_then(|(time, id)| Some((time.to_owned(), id.parse().ok()?)));
+        let (updated_at, id) = parts.ok_or_else(|| format!("{text:?} is no place in the list"))?;
+        Ok(Self { updated_at, id })
+    }
+}
+
+/// A slot that is taken.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[expect(missing_docs, reason = "named as the columns of the view")]
+pub struct Taken {
+    pub slot: i64,
+    /// Filled by other means; nothing else is known of it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub reserved: bool,
+    #[serde(flatten)]
+    pub file: Option<TakenBy>,
+}
+
+/// The file that has a slot.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[expect(missing_docs, reason = "named as the columns of the view")]
+pub struct TakenBy {
+    pub id: i64,
+    pub state: String,
+    pub file_name: String,
+    pub revision: i64,
+    pub updated_at: String,
+    pub error_kind: Option<String>,
+}
+
+impl Report {
+    /// Files, the latest change first.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn uploads(&self, filter: &Filter) -> Result<Vec<StatusRow>> {
+        let mut query = QueryBuilder::<Sqlite>::new("");
+        // one list a state, merged: each comes from the index in its order, however many rows there are
+        match (&*filter.states, filter.limit) {
+            ([first, rest @ ..], Some(limit)) if !rest.is_empty() => {
+                query.push("SELECT * FROM (");
+                select(&mut query, filter, Some(&[*first]));
+                for state in rest {
+                    query.push(" UNION ALL ");
+                    select(&mut query, filter, Some(&[*state]));
+                }
+                query.push(") ORDER BY updated_at DESC, id DESC LIMIT ").push_bind(limit);
+            }
+            (states, _) => select(&mut query, filter, Some(states).filter(|states| !states.is_empty())),
+        }
+        let rows = query.build().fetch_all(self.pool()).await?;
+        rows.iter().map(StatusRow::read).collect()
+    }
+
+    /// Files that changed after this one, the earliest change first.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn changed_after(&self, cursor: &Cursor, limit: u32) -> Result<Vec<StatusRow>> {
+        let query = sqlx::query(
+            "SELECT * FROM upload_status WHERE (updated_at, id) > (?1, ?2) ORDER BY updated_at, id LIMIT ?3",
+        );
+        let rows = query.bind(&cursor.updated_at).bind(cursor.id).bind(limit).fetch_all(self.pool()).await?;
+        rows.iter().map(StatusRow::read).collect()
+    }
+
+    /// Brands with their slots and counts, own ones first, by number. `text` is part of a brand's name or of the
+    /// name of one of its files.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn brands(
+        &self,
+        text: Option<&str>,
+        after: Option<Brand>,
+        limit: Option<u32>,
+    ) -> Result<Vec<SummaryRow>> {
+        let mut brands = Vec::new();
+        // two walks along the index: sorted by the type's name, the others would come first
+        for kind in [BrandType::Own, BrandType::Other] {
+            let behind = match after {
+                Some(after) if after.kind() == kind => after.record(),
+                Some(after) if kind == BrandType::Own && after.kind() == BrandType::Other => continue,
+                _ => 0,
+            };
+            let mut query = QueryBuilder::<Sqlite>::new("SELECT * FROM brand_summary WHERE brand_type = ");
+            query.push_bind(kind.as_str()).push(" AND brand_id > ").push_bind(behind);
+            if let Some(text) = text {
+                query.push(" AND (brand_type || '/' || brand_id LIKE ").push_bind(like(text));
+                query.push(" ESCAPE '\\' OR brand_id IN (SELECT b.record_id FROM upload u JOIN brand b ON b.id = u.brand_id WHERE b.type = ");
+                query
+                    .push_bind(kind.as_str())
+                    .push(" AND u.file_name LIKE ")
+                    .push_bind(like(text))
+                    .push(" ESCAPE '\\'))");
+            }
+            query.push(" ORDER BY brand_id");
+            if let Some(limit) = limit {
+                let left = limit.saturating_sub(u32::try_from(brands.len()).unwrap_or(limit));
+                query.push(" LIMIT ").push_bind(left);
+            }
+            let rows = query.build().fetch_all(self.pool()).await?;
+            for row in &rows {
+                brands.push(SummaryRow::read(row)?);
+            }
+        }
+        Ok(brands)
+    }
+
+    /// The slots of a brand that are taken, in their order.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn taken(&self, brand: Brand) -> Result<Vec<Taken>> {
+        let query = sqlx::query(
+            "SELECT u.slot, u.id, u.state, u.file_name, u.revision, u.updated_at, u.error_kind
+             FROM upload u JOIN brand b ON b.id = u.brand_id
+             WHERE b.type = ?1 AND b.record_id = ?2 AND u.slot IS NOT NULL
+             UNION ALL SELECT r.slot, NULL, NULL, NULL, NULL, NULL, NULL
+             FROM reserved_slot r JOIN brand b ON b.id = r.brand_id WHERE b.type = ?1 AND b.record_id = ?2
+             ORDER BY 1",
+        );
+        let rows = query.bind(brand.kind().as_str()).bind(brand.record()).fetch_all(self.pool()).await?;
+        let mut taken = Vec::with_capacity(rows.len());
+        for row in &rows {
+            let file = match row.try_get::<Option<i64>, _>("id")? {
+                Some(id) => Some(TakenBy {
+                    id,
+                    state: row.try_get("state")?,
+                    file_name: row.try_get("file_name")?,
+                    revision: row.try_get("revision")?,
+                    updated_at: row.try_get("updated_at")?,
+                    error_kind: row.try_get("error_kind")?,
+                }),
+                None => None,
+            };
+            taken.push(Taken { slot: row.try_get("slot")?, reserved: file.is_none(), file });
+        }
+        Ok(taken)
+    }
+}
+
+fn select(query: &mut QueryBuilder<Sqlite>, filter: &Filter, states: Option<&[State]>) {
+    query.push("SELECT * FROM (SELECT * FROM upload_status WHERE 1 = 1");
+    if let Some(brand) = filter.brand {
+        query.push(" AND brand_type = ").push_bind(brand.kind().as_str());
+        query.push(" AND brand_id = ").push_bind(brand.record());
+    }
+    if let Some(states) = states {
+        query.push(" AND state IN (");
+        let mut list = query.separated(", ");
+        for state in states {
+            list.push_bind(state.as_str());
+        }
+        query.push(")");
+    }
+    if let Some(name) = &filter.name {
+        query.push(" AND file_name LIKE ").push_bind(like(name)).push(" ESCAPE '\\'");
+    }
+    if let Some(since) = &filter.since {
+        query.push(" AND updated_at >= ").push_bind(since.clone());
+    }
+    if let Some(after) = &filter.after {
+        query.push(" AND (updated_at, id) < (").push_bind(after.updated_at.clone());
+        query.push(", ").push_bind(after.id).push(")");
+    }
+    query.push(" ORDER BY updated_at DESC, id DESC");
+    if let Some(limit) = filter.limit {
+        query.push(" LIMIT ").push_bind(limit);
+    }
+    query.push(")");
+}
+
+/// A pattern for "has this in it".
+fn like(text: &str) -> String {
+    let escaped = text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
+    format!("%{escaped}%")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cursor_survives_its_text() {
+        let cursor = Cursor { updated_at: "2026-11-24T05:00:00.123Z".into(), id: 7 };
+        assert_eq!(cursor.to_string().parse(), Ok(cursor));
+        for wrong in ["", "7", "_", "x_y"] {
+            assert!(wrong.parse::<Cursor>().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn what_is_sought_is_no_pattern() {
+        assert_eq!(like("50%_a\\"), "%50\\%\\_a\\\\%");
+    }
+}
