@@ -580,7 +580,8 @@ impl World {
         let Some((key, sha256)) = actor.stored.filter(|_| actor.clean) else { return };
         let rows = self.rows().await;
         let written = |row: &StatusRow| {
-            row.sha256.as_ref() == Some(&sha256)
+            row.state == "uploaded"
+                && row.sha256.as_ref() == Some(&sha256)
                 && row.object_url.as_ref().is_some_and(|url| url.ends_with(&key))
         };
         if rows.iter().any(written) {
