@@ -149,6 +149,8 @@ pub struct Intake {
     agenda: Agenda,
     next_survey: Instant,
     root: Option<Identity>,
+    /// Files without a folder, for whose sake all was surveyed once more.
+    doubted: HashSet<PathBuf>,
     /// What was said already.
     told: HashSet<String>,
     /// The root is not there.
@@ -198,6 +200,7 @@ impl Intake {
             agenda: Agenda::default(),
             next_survey: Instant::now(),
             root: None,
+            doubted: HashSet::new(),
             told: HashSet::new(),
             root_missing: false,
             surveyed: false,

@@ -15,6 +15,7 @@ use super::mounts::UNMOUNTED;
 use super::survey::{self, Place, Survey};
 use super::{Intake, IntakeError};
 use crate::config::WatchMode;
+use crate::domain::brand::Brand;
 use crate::domain::event;
 use crate::domain::text::visible;
 use crate::domain::upload::State;
@@ -188,6 +189,7 @@ impl Intake {
         let rows = if brands.is_empty() { Vec::new() } else { self.ctx.ledger.register(&brands).await? };
         for (brand, place) in rows.into_iter().zip(&new) {
             self.fresh.insert(place.path.clone());
+            self.doubted.retain(|file| file.parent() != Some(&place.path));
             self.folders.insert(
                 place.path.clone(),
                 Folder::new(brand, place.path.clone(), self.is_mapped(&place.path)),
@@ -277,7 +279,7 @@ impl Intake {
         !place && !self.unread.iter().any(|folder| row.path.starts_with(folder))
     }
 
-    async fn settle(&self, brand: BrandRow, orphans: Vec<Known>) -> Result<(), IntakeError> {
+    async fn settle(&mut self, brand: BrandRow, orphans: Vec<Known>) -> Result<(), IntakeError> {
         let missing = |row: &Known| {
             row.state != State::Uploaded
                 && row.path.symlink_metadata().is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
@@ -287,10 +289,26 @@ impl Intake {
         if !gone.is_empty() {
             self.ctx.ledger.gone(brand, &gone).await?;
         }
-        let marked: Vec<_> = left.iter().filter_map(|row| Some((row.id, row.asked?))).collect();
+        let (back, foreign): (Vec<_>, Vec<_>) = left
+            .into_iter()
+            .filter(|row| row.asked.is_some())
+            .partition(|row| self.belongs(row, brand.brand));
+        // their folder has come back since the survey: the next one finds it, and then they are looked at
+        if back.into_iter().any(|row| self.doubted.insert(row.path)) {
+            self.next_survey = Instant::now();
+        }
+        let marked: Vec<_> = foreign.iter().filter_map(|row| Some((row.id, row.asked?))).collect();
         if !marked.is_empty() {
             self.ctx.ledger.looked(&marked).await?;
         }
         Ok(())
+    }
+
+    /// Is the file's folder where this brand's files lie?
+    fn belongs(&self, row: &Known, brand: Brand) -> bool {
+        let settings = &self.ctx.settings;
+        let own = settings.watch.root.join(brand.kind().as_str()).join(brand.record().to_string());
+        let mapped = settings.brands.iter().filter(|folder| folder.brand == brand).map(|folder| &folder.path);
+        mapped.chain([&own]).any(|folder| row.path.parent() == Some(folder))
     }
 }
