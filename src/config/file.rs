@@ -114,7 +114,11 @@ section!(Upload { after: String = "keep".into(), archive: String = "archive".int
 
 section!(Database { path: String = "brandpost.db".into(), keep_attempts: Span = Span::secs(90 * 86_400) });
 
-section!(Http { listen: String = String::new() });
+section!(Http {
+    listen: String = String::new(),
+    token_file: String = String::new(),
+    hosts: Vec<String> = Vec::new(),
+});
 
 section!(Log { format: String = "auto".into(), level: String = "info".into() });
 

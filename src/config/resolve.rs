@@ -345,22 +345,22 @@ impl Resolver<'_> {
     }
 
     fn http(&mut self) -> Http {
-        let text = self.file().http.listen.clone();
-        if text.is_empty() {
-            return Http { listen: None };
-        }
-        let listen: Option<SocketAddr> = text.parse().ok();
+        let file = self.file().http.clone();
+        let token_file = Some(&file.token_file).filter(|path| !path.is_empty()).map(|path| self.path(path));
+        let listen: Option<SocketAddr> = file.listen.parse().ok();
         match listen {
-            None => self.wrong("http.listen", "is no address with port, as in \"127.0.0.1:9600\""),
-            Some(address) if !address.ip().is_loopback() => {
+            None if !file.listen.is_empty() => {
+                self.wrong("http.listen", "is no address with port, as in \"127.0.0.1:9600\"");
+            }
+            Some(address) if !address.ip().is_loopback() && token_file.is_none() => {
                 self.wrong(
                     "http.listen",
-                    "must be a loopback address: the service has no access control of its own",
+                    "lets other machines in: set http.token_file too, or use a loopback address",
                 );
             }
-            Some(_) => {}
+            _ => {}
         }
-        Http { listen }
+        Http { listen, token_file, hosts: file.hosts }
     }
 
     fn log(&mut self) -> Log {

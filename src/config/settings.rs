@@ -241,6 +241,10 @@ pub struct Database {
 pub struct Http {
     /// Where it listens; `None` is off.
     pub listen: Option<SocketAddr>,
+    /// Holds what whoever comes must show; needed when others than this machine can come.
+    pub token_file: Option<PathBuf>,
+    /// Names of this machine that pages may be opened by, beside `localhost` and addresses.
+    pub hosts: Vec<String>,
 }
 
 /// How the log looks.

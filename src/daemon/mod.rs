@@ -68,6 +68,8 @@ pub struct Progress {
     pub publish: watch::Receiver<publish::Progress>,
     /// The table.
     pub ledger: Ledger,
+    /// Where the page is served.
+    pub http: Option<std::net::SocketAddr>,
 }
 
 /// Works until `until`, or until it is told to stop. `started` is called when all parts stand.
@@ -118,6 +120,7 @@ impl Setup {
     /// An address that is listened on already is kept.
     fn new(settings: Settings, clock: &Arc<dyn Clock>, before: Option<&Shift>) -> anyhow::Result<Self> {
         let clouds = Clouds::new(&settings, clock.clone())?;
+        web::check(&settings)?;
         let same = before.filter(|before| before.settings.http.listen == settings.http.listen);
         let listener = match same {
             Some(before) => before.listener.as_ref().map(std::net::TcpListener::try_clone).transpose()?,
@@ -150,10 +153,18 @@ impl Shift {
         let Setup { settings, clouds, listener } = setup;
         let intake = Intake::new(settings.clone(), ledger.clone(), orders.soft.clone(), metrics);
         let publish = Publish::new(settings.clone(), ledger.clone(), clouds, metrics);
+        let http = listener.as_ref().and_then(|listener| listener.local_addr().ok());
         let progress =
-            Progress { intake: intake.progress(), publish: publish.progress(), ledger: ledger.clone() };
+            Progress { intake: intake.progress(), publish: publish.progress(), ledger: ledger.clone(), http };
         let ours = listener.as_ref().and_then(|listener| listener.try_clone().ok());
-        let page = web::serve(ours, ledger.report().clone(), progress.publish.clone());
+        let sources = web::Sources {
+            ledger: ledger.clone(),
+            intake: progress.intake.clone(),
+            publish: progress.publish.clone(),
+            metrics: metrics.clone(),
+            settings: settings.clone(),
+            stop: orders.soft.clone(),
+        };
         let mut parts = Parts::default();
         parts.spawn("intake", async move { Ok(intake.run().await?) });
         parts.spawn("publish", {
@@ -162,7 +173,7 @@ impl Shift {
         });
         parts.spawn_helper("watch", &orders, watch_writes(ledger.clone()));
         parts.spawn_helper("clean-up", &orders, clean_up(ledger, settings.database.keep_attempts));
-        parts.spawn_helper("web", &orders, page);
+        parts.spawn_helper("web", &orders, web::serve(ours, sources));
         parts.spawn_helper("systemd", &orders, lifecycle::tell_systemd(progress.clone()));
         Self { settings, listener, orders, progress, parts }
     }

@@ -10,6 +10,7 @@ use sqlx::{QueryBuilder, Row, Sqlite};
 use super::error::Result;
 use super::report::{Report, StatusRow, SummaryRow};
 use crate::domain::brand::{Brand, BrandType};
+use crate::domain::clock::rfc3339;
 use crate::domain::upload::State;
 
 /// Which files are listed.
@@ -37,6 +38,11 @@ pub struct Cursor {
 }
 
 impl Cursor {
+    /// At this moment.
+    pub fn at(moment: jiff::Timestamp) -> Self {
+        Self { updated_at: rfc3339(moment), id: 0 }
+    }
+
     /// Behind this row.
     pub fn behind(row: &StatusRow) -> Self {
         Self { updated_at: row.updated_at.clone(), id: row.id }

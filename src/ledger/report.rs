@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use sqlx::pool::PoolConnection;
@@ -12,7 +12,9 @@ use sqlx::{Row, Sqlite, SqlitePool};
 
 use super::brands::BrandRow;
 use super::error::{LedgerError, Result};
+use super::uploads::{path, stamp};
 use crate::domain::brand::Brand;
+use crate::domain::upload::Stamp;
 
 /// The read-only side of the ledger.
 #[derive(Debug, Clone)]
@@ -160,6 +162,20 @@ impl Report {
         )
         .bind(path.as_bytes());
         query.fetch_optional(&self.0).await?.as_ref().map(StatusRow::read).transpose()
+    }
+
+    /// Where a file that passed inspection lies, what it was like then, its SHA-256, and how many pixels it has.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn picture(&self, id: i64) -> Result<Option<(PathBuf, Stamp, String, i64)>> {
+        let query = sqlx::query(
+            "SELECT path_bytes, size_bytes, mtime_ns, inode, sha256, width * height AS pixels FROM upload
+             WHERE id = ?1 AND sha256 IS NOT NULL AND state <> 'gone'",
+        );
+        let row = query.bind(id).fetch_optional(&self.0).await?;
+        row.map(|row| Ok((path(&row)?, stamp(&row)?, row.try_get("sha256")?, row.try_get("pixels")?)))
+            .transpose()
     }
 
     /// The attempts of a file, oldest first.

@@ -1,31 +1,56 @@
-//! The HTTP service on `http.listen`: health, readiness and the table as JSON. Loopback only, read-only.
+//! The HTTP service on `http.listen`: the operators' page, the table as JSON and as a stream of events, metrics,
+//! health and readiness.
+
+mod api;
+mod events;
+mod guard;
+mod health;
+mod page;
+mod thumbnail;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use anyhow::Context;
-use axum::extract::{Query, Request, State};
-use axum::http::{StatusCode, header};
-use axum::middleware::{self, Next};
-use axum::response::{IntoResponse, Response};
-use axum::routing::get;
-use axum::{Json, Router};
-use serde::Deserialize;
+use axum::routing::{get, post};
+use axum::{Router, middleware};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
-use crate::domain::brand::Brand;
-use crate::domain::upload::State as Upload;
-use crate::ledger::{Filter, Report};
-use crate::publish::Progress;
+use crate::config::Settings;
+use crate::intake;
+use crate::ledger::Ledger;
+use crate::metrics::Metrics;
+use crate::publish;
+use events::Feed;
+use guard::Token;
+use thumbnail::Thumbnails;
 
-/// The most rows of one answer.
-const MOST_ROWS: u32 = 1000;
-
+/// What the service shows.
 #[derive(Debug, Clone)]
+pub struct Sources {
+    /// The table.
+    pub ledger: Ledger,
+    /// How far the first reconciler is.
+    pub intake: watch::Receiver<intake::Progress>,
+    /// How far the second is.
+    pub publish: watch::Receiver<publish::Progress>,
+    /// What was counted.
+    pub metrics: Metrics,
+    /// The configuration.
+    pub settings: Arc<Settings>,
+    /// Streams of events end with it.
+    pub stop: CancellationToken,
+}
+
+/// What all handlers share.
+#[derive(Debug)]
 struct Shared {
-    report: Report,
-    publish: watch::Receiver<Progress>,
+    from: Sources,
+    token: Option<Token>,
+    feed: Feed,
+    thumbnails: Thumbnails,
 }
 
 /// Takes the address, if one is configured.
@@ -41,95 +66,54 @@ pub fn bind(listen: Option<SocketAddr>) -> anyhow::Result<Option<std::net::TcpLi
     ))
 }
 
+/// Reads what guards the service, to find out early that it cannot be read.
+///
+/// # Errors
+/// When the token's file is missing, unreadable, or holds too little.
+pub fn check(settings: &Settings) -> anyhow::Result<()> {
+    Token::load(&settings.http).map(drop)
+}
+
 /// Serves for ever; without a listener it only waits.
 ///
 /// # Errors
 /// When the listener fails.
-pub async fn serve(
-    listener: Option<std::net::TcpListener>,
-    report: Report,
-    publish: watch::Receiver<Progress>,
-) -> anyhow::Result<()> {
+pub async fn serve(listener: Option<std::net::TcpListener>, from: Sources) -> anyhow::Result<()> {
     let Some(listener) = listener else {
         return std::future::pending().await;
     };
     let listener = TcpListener::from_std(listener)?;
     tracing::info!(address = %listener.local_addr()?, "HTTP");
-    Ok(axum::serve(listener, router(Arc::new(Shared { report, publish }))).await?)
+    let token = Token::load(&from.settings.http)?;
+    let shared = Shared { from, token, feed: Feed::default(), thumbnails: Thumbnails::default() };
+    let shared = Arc::new(shared);
+    tokio::select! {
+        result = axum::serve(listener, router(shared.clone())) => Ok(result?),
+        () = events::feed(&shared) => Ok(()),
+    }
 }
 
 fn router(shared: Arc<Shared>) -> Router {
     Router::new()
-        .route("/healthz", get(healthz))
-        .route("/readyz", get(readyz))
-        .route("/api/v1/uploads", get(uploads))
-        .route("/api/v1/brands", get(brands))
-        .layer(middleware::from_fn(only_local_names))
+        .route("/metrics", get(health::metrics))
+        .route("/readyz", get(health::readyz))
+        .route("/api/v1/summary", get(api::summary))
+        .route("/api/v1/uploads", get(api::uploads))
+        .route("/api/v1/uploads/{id}", get(api::upload))
+        .route("/api/v1/uploads/{id}/thumbnail", get(thumbnail::thumbnail))
+        .route("/api/v1/uploads/{id}/retry", post(api::retry))
+        .route("/api/v1/brands", get(api::brands))
+        .route("/api/v1/brands/{type}/{id}/slots/{slot}/release", post(api::release))
+        .route("/api/v1/pause", post(api::pause))
+        .route("/api/v1/resume", post(api::resume))
+        .route("/api/v1/events", get(events::events))
+        .layer(middleware::from_fn_with_state(shared.clone(), guard::only_with_token))
+        .route("/", get(page::index))
+        .route("/assets/{name}", get(page::asset))
+        .route("/healthz", get(health::healthz))
+        .route("/api/v1/login", post(guard::login))
+        .layer(middleware::from_fn(guard::only_our_own_posts))
+        .layer(middleware::from_fn_with_state(shared.clone(), guard::only_known_names))
+        .layer(middleware::map_response(guard::with_headers))
         .with_state(shared)
-}
-
-/// A page of another site that got a name for our address (DNS rebinding) still sends its own name.
-async fn only_local_names(request: Request, next: Next) -> Response {
-    let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
-    let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
-    match ["localhost", "127.0.0.1", "[::1]"].contains(&name) {
-        true => next.run(request).await,
-        false => {
-            (StatusCode::MISDIRECTED_REQUEST, "this service answers to localhost only\n").into_response()
-        }
-    }
-}
-
-async fn healthz() -> &'static str {
-    "ok\n"
-}
-
-async fn readyz(State(shared): State<Arc<Shared>>) -> Response {
-    match shared.report.notices().await {
-        Err(error) => (StatusCode::SERVICE_UNAVAILABLE, format!("{error}\n")).into_response(),
-        Ok(notices) if notices.is_empty() && shared.publish.borrow().paused.is_none() => {
-            "ready\n".into_response()
-        }
-        Ok(notices) => {
-            let why = notices.into_iter().map(|notice| notice.message + "\n").collect::<String>();
-            (StatusCode::SERVICE_UNAVAILABLE, why).into_response()
-        }
-    }
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Ask {
-    brand: Option<String>,
-    state: Option<String>,
-    limit: Option<u32>,
-}
-
-impl Ask {
-    fn filter(self) -> Result<Filter, String> {
-        let brand =
-            self.brand.map(|brand| brand.parse::<Brand>().map_err(|error| error.to_string())).transpose()?;
-        let states =
-            self.state.map(|states| states.split(',').map(str::parse::<Upload>).collect()).transpose()?;
-        let limit = Some(self.limit.unwrap_or(100).min(MOST_ROWS));
-        Ok(Filter { brand, states: states.unwrap_or_default(), limit, ..Filter::default() })
-    }
-}
-
-async fn uploads(State(shared): State<Arc<Shared>>, Query(ask): Query<Ask>) -> Response {
-    match ask.filter() {
-        Err(error) => (StatusCode::BAD_REQUEST, error + "\n").into_response(),
-        Ok(filter) => answer(shared.report.uploads(&filter).await),
-    }
-}
-
-async fn brands(State(shared): State<Arc<Shared>>) -> Response {
-    answer(shared.report.brands(None, None, None).await)
-}
-
-fn answer<T: serde::Serialize>(rows: Result<Vec<T>, crate::ledger::LedgerError>) -> Response {
-    match rows {
-        Ok(rows) => Json(rows).into_response(),
-        Err(error) => (StatusCode::SERVICE_UNAVAILABLE, format!("{error}\n")).into_response(),
-    }
 }

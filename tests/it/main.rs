@@ -17,9 +17,11 @@ mod https;
 mod ledger;
 mod lifecycle;
 mod overflow;
+mod queries;
 mod sandbox;
 #[path = "../sim/mod.rs"]
 mod simulation;
 mod slots;
 mod support;
 mod way;
+mod web;

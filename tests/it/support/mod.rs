@@ -172,6 +172,12 @@ impl Bench {
         Ledger::open(&self.database(), self.clock.clone()).await.unwrap()
     }
 
+    /// Where the page is served.
+    pub fn http(&self) -> String {
+        let address = self.daemon.as_ref().expect("a daemon that runs").progress.http;
+        format!("http://{}", address.expect("http.listen is set"))
+    }
+
     pub fn intake(&self) -> tokio::sync::watch::Receiver<brandpost::intake::Progress> {
         self.daemon.as_ref().expect("a daemon that runs").progress.intake.clone()
     }

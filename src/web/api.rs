@@ -1,0 +1,218 @@
+//! The table as JSON, and what an operator can have done.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Path, Query, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde::{Deserialize, Serialize};
+
+use super::Shared;
+use crate::domain::brand::Brand;
+use crate::domain::upload::State as Upload;
+use crate::ledger::{
+    AttemptRow, Cursor, Filter, LedgerError, Notice, SUSPENDED, StatusRow, SummaryRow, Taken, Which,
+};
+
+/// The most rows of one answer, and how many there are when nobody says.
+const MOST: u32 = 1000;
+const USUAL: u32 = 100;
+
+/// So many refused files of a brand are listed with it.
+const REFUSED: u32 = 20;
+
+/// What is said instead of an answer.
+pub(super) struct Refusal(StatusCode, String);
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        (self.0, self.1 + "\n").into_response()
+    }
+}
+
+impl From<LedgerError> for Refusal {
+    fn from(error: LedgerError) -> Self {
+        let status = match error {
+            LedgerError::Refused(_) => StatusCode::CONFLICT,
+            _ => StatusCode::SERVICE_UNAVAILABLE,
+        };
+        Self(status, error.to_string())
+    }
+}
+
+fn bad(error: impl std::fmt::Display) -> Refusal {
+    Refusal(StatusCode::BAD_REQUEST, format!("{error}"))
+}
+
+pub(super) fn unknown() -> Refusal {
+    Refusal(StatusCode::NOT_FOUND, "there is no such thing".into())
+}
+
+type Answer<T> = Result<Json<T>, Refusal>;
+
+/// A page of a list.
+#[derive(Debug, Serialize)]
+pub(super) struct Page<T> {
+    items: Vec<T>,
+    /// Where the next page begins.
+    next: Option<String>,
+}
+
+/// How it all stands.
+#[derive(Debug, Serialize)]
+pub(super) struct Summary {
+    version: &'static str,
+    now: String,
+    counts: serde_json::Map<String, serde_json::Value>,
+    held: u64,
+    notices: Vec<Notice>,
+    paused_by_operator: bool,
+}
+
+impl Shared {
+    pub(super) async fn summary(&self) -> Result<Summary, LedgerError> {
+        let report = self.from.ledger.report();
+        let counts = report.counts(None).await?;
+        let counts = Upload::ALL.iter().map(|state| (state.to_string(), counts.of(*state).into())).collect();
+        let notices = report.notices().await?;
+        let paused_by_operator = notices.iter().any(|notice| notice.name == SUSPENDED);
+        let now = crate::domain::clock::rfc3339(self.from.ledger.now());
+        let held = report.held().await?;
+        Ok(Summary { version: env!("CARGO_PKG_VERSION"), now, counts, held, notices, paused_by_operator })
+    }
+}
+
+pub(super) async fn summary(State(shared): State<Arc<Shared>>) -> Answer<Summary> {
+    Ok(Json(shared.summary().await?))
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Ask {
+    brand: Option<String>,
+    state: Option<String>,
+    q: Option<String>,
+    since: Option<String>,
+    after: Option<String>,
+    limit: Option<u32>,
+}
+
+impl Ask {
+    fn limit(&self) -> u32 {
+        self.limit.unwrap_or(USUAL).clamp(1, MOST)
+    }
+
+    fn text(&self) -> Option<&str> {
+        self.q.as_deref().map(str::trim).filter(|text| !text.is_empty())
+    }
+
+    fn brand(text: Option<&String>) -> Result<Option<Brand>, Refusal> {
+        text.map(|brand| brand.parse()).transpose().map_err(bad)
+    }
+
+    fn filter(&self) -> Result<Filter, Refusal> {
+        let states = self.state.iter().flat_map(|states| states.split(',')).map(str::parse::<Upload>);
+        let since =
+            self.since.as_ref().map(|since| since.parse::<jiff::Timestamp>()).transpose().map_err(bad)?;
+        Ok(Filter {
+            brand: Self::brand(self.brand.as_ref())?,
+            states: states.collect::<Result<_, _>>().map_err(bad)?,
+            name: self.text().map(str::to_owned),
+            since: since.map(crate::domain::clock::rfc3339),
+            after: self.after.as_ref().map(|after| after.parse()).transpose().map_err(bad)?,
+            limit: Some(self.limit()),
+        })
+    }
+}
+
+pub(super) async fn uploads(
+    State(shared): State<Arc<Shared>>,
+    Query(ask): Query<Ask>,
+) -> Answer<Page<StatusRow>> {
+    let items = shared.from.ledger.report().uploads(&ask.filter()?).await?;
+    let more = items.len() == ask.limit() as usize;
+    let next = items.last().filter(|_| more).map(|row| Cursor::behind(row).to_string());
+    Ok(Json(Page { items, next }))
+}
+
+/// A file with all its attempts.
+#[derive(Debug, Serialize)]
+pub(super) struct Whole {
+    upload: StatusRow,
+    attempts: Vec<AttemptRow>,
+}
+
+pub(super) async fn upload(State(shared): State<Arc<Shared>>, Path(id): Path<i64>) -> Answer<Whole> {
+    let report = shared.from.ledger.report();
+    let upload = report.by_id(id).await?.ok_or_else(unknown)?;
+    Ok(Json(Whole { upload, attempts: report.attempts(id).await? }))
+}
+
+/// A brand, its slots, and what of it was refused.
+#[derive(Debug, Serialize)]
+pub(super) struct BrandItem {
+    #[serde(flatten)]
+    summary: SummaryRow,
+    slots: Vec<Taken>,
+    refused: Vec<StatusRow>,
+}
+
+pub(super) async fn brands(
+    State(shared): State<Arc<Shared>>,
+    Query(ask): Query<Ask>,
+) -> Answer<Page<BrandItem>> {
+    let report = shared.from.ledger.report();
+    let after = Ask::brand(ask.after.as_ref())?;
+    let limit = ask.limit();
+    let rows = report.brands(ask.text(), after, Some(limit)).await?;
+    let more = rows.len() == limit as usize;
+    let mut items = Vec::with_capacity(rows.len());
+    for summary in rows {
+        let name = format!("{}/{}", summary.brand_type, summary.brand_id);
+        let brand: Brand = name.parse().map_err(bad)?;
+        let slots = report.taken(brand).await?;
+        let refused = if summary.failed + summary.rejected > 0 {
+            let states = vec![Upload::Failed, Upload::Rejected];
+            let filter = Filter { brand: Some(brand), states, limit: Some(REFUSED), ..Filter::default() };
+            report.uploads(&filter).await?
+        } else {
+            Vec::new()
+        };
+        items.push(BrandItem { summary, slots, refused });
+    }
+    let last = items.last().filter(|_| more).map(|item| &item.summary);
+    let next = last.map(|brand| format!("{}/{}", brand.brand_type, brand.brand_id));
+    Ok(Json(Page { items, next }))
+}
+
+pub(super) async fn retry(
+    State(shared): State<Arc<Shared>>,
+    Path(id): Path<i64>,
+) -> Result<StatusCode, Refusal> {
+    shared.from.ledger.retry(&Which::Ids(vec![id])).await?;
+    tracing::info!(id, "queued again by an operator on the page");
+    Ok(StatusCode::NO_CONTENT)
+}
+
+pub(super) async fn release(
+    State(shared): State<Arc<Shared>>,
+    Path((kind, id, slot)): Path<(String, String, u32)>,
+) -> Result<StatusCode, Refusal> {
+    let brand: Brand = format!("{kind}/{id}").parse().map_err(bad)?;
+    let (row, _) = shared.from.ledger.report().brand(brand).await?.ok_or_else(unknown)?;
+    shared.from.ledger.release(row, &[slot]).await?;
+    tracing::info!(%brand, slot, "released by an operator on the page");
+    Ok(StatusCode::NO_CONTENT)
+}
+
+pub(super) async fn pause(State(shared): State<Arc<Shared>>) -> Result<StatusCode, Refusal> {
+    shared.from.ledger.suspend("").await?;
+    shared.from.metrics.paused("operator");
+    Ok(StatusCode::NO_CONTENT)
+}
+
+pub(super) async fn resume(State(shared): State<Arc<Shared>>) -> Result<StatusCode, Refusal> {
+    shared.from.ledger.resume().await?;
+    Ok(StatusCode::NO_CONTENT)
+}

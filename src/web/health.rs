@@ -1,0 +1,164 @@
+//! For machines that watch: does it work, could it send now, and how much of everything.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::{Registry, Unit};
+
+use super::Shared;
+use crate::domain::upload::State as Upload;
+use crate::ledger::{LedgerError, SUSPENDED};
+use crate::metrics::PAUSES;
+
+/// Names of the notices that can stand.
+const NOTICES: [&str; 4] = ["root", "paused", "rebuilt", SUSPENDED];
+
+/// The name of a label and its value.
+type Label = [(&'static str, &'static str); 1];
+
+pub(super) async fn healthz() -> &'static str {
+    "ok\n"
+}
+
+pub(super) async fn readyz(State(shared): State<Arc<Shared>>) -> Response {
+    let paused = shared.from.publish.borrow().paused.is_some();
+    match shared.from.ledger.report().notices().await {
+        Err(error) => (StatusCode::SERVICE_UNAVAILABLE, format!("{error}\n")).into_response(),
+        Ok(notices) if notices.is_empty() && !paused => "ready\n".into_response(),
+        Ok(notices) => {
+            let why = notices.into_iter().map(|notice| notice.message + "\n").collect::<String>();
+            (StatusCode::SERVICE_UNAVAILABLE, why).into_response()
+        }
+    }
+}
+
+/// `OpenMetrics` for those who ask for it, else Prometheus' older text format.
+pub(super) async fn metrics(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Response {
+    let text = match registry(&shared).await {
+        Ok(registry) => {
+            let mut text = String::new();
+            encode(&mut text, &registry).map(|()| text)
+        }
+        Err(error) => return (StatusCode::SERVICE_UNAVAILABLE, format!("{error}\n")).into_response(),
+    };
+    let Ok(text) = text else { return StatusCode::INTERNAL_SERVER_ERROR.into_response() };
+    let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
+    let (kind, text) = if accept.contains("application/openmetrics-text") {
+        ("application/openmetrics-text; version=1.0.0; charset=utf-8", text)
+    } else {
+        ("text/plain; version=0.0.4; charset=utf-8", in_the_older_format(&text))
+    };
+    ([(header::CONTENT_TYPE, kind)], text).into_response()
+}
+
+async fn registry(shared: &Shared) -> Result<Registry, LedgerError> {
+    let mut registry = Registry::with_prefix("brandpost");
+    shared.from.metrics.register(&mut registry);
+    let report = shared.from.ledger.report();
+    let now = shared.from.ledger.now();
+
+    let files: Family<Label, Gauge> = Family::default();
+    let counts = report.counts(None).await?;
+    for state in Upload::ALL {
+        set(&files, [("state", state.as_str())], counts.of(state));
+    }
+    registry.register("files", "Files by state", files);
+
+    let oldest: Family<Label, Gauge> = Family::default();
+    for state in [Upload::Queued, Upload::Retrying, Upload::Uploading] {
+        set(&oldest, [("state", state.as_str())], 0);
+    }
+    for (state, since) in report.oldest().await? {
+        let seconds = now.duration_since(since).as_secs().max(0).unsigned_abs();
+        set(&oldest, [("state", state.as_str())], seconds);
+    }
+    registry.register_with_unit(
+        "oldest_waiting",
+        "Age of the file that waits for longest",
+        Unit::Seconds,
+        oldest,
+    );
+
+    let names: Vec<_> = report.notices().await?.into_iter().map(|notice| notice.name).collect();
+    let stands = |name: &str| u64::from(names.iter().any(|other| other == name));
+    let notices: Family<Label, Gauge> = Family::default();
+    for name in NOTICES {
+        set(&notices, [("name", name)], stands(name));
+    }
+    registry.register("notices", "Why nothing moves: 1 while it stands", notices);
+
+    let progress = shared.from.publish.borrow().clone();
+    let paused: Family<Label, Gauge> = Family::default();
+    for cause in PAUSES {
+        let closed = progress.paused.is_some_and(|(closed, _)| closed.as_str() == cause);
+        let value = if cause == "operator" { stands(SUSPENDED) } else { u64::from(closed) };
+        set(&paused, [("cause", cause)], value);
+    }
+    registry.register("paused", "Uploads are paused: 1, by cause", paused);
+
+    let bytes: Family<Label, Gauge> = Family::default();
+    for (file, size) in report.sizes().await {
+        set(&bytes, [("file", file)], size);
+    }
+    registry.register_with_unit("database", "Size of the database's files", Unit::Bytes, bytes);
+
+    let unread = shared.from.intake.borrow().unread;
+    let rescan = shared.from.settings.watch.rescan.as_secs();
+    for (name, help, value) in [
+        (
+            "held_files",
+            "Files that wait for an operator since the database was made anew",
+            report.held().await?,
+        ),
+        ("uploads_in_flight", "Attempts that are under way", progress.in_flight as u64),
+        ("unreadable_folders", "Folders that cannot be read", unread as u64),
+        ("rescan_interval_seconds", "watch.rescan", rescan),
+    ] {
+        let gauge: Gauge = Gauge::default();
+        gauge.set(value.cast_signed());
+        registry.register(name, help, gauge);
+    }
+
+    let build: Family<Label, Gauge> = Family::default();
+    set(&build, [("version", env!("CARGO_PKG_VERSION"))], 1);
+    registry.register("build_info", "The version that runs", build);
+    Ok(registry)
+}
+
+fn set(family: &Family<Label, Gauge>, label: Label, value: u64) {
+    family.get_or_create(&label).set(value.cast_signed());
+}
+
+/// A counter is declared there by its whole name, and nothing marks the end.
+fn in_the_older_format(text: &str) -> String {
+    let counters: Vec<&str> =
+        text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.strip_suffix(" counter")).collect();
+    let mut older = String::with_capacity(text.len());
+    for line in text.lines().filter(|line| !line.starts_with("# UNIT ") && *line != "# EOF") {
+        let declared = ["# HELP ", "# TYPE "].iter().find_map(|mark| {
+            let (name, rest) = line.strip_prefix(mark)?.split_once(' ')?;
+            counters.contains(&name).then(|| format!("{mark}{name}_total {rest}"))
+        });
+        older.push_str(declared.as_deref().unwrap_or(line));
+        older.push('\n');
+    }
+    older
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_older_format_declares_counters_by_their_whole_name() {
+        let text = "# HELP a Help.\n# TYPE a counter\na_total 1\n# HELP b Help.\n# TYPE b gauge\n# UNIT b bytes\nb 2\n# EOF\n";
+        let older =
+            "# HELP a_total Help.\n# TYPE a_total counter\na_total 1\n# HELP b Help.\n# TYPE b gauge\nb 2\n";
+        assert_eq!(in_the_older_format(text), older);
+    }
+}

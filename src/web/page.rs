@@ -1,0 +1,29 @@
+//! The operators' page. Its files are part of the program; scripts and styles are served as files of their own,
+//! so that nothing inline need be allowed.
+
+use axum::extract::Path;
+use axum::http::{StatusCode, header};
+use axum::response::{Html, IntoResponse, Response};
+
+const INDEX: &str = include_str!("page/index.html");
+
+const SCRIPT: &str = "text/javascript; charset=utf-8";
+
+const ASSETS: [(&str, &str, &str); 5] = [
+    ("page.css", "text/css; charset=utf-8", include_str!("page/page.css")),
+    ("page.js", SCRIPT, include_str!("page/page.js")),
+    ("dom.js", SCRIPT, include_str!("page/dom.js")),
+    ("words.js", SCRIPT, include_str!("page/words.js")),
+    ("icon.svg", "image/svg+xml", include_str!("page/icon.svg")),
+];
+
+pub(super) async fn index() -> Html<&'static str> {
+    Html(INDEX)
+}
+
+pub(super) async fn asset(Path(name): Path<String>) -> Response {
+    match ASSETS.iter().find(|(asset, ..)| *asset == name) {
+        Some((_, kind, text)) => ([(header::CONTENT_TYPE, *kind)], *text).into_response(),
+        None => StatusCode::NOT_FOUND.into_response(),
+    }
+}

@@ -1,0 +1,113 @@
+//! Small pictures of the local files: only of files that have a row and passed inspection, and only as long as
+//! they are what was inspected. The path comes from the row, never from the request.
+
+use std::collections::{HashMap, VecDeque};
+use std::io::BufReader;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use axum::extract::{Path, State};
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use image::codecs::jpeg::JpegEncoder;
+use image::{DynamicImage, ImageReader, Limits, Rgb, RgbImage};
+use tokio::sync::Semaphore;
+
+use super::Shared;
+use super::api::{Refusal, unknown};
+use crate::domain::upload::Stamp;
+use crate::files;
+
+/// Width and height at most, in pixels.
+const SIDE: u32 = 240;
+const QUALITY: u8 = 78;
+
+/// What takes more memory to decode than this has no thumbnail: bytes, and pixels of three bytes.
+const MEMORY: u64 = 96 << 20;
+const PIXELS: i64 = (MEMORY / 3).cast_signed();
+
+/// So many are remembered, of some 10 KiB each.
+const KEPT: usize = 512;
+
+/// Those that were made lately, and the right to make one: one at a time, beside the real work.
+#[derive(Debug)]
+pub(super) struct Thumbnails {
+    kept: Mutex<Kept>,
+    turn: Semaphore,
+}
+
+#[derive(Debug, Default)]
+struct Kept {
+    pictures: HashMap<String, Bytes>,
+    order: VecDeque<String>,
+}
+
+impl Default for Thumbnails {
+    fn default() -> Self {
+        Self { kept: Mutex::default(), turn: Semaphore::new(1) }
+    }
+}
+
+impl Thumbnails {
+    fn get(&self, sha256: &str) -> Option<Bytes> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner).pictures.get(sha256).cloned()
+    }
+
+    fn keep(&self, sha256: &str, picture: &Bytes) {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.pictures.insert(sha256.to_owned(), picture.clone()).is_none() {
+            kept.order.push_back(sha256.to_owned());
+        }
+        if kept.order.len() > KEPT
+            && let Some(oldest) = kept.order.pop_front()
+        {
+            kept.pictures.remove(&oldest);
+        }
+    }
+}
+
+pub(super) async fn thumbnail(
+    State(shared): State<Arc<Shared>>,
+    Path(id): Path<i64>,
+) -> Result<Response, Refusal> {
+    let row = shared.from.ledger.report().picture(id).await?;
+    let (path, stamp, sha256, _) = row.filter(|(.., pixels)| *pixels <= PIXELS).ok_or_else(unknown)?;
+    let picture = if let Some(picture) = shared.thumbnails.get(&sha256) {
+        picture
+    } else {
+        let _turn = shared.thumbnails.turn.acquire().await;
+        let made = tokio::task::spawn_blocking(move || make(&path, stamp)).await;
+        let picture: Bytes = made.ok().flatten().ok_or_else(unknown)?.into();
+        shared.thumbnails.keep(&sha256, &picture);
+        picture
+    };
+    let headers = [(header::CONTENT_TYPE, "image/jpeg"), (header::CACHE_CONTROL, "private, max-age=60")];
+    Ok((headers, picture).into_response())
+}
+
+/// `None`: it is not there any more, not as it was, or cannot be shown.
+fn make(path: &std::path::Path, stamp: Stamp) -> Option<Vec<u8>> {
+    let folder = files::open_any_folder(path.parent()?).ok()?;
+    let file = files::open_regular(folder, path.file_name()?).ok()?;
+    if files::stamp(&file).ok()? != stamp {
+        return None;
+    }
+    let mut limits = Limits::default();
+    limits.max_alloc = Some(MEMORY);
+    let mut reader = ImageReader::new(BufReader::new(file)).with_guessed_format().ok()?;
+    reader.limits(limits);
+    let small = reader.decode().ok()?.thumbnail(SIDE, SIDE);
+    let mut jpeg = Vec::new();
+    on_white(&small).write_with_encoder(JpegEncoder::new_with_quality(&mut jpeg, QUALITY)).ok()?;
+    Some(jpeg)
+}
+
+/// JPEG knows no transparency.
+fn on_white(picture: &DynamicImage) -> RgbImage {
+    let pixels = picture.to_rgba8();
+    RgbImage::from_fn(pixels.width(), pixels.height(), |x, y| {
+        let [red, green, blue, alpha] = pixels.get_pixel(x, y).0.map(u16::from);
+        let mix = |colour: u16| u8::try_from((colour * alpha + 255 * (255 - alpha)) / 255).unwrap_or(u8::MAX);
+        Rgb([mix(red), mix(green), mix(blue)])
+    })
+}
