@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use super::lang::tr;
 use crate::config::Settings;
 use crate::domain::brand::Brand;
 
@@ -25,7 +26,13 @@ pub(super) async fn adopt(settings: &Settings, args: &Args) -> anyhow::Result<Ex
     };
     let count = ledger.adopt(brand).await?;
     ledger.close().await;
-    let files = if count == 1 { "file is" } else { "files are" };
-    anstream::println!("{count} {files} taken as sent; nothing was transferred");
+    let text = match count {
+        1 => tr!("1 file is taken as sent; nothing was transferred", "1 个文件按已上传处理，没有传输"),
+        _ => tr!(
+            "{count} files are taken as sent; nothing was transferred",
+            "{count} 个文件按已上传处理，没有传输"
+        ),
+    };
+    anstream::println!("{text}");
     Ok(ExitCode::SUCCESS)
 }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use super::lang::tr;
 use crate::config::Settings;
 
 #[derive(Debug, clap::Args)]
@@ -16,6 +17,7 @@ pub(super) async fn backup(settings: &Settings, args: &Args) -> anyhow::Result<E
     let ledger = super::ledger(settings).await?;
     ledger.backup(&args.file).await?;
     ledger.close().await;
-    anstream::println!("{} holds a copy of {}", args.file.display(), settings.database.path.display());
+    let (copy, database) = (args.file.display(), settings.database.path.display());
+    anstream::println!("{}", tr!("{copy} holds a copy of {database}", "{database} 已备份到 {copy}"));
     Ok(ExitCode::SUCCESS)
 }

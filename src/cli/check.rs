@@ -8,6 +8,7 @@ use std::sync::Arc;
 use anstyle::AnsiColor;
 
 use super::NO;
+use super::lang::{self, tr};
 use super::style::{FAINT, paint};
 use crate::cloud::Clouds;
 use crate::config::{SecretError, Settings};
@@ -79,9 +80,18 @@ fn mention(what: &str, text: &str) {
 async fn offline(sheet: &mut Sheet, settings: &Settings) {
     match settings.gateway.secret.load() {
         Err(SecretError::Unreadable { path, source }) if source.kind() == ErrorKindOfIo::PermissionDenied => {
-            mention("secret", &format!("{path} is for the service alone; root can check it"));
+            mention(
+                "secret",
+                &tr!(
+                    "{path} is for the service alone; root can check it",
+                    "{path} 只有服务能读；以 root 运行可检查"
+                ),
+            );
         }
-        secret => sheet.note("secret", secret.map(|_| "the app secret is there".into()).map_err(whole)),
+        secret => sheet.note(
+            "secret",
+            secret.map(|_| tr!("the app secret is there", "AppSecret 已就绪")).map_err(whole),
+        ),
     }
     folders(sheet, settings);
     sheet.note("inotify", inotify());
@@ -98,26 +108,38 @@ fn folders(sheet: &mut Sheet, settings: &Settings) {
                 if let Err(error) = std::fs::read_dir(&place.path) {
                     sheet.note(
                         "folders",
-                        Err(format!("{}: {error}; give the service's user access", place.path.display())),
+                        Err(tr!(
+                            "{}: {error}; give the service's user access",
+                            "{}：{error}；请给服务用户授权",
+                            place.path.display()
+                        )),
                     );
                 }
             }
             for (path, why) in &survey.strays {
                 let path = visible(&path.to_string_lossy());
-                mention("folders", &format!("left alone: {path}: {why}"));
+                mention("folders", &tr!("left alone: {path}: {why}", "未处理：{path}：{why}"));
             }
         }
         Err(error) => {
-            sheet.note("folders", Err(format!("{root}: {error}; make the folder, or set watch.root")));
+            sheet.note(
+                "folders",
+                Err(tr!(
+                    "{root}: {error}; make the folder, or set watch.root",
+                    "{root}：{error}；请创建目录，或修改 watch.root"
+                )),
+            );
         }
     }
 }
 
 fn brands(count: usize) -> String {
     match count {
-        0 => "no brand folder yet; make one as in OWNBRAND/1001".into(),
-        1 => "1 brand folder".into(),
-        count => format!("{count} brand folders"),
+        0 => {
+            tr!("no brand folder yet; make one as in OWNBRAND/1001", "还没有品牌目录；例如新建 OWNBRAND/1001")
+        }
+        1 => tr!("1 brand folder", "1 个品牌目录"),
+        count => tr!("{count} brand folders", "{count} 个品牌目录"),
     }
 }
 
@@ -126,8 +148,13 @@ fn inotify() -> Finding {
     let limit = |name: &str| std::fs::read_to_string(format!("/proc/sys/fs/inotify/{name}"));
     match (limit("max_user_watches"), limit("max_user_instances")) {
         (Ok(watches), Ok(instances)) => match intake::inotify_is_to_be_had() {
-            Ok(()) => Ok(format!("{} watches and {} instances a user", watches.trim(), instances.trim())),
-            Err(error) => Err(format!("{error}; folders are polled")),
+            Ok(()) => Ok(tr!(
+                "{} watches and {} instances a user",
+                "每个用户 {} 个监视、{} 个实例",
+                watches.trim(),
+                instances.trim()
+            )),
+            Err(error) => Err(tr!("{error}; folders are polled", "{error}；目录改为轮询")),
         },
         _ => Err("its limits cannot be read; folders are polled if it is not to be had".into()),
     }
@@ -138,18 +165,31 @@ async fn database(settings: &Settings) -> Finding {
     if !path.exists() {
         let folder = path.parent().unwrap_or(Path::new("/"));
         let probe = tempfile_in(folder).map_err(|error| {
-            format!("{}: {error}; set database.path to a folder that can be written", folder.display())
+            tr!(
+                "{}: {error}; set database.path to a folder that can be written",
+                "{}：{error}；请把 database.path 设到可写的目录",
+                folder.display()
+            )
         });
-        return probe.map(|()| format!("{}: will be made at the first start", path.display()));
+        return probe
+            .map(|()| tr!("{}: will be made at the first start", "{}：首次启动时创建", path.display()));
     }
     let report = Report::open(path).await.map_err(whole)?;
     let health = report.quick_check().await.map_err(|error| format!("{}: {error}", path.display()))?;
     let counts =
         report.counts(None).await.map_err(|_| format!("{}: is no database of brandpost", path.display()))?;
-    let busy = if DaemonLock::is_held(path) { "a daemon works with it" } else { "no daemon works with it" };
+    let busy = if DaemonLock::is_held(path) {
+        tr!("a daemon works with it", "守护进程正在使用")
+    } else {
+        tr!("no daemon works with it", "守护进程没有运行")
+    };
     match health.as_str() {
-        "ok" => Ok(format!("{}: {} files, {busy}", path.display(), counts.total())),
-        trouble => Err(format!("{}: damaged: {trouble}; restore a backup", path.display())),
+        "ok" => Ok(tr!("{}: {} files, {busy}", "{}：{} 个文件，{busy}", path.display(), counts.total())),
+        trouble => Err(tr!(
+            "{}: damaged: {trouble}; restore a backup",
+            "{}：已损坏：{trouble}；请恢复备份",
+            path.display()
+        )),
     }
 }
 
@@ -165,7 +205,10 @@ fn clock() -> Finding {
     let now = SystemClock.now();
     match now.as_second() > 1_735_689_600 {
         true => Ok(format!("{now:.0}")),
-        false => Err(format!("{now:.0} cannot be true; set the clock (NTP), or no signature is accepted")),
+        false => Err(tr!(
+            "{now:.0} cannot be true; set the clock (NTP), or no signature is accepted",
+            "{now:.0} 不可能正确；请校准时钟（NTP），否则签名都会被拒绝"
+        )),
     }
 }
 
@@ -182,10 +225,13 @@ async fn online(settings: &Settings) -> Finding {
         }
     };
     match said {
-        Err(error) if error.failure.kind != ErrorKind::GatewayRejected => {
-            Err(format!("{host}: {}. {}{clock}", error.failure, error.failure.kind.advice()))
-        }
+        Err(error) if error.failure.kind != ErrorKind::GatewayRejected => Err(tr!(
+            "{host}: {}. {}{clock}",
+            "{host}：{}。{}{clock}",
+            error.failure,
+            lang::advice(error.failure.kind)
+        )),
         // refused for its empty parameters, which comes after the signature
-        Ok(_) | Err(_) => Ok(format!("{host} accepts the signature{clock}")),
+        Ok(_) | Err(_) => Ok(tr!("{host} accepts the signature{clock}", "{host} 接受签名{clock}")),
     }
 }

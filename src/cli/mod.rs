@@ -2,8 +2,11 @@
 
 mod adopt;
 mod backup;
+mod brands;
 mod check;
 mod generate;
+mod lang;
+mod pause;
 mod retry;
 mod run;
 mod show;
@@ -11,7 +14,7 @@ mod slots;
 mod status;
 pub mod style;
 
-pub use status::print_rows;
+pub use status::table;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -42,6 +45,8 @@ enum Command {
     Status(status::Args),
     /// One file: everything, with its attempts
     Show(show::Args),
+    /// Brands and their slots
+    Brands(brands::Args),
     /// Queue files again, now
     Retry(retry::Args),
     /// Take files that are held since the database was rebuilt as sent already
@@ -50,6 +55,10 @@ enum Command {
     Release(slots::Args),
     /// Mark slots of a brand as filled by other means
     Reserve(slots::Args),
+    /// Send nothing until `resume`; files are still taken in
+    Pause(pause::Args),
+    /// Let uploads go on
+    Resume,
     /// Is everything as it must be? Configuration, folders, database, secret, clock
     Check(check::Args),
     /// Write a consistent copy of the database, also while the daemon runs
@@ -79,6 +88,9 @@ impl Cli {
                 Command::Run(args) => run::run(Settings::load(&path)?, &args).await,
                 Command::Status(args) => status::status(&Settings::load(&path)?, &args).await,
                 Command::Show(args) => show::show(&Settings::load(&path)?, &args).await,
+                Command::Brands(args) => brands::brands(&Settings::load(&path)?, &args).await,
+                Command::Pause(args) => pause::pause(&Settings::load(&path)?, &args).await,
+                Command::Resume => pause::resume(&Settings::load(&path)?).await,
                 Command::Retry(args) => retry::retry(&Settings::load(&path)?, &args).await,
                 Command::Adopt(args) => adopt::adopt(&Settings::load(&path)?, &args).await,
                 Command::Release(args) => slots::release(&Settings::load(&path)?, &args).await,
@@ -101,6 +113,21 @@ pub fn be_quiet_when_nobody_reads() {
         }
         before(info);
     }));
+}
+
+/// Rows for programs: JSON, or CSV with a heading.
+fn print_data<T: serde::Serialize>(rows: &[T], columns: &[&str], csv: bool) -> anyhow::Result<()> {
+    if !csv {
+        anstream::println!("{}", serde_json::to_string_pretty(rows)?);
+        return Ok(());
+    }
+    let mut text = csv::WriterBuilder::new().has_headers(false).from_writer(Vec::new());
+    text.write_record(columns)?;
+    for row in rows {
+        text.serialize(row)?;
+    }
+    anstream::print!("{}", String::from_utf8_lossy(&text.into_inner()?));
+    Ok(())
 }
 
 async fn report(settings: &Settings) -> anyhow::Result<Report> {

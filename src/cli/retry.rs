@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::bail;
 
+use super::lang::tr;
 use crate::config::Settings;
 use crate::domain::brand::Brand;
 use crate::ledger::Which;
@@ -40,8 +41,11 @@ pub(super) async fn retry(settings: &Settings, args: &Args) -> anyhow::Result<Ex
     };
     let count = ledger.retry(&which).await?;
     ledger.close().await;
-    let files = if count == 1 { "file is" } else { "files are" };
-    anstream::println!("{count} {files} on the way again");
+    let text = match count {
+        1 => tr!("1 file is on the way again", "1 个文件已重新排队"),
+        _ => tr!("{count} files are on the way again", "{count} 个文件已重新排队"),
+    };
+    anstream::println!("{text}");
     Ok(ExitCode::SUCCESS)
 }
 

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use super::lang::tr;
 use super::{NO, style};
 use crate::config::Settings;
 use crate::daemon::{self, Untaken, Until, lifecycle, telemetry};
@@ -39,10 +40,21 @@ async fn summary(report: &Report, untaken: Untaken) -> anyhow::Result<ExitCode> 
     let counts = report.counts(None).await?;
     anstream::println!("{}", super::status::summary_line(&counts));
     if untaken.copying > 0 {
-        anstream::println!("not taken yet: {} still being copied", untaken.copying);
+        let count = untaken.copying;
+        anstream::println!(
+            "{}",
+            tr!("not taken yet: {count} still being copied", "尚未登记：{count} 个仍在拷贝")
+        );
     }
     if untaken.unread > 0 {
-        anstream::println!("not looked at: {} folders that cannot be read; the log says why", untaken.unread);
+        let count = untaken.unread;
+        anstream::println!(
+            "{}",
+            tr!(
+                "not looked at: {count} folders that cannot be read; the log says why",
+                "未检查：{count} 个目录无法读取，原因见日志"
+            )
+        );
     }
     Ok(if all_sent(&counts) && untaken == Untaken::default() {
         ExitCode::SUCCESS
@@ -52,7 +64,7 @@ async fn summary(report: &Report, untaken: Untaken) -> anyhow::Result<ExitCode> 
 }
 
 fn why(row: &StatusRow) -> String {
-    let state = style::paint(style::of_state(&row.state), &row.state);
+    let state = style::paint(style::of_state(&row.state), &super::lang::state(&row.state));
     let reason = style::visible(row.error_message.as_deref().unwrap_or_default());
     format!("{state}  {}/{}/{}  {reason}", row.brand_type, row.brand_id, style::visible(&row.file_name))
 }

@@ -3,7 +3,10 @@
 use std::ffi::OsString;
 use std::process::ExitCode;
 
+use unicode_width::UnicodeWidthStr;
+
 use super::NO;
+use super::lang::{self, tr};
 use super::style::{self, paint};
 use crate::config::Settings;
 use crate::domain::failure::ErrorKind;
@@ -20,8 +23,12 @@ pub(super) async fn show(settings: &Settings, args: &Args) -> anyhow::Result<Exi
     let report = super::report(settings).await?;
     let Some(row) = find(&report, &args.what).await? else {
         anstream::eprintln!(
-            "brandpost: {} is unknown; `brandpost status` lists what there is",
-            args.what.display()
+            "{}",
+            tr!(
+                "brandpost: {} is unknown; `brandpost status` lists what there is",
+                "brandpost：没有 {}，可用 `brandpost status` 查看",
+                args.what.display()
+            )
         );
         return Ok(ExitCode::from(NO));
     };
@@ -48,51 +55,57 @@ async fn find(report: &Report, what: &OsString) -> anyhow::Result<Option<StatusR
     })
 }
 
+/// Filled up to the width of the widest, as the terminal counts.
+fn padded(name: &str) -> String {
+    const WIDEST: usize = 10;
+    name.to_owned() + &" ".repeat(WIDEST.saturating_sub(name.width()))
+}
+
 fn print_row(row: &StatusRow) {
     let line = |name: &str, value: String| {
-        anstream::println!("{} {value}", paint(style::FAINT, &format!("{name:<10}")));
+        anstream::println!("{} {value}", paint(style::FAINT, &padded(name)));
     };
     let maybe = |name: &str, value: &Option<String>| {
         if let Some(value) = value {
             line(name, value.clone());
         }
     };
-    line("file", style::visible(&row.path));
-    line("brand", format!("{}/{}", row.brand_type, row.brand_id));
-    line("state", paint(style::of_state(&row.state), &row.state));
+    line(&tr!("file", "文件"), style::visible(&row.path));
+    line(&tr!("brand", "品牌"), format!("{}/{}", row.brand_type, row.brand_id));
+    line(&tr!("state", "状态"), paint(style::of_state(&row.state), &lang::state(&row.state)));
     if let (Some(kind), Some(message)) = (&row.error_kind, &row.error_message) {
         let code = row.error_code.as_ref().map(|code| format!(" [{code}]")).unwrap_or_default();
-        line("why", format!("{kind}{code}: {}", style::visible(message)));
+        line(&tr!("why", "原因"), format!("{}{code}: {}", lang::kind(kind), style::visible(message)));
         if let Ok(kind) = kind.parse::<ErrorKind>() {
-            line("what to do", kind.advice().into());
+            line(&tr!("what to do", "处理办法"), lang::advice(kind).into());
         }
     }
-    line("slot", row.slot.map_or_else(|| "none".into(), |slot| slot.to_string()));
+    line(&tr!("slot", "序号"), row.slot.map_or_else(|| tr!("none", "无"), |slot| slot.to_string()));
     let size = (row.width, row.height, &row.suffix);
     let picture = if let (Some(width), Some(height), Some(suffix)) = size {
         format!(", {suffix} {width}×{height}")
     } else {
         String::new()
     };
-    line("size", format!("{}{picture}", style::bytes(row.size_bytes)));
-    line("revision", row.revision.to_string());
-    line("attempts", row.attempts.to_string());
-    maybe("next", &row.next_attempt_at.as_deref().map(style::local));
-    maybe("sha256", &row.sha256);
-    maybe("object", &row.object_url);
-    maybe("etag", &row.etag);
-    maybe("request", &row.request_id);
-    line("detected", style::local(&row.detected_at));
-    maybe("uploaded", &row.uploaded_at.as_deref().map(style::local));
-    line("updated", style::local(&row.updated_at));
-    line("id", row.id.to_string());
+    line(&tr!("size", "大小"), format!("{}{picture}", style::bytes(row.size_bytes)));
+    line(&tr!("revision", "版本"), row.revision.to_string());
+    line(&tr!("attempts", "尝试次数"), row.attempts.to_string());
+    maybe(&tr!("next", "下次尝试"), &row.next_attempt_at.as_deref().map(style::local));
+    maybe(&tr!("sha256", "sha256"), &row.sha256);
+    maybe(&tr!("object", "对象"), &row.object_url);
+    maybe(&tr!("etag", "etag"), &row.etag);
+    maybe(&tr!("request", "请求 ID"), &row.request_id);
+    line(&tr!("detected", "发现时间"), style::local(&row.detected_at));
+    maybe(&tr!("uploaded", "上传时间"), &row.uploaded_at.as_deref().map(style::local));
+    line(&tr!("updated", "更新时间"), style::local(&row.updated_at));
+    line(&tr!("id", "id"), row.id.to_string());
 }
 
 fn print_attempts(attempts: &[AttemptRow]) {
-    let mut table = style::table(
-        &["ATTEMPT", "STARTED", "TOOK", "OUTCOME", "WHY", "REQUEST"],
-        &["ATTEMPT", "STARTED", "TOOK", "OUTCOME"],
-    );
+    let english = ["ATTEMPT", "STARTED", "TOOK", "OUTCOME", "WHY", "REQUEST"];
+    let chinese = ["次数", "开始", "耗时", "结果", "原因", "请求 ID"];
+    let headings = if lang::chinese() { chinese } else { english };
+    let mut table = style::table(&headings, &headings[..4]);
     for attempt in attempts {
         let kind = attempt.error_kind.as_deref().unwrap_or_default();
         let code = attempt.error_code.as_ref().map(|code| format!(" [{code}]")).unwrap_or_default();
@@ -101,10 +114,10 @@ fn print_attempts(attempts: &[AttemptRow]) {
             attempt.attempt.to_string(),
             style::local(&attempt.started_at),
             attempt.millis.map(|millis| format!("{millis} ms")).unwrap_or_default(),
-            attempt.outcome.clone().unwrap_or_else(|| "under way".into()),
-            format!("{kind}{code}{message}"),
+            lang::outcome(attempt.outcome.as_deref()),
+            format!("{}{code}{message}", lang::kind(kind)),
             attempt.request_id.clone().unwrap_or_default(),
         ]);
     }
-    style::print(&table);
+    anstream::print!("{}", style::text(&table));
 }

@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use super::lang::tr;
 use crate::config::Settings;
 use crate::domain::brand::Brand;
 
@@ -17,8 +18,9 @@ pub(super) struct Args {
 impl Args {
     fn say(&self, what: &str) {
         let slots: Vec<_> = self.slots.iter().map(ToString::to_string).collect();
-        let word = if slots.len() == 1 { "slot" } else { "slots" };
-        anstream::println!("{word} {} of {} {what}", slots.join(", "), self.brand);
+        let (word, brand) = (if slots.len() == 1 { "slot" } else { "slots" }, self.brand);
+        let slots = slots.join(&tr!(", ", "、"));
+        anstream::println!("{}", tr!("{word} {slots} of {brand} {what}", "{brand} 的序号 {slots} {what}"));
     }
 }
 
@@ -28,7 +30,10 @@ pub(super) async fn release(settings: &Settings, args: &Args) -> anyhow::Result<
     let brand = super::known_brand(ledger.report(), args.brand).await?;
     ledger.release(brand, &args.slots).await?;
     ledger.close().await;
-    args.say("released; a waiting file takes it, else the next new one");
+    args.say(&tr!(
+        "released; a waiting file takes it, else the next new one",
+        "已释放，由等待中的文件或下一个新文件使用"
+    ));
     Ok(ExitCode::SUCCESS)
 }
 
@@ -39,6 +44,6 @@ pub(super) async fn reserve(settings: &Settings, args: &Args) -> anyhow::Result<
         ledger.reserve(brand, &args.slots).await?;
     }
     ledger.close().await;
-    args.say("reserved; no file takes it until it is released");
+    args.say(&tr!("reserved; no file takes it until it is released", "已预留，释放之前不会被任何文件使用"));
     Ok(ExitCode::SUCCESS)
 }

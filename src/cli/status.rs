@@ -1,13 +1,19 @@
 //! `brandpost status`.
 
+use std::collections::VecDeque;
+use std::fmt::Write;
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anstyle::AnsiColor;
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
 
+use super::lang::{self, tr};
 use super::style::{self, paint};
 use crate::config::Settings;
 use crate::domain::brand::Brand;
+use crate::domain::clock::{Clock, SystemClock, rfc3339};
 use crate::domain::failure::ErrorKind;
 use crate::domain::upload::State;
 use crate::intake::survey;
@@ -16,6 +22,13 @@ use crate::ledger::{Counts, Filter, Report, StatusRow};
 /// As many rows as a person reads.
 const SOME: u32 = 50;
 
+/// So many names that are no brand's are listed.
+const STRAYS: usize = 10;
+
+/// How often the screen is drawn, and over how long a rate is measured.
+const DRAW: Duration = Duration::from_secs(1);
+const RATE: Duration = Duration::from_mins(1);
+
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// Only this brand, as in OWNBRAND/1001
@@ -23,118 +36,221 @@ pub(super) struct Args {
     /// Only files in this state (may be repeated)
     #[arg(long = "state", value_name = "STATE")]
     states: Vec<State>,
+    /// Only what changed since: a time or a date, or so long ago, as in 2h, 3d
+    #[arg(long, value_name = "WHEN", value_parser = since)]
+    since: Option<Timestamp>,
     /// A JSON array with the columns of the database view
     #[arg(long)]
     json: bool,
-    /// Keep the table on the screen and current
+    /// The same as CSV with a heading
     #[arg(long, conflicts_with = "json")]
+    csv: bool,
+    /// Keep the table on the screen and current
+    #[arg(long, conflicts_with_all = ["json", "csv"])]
     watch: bool,
-    /// At most so many files [default: 50, with --json all]
+    /// At most so many files [default: 50, with --json and --csv all]
     #[arg(long, value_name = "N")]
     limit: Option<u32>,
 }
 
+fn since(text: &str) -> Result<Timestamp, String> {
+    let now = SystemClock.now().to_zoned(TimeZone::system());
+    if let Ok(time) = text.parse::<Timestamp>() {
+        return Ok(time);
+    }
+    if let Ok(time) = text.parse::<jiff::civil::DateTime>() {
+        let zoned = time.to_zoned(TimeZone::system()).map_err(|error| error.to_string())?;
+        return Ok(zoned.timestamp());
+    }
+    let ago = text.parse::<jiff::Span>().ok().and_then(|span| now.checked_sub(span.abs()).ok());
+    let ago = ago.ok_or("write 2026-11-24, \"2026-11-24 08:00\", or how long ago: 30m, 2h, 3d")?;
+    Ok(ago.timestamp())
+}
+
 pub(super) async fn status(settings: &Settings, args: &Args) -> anyhow::Result<ExitCode> {
     if !settings.database.path.exists() {
-        let nothing =
-            if args.json { "[]" } else { "no files yet: there is no database before the first start" };
-        anstream::println!("{nothing}");
+        match (args.json, args.csv) {
+            (true, _) => anstream::println!("[]"),
+            (_, true) => anstream::println!("{}", StatusRow::COLUMNS.join(",")),
+            _ => anstream::println!(
+                "{}",
+                tr!(
+                    "no files yet: there is no database before the first start",
+                    "还没有文件：首次启动后才有数据库"
+                )
+            ),
+        }
         return Ok(ExitCode::SUCCESS);
     }
     let report = super::report(settings).await?;
     if let Some(brand) = args.brand {
         super::known_brand(&report, brand).await?;
     }
-    if args.json {
+    if args.json || args.csv {
         let rows = report.uploads(&args.filter(args.limit)).await?;
-        anstream::println!("{}", serde_json::to_string_pretty(&rows)?);
-        return Ok(ExitCode::SUCCESS);
+        super::print_data(&rows, &StatusRow::COLUMNS, args.csv)?;
+    } else if args.watch {
+        watch(settings, &report, args).await?;
+    } else {
+        anstream::print!("{}", page(settings, &report, args).await?);
     }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Draws over what stands there, line by line, so that nothing flickers.
+async fn watch(settings: &Settings, report: &Report, args: &Args) -> anyhow::Result<()> {
+    let mut uploaded: VecDeque<(Instant, u64)> = VecDeque::new();
+    anstream::print!("\x1b[2J");
     loop {
-        if args.watch {
-            // home, and clear what is below
-            anstream::print!("\x1b[H\x1b[2J");
+        let counts = report.counts(args.brand).await?;
+        uploaded.push_back((Instant::now(), counts.of(State::Uploaded)));
+        while uploaded.len() > 2 && uploaded.front().is_some_and(|(then, _)| then.elapsed() > RATE) {
+            uploaded.pop_front();
         }
-        page(settings, &report, args).await?;
-        if !args.watch {
-            return Ok(ExitCode::SUCCESS);
-        }
-        tokio::time::sleep(Duration::from_secs(1)).await;
+        let text = page(settings, report, args).await? + &pulse(report, &uploaded).await?;
+        let lines = text.lines().take(style::height().saturating_sub(1));
+        let screen = lines.collect::<Vec<_>>().join("\x1b[K\n");
+        anstream::print!("\x1b[H{screen}\x1b[K\n\x1b[J");
+        tokio::time::sleep(DRAW).await;
     }
+}
+
+/// How fast it goes, and what comes next.
+async fn pulse(report: &Report, uploaded: &VecDeque<(Instant, u64)>) -> anyhow::Result<String> {
+    let rate = match (uploaded.front(), uploaded.back()) {
+        (Some((then, before)), Some((now, after))) if now > then => {
+            let count = u32::try_from(after.saturating_sub(*before)).unwrap_or(u32::MAX);
+            f64::from(count) / (*now - *then).as_secs_f64() * 60.0
+        }
+        _ => 0.0,
+    };
+    let mut text = tr!("{rate:.0} uploaded a minute", "每分钟上传 {rate:.0} 个");
+    if let Some(due) = report.next_due().await?.filter(|due| *due > SystemClock.now()) {
+        let due = style::local(&rfc3339(due));
+        text += &tr!("; next retry at {due}", "；下次重试 {due}");
+    }
+    Ok(paint(style::FAINT, &text) + "\n")
 }
 
 impl Args {
     fn filter(&self, limit: Option<u32>) -> Filter {
-        Filter { brand: self.brand, states: self.states.clone(), limit, ..Filter::default() }
+        let since = self.since.map(rfc3339);
+        Filter { brand: self.brand, states: self.states.clone(), since, limit, ..Filter::default() }
     }
 }
 
-async fn page(settings: &Settings, report: &Report, args: &Args) -> anyhow::Result<()> {
+async fn page(settings: &Settings, report: &Report, args: &Args) -> anyhow::Result<String> {
+    let mut page = String::new();
     let limit = args.limit.unwrap_or(SOME);
     let rows = report.uploads(&args.filter(Some(limit))).await?;
     if !rows.is_empty() {
-        print_rows(&rows);
-        anstream::println!();
+        page += &(table(&rows) + "\n");
     }
     let counts = report.counts(args.brand).await?;
-    anstream::println!("{}", summary_line(&counts));
+    writeln!(page, "{}", summary_line(&counts))?;
     if rows.len() == limit as usize && counts.total() > u64::from(limit) {
-        anstream::println!(
-            "{}",
-            paint(style::FAINT, &format!("the latest {limit} are shown; --limit shows more"))
+        let more = tr!(
+            "the latest {limit} are shown; --limit shows more",
+            "只显示最近 {limit} 个，用 --limit 查看更多"
         );
+        writeln!(page, "{}", paint(style::FAINT, &more))?;
     }
     for notice in report.notices().await? {
         let since = style::local(&notice.since);
-        anstream::println!("{} (since {since})", paint(AnsiColor::Red.on_default(), &notice.message));
+        let text = paint(AnsiColor::Red.on_default(), &notice.message);
+        writeln!(page, "{}", tr!("{text} (since {since})", "{text}（自 {since}）"))?;
     }
-    for (path, why) in survey::survey(settings).map(|survey| survey.strays).unwrap_or_default() {
+    let strays = survey::survey(settings).map(|survey| survey.strays).unwrap_or_default();
+    for (path, why) in strays.iter().take(STRAYS) {
         let path = style::visible(&path.to_string_lossy());
-        anstream::println!("{}", paint(style::FAINT, &format!("left alone: {path}: {why}")));
+        let text = tr!("left alone: {path}: {why}", "未处理：{path}：{why}");
+        writeln!(page, "{}", paint(style::FAINT, &text))?;
     }
-    Ok(())
+    if strays.len() > STRAYS {
+        let more = strays.len() - STRAYS;
+        let text = tr!(
+            "{more} more are left alone; `brandpost check` lists them",
+            "另有 {more} 项未处理，`brandpost check` 可列出"
+        );
+        writeln!(page, "{}", paint(style::FAINT, &text))?;
+    }
+    Ok(page)
 }
 
 /// The table of files.
-pub fn print_rows(rows: &[StatusRow]) {
-    let mut table = style::table(
-        &["ID", "BRAND", "FILE", "SLOT", "STATE", "WHEN", "WHY"],
-        &["ID", "BRAND", "SLOT", "STATE", "WHEN"],
-    );
+pub fn table(rows: &[StatusRow]) -> String {
+    let headings = ["ID", "BRAND", "FILE", "SLOT", "STATE", "WHEN", "WHY"];
+    let chinese = ["ID", "品牌", "文件", "序号", "状态", "时间", "原因"];
+    let headings = if lang::chinese() { chinese } else { headings };
+    let [id, brand, _, slot, state, when, _] = headings;
+    let mut table = style::table(&headings, &[id, brand, slot, state, when]);
     for row in rows {
         table.add_row([
             row.id.to_string(),
             format!("{}/{}", row.brand_type, row.brand_id),
-            style::visible(&row.file_name),
+            style::shortened(&style::visible(&row.file_name)),
             row.slot.map_or_else(|| "–".into(), |slot| slot.to_string()),
-            paint(style::of_state(&row.state), &row.state),
+            paint(style::of_state(&row.state), &lang::state(&row.state)),
             style::local(&row.updated_at),
             why(row),
         ]);
     }
-    style::print(&table);
+    style::text(&table)
 }
 
 fn why(row: &StatusRow) -> String {
-    let kind = row.error_kind.as_deref().unwrap_or_default();
+    let Some(kind) = &row.error_kind else { return String::new() };
     let message = style::visible(row.error_message.as_deref().unwrap_or_default());
     let code = row.error_code.as_ref().map(|code| format!(" [{code}]")).unwrap_or_default();
     let waits = row.state == State::Retrying.as_str() && kind != ErrorKind::Credentials.as_str();
-    let next = row.next_attempt_at.as_ref().filter(|_| waits);
-    let next = next.map(|time| format!("; again at {}", style::local(time))).unwrap_or_default();
-    if kind.is_empty() { String::new() } else { format!("{kind}{code}: {message}{next}") }
+    let next = row.next_attempt_at.as_ref().filter(|_| waits).map(|time| style::local(time));
+    let next = next.map(|time| tr!("; again at {time}", "；{time} 重试")).unwrap_or_default();
+    let kind = lang::kind(kind);
+    tr!("{kind}{code}: {message}{next}", "{kind}{code}：{message}{next}")
 }
 
 /// `12 files: 10 uploaded, 2 rejected`.
 pub(super) fn summary_line(counts: &Counts) -> String {
-    let files = if counts.total() == 1 { "1 file".into() } else { format!("{} files", counts.total()) };
+    let total = counts.total();
+    let files = match total {
+        1 => tr!("1 file", "1 个文件"),
+        _ => tr!("{total} files", "{total} 个文件"),
+    };
     let part = |state: State| {
         let count = counts.of(state);
-        (count > 0).then(|| paint(style::of_state(state.as_str()), &format!("{count} {state}")))
+        let word = lang::state(state.as_str());
+        (count > 0).then(|| paint(style::of_state(state.as_str()), &tr!("{count} {word}", "{word} {count}")))
     };
     let parts: Vec<_> = State::ALL.into_iter().filter_map(part).collect();
+    let files = paint(style::BOLD, &files);
     match parts.is_empty() {
-        true => "no files yet".into(),
-        false => format!("{}: {}", paint(style::BOLD, &files), parts.join(", ")),
+        true => tr!("no files yet", "还没有文件"),
+        false => tr!("{files}: {}", "{files}：{}", parts.join(&tr!(", ", "，"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_may_be_given_in_many_ways() {
+        for text in [
+            "2026-11-24T08:00:00Z",
+            "2026-11-24T08:00",
+            "2026-11-24 08:00",
+            "2026-11-24",
+            "30m",
+            "2h",
+            "3d",
+            "1w",
+        ] {
+            assert!(since(text).is_ok(), "{text}");
+        }
+        let ago = SystemClock.now().duration_since(since("2h").unwrap());
+        assert!((7190..7210).contains(&ago.as_secs()), "{ago}");
+        for text in ["", "soon", "2 apples", "2026-13-01"] {
+            assert!(since(text).is_err(), "{text}");
+        }
     }
 }

@@ -4,6 +4,7 @@ use anstyle::{AnsiColor, Style};
 use comfy_table::{ColumnConstraint, ContentArrangement, Table, Width, presets};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 pub use crate::domain::text::visible;
 use crate::domain::upload::State;
@@ -45,12 +46,35 @@ pub fn table(headings: &[&str], whole: &[&str]) -> Table {
     table
 }
 
-/// Prints a table without the padding at its left and right.
-pub fn print(table: &Table) {
-    for line in table.lines() {
-        let line = line.strip_prefix(' ').unwrap_or(&line);
-        anstream::println!("{}", line.trim_end());
+/// A table without the padding at its left and right.
+pub fn text(table: &Table) -> String {
+    let lines = table.lines();
+    lines.map(|line| line.strip_prefix(' ').unwrap_or(&line).trim_end().to_owned() + "\n").collect()
+}
+
+/// A long name loses its middle: its beginning and its suffix say most.
+pub fn shortened(name: &str) -> String {
+    const MOST: usize = 60;
+    if name.width() <= MOST {
+        return name.to_owned();
     }
+    let fits = |chars: &mut dyn Iterator<Item = char>, most: usize| -> Vec<char> {
+        let mut width = 0;
+        let room = |c: &char| {
+            width += c.width().unwrap_or_default();
+            width <= most
+        };
+        chars.take_while(room).collect()
+    };
+    let head = fits(&mut name.chars(), MOST - 20);
+    let tail = fits(&mut name.chars().rev(), 19);
+    head.into_iter().chain(['…']).chain(tail.into_iter().rev()).collect()
+}
+
+/// How many lines the terminal has.
+pub fn height() -> usize {
+    let terminal = terminal_size::terminal_size_of(std::io::stdout());
+    terminal.map_or(usize::MAX, |(_, height)| usize::from(height.0))
 }
 
 /// Of the terminal; pipes get long lines.
@@ -87,6 +111,13 @@ pub fn bytes(count: i64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn long_names_lose_their_middle() {
+        assert_eq!(shortened("short.jpg"), "short.jpg");
+        let long = shortened(&("长".repeat(80) + "-end.jpg"));
+        assert!(long.width() <= 60 && long.starts_with('长') && long.ends_with("-end.jpg"), "{long}");
+    }
 
     #[test]
     fn sizes_are_for_people() {

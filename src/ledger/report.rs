@@ -28,6 +28,9 @@ macro_rules! row {
         pub struct $name { $(pub $column: $type),* }
 
         impl $name {
+            /// The names of the columns.
+            pub const COLUMNS: [&'static str; [$(stringify!($column)),*].len()] = [$(stringify!($column)),*];
+
             pub(super) fn read(row: &SqliteRow) -> Result<Self> {
                 Ok(Self { $($column: row.try_get(stringify!($column))?),* })
             }

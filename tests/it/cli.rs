@@ -8,8 +8,14 @@ use crate::support::pictures::jpg;
 use crate::support::{Bench, OWN};
 
 fn brandpost(config: &Path, args: &[&str]) -> Output {
+    // a first argument of this shape is a locale
+    let (locale, args) = match args {
+        [locale, rest @ ..] if locale.ends_with(".UTF-8") => (*locale, rest),
+        args => ("C", args),
+    };
     let mut command = Command::new(env!("CARGO_BIN_EXE_brandpost"));
     command.arg("--config").arg(config).args(args).env("TZ", "UTC").env_remove("BRANDPOST_CONFIG");
+    command.env("LC_ALL", locale);
     command.output().unwrap()
 }
 
@@ -256,4 +262,75 @@ async fn check_tells_how_far_the_clock_is_off() {
             "{off}: {out}"
         );
     }
+}
+
+const ZH: &str = "zh_CN.UTF-8";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn operators_in_china_read_chinese() {
+    let bench = Bench::new().await;
+    bench.drop_file(OWN, "a.jpg", &jpg(1));
+    bench.drop_file(OWN, &"营业执照".repeat(20), &jpg(2));
+    bench.drop_file(OWN, "c.jpg", b"text");
+    let mut seen = Vec::new();
+    for args in [
+        &["run", "--once"][..],
+        &["status"],
+        &["brands"],
+        &["show", "1"],
+        &["show", "2"],
+        &["show", "99"],
+        &["reserve", OWN, "9", "10"],
+        &["release", OWN, "9"],
+        &["retry", "2"],
+        &["pause"],
+        &["resume"],
+        &["resume"],
+    ] {
+        let args: Vec<_> = [ZH].into_iter().chain(args.iter().copied()).collect();
+        let (code, out, err) = run(&bench, &args).await;
+        let err = if args.contains(&"--once") { String::new() } else { err };
+        seen.push(format!("{} → {code}\n{out}{err}", args[1..].join(" ")));
+    }
+    let seen = steady(&bench, &seen.join("\n"));
+    let uuid = |line: &&str| {
+        !["对象", "etag", "请求 ID", "sha256", "次数", "1      "].iter().any(|name| line.starts_with(name))
+    };
+    insta::assert_snapshot!("chinese", seen.lines().filter(uuid).collect::<Vec<_>>().join("\n"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lists_come_as_csv_and_since_a_time() {
+    let bench = Bench::new().await;
+    let (code, out, _) = run(&bench, &["status", "--csv"]).await;
+    assert_eq!((code, out.lines().count()), (0, 1), "{out}");
+    bench.drop_file(OWN, "a,\"b\".jpg", &jpg(1));
+    run(&bench, &["run", "--once"]).await;
+    let (_, out, _) = run(&bench, &["status", "--csv"]).await;
+    let lines: Vec<_> = out.lines().collect();
+    assert!(lines[0].starts_with("id,brand_type,brand_id,file_name,path,state,slot,"), "{out}");
+    assert!(lines[1].starts_with("1,OWNBRAND,1001,\"a,\"\"b\"\".jpg\","), "{out}");
+    let (_, out, _) = run(&bench, &["brands", "--csv"]).await;
+    assert!(out.lines().nth(1).unwrap().starts_with("OWNBRAND,1001,10,1,0,0,0,0,1,0,0,0,"), "{out}");
+    for (since, count) in [("1h", 1), ("2100-01-01", 0)] {
+        let (_, out, _) = run(&bench, &["status", "--json", "--since", since]).await;
+        assert_eq!(serde_json::from_str::<Vec<serde_json::Value>>(&out).unwrap().len(), count, "{since}");
+    }
+    assert_eq!(run(&bench, &["status", "--since", "soon"]).await.0, 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_paused_is_not_sent_until_it_is_resumed() {
+    let mut bench = Bench::new().await;
+    bench.start().await;
+    bench.quiet().await;
+    assert_eq!(run(&bench, &["pause", "stock-taking"]).await.0, 0);
+    bench.drop_file(OWN, "a.jpg", &jpg(1));
+    bench.seen(OWN).await;
+    assert_eq!(bench.row("a.jpg").await.state, "queued");
+    let (_, out, _) = run(&bench, &["status"]).await;
+    assert!(out.contains("uploads are paused by an operator: stock-taking"), "{out}");
+    assert_eq!(run(&bench, &["resume"]).await.0, 0);
+    bench.until_state("a.jpg", brandpost::domain::upload::State::Uploaded).await;
+    bench.stop().await;
 }

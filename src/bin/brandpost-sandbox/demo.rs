@@ -67,7 +67,7 @@ pub(crate) async fn demo(args: Args) -> anyhow::Result<()> {
     let mut rows = report.uploads(&Filter::default()).await?;
     rows.sort_by_key(|row| row.id);
     anstream::println!();
-    brandpost::cli::print_rows(&rows);
+    anstream::print!("{}", brandpost::cli::table(&rows));
     let objects = sandbox.objects().len();
     sandbox.stop().await;
     farewell(&folder, objects, args.keep);

@@ -1,0 +1,72 @@
+//! `brandpost brands`.
+
+use std::process::ExitCode;
+
+use super::lang::{self, tr};
+use super::style::{self, paint};
+use crate::config::Settings;
+use crate::ledger::SummaryRow;
+
+/// Brands with more slots than this are shown as a number.
+const STRIP: i64 = 20;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Only brands whose name, or the name of one of whose files, has this in it
+    text: Option<String>,
+    /// A JSON array with the columns of the database view
+    #[arg(long)]
+    json: bool,
+    /// The same as CSV with a heading
+    #[arg(long, conflicts_with = "json")]
+    csv: bool,
+    /// At most so many
+    #[arg(long, value_name = "N")]
+    limit: Option<u32>,
+}
+
+pub(super) async fn brands(settings: &Settings, args: &Args) -> anyhow::Result<ExitCode> {
+    let rows = super::report(settings).await?.brands(args.text.as_deref(), None, args.limit).await?;
+    if args.json || args.csv {
+        super::print_data(&rows, &SummaryRow::COLUMNS, args.csv)?;
+    } else if rows.is_empty() {
+        anstream::println!("{}", tr!("no brands yet", "还没有品牌"));
+    } else {
+        print(&rows);
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn print(rows: &[SummaryRow]) {
+    let english = ["BRAND", "SLOTS", "USED", "WAITING", "UPLOADED", "FAILED", "REJECTED", "LAST UPLOADED"];
+    let chinese = ["品牌", "序号", "已用", "等待", "已上传", "云端拒绝", "不合格", "最近上传"];
+    let headings = if lang::chinese() { chinese } else { english };
+    let mut table = style::table(&headings, &headings);
+    for row in rows {
+        let count = |count: i64, state: &str| match count {
+            0 => paint(style::FAINT, "0"),
+            count => paint(style::of_state(state), &count.to_string()),
+        };
+        table.add_row([
+            format!("{}/{}", row.brand_type, row.brand_id),
+            strip(row),
+            format!("{}/{}", row.slots_used + row.slots_reserved, row.slots_total),
+            count(row.queued + row.uploading + row.retrying, "queued"),
+            count(row.uploaded, "uploaded"),
+            count(row.failed, "failed"),
+            count(row.rejected, "rejected"),
+            row.last_uploaded_at.as_deref().map(style::local).unwrap_or_default(),
+        ]);
+    }
+    anstream::print!("{}", style::text(&table));
+}
+
+/// Full circles are taken, half ones reserved, empty ones free.
+fn strip(row: &SummaryRow) -> String {
+    if row.slots_total > STRIP {
+        return String::new();
+    }
+    let times = |mark: &str, count: i64| mark.repeat(usize::try_from(count).unwrap_or_default());
+    let free = row.slots_total - row.slots_used - row.slots_reserved;
+    times("●", row.slots_used) + &times("◐", row.slots_reserved) + &times("○", free)
+}
