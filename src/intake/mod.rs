@@ -153,8 +153,9 @@ pub struct Intake {
     doubted: HashSet<PathBuf>,
     /// What was said already.
     told: HashSet<String>,
-    /// The root is not there.
+    /// The root is not there, and the table says so.
     root_missing: bool,
+    root_noticed: bool,
     /// All there is was surveyed at least once.
     surveyed: bool,
     /// Folders that were never looked at, those with files that are not complete yet, and those that cannot
@@ -203,6 +204,7 @@ impl Intake {
             doubted: HashSet::new(),
             told: HashSet::new(),
             root_missing: false,
+            root_noticed: false,
             surveyed: false,
             fresh: HashSet::new(),
             copying: HashMap::new(),

@@ -100,10 +100,13 @@ impl Intake {
         let root = watch.root.display();
         let message =
             format!("the watched folder {root} is not there ({why}); its files wait until it is back");
-        if !self.root_missing {
+        if !std::mem::replace(&mut self.root_missing, true) {
             tracing::error!(message_id = event::FOLDER_LOST, "{message}");
+        }
+        // until the table is known to say it: a commit that failed may have been one
+        if !self.root_noticed {
             self.ctx.ledger.set_notice("root", &message).await?;
-            self.root_missing = true;
+            self.root_noticed = true;
         }
         Ok(())
     }
@@ -114,6 +117,7 @@ impl Intake {
             self.ctx.ledger.clear_notice(Some("root")).await?;
             tracing::info!(message_id = event::FOLDER_BACK, root = %self.ctx.settings.watch.root.display(), "the watched folder is back");
             self.root_missing = false;
+            self.root_noticed = false;
         }
         Ok(())
     }

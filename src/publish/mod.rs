@@ -94,8 +94,8 @@ pub struct Publish {
     nudges: u64,
     /// One moment on both clocks: when they part, the wall clock was set.
     both_clocks: (Timestamp, Instant),
-    /// Why the gate is closed, as the table says it.
-    noticed: Option<Cause>,
+    /// Why the gate is closed, as the table says it, as far as that is known.
+    noticed: Option<Option<Cause>>,
     progress: watch::Sender<Progress>,
 }
 
@@ -134,7 +134,7 @@ impl Publish {
             leases_renewed: Instant::now(),
             nudges: 0,
             both_clocks,
-            noticed: None,
+            noticed: Some(None),
             progress: watch::Sender::new(Progress::default()),
         }
     }
@@ -229,12 +229,14 @@ impl Publish {
     async fn notice(&mut self) -> Result<(), LedgerError> {
         const NAME: &str = "paused";
         let cause = self.shared.gate.closed().map(|(cause, _)| cause);
-        if cause != self.noticed {
+        if self.noticed != Some(cause) {
+            // a commit that fails may have been one: then it is written again
+            self.noticed = None;
             match cause {
                 Some(cause) => self.shared.ledger.set_notice(NAME, &self.shared.why_closed(cause)).await?,
                 None => self.shared.ledger.clear_notice(Some(NAME)).await?,
             }
-            self.noticed = cause;
+            self.noticed = Some(cause);
         }
         Ok(())
     }
