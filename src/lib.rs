@@ -36,6 +36,7 @@ pub mod publish;
 pub mod cloud;
 
 // around it: the process, and those who ask
+pub mod alerts;
 pub mod daemon;
 
 pub mod web;

@@ -8,6 +8,7 @@ mod error;
 pub mod gateway;
 mod signature;
 mod target;
+mod webhook;
 
 use std::sync::Arc;
 
@@ -18,6 +19,7 @@ pub use error::{CloudError, Remedy, Service};
 pub use gateway::{Gateway, Place};
 pub use signature::SigningClock;
 pub use target::Target;
+pub use webhook::post_json;
 
 use crate::config::{SecretError, Settings};
 use crate::domain::clock::Clock;

@@ -37,6 +37,7 @@ section!(
         upload: Upload = Upload::default(),
         database: Database = Database::default(),
         http: Http = Http::default(),
+        alerts: Alerts = Alerts::default(),
         log: Log = Log::default(),
     }
 );
@@ -118,6 +119,14 @@ section!(Http {
     listen: String = String::new(),
     token_file: String = String::new(),
     hosts: Vec<String> = Vec::new(),
+});
+
+section!(Alerts {
+    webhook: Secret = Secret::default(),
+    kind: String = "json".into(),
+    secret: Secret = Secret::default(),
+    command: Vec<String> = Vec::new(),
+    min_interval: Span = Span::secs(300),
 });
 
 section!(Log { format: String = "auto".into(), level: String = "info".into() });

@@ -13,6 +13,7 @@ pub use problem::{Problem, Problems};
 pub use read::{ENV_PREFIX, locate};
 pub use secret::{Secret, SecretError, SecretSource};
 pub use settings::{
-    After, BrandFolder, Check, Database, Gateway, HostPattern, Http, Https, Images, Limits, Log, LogFormat,
-    Mismatch, Network, Oss, Retry, Settings, SignatureChoice, SlotsBy, Upload, Watch, WatchMode,
+    After, AlertKind, Alerts, BrandFolder, Check, Database, Gateway, HostPattern, Http, Https, Images,
+    Limits, Log, LogFormat, Mismatch, Network, Oss, Retry, Settings, SignatureChoice, SlotsBy, Upload, Watch,
+    WatchMode,
 };

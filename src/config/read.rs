@@ -160,7 +160,7 @@ impl Entry {
     /// serde quotes the value it did not like; that of a secret must not be shown.
     fn message(&self, message: &str) -> String {
         match self.key.as_deref() {
-            Some("app_secret" | "iot_token") => "must be a text in quotes".into(),
+            Some("app_secret" | "iot_token" | "webhook" | "secret") => "must be a text in quotes".into(),
             _ => message.replace("unknown field", "unknown key"),
         }
     }

@@ -12,8 +12,9 @@ use super::problem::{Problem, Problems};
 use super::read::Document;
 use super::secret::{Secret, SecretSource};
 use super::settings::{
-    After, BrandFolder, Check, Database, Gateway, HostPattern, Http, Https, Images, Limits, Log, LogFormat,
-    Mismatch, Network, Oss, Retry, Settings, SignatureChoice, SlotsBy, Upload, Watch, WatchMode,
+    After, AlertKind, Alerts, BrandFolder, Check, Database, Gateway, HostPattern, Http, Https, Images,
+    Limits, Log, LogFormat, Mismatch, Network, Oss, Retry, Settings, SignatureChoice, SlotsBy, Upload, Watch,
+    WatchMode,
 };
 use crate::domain::backoff::Backoff;
 use crate::domain::brand::{Brand, BrandType};
@@ -103,6 +104,7 @@ impl Resolver<'_> {
                 keep_attempts: self.file().database.keep_attempts.0,
             },
             http: self.http(),
+            alerts: self.alerts(),
             log: self.log(),
         }
     }
@@ -361,6 +363,35 @@ impl Resolver<'_> {
             _ => {}
         }
         Http { listen, token_file, hosts: file.hosts }
+    }
+
+    fn alerts(&mut self) -> Alerts {
+        let file = self.file().alerts.clone();
+        let kinds = [
+            ("json", AlertKind::Json),
+            ("dingtalk", AlertKind::Dingtalk),
+            ("wecom", AlertKind::Wecom),
+            ("feishu", AlertKind::Feishu),
+        ];
+        let webhook = Some(file.webhook).filter(|url| !url.is_empty());
+        let parses = |url: &Secret| {
+            Url::parse(url.expose())
+                .is_ok_and(|url| ["http", "https"].contains(&url.scheme()) && url.has_host())
+        };
+        if webhook.as_ref().is_some_and(|url| !parses(url)) {
+            self.wrong("alerts.webhook", "is no URL: copy it whole from the robot's settings");
+        }
+        Alerts {
+            webhook,
+            kind: self.choice("alerts.kind", &file.kind, &kinds),
+            secret: Some(file.secret).filter(|secret| !secret.is_empty()),
+            command: file.command,
+            min_interval: self.at_least(
+                "alerts.min_interval",
+                file.min_interval.0,
+                Duration::from_millis(100),
+            ),
+        }
     }
 
     fn log(&mut self) -> Log {

@@ -32,6 +32,7 @@ pub struct Settings {
     pub upload: Upload,
     pub database: Database,
     pub http: Http,
+    pub alerts: Alerts,
     pub log: Log,
 }
 
@@ -258,6 +259,32 @@ pub enum LogFormat {
     Json,
     /// With the journal's priorities.
     Journald,
+}
+
+/// Whose robot is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "named as the chat systems are")]
+pub enum AlertKind {
+    /// JSON for a program.
+    Json,
+    Dingtalk,
+    Wecom,
+    Feishu,
+}
+
+/// Who is told when something needs a person.
+#[derive(Debug, Clone)]
+pub struct Alerts {
+    /// Where; the URL holds a key.
+    pub webhook: Option<Secret>,
+    /// What is understood there.
+    pub kind: AlertKind,
+    /// Signs messages to `DingTalk` and Feishu.
+    pub secret: Option<Secret>,
+    /// A program and its arguments; it gets JSON on stdin.
+    pub command: Vec<String>,
+    /// At most one alert in so long.
+    pub min_interval: Duration,
 }
 
 /// The log.

@@ -16,6 +16,7 @@ use anyhow::bail;
 use sd_notify::NotifyState;
 use tokio::sync::watch;
 
+use crate::alerts;
 use crate::cloud::Clouds;
 use crate::config::Settings;
 use crate::domain::clock::Clock;
@@ -172,8 +173,9 @@ impl Shift {
             async move { Ok(publish.run(orders.soft, orders.hard).await?) }
         });
         parts.spawn_helper("watch", &orders, watch_writes(ledger.clone()));
-        parts.spawn_helper("clean-up", &orders, clean_up(ledger, settings.database.keep_attempts));
+        parts.spawn_helper("clean-up", &orders, clean_up(ledger.clone(), settings.database.keep_attempts));
         parts.spawn_helper("web", &orders, web::serve(ours, sources));
+        parts.spawn_helper("alerts", &orders, alerts::watch(settings.clone(), ledger));
         parts.spawn_helper("systemd", &orders, lifecycle::tell_systemd(progress.clone()));
         Self { settings, listener, orders, progress, parts }
     }

@@ -39,11 +39,13 @@ pub const FOLDER_BACK: &str = "d8c0a45706ae45e19f9a90ab331abd0e";
 pub const STRAY: &str = "3b91deff28fa48c19acfe6c0655af049";
 /// More events than the queue holds: all folders are looked at.
 pub const OVERFLOW: &str = "565c6aaeb92c46b38226a3b978ff0e3d";
+/// An alert could not be sent.
+pub const ALERT_LOST: &str = "5d0f6c1e0e9b4e1c8f0a7b7d1a2c3e4f";
 /// The machine's clock is wrong or was set.
 pub const CLOCK: &str = "50aa18813a5e41cea186f18b90c9ad16";
 
 /// All of them.
-pub const ALL: [(&str, &str); 20] = [
+pub const ALL: [(&str, &str); 21] = [
     ("started", STARTED),
     ("stopped", STOPPED),
     ("reloaded", RELOADED),
@@ -63,6 +65,7 @@ pub const ALL: [(&str, &str); 20] = [
     ("folder-back", FOLDER_BACK),
     ("stray", STRAY),
     ("overflow", OVERFLOW),
+    ("alert-lost", ALERT_LOST),
     ("clock", CLOCK),
 ];
 

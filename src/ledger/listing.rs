@@ -38,6 +38,16 @@ pub struct Cursor {
 }
 
 impl Cursor {
+    /// The moment of the last row, RFC 3339 UTC.
+    pub fn moment(&self) -> &str {
+        &self.updated_at
+    }
+
+    /// Did this row change after it?
+    pub fn is_before(&self, row: &StatusRow) -> bool {
+        (&self.updated_at, self.id) < (&row.updated_at, row.id)
+    }
+
     /// At this moment.
     pub fn at(moment: jiff::Timestamp) -> Self {
         Self { updated_at: rfc3339(moment), id: 0 }

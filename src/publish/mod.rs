@@ -85,6 +85,13 @@ pub enum Next {
     Wait(Instant),
 }
 
+/// What the table says of the gate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Noticed {
+    Says(Option<Cause>),
+    Unknown,
+}
+
 /// The second reconciler.
 pub struct Publish {
     shared: Arc<Shared>,
@@ -95,7 +102,7 @@ pub struct Publish {
     /// One moment on both clocks: when they part, the wall clock was set.
     both_clocks: (Timestamp, Instant),
     /// Why the gate is closed, as the table says it, as far as that is known.
-    noticed: Option<Option<Cause>>,
+    noticed: Noticed,
     progress: watch::Sender<Progress>,
 }
 
@@ -134,7 +141,7 @@ impl Publish {
             leases_renewed: Instant::now(),
             nudges: 0,
             both_clocks,
-            noticed: Some(None),
+            noticed: Noticed::Says(None),
             progress: watch::Sender::new(Progress::default()),
         }
     }
@@ -229,14 +236,14 @@ impl Publish {
     async fn notice(&mut self) -> Result<(), LedgerError> {
         const NAME: &str = "paused";
         let cause = self.shared.gate.closed().map(|(cause, _)| cause);
-        if self.noticed != Some(cause) {
+        if self.noticed != Noticed::Says(cause) {
             // a commit that fails may have been one: then it is written again
-            self.noticed = None;
+            self.noticed = Noticed::Unknown;
             match cause {
                 Some(cause) => self.shared.ledger.set_notice(NAME, &self.shared.why_closed(cause)).await?,
                 None => self.shared.ledger.clear_notice(Some(NAME)).await?,
             }
-            self.noticed = Some(cause);
+            self.noticed = Noticed::Says(cause);
         }
         Ok(())
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-const RULES: [(&str, &[&str]); 11] = [
+const RULES: [(&str, &[&str]); 12] = [
     ("domain", &[]),
     ("config", &["domain"]),
     ("files", &["domain"]),
@@ -13,6 +13,7 @@ const RULES: [(&str, &[&str]); 11] = [
     ("cloud", &["domain", "config"]),
     ("intake", &["domain", "config", "files", "ledger", "metrics"]),
     ("publish", &["domain", "config", "files", "ledger", "metrics", "cloud"]),
+    ("alerts", &["domain", "config", "ledger", "cloud"]),
     ("web", &["domain", "config", "files", "ledger", "metrics", "intake", "publish"]),
     ("cli", &["daemon", "config", "domain", "ledger", "cloud", "intake"]),
     ("sim", &["domain"]),

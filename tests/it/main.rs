@@ -6,6 +6,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "long runs say how far they are")]
 #![allow(clippy::cast_possible_truncation, reason = "test pictures are small")]
 
+mod alerts;
 mod answers;
 mod architecture;
 mod cli;

@@ -1,0 +1,146 @@
+//! Alerts: what is told to whom, how often, and that nothing of it is lost.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::RawQuery;
+use axum::http::StatusCode;
+use axum::routing::post;
+use brandpost::domain::upload::State;
+use brandpost::sim::{Fault, FaultAction};
+use serde_json::Value;
+
+use crate::crash::wait_for;
+use crate::support::pictures::jpg;
+use crate::support::{Bench, OWN};
+
+/// A robot that keeps what it is told.
+#[derive(Clone, Default)]
+struct Robot {
+    told: Arc<Mutex<Vec<(String, Value)>>>,
+    /// What it answers; nothing: 500.
+    answer: Arc<Mutex<Option<&'static str>>>,
+}
+
+impl Robot {
+    async fn start(answer: Option<&'static str>) -> (Self, String) {
+        let robot = Self { answer: Arc::new(Mutex::new(answer)), ..Self::default() };
+        let (told, answer) = (robot.told.clone(), robot.answer.clone());
+        let hear = move |RawQuery(query): RawQuery, body: String| async move {
+            told.lock().unwrap().push((query.unwrap_or_default(), serde_json::from_str(&body).unwrap()));
+            match *answer.lock().unwrap() {
+                Some(answer) => (StatusCode::OK, answer),
+                None => (StatusCode::INTERNAL_SERVER_ERROR, ""),
+            }
+        };
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/robot/send?access_token=very-secret", listener.local_addr().unwrap());
+        tokio::spawn(
+            async move { axum::serve(listener, Router::new().route("/robot/send", post(hear))).await },
+        );
+        (robot, url)
+    }
+
+    fn told(&self) -> Vec<(String, Value)> {
+        self.told.lock().unwrap().clone()
+    }
+
+    async fn until(&self, count: usize) {
+        wait_for("an alert", async || self.told().len() >= count).await;
+    }
+}
+
+fn config(url: &str, rest: &str) -> String {
+    format!("[alerts]\nwebhook = \"{url}\"\nmin_interval = \"300ms\"\n{rest}")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn refused_files_are_told_together_and_once() {
+    let (robot, url) = Robot::start(Some("")).await;
+    let mut bench = Bench::with(&config(&url, "")).await;
+    bench.start().await;
+    bench.quiet().await;
+    for number in 1..=7 {
+        bench.drop_file(OWN, format!("{number}.jpg"), format!("text {number}").as_bytes());
+    }
+    bench
+        .until("all are rejected", |rows| rows.iter().filter(|row| row.state == "rejected").count() == 7)
+        .await;
+    let count = || robot.told().iter().map(|(_, told)| told["rejected"].as_u64().unwrap()).sum::<u64>();
+    wait_for("all are told", async || count() == 7).await;
+    let told = robot.told();
+    assert!(told.len() <= 3, "together, not one by one: {told:#?}");
+    let (_, first) = &told[0];
+    assert_eq!(first["files"][0]["error_kind"], "unsupported_format");
+    assert!(
+        first["files"].as_array().unwrap().len() <= 5 && first["text"].as_str().unwrap().contains("rejected")
+    );
+    // what goes well is told to nobody
+    bench.drop_file(OWN, "good.jpg", &jpg(1));
+    bench.until_state("good.jpg", State::Uploaded).await;
+    bench.drop_file(OWN, "8.jpg", b"text 8");
+    wait_for("the next", async || count() == 8).await;
+    assert!(!format!("{:?}", robot.told()).contains("good.jpg"));
+    bench.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pause_and_its_end_are_told_in_chinese_with_a_signature() {
+    let (robot, url) = Robot::start(Some(r#"{"errcode":0}"#)).await;
+    let mut bench = Bench::with(&config(&url, "kind = \"dingtalk\"\nsecret = \"SEC123\"\n")).await;
+    let down =
+        FaultAction::Status { status: 503, body: String::new(), headers: std::collections::BTreeMap::new() };
+    bench.sandbox.fault(Fault::gateway(down));
+    bench.start().await;
+    bench.quiet().await;
+    for seed in 1..=6 {
+        bench.drop_file(OWN, format!("{seed}.jpg"), &jpg(seed));
+    }
+    robot.until(1).await;
+    let (query, first) = robot.told()[0].clone();
+    assert!(first["text"]["content"].as_str().unwrap().contains("【故障】上传暂停"), "{first}");
+    assert!(query.contains("access_token=very-secret&timestamp=") && query.contains("&sign="), "{query}");
+    bench.sandbox.clear_faults();
+    bench.quiet().await;
+    robot.until(2).await;
+    assert!(robot.told()[1].1["text"]["content"].as_str().unwrap().contains("【恢复】上传暂停"));
+    bench.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_alert_that_cannot_be_sent_is_kept() {
+    let (robot, url) = Robot::start(None).await;
+    let mut bench = Bench::with(&config(&url, "")).await;
+    bench.start().await;
+    bench.quiet().await;
+    bench.drop_file(OWN, "1.jpg", b"text");
+    robot.until(2).await;
+    *robot.answer.lock().unwrap() = Some("");
+    bench.drop_file(OWN, "2.jpg", b"another text");
+    let both = |told: &Value| told["rejected"] == 2;
+    wait_for("both", async || robot.told().last().is_some_and(|(_, told)| both(told))).await;
+    let heard = robot.told().len();
+    bench.seen(OWN).await;
+    tokio::time::timeout(Duration::from_secs(20), robot.until(heard + 1)).await.unwrap();
+    assert_eq!(robot.told().last().unwrap().1["rejected"], 1, "only the new one");
+    bench.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_program_of_the_operators_is_told() {
+    let mut bench = Bench::new().await;
+    let (script, out) = (bench.folder.path().join("tell"), bench.folder.path().join("told"));
+    fs::write(&script, format!("#!/bin/sh\ncat > {0}.part && mv {0}.part {0}\n", out.display())).unwrap();
+    fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
+    bench.configure(&format!("[alerts]\ncommand = [\"{}\"]\nmin_interval = \"300ms\"\n", script.display()));
+    bench.start().await;
+    bench.quiet().await;
+    bench.drop_file(OWN, "1.jpg", b"text");
+    wait_for("the program", async || out.exists()).await;
+    let told: Value = serde_json::from_str(&fs::read_to_string(&out).unwrap()).unwrap();
+    assert_eq!((&told["service"], &told["rejected"]), (&"brandpost".into(), &1.into()));
+    bench.stop().await;
+}
