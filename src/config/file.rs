@@ -19,6 +19,11 @@ macro_rules! section {
                 Self { $($key: $default),* }
             }
         }
+
+        #[cfg(test)]
+        impl $name {
+            const KEYS: &[&str] = &[$(stringify!($key)),*];
+        }
     };
 }
 
@@ -141,5 +146,61 @@ mod tests {
         assert_eq!(file.watch.settle, Span::secs(1));
         assert_eq!(file.images.max_bytes, Size(20 * 1024 * 1024));
         assert_eq!(file.database.keep_attempts, Span::secs(7_776_000));
+    }
+
+    /// The text with all keys that are commented out set, but for the folders of brands.
+    fn uncommented(text: &str) -> String {
+        let mut lines = Vec::new();
+        for block in text.split("\n\n").filter(|block| !block.contains("[[brand]]")) {
+            for line in block.lines() {
+                let bare = line.strip_prefix("# ").unwrap_or(line);
+                let key = bare.split_once(" = ").is_some_and(|(key, _)| !key.contains(' '));
+                lines.push(if key || bare.starts_with('[') { bare } else { line });
+            }
+        }
+        lines.join("\n")
+    }
+
+    /// A line about each key of each section: its name and its value.
+    fn values(file: &File) -> Vec<String> {
+        format!("{file:#?}").lines().map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn the_files_we_ship_name_each_key_with_its_default() {
+        let here = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+        // what they set on purpose
+        let set = ["url", "app_id", "app_key", "root", "path", "archive", "https", "app_secret_file"];
+        for name in ["config.toml", "packaging/config.toml"] {
+            let text = uncommented(&std::fs::read_to_string(here.join(name)).unwrap());
+            let mut file: File = toml::from_str(&text).unwrap_or_else(|error| panic!("{name}: {error}"));
+            file.network.resolve.clear();
+            for (shown, default) in values(&file).iter().zip(values(&File::default())) {
+                let key = default.trim().split(':').next().unwrap();
+                assert!(*shown == default || set.contains(&key), "{name}: {shown} is not {default}");
+            }
+            for (section, keys) in [
+                ("gateway", Gateway::KEYS),
+                ("oss", Oss::KEYS),
+                ("network", Network::KEYS),
+                ("watch", Watch::KEYS),
+                ("images", Images::KEYS),
+                ("slots", Slots::KEYS),
+                ("limits", Limits::KEYS),
+                ("retry", Retry::KEYS),
+                ("upload", Upload::KEYS),
+                ("database", Database::KEYS),
+                ("http", Http::KEYS),
+                ("alerts", Alerts::KEYS),
+                ("log", Log::KEYS),
+            ] {
+                assert!(File::KEYS.contains(&section));
+                let chapter = text.split(&format!("[{section}]\n")).nth(1).unwrap_or_default();
+                let chapter = chapter.split("\n[").next().unwrap();
+                for key in keys.iter().filter(|key| !["app_secret", "app_secret_file"].contains(key)) {
+                    assert!(chapter.contains(&format!("{key} = ")), "{name} does not name {section}.{key}");
+                }
+            }
+        }
     }
 }

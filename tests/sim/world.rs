@@ -578,14 +578,17 @@ impl World {
     /// An upload that was acknowledged and written down is not to be sent again.
     async fn settle(&mut self, actor: Actor) {
         let Some((key, sha256)) = actor.stored.filter(|_| actor.clean) else { return };
-        let rows = self.rows().await;
-        let written = |row: &StatusRow| {
-            row.state == "uploaded"
-                && row.sha256.as_ref() == Some(&sha256)
-                && row.object_url.as_ref().is_some_and(|url| url.ends_with(&key))
-        };
-        if rows.iter().any(written) {
-            self.settled.insert(key, sha256);
+        for row in self.rows().await {
+            if row.sha256.as_ref() != Some(&sha256)
+                || row.object_url.as_ref().is_none_or(|url| !url.ends_with(&key))
+            {
+                continue;
+            }
+            // not the row's state: a mistake may have changed it since
+            let attempts = self.ledger().report().attempts(row.id).await.unwrap();
+            if attempts.last().is_some_and(|attempt| attempt.outcome.as_deref() == Some("uploaded")) {
+                self.settled.insert(key.clone(), sha256.clone());
+            }
         }
     }
 
