@@ -180,8 +180,11 @@ impl<'a> Reconcile<'a> {
     ) -> Result<Vec<&'l Entry>, IntakeError> {
         self.folder.stillness.keep_only(&listing.names());
         let mut ready = Vec::new();
+        // a new file that is before them by name is about to be complete: those behind it wait for their turn
+        let mut turn = None;
         for entry in &listing.entries {
-            match self.step(entry, known.get(&entry.name), missing) {
+            let row = known.get(&entry.name);
+            match self.step(entry, row, missing) {
                 Step::Nothing => self.folder.stillness.forget(&entry.name),
                 Step::Mark(id) => self.ctx.ledger.mark(id).await?,
                 Step::Renamed(id, state) => {
@@ -197,8 +200,18 @@ impl<'a> Reconcile<'a> {
                     }
                     tracing::info!(brand = %self.folder.brand.brand, file = %visible(&entry.name.to_string_lossy()), id, "renamed; nothing is sent");
                 }
-                Step::Inspect => ready.push(entry),
-                Step::Wait(at) => self.wait(at),
+                Step::Inspect => match turn.filter(|_| row.is_none()) {
+                    Some(turn) => {
+                        self.folder.stillness.closed([entry.name.clone()]);
+                        self.wait(turn);
+                    }
+                    None => ready.push(entry),
+                },
+                Step::Wait(at) => {
+                    let settle = self.ctx.settings.watch.settle;
+                    turn = turn.max(self.folder.stillness.is_new_until(&entry.name, self.now, settle));
+                    self.wait(at);
+                }
             }
         }
         Ok(ready)

@@ -39,6 +39,8 @@ pub(super) struct Stillness {
 #[derive(Debug)]
 struct Sight {
     look: Look,
+    /// When it was first seen, and since when it looks as it does.
+    first: Instant,
     since: Instant,
     /// It ended too early when it looked like this.
     unfinished: bool,
@@ -87,6 +89,13 @@ impl Stillness {
         grace_ends(sight, now, grace)
     }
 
+    /// A file that waits: until when is it so new that those that come after it by name wait too, to be taken in
+    /// order? No longer than it takes to see that it is complete: a long copy holds nobody up.
+    pub(super) fn is_new_until(&self, name: &OsStr, now: Now, settle: Duration) -> Option<Instant> {
+        let end = self.seen.get(name)?.first + settle;
+        (end > now.steady).then_some(end)
+    }
+
     /// The file is recorded, or gone.
     pub(super) fn forget(&mut self, name: &OsStr) {
         self.seen.remove(name);
@@ -101,10 +110,10 @@ impl Stillness {
 
     /// The memory of a file, begun anew whenever it looks different.
     fn sight(&mut self, name: &OsStr, look: &Look, now: Now) -> &mut Sight {
-        let fresh = || Sight { look: *look, since: now.steady, unfinished: false };
-        let sight = self.seen.entry(name.to_owned()).or_insert_with(fresh);
+        let seen = |first| Sight { look: *look, first, since: now.steady, unfinished: false };
+        let sight = self.seen.entry(name.to_owned()).or_insert_with(|| seen(now.steady));
         if sight.look != *look {
-            *sight = fresh();
+            *sight = seen(sight.first);
         }
         sight
     }
@@ -194,6 +203,23 @@ mod tests {
         bench.judge(&look);
         bench.pass(SETTLE);
         assert_eq!(bench.judge(&look), Judgement::Complete);
+    }
+
+    #[test]
+    fn a_file_is_new_for_as_long_as_it_takes_to_settle_however_it_grows() {
+        let mut bench = Bench::new();
+        let (name, end) = (OsStr::new("a.jpg"), bench.now.steady + SETTLE);
+        let look = bench.file(1, 0);
+        bench.judge(&look);
+        assert_eq!(bench.stillness.is_new_until(name, bench.now, SETTLE), Some(end));
+        bench.pass(SETTLE / 2);
+        let look = bench.file(2, 0);
+        bench.judge(&look);
+        assert_eq!(bench.stillness.is_new_until(name, bench.now, SETTLE), Some(end));
+        bench.pass(SETTLE / 2);
+        let look = bench.file(3, 0);
+        bench.judge(&look);
+        assert_eq!(bench.stillness.is_new_until(name, bench.now, SETTLE), None);
     }
 
     #[test]

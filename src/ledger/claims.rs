@@ -43,6 +43,32 @@ pub struct Claim {
     pub number: u32,
 }
 
+/// Which of the files that are due is claimed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    /// One of each brand in turns, and in each round the one that has been due for longest.
+    InTurn,
+    /// The one that was tried least: a probe must not be the same file again and again, which may fail for a
+    /// reason of its own.
+    LeastTried,
+}
+
+macro_rules! claim_by {
+    ($order:literal) => {
+        concat!(
+            "UPDATE upload SET state = 'uploading', claim = ?4, lease_until = ?3, next_attempt_at = NULL,
+                    tries = tries + 1, updated_at = ?1
+             WHERE id = (SELECT id FROM upload INDEXED BY upload_turn WHERE state IN ('queued', 'retrying') AND held = 0
+                           AND (next_attempt_at <= ?1 OR next_attempt_at > ?2)
+                           AND NOT EXISTS (SELECT 1 FROM notice WHERE name = 'suspended')
+                         ORDER BY ",
+            $order,
+            " LIMIT 1)
+             RETURNING *, (SELECT type || '/' || record_id FROM brand WHERE id = brand_id) AS brand"
+        )
+    };
+}
+
 impl Ledger {
     /// Is any file due, and may it be sent? A due time further away than `horizon` can only come from a clock that jumped, so
     /// it counts as due.
@@ -63,23 +89,17 @@ impl Ledger {
         Ok(due != 0)
     }
 
-    /// Claims the next file and opens its attempt in the log: in turns, one of each brand, and in each round the
-    /// one that has been due for longest.
+    /// Claims the next file and opens its attempt in the log.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn claim(&self, lease: Duration, horizon: Duration) -> Result<Option<Claim>> {
+    pub async fn claim(&self, order: Order, lease: Duration, horizon: Duration) -> Result<Option<Claim>> {
         let now = self.now();
         let mut tx = self.begin().await?;
-        let row = sqlx::query(
-            "UPDATE upload SET state = 'uploading', claim = ?4, lease_until = ?3, next_attempt_at = NULL,
-                    tries = tries + 1, updated_at = ?1
-             WHERE id = (SELECT id FROM upload INDEXED BY upload_turn WHERE state IN ('queued', 'retrying') AND held = 0
-                           AND (next_attempt_at <= ?1 OR next_attempt_at > ?2)
-                           AND NOT EXISTS (SELECT 1 FROM notice WHERE name = 'suspended')
-                         ORDER BY turn, next_attempt_at, id LIMIT 1)
-             RETURNING *, (SELECT type || '/' || record_id FROM brand WHERE id = brand_id) AS brand",
-        )
+        let row = sqlx::query(match order {
+            Order::InTurn => claim_by!("turn, next_attempt_at, id"),
+            Order::LeastTried => claim_by!("tries, turn, next_attempt_at, id"),
+        })
         .bind(rfc3339(now))
         .bind(rfc3339(later(now, horizon)))
         .bind(rfc3339(later(now, lease)))

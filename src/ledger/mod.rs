@@ -37,7 +37,7 @@ use crate::files::{self, Identity};
 
 pub use attempts::Finish;
 pub use brands::BrandRow;
-pub use claims::Claim;
+pub use claims::{Claim, Order};
 pub use damage::Started;
 pub use error::{LedgerError, Result};
 pub use gauges::{Counts, Outlook};

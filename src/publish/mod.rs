@@ -24,7 +24,7 @@ use crate::cloud::{Clouds, Grants};
 use crate::config::Settings;
 use crate::domain::clock::{later, until};
 use crate::domain::event;
-use crate::ledger::{Claim, Ledger, LedgerError};
+use crate::ledger::{Claim, Ledger, LedgerError, Order};
 use crate::metrics::Metrics;
 use attempt::attempt;
 use chorus::Chorus;
@@ -288,7 +288,8 @@ impl Publish {
         if let Err(turn) = shared.pace.upload(now) {
             return Ok(Next::Wait(turn.min(now + TICK)));
         }
-        match shared.ledger.claim(LEASE, horizon).await? {
+        let order = if probe { Order::LeastTried } else { Order::InTurn };
+        match shared.ledger.claim(order, LEASE, horizon).await? {
             Some(claim) => Ok(Next::Attempt(self.begin(claim, probe))),
             None => self.next_due(now).await,
         }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use brandpost::domain::clock::{ManualClock, SystemClock};
 use brandpost::domain::upload::State;
+use brandpost::ledger::StatusRow;
 use brandpost::sim::verify::SignatureKind;
 use brandpost::sim::{Fault, FaultAction, SandboxOptions, UploadUrl};
 
@@ -388,4 +389,27 @@ async fn the_proxy_of_the_environment_is_used() {
     let output = run.await.unwrap();
     assert!(output.status.success(), "{output:?}");
     assert_eq!(bench.puts().len(), 1);
+}
+
+/// Two pictures that OSS never takes: each attempt looks as if the cloud were down.
+#[tokio::test(flavor = "multi_thread")]
+async fn files_that_the_cloud_never_takes_hold_no_other_up() {
+    let mut bench = Bench::new().await;
+    let busy =
+        FaultAction::OssError { status: 503, code: "ServiceUnavailable".into(), message: "busy".into() };
+    for bad in 1..=2 {
+        bench.drop_file(OWN, format!("{bad}.jpg"), &jpg(bad));
+        bench.sandbox.fault(Fault::oss(busy.clone()).matching(format!("{OWN}/{bad}.")));
+    }
+    bench.start().await;
+    let both = |rows: &[StatusRow]| rows.len() == 2 && rows.iter().all(|row| row.attempts > 6);
+    bench.until("the gate is closed and stays so", both).await;
+    for good in 3..=9 {
+        bench.drop_file(OWN, format!("{good}.jpg"), &jpg(good));
+    }
+    bench
+        .until("the others are sent", |rows| names_in_state(rows, State::Uploaded).len() == 7)
+        .await;
+    assert_eq!(names_in_state(&bench.rows().await, State::Uploaded).len(), 7);
+    bench.stop().await;
 }

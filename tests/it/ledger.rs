@@ -11,7 +11,7 @@ use brandpost::domain::failure::{ErrorKind, Failure};
 use brandpost::domain::image::{Dimensions, Format};
 use brandpost::domain::upload::{Digests, Picture, Stamp, State};
 use brandpost::ledger::{
-    BrandRow, Claim, Filter, Finish, Found, Ledger, LedgerError, StatusRow, Verdict, Which,
+    BrandRow, Claim, Filter, Finish, Found, Ledger, LedgerError, Order, StatusRow, Verdict, Which,
 };
 use proptest::prelude::*;
 
@@ -129,7 +129,7 @@ impl Model {
                 None => Ok(()),
             },
             Event::Claim => {
-                let claim = self.ledger.claim(Duration::from_mins(1), Duration::from_hours(1)).await?;
+                let claim = self.ledger.claim(Order::InTurn, Duration::from_mins(1), Duration::from_hours(1)).await?;
                 self.claims.extend(claim);
                 Ok(())
             }
@@ -250,7 +250,7 @@ async fn brands_take_turns() {
         ledger.record(brands[brand], &found, &mut Vec::new()).await.unwrap();
     };
     let next = async || {
-        let claim = ledger.claim(Duration::from_mins(1), Duration::from_hours(1)).await.unwrap().unwrap();
+        let claim = ledger.claim(Order::InTurn, Duration::from_mins(1), Duration::from_hours(1)).await.unwrap().unwrap();
         let file = claim.path.file_stem().unwrap().to_str().unwrap().to_owned();
         format!("{} {file}", brands.iter().position(|row| row.brand == claim.brand).unwrap())
     };

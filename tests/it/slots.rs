@@ -4,7 +4,7 @@ use brandpost::domain::upload::State;
 use brandpost::ledger::BrandRow;
 
 use crate::support::pictures::{jpg, png};
-use crate::support::{Bench, OWN};
+use crate::support::{Bench, OTHER, OWN};
 
 async fn brand(bench: &Bench) -> BrandRow {
     bench.report().await.brand(OWN.parse().unwrap()).await.unwrap().unwrap().0
@@ -251,4 +251,21 @@ async fn a_gateway_that_is_silent_leaks_no_slot_and_a_lost_answer_of_oss_frees_n
         let row = bench.row("a.jpg").await;
         assert_eq!((row.error_kind.as_deref(), row.slot), (Some("attempts_exhausted"), slot));
     }
+}
+
+/// The first files of a new folder are there before its watch stands, the rest is seen to be closed.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_folder_that_is_copied_in_file_by_file_is_taken_in_order_of_names() {
+    let mut bench = Bench::with("[watch]\nsettle = \"500ms\"\n").await;
+    bench.start().await;
+    bench.seen(OTHER).await;
+    for number in 1..=12 {
+        bench.drop_file(OWN, format!("{number}.jpg"), &jpg(number));
+        tokio::time::sleep(std::time::Duration::from_millis(15)).await;
+    }
+    bench.until("all are recorded", |rows| rows.len() == 13).await;
+    for number in 1..=10 {
+        assert_eq!(bench.row(&format!("{number}.jpg")).await.slot, Some(i64::from(number)));
+    }
+    bench.stop().await;
 }

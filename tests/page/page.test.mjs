@@ -27,7 +27,7 @@ test('an upload appears without a reload, with its picture', async () => {
   assert.ok(drawn > 0 && drawn < 480, `a small one: ${drawn}`);
   await scene.drop('OWNBRAND/1001/back.png', await picture(2, 'image/png'));
   await brand(page, 1001).locator('button.place.uploaded').nth(1).waitFor();
-  assert.equal(await page.locator('.tally.uploaded b').textContent(), '2');
+  await until('both are counted', async () => (await page.locator('.tally.uploaded b').textContent()) === '2');
   assert.match(await page.locator('#feed').innerText(), /front\.jpg/);
   assert.equal(await page.evaluate(() => window.loadedOnce), true);
   assert.deepEqual(page.trouble, []);
@@ -167,7 +167,7 @@ test('brands and files are found', async () => {
   await page.keyboard.press('/');
   await page.keyboard.type('contract');
   await until('one is left', async () => (await page.locator('article.brand').count()) === 1);
-  assert.equal(await page.locator('article.brand h3').innerText(), 'OTHERBRAND/2002');
+  assert.equal(await page.locator('article.brand h3').textContent(), 'OTHERBRAND/2002');
   await page.getByRole('searchbox').fill('no such thing');
   await page.getByText('Nothing found').waitFor();
   assert.deepEqual(page.trouble, []);

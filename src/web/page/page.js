@@ -14,7 +14,9 @@ const GROUPS = {
   failed: ['failed'],
   rejected: ['rejected'],
   gone: ['gone'],
+  refused: ['failed', 'rejected'], // of one brand, reached from the album
 };
+const TALLIES = Object.entries(GROUPS).filter(([group]) => group !== 'refused');
 const WIDE = ['path', 'object_url', 'request_id', 'etag', 'sha256']; // fields that need a line of their own
 const MARKS = { queued: '⋯', uploading: '↑', retrying: '↻', uploaded: '✓', failed: '✕', rejected: '!', gone: '–' };
 
@@ -29,6 +31,7 @@ const brandName = (row) => `${row.brand_type}/${row.brand_id}`;
 const keyOf = (item) => (view.group === 'all' ? brandName(item) : item.id);
 const stateMark = (state) => el(`span.mark.${state}`, { 'aria-hidden': 'true' }, MARKS[state] ?? '?');
 const stateWord = (state) => el(`span.state.${state}`, {}, stateMark(state), ' ', t(state));
+const saidOf = (row) => [row.error_code, row.error_message].filter(Boolean).map(visible).join(': ');
 const hasSlot = (row) => row.slot != null && ['uploaded', 'failed'].includes(row.state);
 
 // ── the server ──────────────────────────────────────────────────────────────────────────────────────────────
@@ -73,7 +76,7 @@ async function load({ more = false, anew = false } = {}) {
       next = page.next;
     } while (next && items.size < wanted);
     Object.assign(view, { items, next, loaded: true });
-    meanwhile.forEach(merge);
+    meanwhile.forEach((row) => merge(row, true));
     drawList();
     nearEnd.unobserve($('more')); // it tells only of changes: asked anew, it tells how it is now
     nearEnd.observe($('more'));
@@ -124,6 +127,7 @@ async function connect() {
   };
   source.addEventListener('summary', (event) => hear(JSON.parse(event.data)));
   source.addEventListener('upload', (event) => changed(JSON.parse(event.data)));
+  source.addEventListener('missed', () => refreshAll().catch(() => {})); // too much happened to tell each
 }
 
 function hear(now) {
@@ -168,18 +172,21 @@ function later() {
   }, 1000);
 }
 
-/** Brings one row into what the page shows; the key of the entry that it changed, or null. */
-function merge(row) {
-  return view.group === 'all' ? mergeBrand(row) : mergeFile(row);
+/**
+ * Brings one row into what the page shows; the key of the entry that it changed, or null. A row that came while a
+ * list was read may be older than the list says; others never are, whatever the server's clock was set to.
+ */
+function merge(row, mayBeOld = false) {
+  return view.group === 'all' ? mergeBrand(row, mayBeOld) : mergeFile(row, mayBeOld);
 }
 
-function mergeBrand(row) {
+function mergeBrand(row, mayBeOld) {
   const key = brandName(row);
   const brand = view.items.get(key);
   if (!brand) return null;
   const known = [...brand.slots, ...brand.refused].find((other) => other.id === row.id);
-  if (known && known.updated_at > row.updated_at) return null;
-  brand.slots = brand.slots.filter((place) => place.id !== row.id && (place.slot !== row.slot || place.reserved));
+  if (mayBeOld && known?.updated_at > row.updated_at) return null;
+  brand.slots = brand.slots.filter((place) => place.id !== row.id && place.slot !== row.slot);
   if (row.slot != null) brand.slots.push(row);
   const refused = brand.refused.filter((other) => other.id !== row.id);
   if (row.state === 'failed' || row.state === 'rejected') refused.unshift(row);
@@ -191,10 +198,10 @@ function mergeBrand(row) {
 
 const hiddenRefused = (brand) => brand.hidden ?? Math.max(0, brand.failed + brand.rejected - brand.refused.length);
 
-function mergeFile(row) {
+function mergeFile(row, mayBeOld) {
   const known = view.items.get(row.id);
   if (known) {
-    if (known.updated_at > row.updated_at) return null;
+    if (mayBeOld && known.updated_at > row.updated_at) return null;
     view.items.set(row.id, row); // stays where it is, in its new state, until the list is read again
   } else if (view.loaded && GROUPS[view.group].includes(row.state) && matches(row)) {
     view.items = new Map([[row.id, row], ...view.items]);
@@ -219,7 +226,7 @@ function drawSummary() {
     ...GROUPS.waiting.filter((state) => counts[state]).map((state) => `${t(`short.${state}`)} ${count(counts[state])}`),
     ...(summary.held ? [t('held', count(summary.held))] : []),
   ].join(' · ');
-  const tallies = Object.entries(GROUPS).map(([group, states]) => ({
+  const tallies = TALLIES.map(([group, states]) => ({
     group,
     number: sum(states ?? Object.keys(counts)),
     detail: group === 'waiting' ? detail : '',
@@ -229,8 +236,7 @@ function drawSummary() {
     el(`button.tally.${group}`, { 'aria-pressed': String(pressed), onclick: () => choose(group) },
       el('b', {}, count(number)), el('span', {}, t(group)), below && el('small', {}, below)));
 
-  const notices = summary.notices.filter((notice) => notice.name !== 'operator');
-  if (summary.paused_by_operator) notices.push({ name: 'operator' });
+  const { notices } = summary;
   sync($('notices'), notices, (notice) => notice.name, drawNotice);
   document.title = notices.length ? '(!) brandpost' : 'brandpost';
   $('version').textContent = visible(summary.version);
@@ -240,12 +246,13 @@ function drawSummary() {
 function drawNotice(notice) {
   const titled = t(`notices.${notice.name}`);
   const [title, todo] = Array.isArray(titled) ? titled : t('notices.other');
-  return el(`div.notice.${notice.name === 'operator' ? 'operator' : 'stuck'}`, {},
+  const ours = notice.name === 'suspended';
+  return el(`div.notice.${ours ? 'operator' : 'stuck'}`, {},
     el('div', {},
       el('p.what', {}, title, notice.since && el('small', {}, t('since', clock(notice.since)))),
       todo && el('p', {}, todo),
       notice.message && el('p.said', { lang: 'en' }, visible(notice.message))),
-    notice.name === 'operator' && el('button.primary', { onclick: act('resume', {}, () => t('resumedNow')) }, t('resume')));
+    ours && el('button.primary', { onclick: act('resume', {}, () => t('resumedNow')) }, t('resume')));
 }
 
 function drawList() {
@@ -290,7 +297,7 @@ function drawBrand(brand, node = el('article.brand', {}, el('header'), el('div.s
   else if (hidden) lines.push({ id: 'more', number: hidden });
   sync(list, lines, (line) => line.id, (line) => {
     if (line.id === 'all') return el('li.rest', {}, el('button.quiet', { onclick: () => { shown.add(of); drawItem(of); } }, t('showAll', line.number)));
-    if (line.id === 'more') return el('li.rest', {}, el('button.quiet', { onclick: () => choose('rejected', of) }, t('moreRefused', line.number)));
+    if (line.id === 'more') return el('li.rest', {}, el('button.quiet', { onclick: () => choose('refused', of) }, t('moreRefused', line.number)));
     return el('li', {}, ...refusedLine(line));
   });
   return node;
@@ -330,18 +337,16 @@ function drawPlace(place, brand, old) {
   return node;
 }
 
-/** The thumbnail; `old` may hold the same one already. */
+/** The thumbnail; `old` may hold the same one already. What never passed the checks, or is deleted, has none. */
 function picture(row, old) {
-  const source = `/api/v1/uploads/${row.id}/thumbnail?r=${row.revision ?? 1}`;
+  const has = row.state !== 'gone' && row.sha256 !== null;
+  const source = has ? `/api/v1/uploads/${row.id}/thumbnail?r=${row.revision ?? 1}` : 'none';
   const same = old?.querySelector('[data-source]');
   if (same?.dataset.source === source) return same;
-  const image = el('img', { loading: 'lazy', decoding: 'async', alt: '' });
-  image.dataset.source = source;
-  image.onerror = () => {
-    const stand = el('span.blank', {}, visible(row.file_name?.match(/\.([a-z]{2,4})$/i)?.[1] ?? '?').toUpperCase());
-    stand.dataset.source = source;
-    image.replaceWith(stand);
-  };
+  const stand = el('span.blank', { 'data-source': source }, visible(row.file_name?.match(/\.([a-z]{2,4})$/i)?.[1] ?? '?').toUpperCase());
+  if (!has) return stand;
+  const image = el('img', { loading: 'lazy', decoding: 'async', alt: '', 'data-source': source });
+  image.onerror = () => image.replaceWith(stand);
   image.src = source;
   return image;
 }
@@ -363,7 +368,7 @@ function refusedLine(row) {
     stateMark(row.state),
     el('div.tell', {},
       el('p', {}, el('button.link', { onclick: () => showDetail(row.id) }, name(row.file_name)), el('strong', {}, means), todo),
-      row.error_message && el('p.said', { lang: 'en' }, visible(row.error_message))),
+      row.error_message && el('p.said', { lang: 'en' }, saidOf(row))),
     row.error_kind !== 'duplicate' && el('button.small', { onclick: retry(row), 'aria-label': `${t('retry')}: ${visible(row.file_name)}` }, t('retry')),
   ];
 }
@@ -377,7 +382,7 @@ function drawFile(row, old) {
       el('p.where', {}, stateWord(row.state), el('span', {}, brandName(row)),
         row.slot != null ? el('span', {}, t('slotOf', row.slot)) : row.state === 'uploaded' && el('span', {}, t('released')), moment(row.updated_at)),
       means && el('p', {}, el('strong', {}, means), todo),
-      row.error_message && el('p.said', { lang: 'en' }, visible(row.error_message))),
+      row.error_message && el('p.said', { lang: 'en' }, saidOf(row))),
     el('div.row', {}, ...buttonsFor(row)));
 }
 
@@ -500,7 +505,7 @@ const release = (row) => () => {
 const around = (text, node) => { const [before, after] = text.split('\0'); return [before, node, after]; };
 
 function say(text, bad = false) {
-  const note = el(bad ? 'p.toast.bad' : 'p.toast', {}, visible(text));
+  const note = el(bad ? 'p.toast.bad' : 'p.toast', { role: bad && 'alert' }, visible(text));
   perch();
   $('toasts').append(note);
   while ($('toasts').childElementCount > 3) $('toasts').firstChild.remove();
