@@ -182,7 +182,7 @@ test('it works on a phone, in both languages and themes, for everybody', async (
   await scene.drop('OWNBRAND/1001/scan.jpg', Buffer.from('%PDF-1.7 and so on, and so on'));
   await scene.drop('OWNBRAND/88/half.jpg', (await picture(3)).subarray(0, 4000));
   await scene.drop('OWNBRAND/88/营业执照.png', await picture(33, 'image/png'));
-  for (const name of ['证书-10.jpg', '商标.jpg', '营业执照.png']) await scene.row(name, 'uploaded');
+  for (const name of ['证书-10.jpg', 'contract.png', '营业执照.png']) await scene.row(name, 'uploaded');
   for (const [width, height] of [[375, 812], [1280, 900]]) {
     for (const locale of ['zh-CN', 'en-GB']) {
       for (const colorScheme of ['light', 'dark']) {
@@ -193,7 +193,9 @@ test('it works on a phone, in both languages and themes, for everybody', async (
         const look = async (what) => {
           if ((await overhang(page)) > 0) wrong.push(`${what} hangs over the edge`);
           await page.evaluate(axe.source);
-          const found = await page.evaluate(() => window.axe.run({ runOnly: ['wcag2a', 'wcag2aa', 'wcag21aa', 'wcag22aa'] }));
+          const rules = { runOnly: ['wcag2a', 'wcag2aa', 'wcag21aa', 'wcag22aa'] };
+          // the page lives on meanwhile, and axe stumbles over nodes that are replaced under it
+          const found = await until('axe has run', () => page.evaluate((rules) => window.axe.run(rules), rules).catch(() => null));
           wrong.push(...found.violations.map(({ id, nodes }) => `${what}: ${id}: ${nodes[0].html}`));
           if (!process.env.SHOTS) return;
           await mkdir(process.env.SHOTS, { recursive: true });
