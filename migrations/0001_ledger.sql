@@ -37,9 +37,7 @@ CREATE TABLE upload (
     -- its way
     attempts        INTEGER NOT NULL DEFAULT 0 CHECK (attempts >= 0), -- those that count, of this content
     tries           INTEGER NOT NULL DEFAULT 0 CHECK (tries >= 0),    -- every one that was ever begun
-    wanted_since    TEXT,                  -- since when this content is to be sent
     next_attempt_at TEXT,
-    turn            INTEGER NOT NULL DEFAULT 0, -- in each round of the queue, every brand has one file
     held            INTEGER NOT NULL DEFAULT 0 CHECK (held IN (0, 1)), -- not before an operator says so
     sent            INTEGER NOT NULL DEFAULT 0 CHECK (sent IN (0, 1)), -- something of it may be on OSS, in its slot
     claim           INTEGER,
@@ -67,8 +65,7 @@ CREATE TABLE upload (
 
 -- one row a (brand, slot)
 CREATE UNIQUE INDEX upload_slot ON upload (brand_id, slot) WHERE slot IS NOT NULL;
-CREATE INDEX upload_due ON upload (next_attempt_at) WHERE state IN ('queued', 'retrying') AND held = 0;
-CREATE INDEX upload_turn ON upload (turn, next_attempt_at) WHERE state IN ('queued', 'retrying') AND held = 0;
+CREATE INDEX upload_due ON upload (next_attempt_at, id) WHERE state IN ('queued', 'retrying') AND held = 0;
 CREATE INDEX upload_held ON upload (brand_id) WHERE held = 1;
 CREATE INDEX upload_brand_state ON upload (brand_id, state, detected_at);
 CREATE INDEX upload_content ON upload (brand_id, sha256) WHERE sha256 IS NOT NULL;
@@ -123,11 +120,6 @@ CREATE TABLE notice (
     name    TEXT PRIMARY KEY,
     message TEXT NOT NULL,
     since   TEXT NOT NULL
-) STRICT, WITHOUT ROWID;
-
--- folders that were mount points when there was something in them
-CREATE TABLE mount_point (
-    path_bytes BLOB PRIMARY KEY
 ) STRICT, WITHOUT ROWID;
 
 -- The public interface: these views only grow.

@@ -1,14 +1,11 @@
-//! What is to be told: gathered until it may be sent.
+//! What is to be told: what the table has that was not told yet.
 
 use std::collections::BTreeMap;
 
 use serde::Serialize;
 
 use crate::domain::text::visible;
-use crate::ledger::{Notice, StatusRow};
-
-/// So many files are named; the rest are counted.
-const NAMED: usize = 5;
+use crate::ledger::{News, Notice, StatusRow};
 
 /// A file that was refused.
 #[derive(Debug, Clone, Serialize)]
@@ -26,95 +23,74 @@ pub(super) struct Refused {
 #[derive(Debug, Default)]
 pub(super) struct Digest {
     /// How many files the cloud refused, and how many we refused.
-    pub(super) failed: usize,
-    pub(super) rejected: usize,
+    pub(super) failed: u64,
+    pub(super) rejected: u64,
     /// Some of them.
     pub(super) files: Vec<Refused>,
-    /// What began to hold everything up.
+    /// What began to hold everything up, and what does no longer: names of notices and their messages. What began
+    /// and ended between two alerts was not worth one.
     pub(super) begun: BTreeMap<String, String>,
-    /// What does no longer.
     pub(super) over: BTreeMap<String, String>,
-    /// The notices that stand.
-    standing: BTreeMap<String, String>,
 }
 
 impl Digest {
-    /// Notices that stand already are not told.
-    pub(super) fn new(notices: &[Notice]) -> Self {
-        Self { standing: by_name(notices), ..Self::default() }
+    pub(super) fn new(news: &News, standing: &BTreeMap<String, String>) -> Self {
+        let without = |some: &BTreeMap<String, String>, others: &BTreeMap<String, String>| {
+            some.iter()
+                .filter(|(name, _)| !others.contains_key(*name))
+                .map(|(name, message)| (name.clone(), message.clone()))
+                .collect()
+        };
+        Self {
+            failed: news.failed,
+            rejected: news.rejected,
+            files: news.files.iter().map(refused).collect(),
+            begun: without(standing, &news.told),
+            over: without(&news.told, standing),
+        }
     }
 
     pub(super) fn is_empty(&self) -> bool {
         self.failed + self.rejected == 0 && self.begun.is_empty() && self.over.is_empty()
     }
 
-    pub(super) fn refused(&mut self, rows: Vec<StatusRow>) {
-        for row in rows {
-            match row.state.as_str() {
-                "failed" => self.failed += 1,
-                _ => self.rejected += 1,
-            }
-            if self.files.len() < NAMED {
-                self.files.push(Refused {
-                    id: row.id,
-                    brand: format!("{}/{}", row.brand_type, row.brand_id),
-                    file_name: visible(&row.file_name),
-                    state: row.state,
-                    error_kind: row.error_kind,
-                    error_code: row.error_code,
-                    error_message: row.error_message,
-                });
-            }
-        }
-    }
-
-    /// What began and ended between two alerts was not worth one.
-    pub(super) fn notices(&mut self, notices: &[Notice]) {
-        let now = by_name(notices);
-        for (name, message) in &now {
-            if !self.standing.contains_key(name) && self.over.remove(name).is_none() {
-                self.begun.insert(name.clone(), message.clone());
-            }
-        }
-        for (name, message) in &self.standing {
-            if !now.contains_key(name) && self.begun.remove(name).is_none() {
-                self.over.insert(name.clone(), message.clone());
-            }
-        }
-        self.standing = now;
-    }
-
-    pub(super) fn told(&mut self) {
-        *self = Self { standing: std::mem::take(&mut self.standing), ..Self::default() };
+    /// How many refused files are not named.
+    pub(super) fn unnamed(&self) -> u64 {
+        (self.failed + self.rejected).saturating_sub(self.files.len() as u64)
     }
 }
 
-fn by_name(notices: &[Notice]) -> BTreeMap<String, String> {
-    notices.iter().map(|notice| (notice.name.clone(), notice.message.clone())).collect()
+fn refused(row: &StatusRow) -> Refused {
+    Refused {
+        id: row.id,
+        brand: format!("{}/{}", row.brand_type, row.brand_id),
+        file_name: visible(&row.file_name),
+        state: row.state.clone(),
+        error_kind: row.error_kind.clone(),
+        error_code: row.error_code.clone(),
+        error_message: row.error_message.clone(),
+    }
+}
+
+/// Notices as they are compared.
+pub(super) fn by_name(notices: Vec<Notice>) -> BTreeMap<String, String> {
+    notices.into_iter().map(|notice| (notice.name, notice.message)).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn notice(name: &str) -> Notice {
-        Notice { name: name.into(), message: format!("{name} it is"), since: String::new() }
+    fn notices(names: &[&str]) -> BTreeMap<String, String> {
+        names.iter().map(|name| ((*name).to_owned(), format!("{name} it is"))).collect()
     }
 
     #[test]
-    fn what_passed_before_it_was_told_is_not_told() {
-        let mut digest = Digest::new(&[notice("root")]);
-        assert!(digest.is_empty());
-        digest.notices(&[notice("root"), notice("paused")]);
-        assert_eq!(digest.begun.keys().collect::<Vec<_>>(), ["paused"]);
-        digest.notices(&[notice("root")]);
-        assert!(digest.is_empty());
-        digest.notices(&[]);
+    fn what_stands_and_was_not_told_begins_and_what_was_told_and_stands_no_more_is_over() {
+        let news = News { told: notices(&["root", "paused"]), ..News::default() };
+        let digest = Digest::new(&news, &notices(&["paused", "suspended"]));
+        assert_eq!(digest.begun.keys().collect::<Vec<_>>(), ["suspended"]);
         assert_eq!(digest.over.keys().collect::<Vec<_>>(), ["root"]);
-        digest.told();
-        digest.notices(&[notice("paused")]);
-        digest.told();
-        digest.notices(&[]);
-        assert_eq!(digest.over.keys().collect::<Vec<_>>(), ["paused"]);
+        assert!(Digest::new(&news, &notices(&["root", "paused"])).is_empty());
     }
 }

@@ -1,5 +1,8 @@
 //! Tells people, in their chat or by a program of theirs, when something needs them: files that are refused,
 //! uploads that pause, and that it goes on again. Grouped, and at most once in `alerts.min_interval`.
+//!
+//! Each way tells for itself: one that is broken holds the other up in nothing. How far each has come stands in the
+//! table.
 
 mod digest;
 mod robot;
@@ -13,10 +16,9 @@ use tokio::time::Instant;
 use crate::cloud::Clients;
 use crate::config::Settings;
 use crate::domain::event;
-use crate::domain::upload::State;
-use crate::ledger::{Cursor, Filter, Ledger, LedgerError};
-use digest::Digest;
-use send::Ways;
+use crate::ledger::{Ledger, LedgerError};
+use digest::{Digest, by_name};
+use send::Way;
 
 /// What happens together is told together.
 const GATHER: Duration = Duration::from_secs(2);
@@ -24,65 +26,97 @@ const GATHER: Duration = Duration::from_secs(2);
 /// How long it looks away at most: `min_interval` may have passed meanwhile.
 const TICK: Duration = Duration::from_secs(5);
 
-/// After an alert could not be sent it is tried again then.
-const SEND_AGAIN: Duration = Duration::from_secs(30);
+/// After an alert could not be sent, or written down, it is tried again then.
+const AGAIN: Duration = Duration::from_secs(30);
+const WRITE_AGAIN: Duration = Duration::from_secs(2);
 
-/// So many refused files are looked at at a time.
-const MOST: u32 = 1000;
+/// What everybody was told is forgotten so often, so many at a time.
+const CLEAN_UP: Duration = Duration::from_hours(1);
+const BATCH: u32 = 1000;
 
-/// Watches the table for ever. Without a way to tell anybody it only waits.
+/// Watches the table for ever.
 ///
 /// # Errors
 /// When no HTTP client can be had.
 pub async fn watch(settings: Arc<Settings>, ledger: Ledger) -> anyhow::Result<()> {
-    let Some(ways) = Ways::new(&settings.alerts, Clients::new(&settings)?) else {
-        return std::future::pending().await;
-    };
-    let mut changes = ledger.changes();
-    let mut digest = Digest::new(&ledger.report().notices().await.unwrap_or_default());
-    let mut seen = Cursor::at(ledger.now());
-    let (mut not_before, mut complained) = (Instant::now(), false);
-    loop {
-        let _ = tokio::time::timeout(TICK, changes.changed()).await;
-        tokio::time::sleep(GATHER.min(settings.alerts.min_interval)).await;
-        // trouble with the database is told by those who work with it
-        let _ = gather(&ledger, &mut digest, &mut seen).await;
-        if digest.is_empty() || Instant::now() < not_before {
-            continue;
-        }
-        match ways.send(&digest, ledger.now()).await {
-            Ok(()) => {
-                complained = false;
-                digest.told();
-                not_before = Instant::now() + settings.alerts.min_interval;
-            }
-            Err(why) => {
-                if !std::mem::replace(&mut complained, true) {
-                    tracing::warn!(
-                        message_id = event::ALERT_LOST,
-                        "an alert cannot be sent, and is tried again: {why}"
-                    );
-                }
-                not_before = Instant::now() + SEND_AGAIN.min(settings.alerts.min_interval);
-            }
-        }
+    let ways = Way::all(&settings.alerts, &Clients::new(&settings)?);
+    let names: Vec<_> = ways.iter().map(Way::name).collect();
+    while let Err(error) = ledger.set_ways(&names).await {
+        ledger.complain(&error);
+        tokio::time::sleep(WRITE_AGAIN).await;
+    }
+    let interval = settings.alerts.min_interval;
+    let mut tellers = ways.into_iter().map(|way| Teller { way, ledger: ledger.clone(), interval });
+    // one way and another, or nothing in its place
+    let (first, second) = (tellers.next(), tellers.next());
+    tokio::join!(run(first), run(second), clean_up(&ledger));
+    Ok(())
+}
+
+async fn run(teller: Option<Teller>) {
+    if let Some(teller) = teller {
+        teller.run().await;
     }
 }
 
-async fn gather(ledger: &Ledger, digest: &mut Digest, seen: &mut Cursor) -> Result<(), LedgerError> {
-    digest.notices(&ledger.report().notices().await?);
-    let filter = Filter {
-        states: vec![State::Failed, State::Rejected],
-        since: Some(seen.moment().to_owned()),
-        limit: Some(MOST),
-        ..Filter::default()
-    };
-    // the latest come first
-    let rows = ledger.report().uploads(&filter).await?;
-    let new: Vec<_> = rows.into_iter().filter(|row| seen.is_before(row)).collect();
-    if let Some(latest) = new.first() {
-        *seen = Cursor::behind(latest);
+async fn clean_up(ledger: &Ledger) {
+    loop {
+        // trouble with the database is told by those who need it
+        let again = ledger.forget_refusals(BATCH).await.is_ok_and(|count| count == u64::from(BATCH));
+        tokio::time::sleep(if again { GATHER } else { CLEAN_UP }).await;
     }
-    digest.refused(new);
-    Ok(())
+}
+
+/// Tells what one way has not told yet.
+struct Teller {
+    way: Way,
+    ledger: Ledger,
+    interval: Duration,
+}
+
+impl Teller {
+    async fn run(&self) {
+        let mut changes = self.ledger.changes();
+        let (mut not_before, mut complained) = (Instant::now(), false);
+        loop {
+            tokio::time::sleep(GATHER.min(self.interval)).await;
+            if Instant::now() >= not_before {
+                match self.tell().await {
+                    Ok(()) => complained = false,
+                    Err(why) => {
+                        if !std::mem::replace(&mut complained, true) {
+                            tracing::warn!(
+                                message_id = event::ALERT_LOST,
+                                "an alert cannot be sent, and is tried again: {why}"
+                            );
+                        }
+                        not_before = Instant::now() + AGAIN.min(self.interval);
+                    }
+                }
+            }
+            let _ = tokio::time::timeout(TICK, changes.changed()).await;
+        }
+    }
+
+    /// Sends what there is, if it is time. What is wrong with the database is told by those who work with it.
+    async fn tell(&self) -> Result<(), String> {
+        let Ok((news, standing)) = self.look().await else { return Ok(()) };
+        let digest = Digest::new(&news, &standing);
+        let now = self.ledger.now();
+        if digest.is_empty() || !news.may_be_told(now, self.interval) {
+            return Ok(());
+        }
+        self.way.send(&digest, now).await?;
+        // what was told must not be told again
+        while let Err(error) = self.ledger.told(self.way.name(), &news, &standing).await {
+            self.ledger.complain(&error);
+            tokio::time::sleep(WRITE_AGAIN).await;
+        }
+        Ok(())
+    }
+
+    async fn look(&self) -> Result<(crate::ledger::News, std::collections::BTreeMap<String, String>), LedgerError> {
+        let report = self.ledger.report();
+        Ok((report.news(self.way.name()).await?, by_name(report.notices().await?)))
+    }
 }

@@ -13,6 +13,9 @@ use sha2::Sha256;
 
 use super::digest::{Digest, Refused};
 use crate::config::{AlertKind, Secret};
+use crate::domain::chinese::words;
+use crate::domain::text::one_line;
+use crate::ledger::SUSPENDED;
 
 /// What is sent: the body, and what is added to the URL's query.
 pub(super) struct Message {
@@ -22,9 +25,10 @@ pub(super) struct Message {
 
 pub(super) fn message(kind: AlertKind, digest: &Digest, secret: Option<&Secret>, now: Timestamp) -> Message {
     let mut query = Vec::new();
+    let text = cut(chinese(digest), most(kind));
     let body = match kind {
         AlertKind::Json => data(digest, now),
-        AlertKind::Wecom => json!({"msgtype": "text", "text": {"content": chinese(digest)}}),
+        AlertKind::Wecom => json!({"msgtype": "text", "text": {"content": text}}),
         AlertKind::Dingtalk => {
             if let Some(secret) = secret {
                 let millis = now.as_millisecond();
@@ -32,10 +36,10 @@ pub(super) fn message(kind: AlertKind, digest: &Digest, secret: Option<&Secret>,
                 let sign = STANDARD.encode(hmac(secret.expose().as_bytes(), text.as_bytes()));
                 query = vec![("timestamp", millis.to_string()), ("sign", sign)];
             }
-            json!({"msgtype": "text", "text": {"content": chinese(digest)}})
+            json!({"msgtype": "text", "text": {"content": text}})
         }
         AlertKind::Feishu => {
-            let mut body = json!({"msg_type": "text", "content": {"text": chinese(digest)}});
+            let mut body = json!({"msg_type": "text", "content": {"text": text}});
             if let Some(secret) = secret {
                 let seconds = now.as_second().to_string();
                 // the key is what is signed elsewhere, and nothing is signed with it
@@ -71,50 +75,105 @@ pub(super) fn data(digest: &Digest, now: Timestamp) -> Value {
 
 fn english(digest: &Digest) -> String {
     let mut lines = Vec::new();
-    lines.extend(digest.begun.values().map(|message| format!("Trouble: {message}")));
-    lines.extend(digest.over.values().map(|message| format!("Over: {message}")));
+    lines.extend(digest.begun.values().map(|message| format!("Trouble: {}", said(message))));
+    lines.extend(digest.over.values().map(|message| format!("Over: {}", said(message))));
     if digest.failed > 0 {
         lines.push(format!("{} refused by the cloud", files(digest.failed)));
     }
     if digest.rejected > 0 {
         lines.push(format!("{} rejected", files(digest.rejected)));
     }
-    lines.extend(digest.files.iter().map(line));
+    lines.extend(digest.files.iter().map(|file| {
+        let message = said(file.error_message.as_deref().unwrap_or_default());
+        format!("{}: {message}", name(file))
+    }));
+    if digest.unnamed() > 0 {
+        lines.push(format!("and {} more", digest.unnamed()));
+    }
     format!("brandpost\n{}", lines.join("\n"))
 }
 
 /// The chat systems' readers are in China.
 fn chinese(digest: &Digest) -> String {
     let mut lines = Vec::new();
-    lines.extend(digest.begun.iter().map(|(name, message)| format!("【故障】{}：{message}", what(name))));
-    lines.extend(digest.over.keys().map(|name| format!("【恢复】{}已解除", what(name))));
+    lines.extend(digest.begun.iter().map(|(name, message)| match begins(name) {
+        Some(words) => format!("{words}：{}", said(message)),
+        None => format!("【故障】{}", said(message)),
+    }));
+    lines.extend(digest.over.iter().map(|(name, message)| match ends(name) {
+        Some(words) => words.to_owned(),
+        None => format!("【恢复】{}", said(message)),
+    }));
     if digest.failed > 0 {
         lines.push(format!("【云端拒绝】{} 个文件", digest.failed));
     }
     if digest.rejected > 0 {
         lines.push(format!("【不合格】{} 个文件", digest.rejected));
     }
-    lines.extend(digest.files.iter().map(line));
+    lines.extend(digest.files.iter().map(|file| format!("{}：{}", name(file), reason(file))));
+    if digest.unnamed() > 0 {
+        lines.push(format!("另有 {} 个", digest.unnamed()));
+    }
     format!("brandpost 品牌资质图片上传\n{}", lines.join("\n"))
 }
 
-fn what(notice: &str) -> &str {
-    match notice {
-        "root" => "监视目录不可用",
-        "paused" => "上传暂停",
-        "rebuilt" => "数据库已重建，部分文件待确认",
-        "suspended" => "人工暂停上传",
-        other => other,
-    }
+fn begins(notice: &str) -> Option<&'static str> {
+    Some(match notice {
+        "root" => "【故障】监视目录不可用",
+        "paused" => "【故障】上传已自动暂停",
+        "rebuilt" => "【故障】数据库已重建，以前的文件待确认",
+        SUSPENDED => "【通知】上传已被人工暂停",
+        _ => return None,
+    })
 }
 
-fn files(count: usize) -> String {
+fn ends(notice: &str) -> Option<&'static str> {
+    Some(match notice {
+        "root" => "【恢复】监视目录已恢复",
+        "paused" => "【恢复】上传已恢复",
+        "rebuilt" => "【恢复】待确认的文件已处理完",
+        SUSPENDED => "【通知】人工暂停已取消",
+        _ => return None,
+    })
+}
+
+fn files(count: u64) -> String {
     if count == 1 { "1 file".into() } else { format!("{count} files") }
 }
 
-fn line(file: &Refused) -> String {
-    let message = file.error_message.as_deref().unwrap_or_default();
-    format!("{}/{} (#{}): {message}", file.brand, file.file_name, file.id)
+/// Messages are short: whoever wants more asks with the number.
+fn said(message: &str) -> String {
+    one_line(message, 160)
+}
+
+fn name(file: &Refused) -> String {
+    format!("{}/{} (#{})", file.brand, one_line(&file.file_name, 60), file.id)
+}
+
+/// What it is and what to do; the cloud's own words where it has refused.
+fn reason(file: &Refused) -> String {
+    let kind = file.error_kind.as_deref().and_then(|kind| kind.parse().ok()).map(words);
+    let (what, todo) = kind.unwrap_or_default();
+    match &file.error_code {
+        Some(code) => format!("{what} [{code}] {}", said(file.error_message.as_deref().unwrap_or_default())),
+        None => format!("{what}，{todo}"),
+    }
+}
+
+/// So many bytes a text may have, by the robots' own pages; with a margin, for it is counted in different ways.
+fn most(kind: AlertKind) -> usize {
+    match kind {
+        AlertKind::Wecom => 2000,
+        AlertKind::Dingtalk | AlertKind::Feishu | AlertKind::Json => 18_000,
+    }
+}
+
+fn cut(mut text: String, most: usize) -> String {
+    if text.len() > most {
+        text.truncate(text.floor_char_boundary(most - '…'.len_utf8()));
+        text.push('…');
+    }
+    text
 }
 
 #[cfg(test)]
@@ -122,9 +181,7 @@ mod tests {
     use super::*;
 
     fn digest() -> Digest {
-        let mut digest = Digest::default();
-        digest.rejected = 2;
-        digest
+        Digest { rejected: 2, ..Digest::default() }
     }
 
     #[test]
@@ -138,6 +195,28 @@ mod tests {
         let feishu = message(AlertKind::Feishu, &digest(), Some(&secret), now);
         assert_eq!(feishu.body["timestamp"], "1577808000");
         assert_eq!(feishu.body["sign"], "YsMgmbaEvxb51BpXM9N2fN4uhaLd83iqW+9g91kQyYM=");
+    }
+
+    #[test]
+    fn a_text_is_never_longer_than_its_robot_takes() {
+        let file = |state: &str, kind: &str| Refused {
+            id: 7,
+            brand: "OTHERBRAND/9223372036854775807".into(),
+            file_name: "长".repeat(85),
+            state: state.into(),
+            error_kind: Some(kind.into()),
+            error_code: (state == "failed").then(|| "AccessDenied".into()),
+            error_message: Some("拒".repeat(300)),
+        };
+        let mut digest = Digest { failed: 9, rejected: 9, ..Digest::default() };
+        digest.files = vec![file("failed", "oss_rejected"), file("rejected", "limit_reached")];
+        digest.files.extend((0..3).map(|_| file("failed", "gateway_rejected")));
+        digest.begun = [("paused".to_owned(), "x".repeat(900))].into();
+        let sent = message(AlertKind::Wecom, &digest, None, Timestamp::UNIX_EPOCH);
+        let text = sent.body["text"]["content"].as_str().unwrap();
+        assert!(text.len() <= 2048 && text.ends_with('…'), "{}", text.len());
+        let text = message(AlertKind::Dingtalk, &digest, None, Timestamp::UNIX_EPOCH).body["text"].to_string();
+        assert!(text.contains("另有 13 个") && text.contains("序号已满，用"), "{text}");
     }
 
     #[test]

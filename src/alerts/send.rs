@@ -10,37 +10,49 @@ use tokio::process::Command;
 use super::digest::Digest;
 use super::robot;
 use crate::cloud::{Clients, post_json};
-use crate::config::{AlertKind, Alerts};
+use crate::config::{AlertKind, Alerts, Secret};
 
 /// A program that takes longer than this is stopped.
 const PROGRAM: Duration = Duration::from_secs(30);
 
-/// How alerts are sent.
-pub(super) struct Ways {
-    alerts: Alerts,
-    clients: Clients,
+/// One way of telling people.
+pub(super) enum Way {
+    /// A POST to a robot of a chat system, or to a program.
+    Webhook { alerts: Alerts, url: Secret, clients: Clients },
+    /// A program on this machine.
+    Command(Vec<String>),
 }
 
-impl Ways {
-    /// `None`: nobody is to be told.
-    pub(super) fn new(alerts: &Alerts, clients: Clients) -> Option<Self> {
-        let any = alerts.webhook.is_some() || !alerts.command.is_empty();
-        any.then(|| Self { alerts: alerts.clone(), clients })
+impl Way {
+    /// Those that are configured.
+    pub(super) fn all(alerts: &Alerts, clients: &Clients) -> Vec<Self> {
+        let webhook = alerts.webhook.clone();
+        let webhook = webhook.map(|url| Way::Webhook { alerts: alerts.clone(), url, clients: clients.clone() });
+        let command = (!alerts.command.is_empty()).then(|| Way::Command(alerts.command.clone()));
+        webhook.into_iter().chain(command).collect()
     }
 
-    /// Sends it on all ways. When one of them fails, all are tried again: better twice than never.
+    /// As the table calls it.
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Way::Webhook { .. } => "webhook",
+            Way::Command(_) => "command",
+        }
+    }
+
     pub(super) async fn send(&self, digest: &Digest, now: Timestamp) -> Result<(), String> {
-        if let Some(url) = &self.alerts.webhook {
-            let message = robot::message(self.alerts.kind, digest, self.alerts.secret.as_ref(), now);
-            let answer = post_json(&self.clients, url, &message.query, &message.body).await?;
-            is_accepted(self.alerts.kind, &answer)?;
+        match self {
+            Way::Webhook { alerts, url, clients } => {
+                let message = robot::message(alerts.kind, digest, alerts.secret.as_ref(), now);
+                let answer = post_json(clients, url, &message.query, &message.body).await?;
+                is_accepted(alerts.kind, &answer)
+            }
+            Way::Command(command) => {
+                let text = robot::data(digest, now).to_string();
+                let ended = tokio::time::timeout(PROGRAM, run(command, &text)).await;
+                ended.map_err(|_| "alerts.command took too long".to_owned())?
+            }
         }
-        if !self.alerts.command.is_empty() {
-            let text = robot::data(digest, now).to_string();
-            let ended = tokio::time::timeout(PROGRAM, run(&self.alerts.command, &text)).await;
-            ended.map_err(|_| "alerts.command took too long".to_owned())??;
-        }
-        Ok(())
     }
 }
 
@@ -70,6 +82,12 @@ async fn run(command: &[String], text: &str) -> Result<(), String> {
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
+        // it is told what happened, not how we sign in
+        .env_remove("BRANDPOST_GATEWAY__APP_SECRET")
+        .env_remove("BRANDPOST_GATEWAY__IOT_TOKEN")
+        .env_remove("BRANDPOST_ALERTS__WEBHOOK")
+        .env_remove("BRANDPOST_ALERTS__SECRET")
+        .env_remove("CREDENTIALS_DIRECTORY")
         .kill_on_drop(true)
         .spawn()
         .map_err(cannot)?;

@@ -16,7 +16,7 @@ pub mod style;
 
 pub use status::table;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context;
@@ -26,6 +26,7 @@ use crate::config::{Settings, locate};
 use crate::domain::brand::Brand;
 use crate::domain::clock::SystemClock;
 use crate::ledger::{BrandRow, Ledger, Report};
+use lang::tr;
 
 /// Uploads the qualification pictures of brands to Alibaba Cloud OSS, and knows what became of every file.
 #[derive(Debug, Parser)]
@@ -82,7 +83,7 @@ impl Cli {
         }
         let path = locate(self.config);
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-        runtime.block_on(async {
+        let code = runtime.block_on(async {
             match self.command {
                 Command::Check(args) => check::check(&path, &args).await,
                 Command::Run(args) => run::run(Settings::load(&path)?, &args).await,
@@ -98,7 +99,10 @@ impl Cli {
                 Command::Backup(args) => backup::backup(&Settings::load(&path)?, &args).await,
                 Command::Completions(_) | Command::Man(_) => Ok(ExitCode::SUCCESS),
             }
-        })
+        });
+        // a look at a folder that hangs is not waited for
+        runtime.shutdown_background();
+        code
     }
 }
 
@@ -135,7 +139,22 @@ async fn report(settings: &Settings) -> anyhow::Result<Report> {
 }
 
 async fn ledger(settings: &Settings) -> anyhow::Result<Ledger> {
-    Ok(Ledger::open(&settings.database.path, std::sync::Arc::new(SystemClock)).await?)
+    let path = &settings.database.path;
+    let opened = Ledger::open(path, std::sync::Arc::new(SystemClock)).await;
+    let user = rustix::process::geteuid();
+    let foreign = !user.is_root() && owner(path).is_some_and(|owner| owner != user.as_raw());
+    opened.map_err(|error| match foreign && !error.is_locked() {
+        true => anyhow::Error::new(error).context(tr!(
+            "this command writes to the database, which belongs to another user: run it as that user (sudo -u brandpost brandpost …) or as root",
+            "这个命令要写数据库，而数据库属于另一个用户：请以该用户（sudo -u brandpost brandpost …）或 root 身份执行"
+        )),
+        false => error.into(),
+    })
+}
+
+/// Whose file it is.
+fn owner(path: &Path) -> Option<u32> {
+    Some(std::os::unix::fs::MetadataExt::uid(&std::fs::metadata(path).ok()?))
 }
 
 /// The row of a brand that must be known already.

@@ -2,6 +2,8 @@
 
 use std::collections::VecDeque;
 use std::fmt::Write;
+use std::io::Write as _;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -24,6 +26,9 @@ const SOME: u32 = 50;
 
 /// So many names that are no brand's are listed.
 const STRAYS: usize = 10;
+
+/// So long is it looked for them.
+const LOOK: Duration = Duration::from_millis(300);
 
 /// How often the screen is drawn, and over how long a rate is measured.
 const DRAW: Duration = Duration::from_secs(1);
@@ -100,7 +105,8 @@ pub(super) async fn status(settings: &Settings, args: &Args) -> anyhow::Result<E
 /// Draws over what stands there, line by line, so that nothing flickers.
 async fn watch(settings: &Settings, report: &Report, args: &Args) -> anyhow::Result<()> {
     let mut uploaded: VecDeque<(Instant, u64)> = VecDeque::new();
-    anstream::print!("\x1b[2J");
+    let colours = anstream::AutoStream::choice(&std::io::stdout()) != anstream::ColorChoice::Never;
+    draw("\x1b[2J")?;
     loop {
         let counts = report.counts(args.brand).await?;
         uploaded.push_back((Instant::now(), counts.of(State::Uploaded)));
@@ -108,11 +114,19 @@ async fn watch(settings: &Settings, report: &Report, args: &Args) -> anyhow::Res
             uploaded.pop_front();
         }
         let text = page(settings, report, args).await? + &pulse(report, &uploaded).await?;
+        let text = if colours { text } else { anstream::adapter::strip_str(&text).to_string() };
         let lines = text.lines().take(style::height().saturating_sub(1));
         let screen = lines.collect::<Vec<_>>().join("\x1b[K\n");
-        anstream::print!("\x1b[H{screen}\x1b[K\n\x1b[J");
+        draw(&format!("\x1b[H{screen}\x1b[K\n\x1b[J"))?;
         tokio::time::sleep(DRAW).await;
     }
+}
+
+/// Where the cursor goes is no colour: `NO_COLOR` leaves it in.
+fn draw(text: &str) -> std::io::Result<()> {
+    let mut out = std::io::stdout().lock();
+    out.write_all(text.as_bytes())?;
+    out.flush()
 }
 
 /// How fast it goes, and what comes next.
@@ -160,7 +174,7 @@ async fn page(settings: &Settings, report: &Report, args: &Args) -> anyhow::Resu
         let text = paint(AnsiColor::Red.on_default(), &notice.message);
         writeln!(page, "{}", tr!("{text} (since {since})", "{text}（自 {since}）"))?;
     }
-    let strays = survey::survey(settings).map(|survey| survey.strays).unwrap_or_default();
+    let strays = strays(settings).await;
     for (path, why) in strays.iter().take(STRAYS) {
         let path = style::visible(&path.to_string_lossy());
         let text = tr!("left alone: {path}: {why}", "未处理：{path}：{why}");
@@ -175,6 +189,16 @@ async fn page(settings: &Settings, report: &Report, args: &Args) -> anyhow::Resu
         writeln!(page, "{}", paint(style::FAINT, &text))?;
     }
     Ok(page)
+}
+
+/// What lies under the root and is no brand's. A file server that does not answer holds nobody up.
+async fn strays(settings: &Settings) -> Vec<(PathBuf, String)> {
+    let root = settings.watch.root.clone();
+    let look = tokio::task::spawn_blocking(move || survey::strays(&root));
+    match tokio::time::timeout(LOOK, look).await {
+        Ok(Ok(strays)) => strays,
+        Ok(Err(_)) | Err(_) => Vec::new(),
+    }
 }
 
 /// The table of files.

@@ -94,7 +94,6 @@ pub async fn run(
     tracing::info!(message_id = event::STARTED, version = env!("CARGO_PKG_VERSION"), root = %root.display(), database = %path.display(), reclaimed, "started");
     let (mut started, metrics) = (Some(started), Metrics::new(ledger.now()));
     loop {
-        ledger.clear_notice(None).await?;
         let shift = Shift::begin(setup, ledger.clone(), &orders, &metrics);
         if let Some(started) = started.take() {
             started(shift.progress.clone());

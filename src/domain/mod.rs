@@ -2,6 +2,7 @@
 
 pub mod backoff;
 pub mod brand;
+pub mod chinese;
 pub mod clock;
 pub mod event;
 pub mod failure;

@@ -155,7 +155,8 @@ pub struct Intake {
     told: HashSet<String>,
     /// The root is not there, and the table says so.
     root_missing: bool,
-    root_noticed: bool,
+    /// Does the table say so, as far as that is known?
+    root_noticed: Option<bool>,
     /// All there is was surveyed at least once.
     surveyed: bool,
     /// Folders that were never looked at, those with files that are not complete yet, and those that cannot
@@ -204,7 +205,7 @@ impl Intake {
             doubted: HashSet::new(),
             told: HashSet::new(),
             root_missing: false,
-            root_noticed: false,
+            root_noticed: None,
             surveyed: false,
             fresh: HashSet::new(),
             copying: HashMap::new(),

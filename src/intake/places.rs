@@ -57,8 +57,9 @@ impl Intake {
                 self.take_over(survey).await?;
             }
             Err(error) => {
-                if !self.needs_no_root(&error).await? {
-                    self.root_is_missing(&error.to_string()).await?;
+                match self.needs_no_root(&error).await? {
+                    true => self.root_is_no_trouble().await?,
+                    false => self.root_is_missing(&error.to_string()).await?,
                 }
                 let mapped: Vec<_> = survey::mapped(&self.ctx.settings).collect();
                 self.places.extend(mapped.iter().map(|place| (place.path.clone(), place.identity)));
@@ -104,20 +105,30 @@ impl Intake {
             tracing::error!(message_id = event::FOLDER_LOST, "{message}");
         }
         // until the table is known to say it: a commit that failed may have been one
-        if !self.root_noticed {
+        if self.root_noticed != Some(true) {
+            self.root_noticed = None;
             self.ctx.ledger.set_notice("root", &message).await?;
-            self.root_noticed = true;
+            self.root_noticed = Some(true);
+        }
+        Ok(())
+    }
+
+    /// What was said of the root, also before the start, holds no longer.
+    async fn root_is_no_trouble(&mut self) -> Result<(), IntakeError> {
+        if self.root_noticed != Some(false) {
+            self.root_noticed = None;
+            self.ctx.ledger.clear_notice("root").await?;
+            self.root_noticed = Some(false);
         }
         Ok(())
     }
 
     pub(super) async fn root_is_there(&mut self, survey: &Survey) -> Result<(), IntakeError> {
         self.root = survey.root;
+        self.root_is_no_trouble().await?;
         if self.root_missing {
-            self.ctx.ledger.clear_notice(Some("root")).await?;
             tracing::info!(message_id = event::FOLDER_BACK, root = %self.ctx.settings.watch.root.display(), "the watched folder is back");
             self.root_missing = false;
-            self.root_noticed = false;
         }
         Ok(())
     }

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use super::scan;
 use crate::config::Settings;
-use crate::domain::brand::{Brand, BrandType};
-use crate::files::{self, Identity, Kind};
+use crate::domain::brand::{Brand, BrandError, BrandType};
+use crate::files::{self, Identity};
 
 /// A brand's folder.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -72,6 +72,25 @@ pub fn survey(settings: &Settings) -> io::Result<Survey> {
     Ok(survey)
 }
 
+/// What lies under the root and is no brand's folder, from the names alone.
+pub fn strays(root: &Path) -> Vec<(PathBuf, String)> {
+    let mut strays = Vec::new();
+    for (name, path) in subfolders(root, &mut strays).unwrap_or_default() {
+        match name.parse::<BrandType>() {
+            Ok(kind) => {
+                let records = subfolders(&path, &mut strays).unwrap_or_default();
+                strays.extend(records.into_iter().filter_map(|(name, path)| Some((path, brand(kind, &name).err()?))));
+            }
+            Err(error) => strays.push((path, error.to_string())),
+        }
+    }
+    strays
+}
+
+fn brand(kind: BrandType, name: &str) -> Result<Brand, String> {
+    format!("{kind}/{name}").parse().map_err(|error: BrandError| error.to_string())
+}
+
 /// The folders of `[[brand]]`.
 pub fn mapped(settings: &Settings) -> impl Iterator<Item = Place> + '_ {
     settings.brands.iter().map(|folder| place(folder.brand, folder.path.clone()))
@@ -84,9 +103,9 @@ fn place(brand: Brand, path: PathBuf) -> Place {
 
 fn records(kind: BrandType, path: &Path, survey: &mut Survey) -> io::Result<()> {
     for (name, path) in subfolders(path, &mut survey.strays)? {
-        match format!("{kind}/{name}").parse() {
+        match brand(kind, &name) {
             Ok(brand) => survey.folders.push(place(brand, path)),
-            Err(error) => survey.strays.push((path, error.to_string())),
+            Err(why) => survey.strays.push((path, why)),
         }
     }
     Ok(())
@@ -95,16 +114,19 @@ fn records(kind: BrandType, path: &Path, survey: &mut Survey) -> io::Result<()> 
 /// The folders in a folder, by name. Everything else in it is a stray.
 fn subfolders(path: &Path, strays: &mut Vec<(PathBuf, String)>) -> io::Result<Vec<(String, PathBuf)>> {
     let mut folders = Vec::new();
-    let opened = files::open_any_folder(path)?;
     for item in std::fs::read_dir(path)? {
-        let name = item?.file_name();
+        let item = item?;
+        let name = item.file_name();
         if scan::is_ignored(&name) {
             continue;
         }
         let path = path.join(&name);
-        match files::look(&opened, &name).map(|look| look.kind) {
-            Ok(Kind::Folder) => folders.push((text(&name), path)),
-            Ok(Kind::Link) => strays.push((path, "is a symbolic link, which is not followed".into())),
+        // most file systems tell it with the name, without another look
+        match item.file_type() {
+            Ok(kind) if kind.is_dir() => folders.push((text(&name), path)),
+            Ok(kind) if kind.is_symlink() => {
+                strays.push((path, "is a symbolic link, which is not followed".into()));
+            }
             Ok(_) => {
                 strays.push((path, "is no folder; pictures go into TYPE/ID, as in OWNBRAND/1001".into()));
             }

@@ -47,7 +47,7 @@ impl Ledger {
             }
             opened => (opened?, None),
         };
-        match ledger.begin_work().await {
+        match ledger.reclaim(true).await {
             Ok(reclaimed) => {
                 lock.remember();
                 Ok(Started { ledger, reclaimed, rebuilt })
@@ -57,12 +57,6 @@ impl Ledger {
                 Err(error)
             }
         }
-    }
-
-    async fn begin_work(&self) -> Result<u64> {
-        let reclaimed = self.reclaim(true).await?;
-        self.clear_notice(None).await?;
-        Ok(reclaimed)
     }
 
     /// As `open`; a database that a daemon worked with must be there, and after a crash it must be sound.

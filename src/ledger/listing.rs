@@ -20,8 +20,8 @@ pub struct Filter {
     pub brand: Option<Brand>,
     /// Only these states; all when empty.
     pub states: Vec<State>,
-    /// Only files whose name has this in it.
-    pub name: Option<String>,
+    /// Only files whose name, or whose brand's, has this in it.
+    pub text: Option<String>,
     /// Only what changed since, RFC 3339 UTC.
     pub since: Option<String>,
     /// Only what comes after this one in the list.
@@ -38,14 +38,9 @@ pub struct Cursor {
 }
 
 impl Cursor {
-    /// The moment of the last row, RFC 3339 UTC.
-    pub fn moment(&self) -> &str {
-        &self.updated_at
-    }
-
-    /// Did this row change after it?
-    pub fn is_before(&self, row: &StatusRow) -> bool {
-        (&self.updated_at, self.id) < (&row.updated_at, row.id)
+    /// Does it lie in the future? Then the clock was set back, and what changes now sorts before it.
+    pub fn is_ahead_of(&self, now: jiff::Timestamp) -> bool {
+        self.updated_at > rfc3339(now)
     }
 
     /// At this moment.
@@ -225,8 +220,9 @@ fn select(query: &mut QueryBuilder<Sqlite>, filter: &Filter, states: Option<&[St
         }
         query.push(")");
     }
-    if let Some(name) = &filter.name {
-        query.push(" AND file_name LIKE ").push_bind(like(name)).push(" ESCAPE '\\'");
+    if let Some(text) = &filter.text {
+        query.push(" AND (file_name LIKE ").push_bind(like(text)).push(" ESCAPE '\\'");
+        query.push(" OR brand_type || '/' || brand_id LIKE ").push_bind(like(text)).push(" ESCAPE '\\')");
     }
     if let Some(since) = &filter.since {
         query.push(" AND updated_at >= ").push_bind(since.clone());

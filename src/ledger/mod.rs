@@ -14,6 +14,7 @@ mod listing;
 mod lock;
 mod mounts;
 mod record;
+mod refusals;
 mod report;
 mod schema;
 mod seam;
@@ -43,6 +44,7 @@ pub use error::{LedgerError, Result};
 pub use gauges::{Counts, Outlook};
 pub use listing::{Cursor, Filter, Taken, TakenBy};
 pub use lock::{DaemonLock, Past};
+pub use refusals::News;
 pub use record::{Found, Recorded, Verdict};
 pub use report::{AttemptRow, Notice, Report, StatusRow, SummaryRow};
 pub use seam::Seam;
@@ -167,6 +169,11 @@ impl Ledger {
         if !matches!(error, LedgerError::Sql(sqlx::Error::InvalidSavePointStatement)) {
             self.trouble.note(error);
         }
+    }
+
+    /// What is wrong with the database at present, so that nothing can be written.
+    pub fn trouble(&self) -> Option<String> {
+        self.trouble.text()
     }
 
     fn now_text(&self) -> String {

@@ -11,7 +11,10 @@ use super::error::Result;
 /// Number, name, SQL.
 type Step = (i64, &'static str, &'static str);
 
-const MIGRATIONS: &[Step] = &[(1, "ledger", include_str!("../../migrations/0001_ledger.sql"))];
+const MIGRATIONS: &[Step] = &[
+    (1, "ledger", include_str!("../../migrations/0001_ledger.sql")),
+    (2, "turns, mounts, alerts", include_str!("../../migrations/0002_turns_mounts_alerts.sql")),
+];
 
 /// Brings the database to the newest schema. One that an older version made is copied first, beside it.
 pub(super) async fn migrate(pool: &SqlitePool, path: &Path) -> Result<()> {

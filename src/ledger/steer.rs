@@ -100,7 +100,7 @@ impl Ledger {
     pub async fn resume(&self) -> Result<bool> {
         let suspended = self.report().notices().await?.iter().any(|notice| notice.name == SUSPENDED);
         if suspended {
-            self.clear_notice(Some(SUSPENDED)).await?;
+            self.clear_notice(SUSPENDED).await?;
         }
         Ok(suspended)
     }
@@ -121,16 +121,13 @@ impl Ledger {
         self.commit(tx).await
     }
 
-    /// Takes a notice back; when none is named, all that a new start finds anew.
+    /// Takes a notice back.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn clear_notice(&self, name: Option<&str>) -> Result<()> {
-        let query = sqlx::query(
-            "DELETE FROM notice WHERE name = ?1 OR (?1 IS NULL AND name NOT IN ('rebuilt', 'suspended'))",
-        );
+    pub async fn clear_notice(&self, name: &str) -> Result<()> {
         let mut tx = self.begin().await?;
-        query.bind(name).execute(&mut *tx).await?;
+        sqlx::query("DELETE FROM notice WHERE name = ?1").bind(name).execute(&mut *tx).await?;
         self.commit(tx).await
     }
 

@@ -43,6 +43,11 @@ impl Trouble {
         }
     }
 
+    /// What is wrong, for whoever asks.
+    pub(super) fn text(&self) -> Option<String> {
+        self.lock().as_ref().map(|trouble| trouble.text.clone())
+    }
+
     pub(super) fn over(&self) {
         if let Some(trouble) = self.lock().take() {
             let seconds = trouble.since.elapsed().as_secs();

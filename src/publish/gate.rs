@@ -2,6 +2,7 @@
 //! closes, and one file at a time probes at growing intervals: ten thousand waiting files cost no more
 //! requests than one.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -58,6 +59,8 @@ pub enum Change {
 pub struct Gate {
     backoff: Backoff,
     state: Mutex<State>,
+    /// Something went through since the start.
+    proven: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -69,7 +72,7 @@ enum State {
 impl Gate {
     /// An open gate that probes, once closed, at the intervals of `backoff`.
     pub fn new(backoff: Backoff) -> Self {
-        Self { backoff, state: Mutex::new(State::Open { strikes: 0 }) }
+        Self { backoff, state: Mutex::new(State::Open { strikes: 0 }), proven: AtomicBool::new(false) }
     }
 
     /// May a file go now? A probe that was admitted must be followed by `succeeded`, `failed` or `undecided`.
@@ -91,6 +94,11 @@ impl Gate {
         }
     }
 
+    /// Did the clouds do their work since the start? Before that, an open gate says nothing of them.
+    pub fn is_proven(&self) -> bool {
+        self.proven.load(Ordering::Relaxed)
+    }
+
     /// Why it is closed, if it is.
     pub fn closed(&self) -> Option<(Cause, Instant)> {
         match &*self.lock() {
@@ -101,6 +109,7 @@ impl Gate {
 
     /// The clouds did their work, or judged a single file: they are there.
     pub fn succeeded(&self, now: Instant) -> Change {
+        self.proven.store(true, Ordering::Relaxed);
         let mut state = self.lock();
         let change = match &*state {
             State::Open { .. } => Change::None,

@@ -141,7 +141,7 @@ impl Publish {
             leases_renewed: Instant::now(),
             nudges: 0,
             both_clocks,
-            noticed: Noticed::Says(None),
+            noticed: Noticed::Unknown,
             progress: watch::Sender::new(Progress::default()),
         }
     }
@@ -232,20 +232,27 @@ impl Publish {
         Ok(())
     }
 
-    /// Says in the table why the gate is closed, for as long as it is.
+    /// Says in the table why the gate is closed, for as long as it is. What was said before the start stands until
+    /// something goes through, or nothing is left to try it with.
     async fn notice(&mut self) -> Result<(), LedgerError> {
         const NAME: &str = "paused";
         let cause = self.shared.gate.closed().map(|(cause, _)| cause);
-        if self.noticed != Noticed::Says(cause) {
-            // a commit that fails may have been one: then it is written again
-            self.noticed = Noticed::Unknown;
-            match cause {
-                Some(cause) => self.shared.ledger.set_notice(NAME, &self.shared.why_closed(cause)).await?,
-                None => self.shared.ledger.clear_notice(Some(NAME)).await?,
-            }
-            self.noticed = Noticed::Says(cause);
+        if self.noticed == Noticed::Says(cause) {
+            return Ok(());
         }
+        // a commit that fails may have been one: then it is written again
+        self.noticed = Noticed::Unknown;
+        match cause {
+            Some(cause) => self.shared.ledger.set_notice(NAME, &self.shared.why_closed(cause)).await?,
+            None if !self.shared.gate.is_proven() && self.has_work().await? => return Ok(()),
+            None => self.shared.ledger.clear_notice(NAME).await?,
+        }
+        self.noticed = Noticed::Says(cause);
         Ok(())
+    }
+
+    async fn has_work(&self) -> Result<bool, LedgerError> {
+        Ok(!self.claims.is_empty() || self.shared.ledger.report().next_due().await?.is_some())
     }
 
     /// While the gate is closed, what an operator did is tried at once: another app secret, `brandpost retry`.

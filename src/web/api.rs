@@ -25,6 +25,12 @@ const REFUSED: u32 = 20;
 /// What is said instead of an answer.
 pub(super) struct Refusal(StatusCode, String);
 
+impl Refusal {
+    pub(super) fn new(status: StatusCode, text: String) -> Self {
+        Self(status, text)
+    }
+}
+
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         (self.0, self.1 + "\n").into_response()
@@ -118,7 +124,7 @@ impl Ask {
         Ok(Filter {
             brand: Self::brand(self.brand.as_ref())?,
             states: states.collect::<Result<_, _>>().map_err(bad)?,
-            name: self.text().map(str::to_owned),
+            text: self.text().map(str::to_owned),
             since: since.map(crate::domain::clock::rfc3339),
             after: self.after.as_ref().map(|after| after.parse()).transpose().map_err(bad)?,
             limit: Some(self.limit()),

@@ -26,14 +26,19 @@ pub(super) async fn healthz() -> &'static str {
 }
 
 pub(super) async fn readyz(State(shared): State<Arc<Shared>>) -> Response {
-    let paused = shared.from.publish.borrow().paused.is_some();
+    let paused = shared.from.publish.borrow().paused;
+    let mut why: Vec<String> = shared.from.ledger.trouble().into_iter().collect();
     match shared.from.ledger.report().notices().await {
-        Err(error) => (StatusCode::SERVICE_UNAVAILABLE, format!("{error}\n")).into_response(),
-        Ok(notices) if notices.is_empty() && !paused => "ready\n".into_response(),
-        Ok(notices) => {
-            let why = notices.into_iter().map(|notice| notice.message + "\n").collect::<String>();
-            (StatusCode::SERVICE_UNAVAILABLE, why).into_response()
+        Err(error) => why.push(error.to_string()),
+        // the gate has closed just now, and the table does not say it yet
+        Ok(notices) if notices.is_empty() => {
+            why.extend(paused.map(|(cause, _)| format!("paused: {}", cause.as_str())));
         }
+        Ok(notices) => why.extend(notices.into_iter().map(|notice| notice.message)),
+    }
+    match why.is_empty() {
+        true => "ready\n".into_response(),
+        false => (StatusCode::SERVICE_UNAVAILABLE, why.join("\n") + "\n").into_response(),
     }
 }
 

@@ -2,6 +2,7 @@
 //! health and readiness.
 
 mod api;
+mod doors;
 mod events;
 mod guard;
 mod health;
@@ -88,7 +89,7 @@ pub async fn serve(listener: Option<std::net::TcpListener>, from: Sources) -> an
     let shared = Shared { from, token, feed: Feed::default(), thumbnails: Thumbnails::default() };
     let shared = Arc::new(shared);
     tokio::select! {
-        result = axum::serve(listener, router(shared.clone())) => Ok(result?),
+        () = doors::serve(listener, router(shared.clone())) => Ok(()),
         () = events::feed(&shared) => Ok(()),
     }
 }

@@ -3,6 +3,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::io::BufReader;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::extract::{Path, State};
@@ -33,7 +34,7 @@ const KEPT: usize = 512;
 #[derive(Debug)]
 pub(super) struct Thumbnails {
     kept: Mutex<Kept>,
-    turn: Semaphore,
+    turn: Arc<Semaphore>,
 }
 
 #[derive(Debug, Default)]
@@ -44,7 +45,7 @@ struct Kept {
 
 impl Default for Thumbnails {
     fn default() -> Self {
-        Self { kept: Mutex::default(), turn: Semaphore::new(1) }
+        Self { kept: Mutex::default(), turn: Arc::new(Semaphore::new(1)) }
     }
 }
 
@@ -72,17 +73,28 @@ pub(super) async fn thumbnail(
 ) -> Result<Response, Refusal> {
     let row = shared.from.ledger.report().picture(id).await?;
     let (path, stamp, sha256, _) = row.filter(|(.., pixels)| *pixels <= PIXELS).ok_or_else(unknown)?;
-    let picture = if let Some(picture) = shared.thumbnails.get(&sha256) {
-        picture
-    } else {
-        let _turn = shared.thumbnails.turn.acquire().await;
-        let made = tokio::task::spawn_blocking(move || make(&path, stamp)).await;
-        let picture: Bytes = made.ok().flatten().ok_or_else(unknown)?.into();
-        shared.thumbnails.keep(&sha256, &picture);
-        picture
+    let picture = match shared.thumbnails.get(&sha256) {
+        Some(picture) => picture,
+        None => made(shared, path, stamp, sha256).await.ok_or_else(unknown)?,
     };
     let headers = [(header::CONTENT_TYPE, "image/jpeg"), (header::CACHE_CONTROL, "private, max-age=60")];
     Ok((headers, picture).into_response())
+}
+
+/// Makes one when it is its turn. The turn ends with the work, also when nobody waits for it any more.
+async fn made(shared: Arc<Shared>, path: PathBuf, stamp: Stamp, sha256: String) -> Option<Bytes> {
+    let turn = shared.thumbnails.turn.clone().acquire_owned().await.ok()?;
+    let work = move || {
+        let _turn = turn;
+        let picture = match shared.thumbnails.get(&sha256) {
+            // somebody asked for the same one before
+            Some(picture) => picture,
+            None => Bytes::from(make(&path, stamp)?),
+        };
+        shared.thumbnails.keep(&sha256, &picture);
+        Some(picture)
+    };
+    tokio::task::spawn_blocking(work).await.ok().flatten()
 }
 
 /// `None`: it is not there any more, not as it was, or cannot be shown.

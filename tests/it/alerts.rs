@@ -101,12 +101,12 @@ async fn a_pause_and_its_end_are_told_in_chinese_with_a_signature() {
     }
     robot.until(1).await;
     let (query, first) = robot.told()[0].clone();
-    assert!(first["text"]["content"].as_str().unwrap().contains("【故障】上传暂停"), "{first}");
+    assert!(first["text"]["content"].as_str().unwrap().contains("【故障】上传已自动暂停"), "{first}");
     assert!(query.contains("access_token=very-secret&timestamp=") && query.contains("&sign="), "{query}");
     bench.sandbox.clear_faults();
     bench.quiet().await;
     robot.until(2).await;
-    assert!(robot.told()[1].1["text"]["content"].as_str().unwrap().contains("【恢复】上传暂停"));
+    assert!(robot.told()[1].1["text"]["content"].as_str().unwrap().contains("【恢复】上传已恢复"));
     bench.stop().await;
 }
 
@@ -142,5 +142,102 @@ async fn a_program_of_the_operators_is_told() {
     wait_for("the program", async || out.exists()).await;
     let told: Value = serde_json::from_str(&fs::read_to_string(&out).unwrap()).unwrap();
     assert_eq!((&told["service"], &told["rejected"]), (&"brandpost".into(), &1.into()));
+    bench.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_held_back_is_told_after_a_restart_and_what_was_told_is_not() {
+    let (robot, url) = Robot::start(Some("")).await;
+    let mut bench = Bench::with(&config(&url, "")).await;
+    bench.start().await;
+    bench.quiet().await;
+    bench.drop_file(OWN, "1.jpg", b"text");
+    robot.until(1).await;
+    *robot.answer.lock().unwrap() = None;
+    bench.drop_file(OWN, "2.jpg", b"another text");
+    robot.until(2).await;
+    bench.stop().await;
+    let heard = robot.told().len();
+    *robot.answer.lock().unwrap() = Some("");
+    bench.start().await;
+    robot.until(heard + 1).await;
+    let last = robot.told().last().unwrap().1.clone();
+    assert_eq!((&last["rejected"], &last["files"][0]["file_name"]), (&1.into(), &"2.jpg".into()));
+    bench.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pause_that_ends_by_a_restart_is_told_to_be_over_and_not_before() {
+    let (robot, url) = Robot::start(Some("")).await;
+    let mut bench = Bench::with(&config(&url, "")).await;
+    fs::write(bench.folder.path().join("secret"), "wrong\n").unwrap();
+    bench.drop_file(OWN, "1.jpg", &jpg(1));
+    bench.start().await;
+    robot.until(1).await;
+    assert!(robot.told()[0].1["begun"]["paused"].is_string(), "{:?}", robot.told());
+    bench.stop().await;
+    bench.start().await;
+    let paused = |bench: &Bench| bench.ledger().report().clone();
+    wait_for("the gate is closed again", async || {
+        bench.gateway_calls() > 2 && !paused(&bench).notices().await.unwrap().is_empty()
+    })
+    .await;
+    bench.stop().await;
+    assert_eq!(robot.told().len(), 1, "nothing has changed: {:?}", robot.told());
+    fs::write(bench.folder.path().join("secret"), "sandbox-app-secret\n").unwrap();
+    bench.start().await;
+    robot.until(2).await;
+    assert!(robot.told()[1].1["over"]["paused"].is_string(), "{:?}", robot.told());
+    bench.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_was_lost_is_told() {
+    let (robot, url) = Robot::start(Some("")).await;
+    let mut bench = Bench::with(&config(&url, "")).await;
+    bench.drop_file(OWN, "1.jpg", &jpg(1));
+    bench.start().await;
+    bench.quiet().await;
+    bench.stop().await;
+    for end in ["", "-wal", "-shm"] {
+        let _ = fs::remove_file(format!("{}{end}", bench.database().display()));
+    }
+    bench.start().await;
+    robot.until(1).await;
+    assert!(robot.told()[0].1["begun"]["rebuilt"].is_string(), "{:?}", robot.told());
+    bench.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_of_many_refusals_is_counted_and_copies_are_none() {
+    const MANY: u64 = 1200;
+    let (robot, url) = Robot::start(Some("")).await;
+    let mut bench = Bench::with(&config(&url, "")).await;
+    bench.start().await;
+    bench.quiet().await;
+    bench.drop_file(OWN, "good.jpg", &jpg(1));
+    bench.until_state("good.jpg", State::Uploaded).await;
+    bench.drop_file(OWN, "copy.jpg", &jpg(1));
+    for number in 0..MANY {
+        bench.drop_file(OWN, format!("{number}.txt"), format!("text {number}").as_bytes());
+    }
+    let count = || robot.told().iter().map(|(_, told)| told["rejected"].as_u64().unwrap()).sum::<u64>();
+    wait_for("all are told", async || count() >= MANY).await;
+    bench.until("the copy is refused", |rows| rows.len() as u64 == MANY + 2).await;
+    assert_eq!(count(), MANY);
+    bench.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_program_that_fails_makes_no_robot_repeat_itself() {
+    let (robot, url) = Robot::start(Some("")).await;
+    let mut bench = Bench::with(&config(&url, "command = [\"/bin/false\"]\n")).await;
+    bench.start().await;
+    bench.quiet().await;
+    for number in 1..=3_usize {
+        bench.drop_file(OWN, format!("{number}.jpg"), format!("text {number}").as_bytes());
+        robot.until(number).await;
+        assert_eq!(robot.told().len(), number, "{:?}", robot.told());
+    }
     bench.stop().await;
 }

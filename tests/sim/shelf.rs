@@ -61,6 +61,8 @@ pub struct Shelf {
     pub stirred: BTreeSet<String>,
     root_away: bool,
     time: i64,
+    /// So often was something written.
+    writes: u32,
 }
 
 impl Shelf {
@@ -75,6 +77,7 @@ impl Shelf {
             stirred: BTreeSet::new(),
             root_away: false,
             time: 0,
+            writes: 0,
         }
     }
 
@@ -133,8 +136,10 @@ impl Shelf {
         self.stirred.extend(brand.map(|brand| brand.to_string_lossy().into_owned()));
     }
 
-    fn stamp(&self, path: &Path) {
-        let time = SystemTime::UNIX_EPOCH + Duration::from_secs(self.time.max(0).cast_unsigned());
+    /// File systems tell two writes apart by their times, as the clock may not: it can stand still, or go back.
+    fn stamp(&mut self, path: &Path) {
+        self.writes += 1;
+        let time = SystemTime::UNIX_EPOCH + Duration::new(self.time.max(0).cast_unsigned(), self.writes);
         // a link or a missing file has no time of ours
         let _ = fs::File::options().write(true).open(path).and_then(|file| file.set_modified(time));
     }

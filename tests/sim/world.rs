@@ -220,7 +220,6 @@ impl World {
         let clouds = Clouds::new(&settings, self.wall.clone()).unwrap();
         let ledger = Ledger::open(&self.database(), self.wall.clone()).await.unwrap();
         ledger.reclaim(true).await.unwrap();
-        ledger.clear_notice(None).await.unwrap();
         let ledger = ledger.with_seam(self.hub.clone());
         let stop = CancellationToken::new();
         let intake = Intake::new(settings.clone(), ledger.clone(), stop.clone(), &Metrics::new(ledger.now()));
