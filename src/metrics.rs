@@ -45,8 +45,8 @@ pub struct Metrics {
     last_rescan: Arc<AtomicI64>,
 }
 
-/// The reasons for which nothing is sent.
-pub const PAUSES: [&str; 3] = ["credentials", "outage", "operator"];
+/// Why uploads pause by themselves.
+const CAUSES: [&str; 2] = ["credentials", "outage"];
 
 impl Metrics {
     /// Nothing has happened yet.
@@ -65,7 +65,7 @@ impl Metrics {
             last_event: Arc::default(),
             last_rescan: Arc::default(),
         };
-        for outcome in ["uploaded", "gone", "interrupted"] {
+        for outcome in ["uploaded", "interrupted"] {
             drop(metrics.attempts.get_or_create(&[("outcome", outcome), ("error_kind", "")]));
         }
         for kind in ErrorKind::ALL {
@@ -75,7 +75,7 @@ impl Metrics {
                 Class::Retrying => drop(metrics.attempts.get_or_create(&attempt("retrying", kind))),
             }
         }
-        for cause in PAUSES {
+        for cause in CAUSES {
             drop(metrics.pauses.get_or_create(&[("cause", cause)]));
         }
         metrics
@@ -88,6 +88,11 @@ impl Metrics {
         if let Some(waited) = waited {
             self.delivery.observe(waited.as_secs_f64());
         }
+    }
+
+    /// So many attempts were broken off by the end of a daemon.
+    pub fn interrupted(&self, count: u64) {
+        self.attempts.get_or_create(&[("outcome", "interrupted"), ("error_kind", "")]).inc_by(count);
     }
 
     /// An attempt is made again later.
@@ -120,7 +125,7 @@ impl Metrics {
         self.put.observe(took.as_secs_f64());
     }
 
-    /// Nothing is sent any more; one of [`PAUSES`].
+    /// Nothing is sent any more: the gate has closed.
     pub fn paused(&self, cause: &'static str) {
         self.pauses.get_or_create(&[("cause", cause)]).inc();
     }

@@ -115,7 +115,9 @@ impl Teller {
         Ok(())
     }
 
-    async fn look(&self) -> Result<(crate::ledger::News, std::collections::BTreeMap<String, String>), LedgerError> {
+    async fn look(
+        &self,
+    ) -> Result<(crate::ledger::News, std::collections::BTreeMap<String, String>), LedgerError> {
         let report = self.ledger.report();
         Ok((report.news(self.way.name()).await?, by_name(report.notices().await?)))
     }

@@ -215,7 +215,8 @@ mod tests {
         let sent = message(AlertKind::Wecom, &digest, None, Timestamp::UNIX_EPOCH);
         let text = sent.body["text"]["content"].as_str().unwrap();
         assert!(text.len() <= 2048 && text.ends_with('…'), "{}", text.len());
-        let text = message(AlertKind::Dingtalk, &digest, None, Timestamp::UNIX_EPOCH).body["text"].to_string();
+        let text =
+            message(AlertKind::Dingtalk, &digest, None, Timestamp::UNIX_EPOCH).body["text"].to_string();
         assert!(text.contains("另有 13 个") && text.contains("序号已满，用"), "{text}");
     }
 

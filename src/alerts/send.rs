@@ -27,7 +27,8 @@ impl Way {
     /// Those that are configured.
     pub(super) fn all(alerts: &Alerts, clients: &Clients) -> Vec<Self> {
         let webhook = alerts.webhook.clone();
-        let webhook = webhook.map(|url| Way::Webhook { alerts: alerts.clone(), url, clients: clients.clone() });
+        let webhook =
+            webhook.map(|url| Way::Webhook { alerts: alerts.clone(), url, clients: clients.clone() });
         let command = (!alerts.command.is_empty()).then(|| Way::Command(alerts.command.clone()));
         webhook.into_iter().chain(command).collect()
     }

@@ -161,6 +161,9 @@ impl Entry {
     fn message(&self, message: &str) -> String {
         match self.key.as_deref() {
             Some("app_secret" | "iot_token" | "webhook" | "secret") => "must be a text in quotes".into(),
+            None if ["gateway", "alerts"].contains(&self.section.as_str()) => {
+                format!("must be a section of keys, as in [{}]", self.section)
+            }
             _ => message.replace("unknown field", "unknown key"),
         }
     }

@@ -93,6 +93,7 @@ pub async fn run(
     let Started { ledger, reclaimed, .. } = open(&path, clock.clone(), &lock, &orders).await?;
     tracing::info!(message_id = event::STARTED, version = env!("CARGO_PKG_VERSION"), root = %root.display(), database = %path.display(), reclaimed, "started");
     let (mut started, metrics) = (Some(started), Metrics::new(ledger.now()));
+    metrics.interrupted(reclaimed);
     loop {
         let shift = Shift::begin(setup, ledger.clone(), &orders, &metrics);
         if let Some(started) = started.take() {
@@ -156,6 +157,7 @@ impl Shift {
         let http = listener.as_ref().and_then(|listener| listener.local_addr().ok());
         let progress =
             Progress { intake: intake.progress(), publish: publish.progress(), ledger: ledger.clone(), http };
+        let mut parts = Parts::default();
         let ours = listener.as_ref().and_then(|listener| listener.try_clone().ok());
         let sources = web::Sources {
             ledger: ledger.clone(),
@@ -163,9 +165,8 @@ impl Shift {
             publish: progress.publish.clone(),
             metrics: metrics.clone(),
             settings: settings.clone(),
-            stop: orders.soft.clone(),
+            stop: parts.last_order(),
         };
-        let mut parts = Parts::default();
         parts.spawn("intake", async move { Ok(intake.run().await?) });
         parts.spawn("publish", {
             let orders = orders.clone();
@@ -173,9 +174,10 @@ impl Shift {
         });
         parts.spawn_helper("watch", &orders, watch_writes(ledger.clone()));
         parts.spawn_helper("clean-up", &orders, clean_up(ledger.clone(), settings.database.keep_attempts));
-        parts.spawn_helper("web", &orders, web::serve(ours, sources));
         parts.spawn_helper("alerts", &orders, alerts::watch(settings.clone(), ledger));
-        parts.spawn_helper("systemd", &orders, lifecycle::tell_systemd(progress.clone()));
+        // whoever looks on sees how uploads end
+        parts.spawn_last("web", web::serve(ours, sources));
+        parts.spawn_last("systemd", lifecycle::tell_systemd(progress.clone()));
         Self { settings, listener, orders, progress, parts }
     }
 

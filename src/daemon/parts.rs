@@ -2,12 +2,18 @@
 
 use anyhow::Context;
 use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 
 use super::lifecycle::Orders;
 
 /// The running parts.
 #[derive(Default)]
-pub(super) struct Parts(JoinSet<(&'static str, anyhow::Result<()>)>);
+pub(super) struct Parts {
+    running: JoinSet<(&'static str, anyhow::Result<()>)>,
+    /// So many of them only look on, and end with this order when the others have ended.
+    onlookers: usize,
+    last: CancellationToken,
+}
 
 impl Parts {
     pub(super) fn spawn(
@@ -15,7 +21,7 @@ impl Parts {
         name: &'static str,
         part: impl Future<Output = anyhow::Result<()>> + Send + 'static,
     ) {
-        self.0.spawn(async move { (name, part.await) });
+        self.running.spawn(async move { (name, part.await) });
     }
 
     /// A part that has nothing to finish when it is time to stop.
@@ -25,18 +31,27 @@ impl Parts {
         orders: &Orders,
         part: impl Future<Output = anyhow::Result<()>> + Send + 'static,
     ) {
-        let stop = orders.soft.clone();
-        self.spawn(name, async move {
-            tokio::select! {
-                result = part => result,
-                () = stop.cancelled() => Ok(()),
-            }
-        });
+        self.spawn(name, until(orders.soft.clone(), part));
+    }
+
+    /// A part that goes on until all others have ended.
+    pub(super) fn spawn_last(
+        &mut self,
+        name: &'static str,
+        part: impl Future<Output = anyhow::Result<()>> + Send + 'static,
+    ) {
+        self.onlookers += 1;
+        self.spawn(name, until(self.last.clone(), part));
+    }
+
+    /// What those hear who go on to the last.
+    pub(super) fn last_order(&self) -> CancellationToken {
+        self.last.clone()
     }
 
     /// Resolves when a part ends, which none should.
     pub(super) async fn first_end(&mut self) -> anyhow::Error {
-        match self.0.join_next().await {
+        match self.running.join_next().await {
             Some(Ok((name, Ok(())))) => anyhow::anyhow!("{name} ended without being told to"),
             Some(Ok((name, Err(error)))) => error.context(format!("{name} failed")),
             Some(Err(error)) => anyhow::Error::new(error).context("a part of the daemon broke off"),
@@ -45,10 +60,23 @@ impl Parts {
     }
 
     pub(super) async fn all_end(&mut self) -> anyhow::Result<()> {
-        while let Some(ended) = self.0.join_next().await {
+        loop {
+            if self.running.len() <= self.onlookers {
+                self.last.cancel();
+            }
+            let Some(ended) = self.running.join_next().await else { return Ok(()) };
             let (name, result) = ended.context("a part of the daemon broke off")?;
             result.with_context(|| format!("{name} failed"))?;
         }
-        Ok(())
+    }
+}
+
+async fn until(
+    order: CancellationToken,
+    part: impl Future<Output = anyhow::Result<()>>,
+) -> anyhow::Result<()> {
+    tokio::select! {
+        result = part => result,
+        () = order.cancelled() => Ok(()),
     }
 }

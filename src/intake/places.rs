@@ -117,7 +117,11 @@ impl Intake {
     async fn root_is_no_trouble(&mut self) -> Result<(), IntakeError> {
         if self.root_noticed != Some(false) {
             self.root_noticed = None;
-            self.ctx.ledger.clear_notice("root").await?;
+            // a start does not wait for a disk that is full
+            let notices = self.ctx.ledger.report().notices().await?;
+            if notices.iter().any(|notice| notice.name == "root") {
+                self.ctx.ledger.clear_notice("root").await?;
+            }
             self.root_noticed = Some(false);
         }
         Ok(())

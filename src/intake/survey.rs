@@ -79,7 +79,9 @@ pub fn strays(root: &Path) -> Vec<(PathBuf, String)> {
         match name.parse::<BrandType>() {
             Ok(kind) => {
                 let records = subfolders(&path, &mut strays).unwrap_or_default();
-                strays.extend(records.into_iter().filter_map(|(name, path)| Some((path, brand(kind, &name).err()?))));
+                strays.extend(
+                    records.into_iter().filter_map(|(name, path)| Some((path, brand(kind, &name).err()?))),
+                );
             }
             Err(error) => strays.push((path, error.to_string())),
         }

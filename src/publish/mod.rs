@@ -335,7 +335,8 @@ impl Publish {
         }
         self.leases_renewed = Instant::now();
         self.renew_leases().await?;
-        self.shared.ledger.reclaim(false).await?;
+        let lost = self.shared.ledger.reclaim(false).await?;
+        self.shared.metrics.interrupted(lost);
         Ok(())
     }
 

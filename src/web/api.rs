@@ -214,7 +214,6 @@ pub(super) async fn release(
 
 pub(super) async fn pause(State(shared): State<Arc<Shared>>) -> Result<StatusCode, Refusal> {
     shared.from.ledger.suspend("").await?;
-    shared.from.metrics.paused("operator");
     Ok(StatusCode::NO_CONTENT)
 }
 

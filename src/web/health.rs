@@ -13,7 +13,9 @@ use prometheus_client::registry::{Registry, Unit};
 use super::Shared;
 use crate::domain::upload::State as Upload;
 use crate::ledger::{LedgerError, SUSPENDED};
-use crate::metrics::PAUSES;
+
+/// Why nothing is sent: by itself, or by an operator.
+const PAUSES: [&str; 3] = ["credentials", "outage", "operator"];
 
 /// Names of the notices that can stand.
 const NOTICES: [&str; 4] = ["root", "paused", "rebuilt", SUSPENDED];

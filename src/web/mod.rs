@@ -62,9 +62,9 @@ pub fn bind(listen: Option<SocketAddr>) -> anyhow::Result<Option<std::net::TcpLi
     let Some(address) = listen else { return Ok(None) };
     let bound = std::net::TcpListener::bind(address);
     let bound = bound.and_then(|listener| listener.set_nonblocking(true).map(|()| listener));
-    Ok(Some(
-        bound.with_context(|| format!("http.listen = \"{address}\" cannot be used; choose another port"))?,
-    ))
+    Ok(Some(bound.with_context(|| {
+        format!("http.listen = \"{address}\" cannot be used; choose another port (an address on the same port needs a restart)")
+    })?))
 }
 
 /// Reads what guards the service, to find out early that it cannot be read.

@@ -407,9 +407,7 @@ async fn files_that_the_cloud_never_takes_hold_no_other_up() {
     for good in 3..=9 {
         bench.drop_file(OWN, format!("{good}.jpg"), &jpg(good));
     }
-    bench
-        .until("the others are sent", |rows| names_in_state(rows, State::Uploaded).len() == 7)
-        .await;
+    bench.until("the others are sent", |rows| names_in_state(rows, State::Uploaded).len() == 7).await;
     assert_eq!(names_in_state(&bench.rows().await, State::Uploaded).len(), 7);
     bench.stop().await;
 }

@@ -129,7 +129,8 @@ impl Model {
                 None => Ok(()),
             },
             Event::Claim => {
-                let claim = self.ledger.claim(Order::InTurn, Duration::from_mins(1), Duration::from_hours(1)).await?;
+                let claim =
+                    self.ledger.claim(Order::InTurn, Duration::from_mins(1), Duration::from_hours(1)).await?;
                 self.claims.extend(claim);
                 Ok(())
             }
@@ -250,7 +251,11 @@ async fn brands_take_turns() {
         ledger.record(brands[brand], &found, &mut Vec::new()).await.unwrap();
     };
     let next = async || {
-        let claim = ledger.claim(Order::InTurn, Duration::from_mins(1), Duration::from_hours(1)).await.unwrap().unwrap();
+        let claim = ledger
+            .claim(Order::InTurn, Duration::from_mins(1), Duration::from_hours(1))
+            .await
+            .unwrap()
+            .unwrap();
         let file = claim.path.file_stem().unwrap().to_str().unwrap().to_owned();
         format!("{} {file}", brands.iter().position(|row| row.brand == claim.brand).unwrap())
     };

@@ -155,7 +155,7 @@ fn one_seed_is_one_run() {
 #[test]
 fn planted_mistakes_are_found() {
     for plant in [Plant::SlotFreedTwice, Plant::SentTwice, Plant::Forgotten] {
-        let (bad, _) = run_all(&(1..=12).collect::<Vec<_>>(), plant);
+        let (bad, _) = run_all(&(1..=24).collect::<Vec<_>>(), plant);
         assert!(!bad.is_empty(), "{plant:?} was not found");
     }
 }
