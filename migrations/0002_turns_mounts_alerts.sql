@@ -13,6 +13,9 @@ CREATE TABLE mount_point (
     path_bytes BLOB PRIMARY KEY
 ) STRICT, WITHOUT ROWID;
 
+-- the database was made anew: files that are to be held may still be found
+ALTER TABLE notice ADD COLUMN open INTEGER NOT NULL DEFAULT 0 CHECK (open IN (0, 1));
+
 -- Refusals in the order in which they came, until they are told to somebody. A copy of a picture that is there is none.
 CREATE TABLE refusal (
     id        INTEGER PRIMARY KEY AUTOINCREMENT,

@@ -38,16 +38,38 @@ pub struct Look {
     pub ctime_ns: i64,
 }
 
-/// Opens a folder to work beneath it. The folder itself must not be a link.
+/// Opens a folder below another one that the operator named. Nothing between the two may be a link.
+///
+/// # Errors
+/// Those of `open`; `InvalidInput` when the folder is not below the other one.
+pub fn open_folder_below(top: &Path, path: &Path) -> io::Result<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let below = path.strip_prefix(top).map_err(|_| io::ErrorKind::InvalidInput)?;
+    let mut folder = open_any_folder(top)?;
+    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
+    match fs::openat2(&folder, below, flags, Mode::empty(), resolve) {
+        // kernels before 5.6, and sandboxes that do not know the call
+        Err(Errno::NOSYS | Errno::PERM) => {}
+        opened => return Ok(opened?),
+    }
+    for name in below {
+        folder = fs::openat(&folder, name, flags, Mode::empty())?;
+    }
+    Ok(folder)
+}
+
+/// Opens a brand's folder: beneath `top`, or as the operator named it.
 ///
 /// # Errors
 /// Those of `open`.
-pub fn open_folder(path: &Path) -> io::Result<OwnedFd> {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    Ok(fs::open(path, flags, Mode::empty())?)
+pub fn open_brand_folder(top: Option<&Path>, folder: &Path) -> io::Result<OwnedFd> {
+    match top {
+        Some(top) => open_folder_below(top, folder),
+        None => open_any_folder(folder),
+    }
 }
 
-/// As `open_folder`, for a folder that the operator named: it may be a link.
+/// Opens a folder that the operator named: it may be a link.
 ///
 /// # Errors
 /// Those of `open`.
@@ -103,6 +125,18 @@ pub fn look(folder: impl AsFd, name: &OsStr) -> io::Result<Look> {
 
 /// Device and inode: something else that is mounted or put in a path's place has others.
 pub type Identity = (u64, u64);
+
+/// Renames a file to a name that nothing has.
+///
+/// # Errors
+/// Those of `renameat2`; `AlreadyExists` when something has it.
+pub fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
+    match fs::renameat_with(fs::CWD, from, fs::CWD, to, fs::RenameFlags::NOREPLACE) {
+        // file systems that do not know it
+        Err(Errno::INVAL | Errno::NOSYS) if !to.exists() => std::fs::rename(from, to),
+        renamed => Ok(renamed?),
+    }
+}
 
 /// What stands at a path now.
 ///
@@ -202,11 +236,28 @@ mod tests {
         std::fs::create_dir(path("folder.jpg")).unwrap();
         fs::mknodat(fs::CWD, path("fifo"), FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
         let _socket = std::os::unix::net::UnixListener::bind(path("socket")).unwrap();
-        let open = |name: &str| open_regular(open_folder(folder.path()).unwrap(), OsStr::new(name));
+        let open = |name: &str| open_regular(open_any_folder(folder.path()).unwrap(), OsStr::new(name));
         assert_eq!(stamp(open("file").unwrap()).unwrap().size, 1);
         for name in ["link", "folder.jpg", "fifo", "socket", "../file"] {
             assert!(open(name).is_err(), "{name}");
         }
-        assert!(open_folder(&path("link")).is_err());
+    }
+
+    #[test]
+    fn no_link_is_followed_below_the_top() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        std::fs::create_dir_all(path("real/OWNBRAND/1")).unwrap();
+        std::fs::create_dir_all(path("elsewhere/1")).unwrap();
+        symlink(path("real"), path("root")).unwrap();
+        symlink(path("elsewhere"), path("real/OTHERBRAND")).unwrap();
+        symlink(path("elsewhere/1"), path("real/OWNBRAND/2")).unwrap();
+        let open = |name: &str| open_folder_below(&path("root"), &path(name));
+        assert!(open("root/OWNBRAND/1").is_ok(), "the top itself may be a link");
+        for name in
+            ["root/OTHERBRAND/1", "root/OWNBRAND/2", "root/OWNBRAND/1/../../../elsewhere", "elsewhere/1"]
+        {
+            assert!(open(name).is_err(), "{name}");
+        }
     }
 }

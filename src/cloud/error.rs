@@ -78,8 +78,11 @@ impl CloudError {
     /// Does it tell that the service itself is in trouble, whichever file comes next?
     pub fn is_outage(&self) -> bool {
         use ErrorKind::{GatewayError, Network, OssError, Timeout};
-        matches!(self.remedy, Remedy::Later | Remedy::FewTimes)
-            && matches!(self.failure.kind, Network | Timeout | GatewayError | OssError)
+        // what was to be mended at once, and came again, would meet every file
+        let unmended = matches!(self.remedy, Remedy::FreshGrant | Remedy::PutClockRight | Remedy::SignAnew);
+        let down = matches!(self.remedy, Remedy::Later | Remedy::FewTimes)
+            && matches!(self.failure.kind, Network | Timeout | GatewayError | OssError);
+        unmended || down
     }
 
     /// An error of the HTTP client. Its text is built from the chain of causes and never from the URL, which

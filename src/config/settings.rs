@@ -297,6 +297,13 @@ pub struct Log {
 }
 
 impl Settings {
+    /// Beneath which folder a brand's folder is opened without following links: the root. `None`: it is one of
+    /// `[[brand]]`, which the operator named itself.
+    pub fn top_of(&self, folder: &Path) -> Option<&Path> {
+        let mapped = self.brands.iter().any(|brand| brand.path == folder);
+        if mapped { None } else { Some(&self.watch.root) }
+    }
+
     /// Reads the file and overlays the environment.
     ///
     /// # Errors

@@ -3,6 +3,7 @@
 pub mod backoff;
 pub mod brand;
 pub mod chinese;
+pub mod chorus;
 pub mod clock;
 pub mod event;
 pub mod failure;

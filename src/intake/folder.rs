@@ -3,7 +3,7 @@
 //! Start, event, overflow and timer all come through here, so the way after a crash is the way of every day.
 
 use std::collections::{HashMap, HashSet};
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
@@ -13,6 +13,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::mounts::UNMOUNTED;
+use super::patience::{LIST, SILENT};
 use super::scan::{self, Entry, Listing};
 use super::settle::{Judgement, Now, Stillness};
 use super::{Context, IntakeError, tidy};
@@ -21,7 +22,7 @@ use crate::domain::brand::Brand;
 use crate::domain::event;
 use crate::domain::text::visible;
 use crate::domain::upload::{Stamp, State};
-use crate::files::{self, Identity, Kind};
+use crate::files::{self, Kind};
 use crate::intake::inspect::Inspected;
 use crate::ledger::{BrandRow, Known, Recorded};
 
@@ -40,11 +41,7 @@ const TIDY_AGAIN: Duration = Duration::from_mins(1);
 pub(super) struct Folder {
     pub(super) brand: BrandRow,
     pub(super) path: PathBuf,
-    /// The operator named it in `[[brand]]`: it may be a link or a mount point.
-    pub(super) mapped: bool,
     pub(super) stillness: Stillness,
-    /// Which folder inotify watches; `None`: it is polled.
-    pub(super) watched: Option<Identity>,
     /// It is not there any more, and that is certain.
     pub(super) removed: bool,
     /// The last thing that could not be read, so that it is said once.
@@ -56,13 +53,11 @@ pub(super) struct Folder {
 }
 
 impl Folder {
-    pub(super) fn new(brand: BrandRow, path: PathBuf, mapped: bool) -> Self {
+    pub(super) fn new(brand: BrandRow, path: PathBuf) -> Self {
         Self {
             brand,
             path,
-            mapped,
             stillness: Stillness::default(),
-            watched: None,
             removed: false,
             trouble: None,
             unread: HashSet::new(),
@@ -125,8 +120,12 @@ impl<'a> Reconcile<'a> {
         }
         let ready = self.sort_out(&listing, &known, &mut missing).await?;
         let mut moved: Vec<_> = missing.iter().map(|row| row.id).collect();
-        if !ready.is_empty() {
-            moved.extend(elsewhere.iter().filter(|row| !row.path.exists()).map(|row| row.id));
+        if !ready.is_empty() && !elsewhere.is_empty() {
+            let gone = move || elsewhere.into_iter().filter(|row| !row.path.exists()).map(|row| row.id);
+            moved.extend(blocking(move || gone().collect::<Vec<_>>()).await?);
+        }
+        for (name, error) in &listing.unknown {
+            self.cannot_be_read(name, error);
         }
         for batch in ready.chunks(BATCH) {
             if self.ctx.stop.is_cancelled() {
@@ -145,8 +144,10 @@ impl<'a> Reconcile<'a> {
 
     /// `None` when nothing can be said of the folder's files now.
     async fn list(&mut self) -> Result<Option<Listing>, IntakeError> {
-        let (path, mapped) = (self.folder.path.clone(), self.folder.mapped);
-        match blocking(move || scan::list(&path, mapped)).await? {
+        let (path, settings) = (self.folder.path.clone(), self.ctx.settings.clone());
+        let list = move || files::open_brand_folder(settings.top_of(&path), &path).and_then(scan::list);
+        let listed = self.ctx.patience.ask(&self.folder.path, LIST, list).await;
+        match listed.unwrap_or_else(|| Err(io::Error::new(io::ErrorKind::TimedOut, SILENT))) {
             Ok(listing) => Ok(Some(listing)),
             Err(error) if error.kind() == io::ErrorKind::NotFound && self.folder.removed => {
                 let rows = self.ctx.ledger.known(self.folder.brand).await?;
@@ -282,6 +283,8 @@ impl<'a> Reconcile<'a> {
         let (brand, id, state) = (self.folder.brand.brand, recorded.id, recorded.state);
         let file = visible(&recorded.path.file_name().unwrap_or_default().to_string_lossy());
         match (&recorded.refused, recorded.slot) {
+            // a file that grows, as a log does, is refused again and again for one reason
+            (Some(_), _) if !recorded.news => {}
             (Some(failure), _) => {
                 self.ctx.metrics.rejected(failure.kind);
                 tracing::warn!(message_id = event::REJECTED, %brand, %file, id, %state, error_kind = %failure.kind, "{}. {}", failure.message, failure.kind.advice());
@@ -333,7 +336,8 @@ impl<'a> Reconcile<'a> {
             let now = self.now.steady;
             if self.folder.tidy_after.is_none_or(|after| after <= now) {
                 let done = blocking(move || tidy_all(&rules, brand, &folder, work)).await?;
-                self.folder.tidy_after = (!done).then(|| now + TIDY_AGAIN);
+                self.tell_tidied(brand, &done);
+                self.folder.tidy_after = done.is_err().then(|| now + TIDY_AGAIN);
             }
             self.folder.tidy_after.into_iter().for_each(|after| self.look_again(after));
         }
@@ -341,6 +345,37 @@ impl<'a> Reconcile<'a> {
             self.ctx.ledger.looked(&marked).await?;
         }
         Ok(())
+    }
+
+    /// An archive that is full is full for all files.
+    fn tell_tidied(&self, brand: Brand, done: &Result<(), (OsString, io::Error)>) {
+        let (chorus, now) = (&self.ctx.untidied, std::time::Instant::now());
+        match done {
+            Ok(()) => chorus.heal(),
+            Err((name, error)) => {
+                if let Some(times) = chorus.join(error.to_string(), now) {
+                    let file = visible(&name.to_string_lossy());
+                    tracing::warn!(%brand, %file, %error, times, "uploaded files cannot be tidied away; they stay, are not sent again, and it is tried every minute");
+                }
+            }
+        }
+        for over in chorus.over(now) {
+            tracing::info!(times = over.times, error = over.what, "uploaded files are tidied away again");
+        }
+    }
+
+    /// It may pass: a file server's hiccup.
+    pub(super) fn cannot_be_read(&mut self, name: &OsStr, error: &io::Error) {
+        if self.folder.unread.insert(name.to_owned()) {
+            let file = visible(&self.folder.path.join(name).to_string_lossy());
+            let times = self.ctx.unread.join(error.to_string(), std::time::Instant::now());
+            if times.is_some() {
+                tracing::warn!(%file, %error, times, "the file cannot be read now; it is tried again");
+            } else {
+                tracing::debug!(%file, %error, "the file cannot be read now; it is tried again");
+            }
+        }
+        self.wait(self.now.steady + READ_AGAIN);
     }
 
     /// A file is not complete yet.
@@ -366,12 +401,17 @@ fn missing<'k>(listing: &Listing, known: &'k HashMap<OsString, Known>) -> Vec<&'
     missing.into_iter().map(|(_, row)| row).collect()
 }
 
-fn tidy_all(rules: &Upload, brand: Brand, folder: &OwnedFd, work: Vec<(OsString, Stamp)>) -> bool {
-    let mut done = true;
+/// Gives back the last one that could not be, and why.
+fn tidy_all(
+    rules: &Upload,
+    brand: Brand,
+    folder: &OwnedFd,
+    work: Vec<(OsString, Stamp)>,
+) -> Result<(), (OsString, io::Error)> {
+    let mut done = Ok(());
     for (name, stamp) in work {
         if let Err(error) = tidy::tidy(rules, brand, folder, &name, stamp) {
-            done = false;
-            tracing::warn!(%brand, file = %visible(&name.to_string_lossy()), %error, "the uploaded file could not be tidied away; it stays, and is not sent again");
+            done = Err((name, error));
         }
     }
     done

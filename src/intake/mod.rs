@@ -7,6 +7,7 @@ mod agenda;
 mod folder;
 pub mod inspect;
 mod mounts;
+mod patience;
 mod places;
 mod scan;
 mod settle;
@@ -30,6 +31,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{Settings, WatchMode};
+use crate::domain::chorus::Chorus;
 use crate::domain::event;
 use crate::files::Identity;
 use crate::ledger::{Ledger, LedgerError};
@@ -38,6 +40,7 @@ use agenda::Agenda;
 use folder::{Folder, Outcome, Reconcile, look_at};
 use inspect::{Flaw, Inspected, Inspector};
 use mounts::Mounts;
+use patience::{Patience, SILENT};
 use scan::Entry;
 use survey::Place;
 use watch::Watch;
@@ -48,6 +51,12 @@ const GATHER: Duration = Duration::from_millis(5);
 
 /// After the database could not be used, everything is looked at again then.
 const LOOK_AGAIN: Duration = Duration::from_secs(2);
+
+/// No picture takes so long to read and check.
+const LONGEST_READ: Duration = Duration::from_mins(5);
+
+/// Events that tell of new folders have the folders surveyed no more often than this.
+const SURVEY_AGAIN: Duration = Duration::from_secs(1);
 
 /// How many folders are looked at side by side.
 const FOLDERS_AT_ONCE: usize = 8;
@@ -70,8 +79,12 @@ pub(crate) struct Context {
     ledger: Ledger,
     mounts: Mounts,
     inspector: Arc<Inspector>,
+    patience: Patience,
     /// Bounds the threads that read and decode.
     threads: Arc<Semaphore>,
+    /// Why files cannot be tidied away, and why some cannot be read.
+    untidied: Chorus<String>,
+    unread: Chorus<String>,
     /// No new batch of files is begun after it.
     stop: CancellationToken,
     metrics: Metrics,
@@ -91,7 +104,11 @@ impl Context {
                 metrics.inspected(began.elapsed());
                 result
             });
-            look.await.unwrap_or_else(|broken| {
+            // a read that a dead file server never ends gives its place to another
+            let Ok(look) = tokio::time::timeout(LONGEST_READ, look).await else {
+                return Err(io::Error::new(io::ErrorKind::TimedOut, SILENT));
+            };
+            look.unwrap_or_else(|broken| {
                 // one picture that breaks a decoder must not stop all others
                 tracing::error!(%broken, "the check of a file broke off");
                 let result = Err(Flaw::Damaged("it broke the decoder".into()));
@@ -140,14 +157,18 @@ pub struct Intake {
     /// Folders that are with a job, and whether they must be looked at once more after it.
     out: HashMap<PathBuf, bool>,
     jobs: JoinSet<Looked>,
-    /// The root and the type folders that are watched.
+    /// The root and the type folders that are watched, and the brands' folders that are (the others are polled).
     parents: HashMap<PathBuf, Identity>,
+    watched: HashMap<PathBuf, Identity>,
     /// Where brands' folders stood at the last survey.
     places: HashMap<PathBuf, Option<Identity>>,
     /// Names that were closed after writing, until their folder is looked at.
     closed: HashMap<PathBuf, HashSet<OsString>>,
     agenda: Agenda,
     next_survey: Instant,
+    /// An event asks for a survey of what is new.
+    event_survey: Option<Instant>,
+    last_survey: Option<Instant>,
     root: Option<Identity>,
     /// Files without a folder, for whose sake all was surveyed once more.
     doubted: HashSet<PathBuf>,
@@ -159,6 +180,8 @@ pub struct Intake {
     root_noticed: Option<bool>,
     /// All there is was surveyed at least once.
     surveyed: bool,
+    /// All files that there were at the start have their rows, and the table knows it.
+    found_all: bool,
     /// Folders that were never looked at, those with files that are not complete yet, and those that cannot
     /// be read.
     fresh: HashSet<PathBuf>,
@@ -183,7 +206,10 @@ impl Intake {
             ledger,
             mounts,
             inspector,
+            patience: Patience::default(),
             threads,
+            untidied: Chorus::default(),
+            unread: Chorus::default(),
             stop,
             metrics: metrics.clone(),
         });
@@ -197,16 +223,20 @@ impl Intake {
             out: HashMap::new(),
             jobs: JoinSet::new(),
             parents: HashMap::new(),
+            watched: HashMap::new(),
             places: HashMap::new(),
             closed: HashMap::new(),
             agenda: Agenda::default(),
             next_survey: Instant::now(),
+            event_survey: None,
+            last_survey: None,
             root: None,
             doubted: HashSet::new(),
             told: HashSet::new(),
             root_missing: false,
             root_noticed: None,
             surveyed: false,
+            found_all: false,
             fresh: HashSet::new(),
             copying: HashMap::new(),
             unread: HashSet::new(),
@@ -236,7 +266,12 @@ impl Intake {
             tokio::select! {
                 () = stop.cancelled() => break,
                 () = self.watch.happened() => {}
-                Some(done) = self.jobs.join_next() => self.end(joined(done)?)?,
+                Some(done) = self.jobs.join_next() => {
+                    self.end(joined(done)?)?;
+                    while let Some(done) = self.jobs.try_join_next() {
+                        self.end(joined(done)?)?;
+                    }
+                }
                 // left as news for the step to come
                 Ok(()) = self.changes.changed() => self.changes.mark_changed(),
                 () = tokio::time::sleep_until(next_step) => {}
@@ -263,11 +298,23 @@ impl Intake {
         if Instant::now() >= self.next_glance {
             self.glance().await?;
         }
-        if Instant::now() >= self.next_survey {
-            let surveyed = self.survey().await;
+        let now = Instant::now();
+        let all = now >= self.next_survey;
+        if all || self.event_survey.is_some_and(|at| now >= at) {
+            let surveyed = self.survey(all).await;
             self.bear(surveyed)?;
         }
+        if !self.found_all && self.is_read() {
+            let told = self.ctx.ledger.all_found().await.map_err(IntakeError::from);
+            self.found_all = told.is_ok();
+            self.bear(told)?;
+        }
         Ok(())
+    }
+
+    /// Was every folder that there is looked at?
+    fn is_read(&self) -> bool {
+        self.surveyed && !self.root_missing && self.fresh.is_empty() && self.unread.is_empty()
     }
 
     /// Where events go in. inotify's come by themselves; this is for whoever watches by other means.
@@ -291,6 +338,7 @@ impl Intake {
     pub fn next_step(&self) -> Instant {
         let due = self.agenda.next().filter(|_| self.out.len() < FOLDERS_AT_ONCE);
         let next = self.next_survey.min(self.next_glance);
+        let next = self.event_survey.map_or(next, |at| at.min(next));
         due.map_or(next, |due| due.min(next))
     }
 
@@ -307,9 +355,13 @@ impl Intake {
             );
             self.next_survey = now;
         }
+        for path in &wakes.moved {
+            self.unwatched(path);
+        }
         for (path, wake) in wakes.folders {
             if self.parents.contains_key(&path) {
-                self.next_survey = self.next_survey.min(now + GATHER);
+                let soonest = self.last_survey.map_or(now, |last| last + SURVEY_AGAIN);
+                self.event_survey.get_or_insert(soonest.max(now + GATHER));
                 continue;
             }
             let wait = if wake.writing_only { self.ctx.settings.watch.settle } else { GATHER };
@@ -367,9 +419,11 @@ impl Intake {
         None
     }
 
-    /// While the root is missing, nothing is known of what is in it. All is looked at when it is back.
+    /// While the root is missing, or a type folder cannot be read, nothing is known of what is in it. All is looked
+    /// at when it is back.
     fn is_out_of_reach(&self, path: &Path) -> bool {
-        self.root_missing && path.starts_with(&self.ctx.settings.watch.root)
+        let lost = self.root_missing && path.starts_with(&self.ctx.settings.watch.root);
+        lost || path.parent().is_some_and(|parent| self.unread.contains(parent))
     }
 
     /// A look has come to its end.
@@ -403,10 +457,12 @@ impl Intake {
             self.fresh.remove(&path);
             self.unread.remove(&path);
             self.watch.remove(&path);
+            self.watched.remove(&path);
             return Ok(());
         }
         let now = Instant::now();
-        let poll = folder.watched.is_none().then(|| now + self.ctx.settings.watch.poll_interval);
+        let polled = !self.watched.contains_key(&path);
+        let poll = polled.then(|| now + self.ctx.settings.watch.poll_interval);
         let again = again.then(|| now + GATHER);
         if let Some(next) = [outcome.next, poll, again].into_iter().flatten().min() {
             self.agenda.add(&path, next);
@@ -423,7 +479,9 @@ impl Intake {
     fn tell_progress(&self) {
         let scanned = self.surveyed && self.fresh.is_empty();
         let soon = Instant::now() + GATHER;
-        let due = self.next_survey <= soon || self.agenda.next().is_some_and(|due| due <= soon);
+        let due = self.next_survey <= soon
+            || self.event_survey.is_some()
+            || self.agenda.next().is_some_and(|due| due <= soon);
         let idle = scanned && self.out.is_empty() && !due && !self.watch.has_news();
         let (copying, unread) = (
             self.copying.values().sum(),

@@ -12,6 +12,7 @@ use tokio::time::Instant;
 
 use super::folder::{Folder, blocking};
 use super::mounts::UNMOUNTED;
+use super::patience::{LIST, LOOK, SILENT};
 use super::survey::{self, Place, Survey};
 use super::{Intake, IntakeError};
 use crate::config::WatchMode;
@@ -32,11 +33,8 @@ impl Intake {
     /// inotify does not tell when the root, or the folder of a `[[brand]]`, is replaced by another one.
     pub(super) async fn glance(&mut self) -> Result<(), IntakeError> {
         self.next_glance = Instant::now() + GLANCE.min(self.ctx.settings.watch.poll_interval);
-        let settings = self.ctx.settings.clone();
-        let look = move || {
-            (files::identity(&settings.watch.root).ok(), survey::mapped(&settings).collect::<Vec<_>>())
-        };
-        let (root, mapped) = blocking(look).await?;
+        let root = self.identity(&self.ctx.settings.watch.root).await;
+        let mapped = self.mapped().await;
         let other =
             |place: &Place| self.places.get(&place.path).is_some_and(|before| *before != place.identity);
         if self.surveyed && ((root != self.root && !self.root_missing) || mapped.iter().any(other)) {
@@ -45,14 +43,41 @@ impl Intake {
         Ok(())
     }
 
-    /// Compares the folders there are with those that are watched, and has all of them looked at.
-    pub(super) async fn survey(&mut self) -> Result<(), IntakeError> {
-        self.next_survey = Instant::now() + self.ctx.settings.watch.rescan;
+    /// Which folder stands there; `None` also when its file system does not answer.
+    async fn identity(&self, path: &Path) -> Option<Identity> {
+        let look = path.to_owned();
+        self.ctx.patience.ask(path, LOOK, move || files::identity(&look).ok()).await.flatten()
+    }
+
+    /// The folders of `[[brand]]`. One that does not answer holds up no other.
+    async fn mapped(&self) -> Vec<Place> {
+        let brands = self.ctx.settings.brands.iter().map(async |folder| {
+            let (path, brand) = (folder.path.clone(), folder.brand);
+            Place { identity: self.identity(&path).await, path, brand }
+        });
+        futures_util::future::join_all(brands).await
+    }
+
+    /// Compares the folders there are with those that are watched, and has all of them looked at, or those that
+    /// came, changed or went.
+    pub(super) async fn survey(&mut self, all: bool) -> Result<(), IntakeError> {
+        let now = Instant::now();
+        if all {
+            self.next_survey = now + self.ctx.settings.watch.rescan;
+        }
+        (self.event_survey, self.last_survey) = (None, Some(now));
+        let before = self.places.clone();
         let settings = self.ctx.settings.clone();
-        match blocking(move || survey::survey(&settings)).await? {
+        let root = settings.watch.root.clone();
+        let survey = self.ctx.patience.ask(&root, LIST, move || survey::survey_root(&settings)).await;
+        let mapped = self.mapped().await;
+        let mut hidden = false;
+        match survey.unwrap_or_else(|| Err(io::Error::new(io::ErrorKind::TimedOut, SILENT))) {
             Ok(survey) if self.is_unmounted(&survey).await? => self.root_is_missing(UNMOUNTED).await?,
             Ok(mut survey) => {
+                survey.folders.extend(mapped);
                 self.set_unmounted_apart(&mut survey).await?;
+                hidden = !survey.unread.is_empty();
                 self.root_is_there(&survey).await?;
                 self.take_over(survey).await?;
             }
@@ -61,19 +86,30 @@ impl Intake {
                     true => self.root_is_no_trouble().await?,
                     false => self.root_is_missing(&error.to_string()).await?,
                 }
-                let mapped: Vec<_> = survey::mapped(&self.ctx.settings).collect();
                 self.places.extend(mapped.iter().map(|place| (place.path.clone(), place.identity)));
                 self.adopt(mapped).await?;
             }
         }
         self.surveyed = true;
-        let native = self.folders.values().filter(|folder| folder.watched.is_some()).count() + self.out.len();
-        let polled = self.folders.len() + self.out.len() - native;
-        self.ctx.metrics.rescanned(self.ctx.ledger.now(), native, polled);
+        let (known, native) = (self.folders.len() + self.out.len(), self.watched.len());
+        self.ctx.metrics.rescanned(self.ctx.ledger.now(), native, known.saturating_sub(native));
+        if hidden {
+            self.next_survey = self.next_survey.min(now + self.ctx.settings.watch.poll_interval);
+        }
         let now = Instant::now();
-        self.folders.keys().for_each(|path| self.agenda.add(path, now));
-        self.out.values_mut().for_each(|again| *again = true);
+        let concerned = |path: &Path| all || before.get(path) != self.places.get(path);
+        self.folders.keys().filter(|path| concerned(path)).for_each(|path| self.agenda.add(path, now));
+        self.out.iter_mut().filter(|(path, _)| concerned(path)).for_each(|(_, again)| *again = true);
         Ok(())
+    }
+
+    /// A watched folder was moved away or removed: it is watched no longer, nor is what was in it.
+    pub(super) fn unwatched(&mut self, path: &Path) {
+        self.watched.remove(path);
+        if self.parents.remove(path).is_some() {
+            self.watched.retain(|folder, _| !folder.starts_with(path));
+            self.parents.retain(|folder, _| !folder.starts_with(path));
+        }
     }
 
     /// An unmounted root leaves an empty folder behind; so does one that was moved away and made anew.
@@ -150,7 +186,7 @@ impl Intake {
         self.unread = survey.unread.iter().map(|(path, _)| path.clone()).collect();
         if self.watch_parents(survey.parents) {
             // folders may have been made between the look and the watch: look once more
-            self.next_survey = Instant::now();
+            self.event_survey = Some(Instant::now());
         }
         self.places =
             survey.folders.iter().map(|place| (place.path.clone(), place.identity)).chain(hidden).collect();
@@ -209,17 +245,10 @@ impl Intake {
         for (brand, place) in rows.into_iter().zip(&new) {
             self.fresh.insert(place.path.clone());
             self.doubted.retain(|file| file.parent() != Some(&place.path));
-            self.folders.insert(
-                place.path.clone(),
-                Folder::new(brand, place.path.clone(), self.is_mapped(&place.path)),
-            );
+            self.folders.insert(place.path.clone(), Folder::new(brand, place.path.clone()));
         }
         old.iter().chain(&new).for_each(|place| self.watch_folder(place));
         Ok(())
-    }
-
-    fn is_mapped(&self, path: &Path) -> bool {
-        self.ctx.settings.brands.iter().any(|folder| folder.path == path)
     }
 
     /// With folders of its own in `[[brand]]`, a daemon needs no root, unless files of one are known.
@@ -233,18 +262,26 @@ impl Intake {
 
     /// Makes sure that the folder that stands there now is the one that is watched.
     pub(super) fn watch_folder(&mut self, place: &Place) {
-        let Some(before) = self.folders.get(&place.path).map(|folder| folder.watched) else {
-            return;
-        };
+        let before = self.watched.get(&place.path).copied();
         if before.is_some() && before == place.identity {
             return;
         }
         if before.is_some() {
             self.watch.remove(&place.path);
+            self.watched.remove(&place.path);
         }
-        let watched = place.identity.filter(|_| self.add_watch(&place.path));
-        if let Some(folder) = self.folders.get_mut(&place.path) {
-            folder.watched = watched;
+        if let Some(identity) = place.identity.filter(|_| self.add_watch(&place.path)) {
+            self.watched.insert(place.path.clone(), identity);
+            // what came before the watch raised no event
+            self.look_soon(&place.path);
+        }
+    }
+
+    fn look_soon(&mut self, path: &Path) {
+        match self.out.get_mut(path) {
+            Some(again) => *again = true,
+            None if self.folders.contains_key(path) => self.agenda.add(path, Instant::now()),
+            None => {}
         }
     }
 

@@ -5,7 +5,6 @@ use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
 
 use rustix::fs::Dir;
 
@@ -25,23 +24,26 @@ pub(super) struct Entry {
 pub(super) struct Listing {
     pub(super) folder: OwnedFd,
     pub(super) entries: Vec<Entry>,
+    /// Names of which nothing more can be said now, and why.
+    pub(super) unknown: Vec<(OsString, io::Error)>,
 }
 
 impl Listing {
     /// The names in it.
     pub(super) fn names(&self) -> HashSet<&OsStr> {
-        self.entries.iter().map(|entry| entry.name.as_os_str()).collect()
+        let unknown = self.unknown.iter().map(|(name, _)| name.as_os_str());
+        self.entries.iter().map(|entry| entry.name.as_os_str()).chain(unknown).collect()
     }
 }
 
 /// Lists a folder. Names that vanish meanwhile are left out, as are folders and names that never count.
 ///
 /// # Errors
-/// When the folder cannot be opened or read: then nothing is known of its files.
-pub(super) fn list(path: &Path, may_be_link: bool) -> io::Result<Listing> {
-    let folder = if may_be_link { files::open_any_folder(path)? } else { files::open_folder(path)? };
+/// When the folder cannot be read: then nothing is known of its files.
+pub(super) fn list(folder: OwnedFd) -> io::Result<Listing> {
     tidy::recover(&folder)?;
     let mut entries = Vec::new();
+    let mut unknown = Vec::new();
     for item in Dir::read_from(&folder)? {
         let item = item?;
         let name = OsStr::from_bytes(item.file_name().to_bytes());
@@ -52,11 +54,12 @@ pub(super) fn list(path: &Path, may_be_link: bool) -> io::Result<Listing> {
             Ok(look) if look.kind == Kind::Folder => {}
             Ok(look) => entries.push(Entry { name: name.to_owned(), look }),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(error),
+            // one name that a file system cannot tell of must not hide the others
+            Err(error) => unknown.push((name.to_owned(), error)),
         }
     }
     entries.sort_by(|a, b| order::natural(a.name.as_bytes(), b.name.as_bytes()));
-    Ok(Listing { folder, entries })
+    Ok(Listing { folder, entries, unknown })
 }
 
 /// Unfinished copies, editors' leavings, and what operating systems and NAS boxes strew about.
@@ -104,7 +107,7 @@ mod tests {
         }
         std::fs::create_dir(folder.path().join("deeper.jpg")).unwrap();
         std::os::unix::fs::symlink("2.jpg", folder.path().join("3.jpg")).unwrap();
-        let listing = list(folder.path(), false).unwrap();
+        let listing = list(files::open_any_folder(folder.path()).unwrap()).unwrap();
         let names: Vec<_> = listing.entries.iter().map(|entry| entry.name.to_str().unwrap()).collect();
         assert_eq!(names, ["2.jpg", "3.jpg", "10.jpg"]);
         assert_eq!(listing.entries[1].look.kind, Kind::Link);

@@ -50,6 +50,13 @@ impl Survey {
 /// # Errors
 /// When the root cannot be read: then nothing is known of the folders in it.
 pub fn survey(settings: &Settings) -> io::Result<Survey> {
+    let mut survey = survey_root(settings)?;
+    survey.folders.extend(mapped(settings));
+    Ok(survey)
+}
+
+/// As `survey`, without the folders of `[[brand]]`.
+pub(super) fn survey_root(settings: &Settings) -> io::Result<Survey> {
     let root = &settings.watch.root;
     let mut survey = Survey { root: Some(files::identity(root)?), ..Survey::default() };
     survey.parents.push((root.clone(), survey.root));
@@ -68,7 +75,6 @@ pub fn survey(settings: &Settings) -> io::Result<Survey> {
             Err(error) => survey.strays.push((path, error.to_string())),
         }
     }
-    survey.folders.extend(mapped(settings));
     Ok(survey)
 }
 

@@ -156,14 +156,14 @@ mod tests {
         let brand: Brand = "OWNBRAND/1".parse().unwrap();
         for content in ["one", "two"] {
             std::fs::write(inbox.join("a.jpg"), content).unwrap();
-            let folder = files::open_folder(&inbox).unwrap();
+            let folder = files::open_any_folder(&inbox).unwrap();
             let stamp = files::look(&folder, OsStr::new("a.jpg")).unwrap().stamp;
             tidy(&rules, brand, &folder, OsStr::new("a.jpg"), stamp).unwrap();
         }
         let read =
             |name: &str| std::fs::read_to_string(place.path().join("archive/OWNBRAND/1").join(name)).unwrap();
         assert_eq!((read("a.jpg"), read("a (2).jpg")), ("one".into(), "two".into()));
-        recover(files::open_folder(&inbox).unwrap()).unwrap();
+        recover(files::open_any_folder(&inbox).unwrap()).unwrap();
         assert_eq!(std::fs::read_dir(&inbox).unwrap().count(), 0);
     }
 
@@ -172,7 +172,7 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         std::fs::create_dir(place.path().join(LIMBO)).unwrap();
         std::fs::write(place.path().join(LIMBO).join("a.jpg"), "left").unwrap();
-        recover(files::open_folder(place.path()).unwrap()).unwrap();
+        recover(files::open_any_folder(place.path()).unwrap()).unwrap();
         assert_eq!(std::fs::read_to_string(place.path().join("a.jpg")).unwrap(), "left");
         assert!(!place.path().join(LIMBO).exists());
     }
@@ -182,7 +182,7 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         std::fs::write(place.path().join("a.jpg"), "new").unwrap();
         let rules = Upload { after: After::Delete, archive: place.path().join("archive") };
-        let folder = files::open_folder(place.path()).unwrap();
+        let folder = files::open_any_folder(place.path()).unwrap();
         let other = Stamp { size: 1, mtime_ns: 1, inode: 1 };
         tidy(&rules, "OWNBRAND/1".parse().unwrap(), &folder, OsStr::new("a.jpg"), other).unwrap_err();
         assert_eq!(std::fs::read_to_string(place.path().join("a.jpg")).unwrap(), "new");

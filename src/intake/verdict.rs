@@ -4,12 +4,11 @@ use std::ffi::OsStr;
 use std::io;
 use std::path::Path;
 
-use super::folder::{READ_AGAIN, Reconcile};
+use super::folder::Reconcile;
 use super::inspect::{Flaw, Inspected};
 use super::scan::Entry;
 use crate::config::SlotsBy;
 use crate::domain::failure::{ErrorKind, Failure};
-use crate::domain::text::visible;
 use crate::domain::upload::{Picture, Stamp};
 use crate::files::Kind;
 use crate::ledger::{Found, Known, Verdict};
@@ -53,11 +52,7 @@ impl Reconcile<'_> {
                 Failure::new(ErrorKind::Unreadable, "the service's user may not read this file")
             }
             _ => {
-                let file = visible(&self.folder.path.join(&entry.name).to_string_lossy());
-                if self.folder.unread.insert(entry.name.clone()) {
-                    tracing::warn!(%file, %error, "the file cannot be read now; it is tried again");
-                }
-                self.look_again(self.now.steady + READ_AGAIN);
+                self.cannot_be_read(&entry.name, error);
                 return None;
             }
         };
@@ -81,7 +76,7 @@ impl Reconcile<'_> {
     }
 
     fn found(&self, entry: &Entry, stamp: Stamp, verdict: Verdict) -> Found {
-        Found { path: self.folder.path.join(&entry.name), stamp, verdict }
+        Found { path: self.folder.path.join(&entry.name), stamp, ctime_ns: entry.look.ctime_ns, verdict }
     }
 }
 

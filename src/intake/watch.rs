@@ -30,6 +30,8 @@ pub(super) struct Wake {
 #[derive(Debug, Default)]
 pub(super) struct Wakes {
     pub(super) folders: HashMap<PathBuf, Wake>,
+    /// Names that were moved away or removed: if they were watched folders, they are no longer.
+    pub(super) moved: HashSet<PathBuf>,
     /// Events were lost: look at everything.
     pub(super) lost: bool,
 }
@@ -133,12 +135,22 @@ impl Shared {
             // paths come second: an overflow has none
             Ok(event) if event.need_rescan() => self.lock().lost = true,
             Ok(event) => match meaning(event.kind) {
-                Some(meaning) => event.paths.iter().for_each(|path| self.note(path, meaning)),
+                Some(meaning) => {
+                    if is_farewell(event.kind) {
+                        self.note_farewell(event.paths.first());
+                    }
+                    event.paths.iter().for_each(|path| self.note(path, meaning));
+                }
                 None => return,
             },
             Err(_) => self.lock().lost = true,
         }
         self.notify.notify_one();
+    }
+
+    fn note_farewell(&self, path: Option<&PathBuf>) {
+        // no more of them than the kernel's queue holds between two looks
+        self.lock().moved.extend(path.cloned());
     }
 
     fn note(&self, path: &Path, meaning: Meaning) {
@@ -171,6 +183,12 @@ fn meaning(kind: EventKind) -> Option<Meaning> {
         EventKind::Access(_) => None,
         _ => Some(Meaning::Changed),
     }
+}
+
+/// inotify watches a folder, not its name, and `notify` drops the watch of one that is moved.
+fn is_farewell(kind: EventKind) -> bool {
+    use RenameMode::{Any, Both, From};
+    matches!(kind, EventKind::Remove(_) | EventKind::Modify(ModifyKind::Name(From | Both | Any)))
 }
 
 #[cfg(test)]

@@ -171,7 +171,17 @@ async fn end_claim(tx: &mut Tx, claim: &Claim, finish: &Finish, now: &str) -> Re
         _ => row.fetch_optional(&mut **tx).await?,
     };
     let row = row.ok_or(LedgerError::Conflict { id: claim.id, step: "end of an attempt" })?;
-    Ok(row.try_get("brand_id")?)
+    let brand = row.try_get("brand_id")?;
+    if matches!(finish, Finish::Retry { .. }) {
+        // it goes behind those that wait for their first turn
+        let turn = slots::next_turn(tx, brand).await?;
+        sqlx::query("UPDATE upload SET turn = ?2 WHERE id = ?1")
+            .bind(claim.id)
+            .bind(turn)
+            .execute(&mut **tx)
+            .await?;
+    }
+    Ok(brand)
 }
 
 async fn mark_uploaded(

@@ -51,6 +51,18 @@ pub enum Order {
     /// The one that was tried least: a probe must not be the same file again and again, which may fail for a
     /// reason of its own.
     LeastTried,
+    /// As `LeastTried`, and of any brand but this one.
+    LeastTriedBut(Brand),
+}
+
+impl Order {
+    /// The brand that is left out, as type and record.
+    fn but(self) -> (Option<&'static str>, Option<i64>) {
+        match self {
+            Order::LeastTriedBut(brand) => (Some(brand.kind().as_str()), Some(brand.record())),
+            Order::InTurn | Order::LeastTried => (None, None),
+        }
+    }
 }
 
 macro_rules! claim_by {
@@ -60,6 +72,7 @@ macro_rules! claim_by {
                     tries = tries + 1, updated_at = ?1
              WHERE id = (SELECT id FROM upload INDEXED BY upload_turn WHERE state IN ('queued', 'retrying') AND held = 0
                            AND (next_attempt_at <= ?1 OR next_attempt_at > ?2)
+                           AND brand_id IS NOT (SELECT id FROM brand WHERE type = ?5 AND record_id = ?6)
                            AND NOT EXISTS (SELECT 1 FROM notice WHERE name = 'suspended')
                          ORDER BY ",
             $order,
@@ -75,15 +88,19 @@ impl Ledger {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn is_due(&self, horizon: Duration) -> Result<bool> {
+    pub async fn is_due(&self, order: Order, horizon: Duration) -> Result<bool> {
         let mut connection = self.report().connection().await?;
         let due = sqlx::query_scalar::<_, i64>(
-            "SELECT (EXISTS (SELECT 1 FROM upload INDEXED BY upload_due WHERE state IN ('queued', 'retrying') AND held = 0 AND next_attempt_at <= ?1)
-                  OR EXISTS (SELECT 1 FROM upload INDEXED BY upload_due WHERE state IN ('queued', 'retrying') AND held = 0 AND next_attempt_at > ?2))
+            "SELECT (EXISTS (SELECT 1 FROM upload INDEXED BY upload_due WHERE state IN ('queued', 'retrying') AND held = 0
+                             AND next_attempt_at <= ?1 AND brand_id IS NOT (SELECT id FROM brand WHERE type = ?3 AND record_id = ?4))
+                  OR EXISTS (SELECT 1 FROM upload INDEXED BY upload_due WHERE state IN ('queued', 'retrying') AND held = 0
+                             AND next_attempt_at > ?2 AND brand_id IS NOT (SELECT id FROM brand WHERE type = ?3 AND record_id = ?4)))
                 AND NOT EXISTS (SELECT 1 FROM notice WHERE name = 'suspended')",
         )
         .bind(self.now_text())
         .bind(rfc3339(later(self.now(), horizon)))
+        .bind(order.but().0)
+        .bind(order.but().1)
         .fetch_one(&mut *connection)
         .await?;
         Ok(due != 0)
@@ -98,12 +115,14 @@ impl Ledger {
         let mut tx = self.begin().await?;
         let row = sqlx::query(match order {
             Order::InTurn => claim_by!("turn, next_attempt_at, id"),
-            Order::LeastTried => claim_by!("tries, turn, next_attempt_at, id"),
+            Order::LeastTried | Order::LeastTriedBut(_) => claim_by!("tries, turn, next_attempt_at, id"),
         })
         .bind(rfc3339(now))
         .bind(rfc3339(later(now, horizon)))
         .bind(rfc3339(later(now, lease)))
         .bind(fastrand::i64(1..))
+        .bind(order.but().0)
+        .bind(order.but().1)
         .fetch_optional(&mut *tx)
         .await?;
         let Some(claim) = row.as_ref().map(claimed).transpose()? else {

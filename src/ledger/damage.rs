@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use super::error::{LedgerError, Result};
 use super::{DaemonLock, Ledger, Past, Tx, beside};
 use crate::domain::clock::{Clock, rfc3339};
+use crate::domain::event;
 use crate::files;
 
 /// The notice that stands while files are held.
@@ -41,7 +42,9 @@ impl Ledger {
         let last_word = last_word(path);
         let (ledger, rebuilt) = match Self::open_sound(path, clock.clone(), lock.past()).await {
             Err(error) if error.is_loss() && lock.past() != Past::None => {
-                let cutoff = last_word.filter(|_| error.is_damage()).unwrap_or_else(|| clock.now());
+                // a clock that was reset by a power loss must not make all files look new
+                let now = clock.now().max(lock.last_seen().unwrap_or(Timestamp::MIN));
+                let cutoff = last_word.filter(|_| error.is_damage()).unwrap_or(now);
                 let message = rebuild(path, clock.clone(), &error, cutoff).await?;
                 (Self::open(path, clock).await?, Some(message))
             }
@@ -66,23 +69,41 @@ impl Ledger {
             return Err(LedgerError::Missing(path.into()));
         }
         let suspect = beside(path, ".suspect");
-        let suspected = size("-wal") > 0 || suspect.exists();
+        let after_a_crash = size("-wal") > 0;
         let ledger = Self::open(path, clock).await?;
-        if suspected {
-            ledger.look_through().await?;
-            // a missing mark is as good as a removed one
-            let _ = std::fs::remove_file(suspect);
+        let sound = match suspect.exists() {
+            true => ledger.look_through_and_mend().await,
+            false if after_a_crash => ledger.look_through("PRAGMA quick_check(1)").await,
+            false => Ok(()),
+        };
+        if let Err(error) = sound {
+            ledger.close().await;
+            return Err(error);
         }
+        // a missing mark is as good as a removed one
+        let _ = std::fs::remove_file(suspect);
         Ok(ledger)
     }
 
-    async fn look_through(&self) -> Result<()> {
-        let verdict: String = sqlx::query_scalar("PRAGMA quick_check(1)").fetch_one(&self.writer).await?;
-        if verdict == "ok" {
-            return Ok(());
+    async fn look_through(&self, how: &'static str) -> Result<()> {
+        let verdict: String = sqlx::query_scalar(how).fetch_one(&self.writer).await?;
+        if verdict == "ok" { Ok(()) } else { Err(LedgerError::Damaged(verdict)) }
+    }
+
+    /// SQLite has met damage, which may be in an index alone: those are made anew from their tables.
+    async fn look_through_and_mend(&self) -> Result<()> {
+        const ALL: &str = "PRAGMA integrity_check(1)";
+        let Err(damage) = self.look_through(ALL).await else { return Ok(()) };
+        if !damage.is_damage() {
+            return Err(damage);
         }
-        self.close().await;
-        Err(LedgerError::Damaged(verdict))
+        sqlx::query("REINDEX").execute(&self.writer).await?;
+        self.look_through(ALL).await?;
+        tracing::warn!(
+            message_id = event::DATABASE_REBUILT,
+            "an index of the database was damaged and is made anew ({damage}); nothing is lost, but look after the disk"
+        );
+        Ok(())
     }
 
     /// Leaves word for the next start that the database must be looked through.
@@ -98,17 +119,54 @@ impl Ledger {
         let lost = |what| Err(LedgerError::Lost { path: path.clone(), what });
         match files::identity(path) {
             Ok(now) if now == *identity => Ok(()),
-            Ok(_) => lost("was replaced"),
+            Ok(_) => {
+                self.leave_no_wal()?;
+                lost("was replaced")
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let fresh = fresh(path)?;
                 let copy = sqlx::query("VACUUM INTO ?1").bind(fresh.to_string_lossy().into_owned());
                 copy.execute(&self.writer).await?;
-                std::fs::rename(&fresh, path).map_err(sqlx::Error::Io)?;
+                self.leave_no_wal()?;
+                // whoever has put another one there meanwhile wanted that one
+                files::rename_new(&fresh, path).map_err(sqlx::Error::Io)?;
                 lost("was deleted, and written back,")
             }
             // as long as it cannot be looked at, nothing is known
             Err(_) => Ok(()),
         }
+    }
+
+    /// What stands in the WAL of a file that is gone would be taken for a part of the one in its place.
+    fn leave_no_wal(&self) -> Result<()> {
+        let path = &self.file.0;
+        for end in ["-wal", "-shm"] {
+            let aside = beside(path, &format!(".replaced-{}{end}", date(self.now())));
+            match std::fs::rename(beside(path, end), aside) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(sqlx::Error::Io(error).into());
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// All files that there are have their rows: what is to be held since the database was made anew is held now.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn all_found(&self) -> Result<()> {
+        let open: i64 = sqlx::query_scalar("SELECT count(*) FROM notice WHERE open = 1")
+            .fetch_one(self.report().pool())
+            .await?;
+        if open == 0 {
+            return Ok(());
+        }
+        let mut tx = self.begin().await?;
+        sqlx::query("UPDATE notice SET open = 0").execute(&mut *tx).await?;
+        end_rebuild(&mut tx).await?;
+        self.commit(tx).await
     }
 
     /// Takes held files as sent: nothing is transferred. Returns how many.
@@ -144,7 +202,7 @@ pub(super) async fn rebuilt_at(tx: &mut Tx) -> Result<Option<Timestamp>> {
 /// The notice goes when no file is held any more.
 pub(super) async fn end_rebuild(tx: &mut Tx) -> Result<()> {
     sqlx::query(
-        "DELETE FROM notice WHERE name = ?1 AND NOT EXISTS (SELECT 1 FROM upload WHERE held = 1 AND state = 'queued')",
+        "DELETE FROM notice WHERE name = ?1 AND open = 0 AND NOT EXISTS (SELECT 1 FROM upload WHERE held = 1 AND state = 'queued')",
     )
     .bind(REBUILT)
     .execute(&mut **tx)
@@ -160,7 +218,7 @@ async fn rebuild(
     loss: &LedgerError,
     cutoff: Timestamp,
 ) -> Result<String> {
-    let aside = put_aside(path, clock.now())?;
+    let aside = put_aside(path, clock.now(), matches!(loss, LedgerError::Missing(_)))?;
     let what = match loss {
         LedgerError::Missing(_) => "the database was missing".to_owned(),
         _ => format!("the database was damaged and is now {}", aside.display()),
@@ -174,6 +232,10 @@ async fn rebuild(
     let ledger = Ledger::open(&fresh, clock).await?;
     ledger.set_notice_since(REBUILT, &message, &cutoff).await?;
     ledger.close().await;
+    if beside(&fresh, "-wal").exists() {
+        // it could not be folded in (a full disk): without it the new database does not know that files are held
+        return Err(sqlx::Error::Io(io::Error::other("the new database cannot be written out")).into());
+    }
     std::fs::rename(&fresh, path).map_err(sqlx::Error::Io)?;
     let _ = std::fs::remove_file(beside(path, ".suspect"));
     Ok(message)
@@ -200,11 +262,29 @@ fn fresh(path: &Path) -> Result<PathBuf> {
     Ok(fresh)
 }
 
+fn date(now: Timestamp) -> String {
+    rfc3339(now).chars().filter(char::is_ascii_alphanumeric).collect()
+}
+
+/// The last one that was put aside, if that was broken off before its companions followed.
+fn half_aside(path: &Path) -> Option<PathBuf> {
+    let start = beside(path, ".damaged-");
+    let start = start.file_name()?.to_str()?;
+    let names = std::fs::read_dir(path.parent()?)
+        .ok()?
+        .filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    let last = names
+        .filter(|name| name.starts_with(start) && !name.ends_with("-wal") && !name.ends_with("-shm"))
+        .max()?;
+    let last = path.with_file_name(last);
+    (!beside(&last, "-wal").exists()).then_some(last)
+}
+
 /// Moves the database and its companions to one dated name, so that they stay one database.
-fn put_aside(path: &Path, now: Timestamp) -> Result<PathBuf> {
-    let date: String = rfc3339(now).chars().filter(char::is_ascii_alphanumeric).collect();
-    let aside = beside(path, &format!(".damaged-{date}"));
-    for end in COMPANIONS {
+fn put_aside(path: &Path, now: Timestamp, missing: bool) -> Result<PathBuf> {
+    let again = if missing { half_aside(path) } else { None };
+    let aside = again.unwrap_or_else(|| beside(path, &format!(".damaged-{}", date(now))));
+    for end in COMPANIONS.into_iter().filter(|end| !(missing && end.is_empty())) {
         match std::fs::rename(beside(path, end), beside(&aside, end)) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                 let reason = format!("it is damaged, and cannot be put aside: {error}");

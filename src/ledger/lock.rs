@@ -51,13 +51,12 @@ impl DaemonLock {
             passing: false,
         };
         let there = name.exists();
-        let mut file = File::options()
-            .create(true)
-            .truncate(false)
-            .read(true)
-            .write(true)
-            .open(&name)
-            .map_err(cannot)?;
+        let opened = File::options().create(true).truncate(false).read(true).write(true).open(&name);
+        let mut file = match opened {
+            // to lock it, it need not be written: a disk that is read-only for a while is waited for later
+            Err(_) if there => File::options().read(true).open(&name).map_err(cannot)?,
+            opened => opened.map_err(cannot)?,
+        };
         for _ in 0..TRIES {
             if rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok() {
                 let mut text = String::new();
@@ -77,6 +76,11 @@ impl DaemonLock {
     /// What was before this daemon.
     pub fn past(&self) -> Past {
         self.past
+    }
+
+    /// When a daemon worked with the database for the first time: no earlier than that is it now.
+    pub(super) fn last_seen(&self) -> Option<jiff::Timestamp> {
+        self.file.metadata().and_then(|file| file.modified()).ok()?.try_into().ok()
     }
 
     /// Lets later daemons know that the database was worked with.

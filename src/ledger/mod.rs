@@ -140,7 +140,11 @@ impl Ledger {
     pub async fn watch_other_processes(&self, every: Duration) -> Result<()> {
         let mut seen: Option<i64> = None;
         loop {
-            self.stands_firm().await?;
+            match self.stands_firm().await {
+                // only here what was written can still be read: it is tried until there is room for it
+                Err(error) if error.is_transient() => self.complain(&error),
+                firm => firm?,
+            }
             let version = sqlx::query_scalar("PRAGMA data_version").fetch_one(&self.writer).await;
             // errors are passed over: whoever needs the database meets them too, and says so
             if version.is_ok_and(|version| seen.replace(version).is_some_and(|before| before != version)) {

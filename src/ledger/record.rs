@@ -35,6 +35,8 @@ pub struct Found {
     pub path: PathBuf,
     /// The descriptor's `fstat` when the bytes were read.
     pub stamp: Stamp,
+    /// When anything about it changed last, nanoseconds since 1970.
+    pub ctime_ns: i64,
     /// What it is.
     pub verdict: Verdict,
 }
@@ -52,6 +54,8 @@ pub struct Recorded {
     pub slot: Option<u32>,
     /// Why it is refused.
     pub refused: Option<Failure>,
+    /// It was not refused for that reason before.
+    pub news: bool,
 }
 
 impl Ledger {
@@ -100,6 +104,8 @@ struct Existing {
     state: State,
     slot: Option<u32>,
     sha256: Option<String>,
+    /// Why it was refused, or failed.
+    error_kind: Option<String>,
 }
 
 /// Where a sound picture goes.
@@ -127,19 +133,20 @@ impl Recorder<'_> {
     }
 
     async fn existing(&self, tx: &mut Tx) -> Result<Option<Existing>> {
-        let row =
-            sqlx::query("SELECT id, state, slot, sha256 FROM upload WHERE brand_id = ?1 AND path_bytes = ?2")
-                .bind(self.brand.id)
-                .bind(self.file.path.as_os_str().as_bytes())
-                .fetch_optional(&mut **tx)
-                .await?;
+        let row = sqlx::query(
+            "SELECT id, state, slot, sha256, error_kind FROM upload WHERE brand_id = ?1 AND path_bytes = ?2",
+        )
+        .bind(self.brand.id)
+        .bind(self.file.path.as_os_str().as_bytes())
+        .fetch_optional(&mut **tx)
+        .await?;
         row.as_ref().map(existing).transpose()
     }
 
     /// A row with this content whose file is no longer where it was.
     async fn moved_from(&self, tx: &mut Tx, picture: &Picture) -> Result<Option<Existing>> {
         let rows = sqlx::query(
-            "SELECT id, state, slot, sha256 FROM upload
+            "SELECT id, state, slot, sha256, error_kind FROM upload
              WHERE brand_id = ?1 AND sha256 = ?2 AND slot IS NOT NULL AND state NOT IN ('rejected', 'gone')
              ORDER BY id",
         )
@@ -183,8 +190,7 @@ impl Recorder<'_> {
         let stamp = self.file.stamp;
         sqlx::query(
             "UPDATE upload SET size_bytes = ?2, mtime_ns = ?3, inode = ?4, updated_at = ?5,
-                    next_attempt_at = iif(state = 'retrying' AND error_kind = 'file_changed'
-                        AND (size_bytes <> ?2 OR mtime_ns <> ?3 OR inode <> ?4), ?5, next_attempt_at)
+                    next_attempt_at = iif(state = 'retrying' AND error_kind = 'file_changed', ?5, next_attempt_at)
              WHERE id = ?1",
         )
         .bind(row.id)
@@ -218,14 +224,15 @@ impl Recorder<'_> {
         };
         let id = self.write(tx, state, slot, Some((picture, wish)), failure.as_ref(), original).await?;
         self.settle_others(tx, row).await?;
-        Ok(self.recorded(id, state, slot, failure))
+        Ok(Recorded { news: is_news(row, failure.as_ref()), ..self.recorded(id, state, slot, failure) })
     }
 
     async fn refuse(&self, tx: &mut Tx, failure: &Failure, row: Option<&Existing>) -> Result<Recorded> {
         let slot = self.slot_to_keep(tx, row).await?;
         let id = self.write(tx, State::Rejected, slot, None, Some(failure), None).await?;
         self.settle_others(tx, row).await?;
-        Ok(self.recorded(id, State::Rejected, slot, Some(failure.clone())))
+        let recorded = self.recorded(id, State::Rejected, slot, Some(failure.clone()));
+        Ok(Recorded { news: is_news(row, Some(failure)), ..recorded })
     }
 
     /// A refused file keeps its slot only if something of it is on OSS.
@@ -354,15 +361,21 @@ impl Recorder<'_> {
         .bind(failure.map(|failure| failure.kind.as_str()))
         .bind(failure.map(|failure| failure.message.as_str()))
         .bind(self.now)
-        .bind(content.is_some() && self.rebuilt.is_some_and(|rebuilt| i128::from(stamp.mtime_ns) < rebuilt))
+        .bind(state == State::Queued && self.is_from_before())
         .bind(turn)
         .fetch_one(&mut **tx)
         .await?;
         Ok(id)
     }
 
+    /// Was the file there before the database was made anew? Its ctime tells when it came here.
+    fn is_from_before(&self) -> bool {
+        let newest = self.file.stamp.mtime_ns.max(self.file.ctime_ns);
+        self.rebuilt.is_some_and(|rebuilt| i128::from(newest) < rebuilt)
+    }
+
     fn recorded(&self, id: i64, state: State, slot: Option<u32>, refused: Option<Failure>) -> Recorded {
-        Recorded { id, path: self.file.path.clone(), state, slot, refused }
+        Recorded { id, path: self.file.path.clone(), state, slot, refused, news: true }
     }
 }
 
@@ -372,6 +385,11 @@ impl Existing {
         let same = self.sha256.as_deref() == Some(&picture.digests.sha256);
         same && matches!(self.state, State::Queued | State::Retrying | State::Uploaded | State::Failed)
     }
+}
+
+fn is_news(row: Option<&Existing>, refused: Option<&Failure>) -> bool {
+    let before = row.filter(|row| row.state == State::Rejected).and_then(|row| row.error_kind.as_deref());
+    refused.is_none_or(|refused| before != Some(refused.kind.as_str()))
 }
 
 fn full(slots: &Slots) -> Failure {
@@ -386,5 +404,6 @@ fn existing(row: &SqliteRow) -> Result<Existing> {
         state: state(row)?,
         slot: row.try_get("slot")?,
         sha256: row.try_get("sha256")?,
+        error_kind: row.try_get("error_kind")?,
     })
 }

@@ -49,7 +49,9 @@ impl Ledger {
             .bind(serde_json::to_string(&ids).unwrap_or_default())
             .execute(&mut *tx)
             .await?;
-        damage::end_rebuild(&mut tx).await?;
+        if matches!(which, Which::Held) {
+            damage::end_rebuild(&mut tx).await?;
+        }
         self.commit(tx).await?;
         Ok(ids.len() as u64)
     }
@@ -114,7 +116,7 @@ impl Ledger {
     }
 
     pub(super) async fn set_notice_since(&self, name: &str, message: &str, since: &str) -> Result<()> {
-        let query = "INSERT INTO notice (name, message, since) VALUES (?1, ?2, ?3)
+        let query = "INSERT INTO notice (name, message, since, open) VALUES (?1, ?2, ?3, ?1 = 'rebuilt')
                      ON CONFLICT (name) DO UPDATE SET message = excluded.message";
         let mut tx = self.begin().await?;
         sqlx::query(query).bind(name).bind(message).bind(since).execute(&mut *tx).await?;
@@ -243,7 +245,8 @@ async fn release_one(tx: &mut Tx, brand: BrandRow, slot: u32, now: &str) -> Resu
         .bind(now)
         .execute(&mut **tx)
         .await?;
-    Ok(())
+    // its copies are copies of nothing that will last
+    slots::recheck_duplicates_of(tx, id).await
 }
 
 async fn owner(tx: &mut Tx, brand: i64, slot: u32) -> Result<Option<(i64, String, State)>> {

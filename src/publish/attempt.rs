@@ -61,7 +61,7 @@ pub(super) async fn attempt(shared: &Shared, claim: &Claim) -> Outcome {
 }
 
 async fn once(shared: &Shared, claim: &Claim) -> Result<Outcome, CloudError> {
-    let file = match open(claim).await {
+    let file = match open(shared, claim).await {
         Ok(file) => file,
         Err(outcome) => return Ok(outcome),
     };
@@ -84,11 +84,11 @@ async fn once(shared: &Shared, claim: &Claim) -> Result<Outcome, CloudError> {
 }
 
 /// Opens the file and makes sure that it is the one that was inspected.
-async fn open(claim: &Claim) -> Result<File, Outcome> {
-    let (path, stamp) = (claim.path.clone(), claim.stamp);
+async fn open(shared: &Shared, claim: &Claim) -> Result<File, Outcome> {
+    let (path, stamp, settings) = (claim.path.clone(), claim.stamp, shared.settings.clone());
     let opened = tokio::task::spawn_blocking(move || {
-        // intake has looked at the folder itself; the stamp tells if it is another one now
-        let folder = files::open_any_folder(path.parent().unwrap_or(Path::new("/")))?;
+        let folder = path.parent().unwrap_or(Path::new("/"));
+        let folder = files::open_brand_folder(settings.top_of(folder), folder)?;
         let file = files::open_regular(folder, path.file_name().unwrap_or_default())?;
         let same = files::stamp(&file)? == stamp;
         io::Result::Ok((file, same))

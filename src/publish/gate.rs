@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::domain::backoff::Backoff;
+use crate::domain::brand::Brand;
 
 /// So many failures of a service in a row close the gate.
 const STRIKES: u32 = 5;
@@ -20,6 +21,8 @@ pub enum Admission {
     Open,
     /// One, to find out.
     Probe,
+    /// Before then one of any other brand, to find out: all failures were this one's.
+    ProbeOthers(Brand),
     /// Not before then.
     Wait(Instant),
 }
@@ -65,14 +68,34 @@ pub struct Gate {
 
 #[derive(Debug)]
 enum State {
-    Open { strikes: u32 },
-    Closed { cause: Cause, since: Instant, failures: u32, next: Instant, probing: bool },
+    Open { strikes: u32, blame: Blame },
+    Closed { cause: Cause, blame: Blame, since: Instant, failures: u32, next: Instant, probing: bool },
+}
+
+const OPEN: State = State::Open { strikes: 0, blame: Blame::Nobody };
+
+/// Whose files failed. A cloud that refuses all files of one brand is not down for the others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Blame {
+    Nobody,
+    One(Brand),
+    Several,
+}
+
+impl Blame {
+    fn add(&mut self, brand: Brand) {
+        *self = match *self {
+            Blame::Nobody => Blame::One(brand),
+            Blame::One(other) if other == brand => Blame::One(brand),
+            Blame::One(_) | Blame::Several => Blame::Several,
+        }
+    }
 }
 
 impl Gate {
     /// An open gate that probes, once closed, at the intervals of `backoff`.
     pub fn new(backoff: Backoff) -> Self {
-        Self { backoff, state: Mutex::new(State::Open { strikes: 0 }), proven: AtomicBool::new(false) }
+        Self { backoff, state: Mutex::new(OPEN), proven: AtomicBool::new(false) }
     }
 
     /// May a file go now? A probe that was admitted must be followed by `succeeded`, `failed` or `undecided`.
@@ -80,6 +103,9 @@ impl Gate {
         match &mut *self.lock() {
             State::Open { .. } => Admission::Open,
             State::Closed { next, probing: false, .. } if *next <= now => Admission::Probe,
+            State::Closed { cause: Cause::Outage, blame: Blame::One(brand), probing: false, .. } => {
+                Admission::ProbeOthers(*brand)
+            }
             // a probe is on its way: whoever ends it wakes the others
             State::Closed { next, probing, .. } => {
                 Admission::Wait(if *probing { now + self.backoff.max() } else { *next })
@@ -115,25 +141,28 @@ impl Gate {
             State::Open { .. } => Change::None,
             State::Closed { since, .. } => Change::Opened(now.duration_since(*since)),
         };
-        *state = State::Open { strikes: 0 };
+        *state = OPEN;
         change
     }
 
-    /// A file failed for a reason that would meet every file. `probe`: it was the one that was admitted to
-    /// find out.
-    pub fn failed(&self, cause: Cause, now: Instant, probe: bool) -> Change {
+    /// A file of this brand failed for a reason that would meet every file. `probe`: it was the one that was
+    /// admitted to find out.
+    pub fn failed(&self, cause: Cause, now: Instant, brand: Brand, probe: bool) -> Change {
         let mut state = self.lock();
         match &mut *state {
-            State::Open { strikes } if cause == Cause::Outage && *strikes + 1 < STRIKES => {
+            State::Open { strikes, blame } if cause == Cause::Outage && *strikes + 1 < STRIKES => {
                 *strikes += 1;
+                blame.add(brand);
                 Change::None
             }
-            State::Open { .. } => {
-                let next = now + self.backoff.delay(1, 0.0);
-                *state = State::Closed { cause, since: now, failures: 1, next, probing: false };
+            State::Open { blame, .. } => {
+                blame.add(brand);
+                let (blame, next) = (*blame, now + self.backoff.delay(1, 0.0));
+                *state = State::Closed { cause, blame, since: now, failures: 1, next, probing: false };
                 Change::Closed(cause)
             }
-            State::Closed { cause: before, failures, next, probing, .. } => {
+            State::Closed { cause: before, blame, failures, next, probing, .. } => {
+                blame.add(brand);
                 // files that were under way when it closed say nothing new
                 if probe {
                     *probing = false;
@@ -153,10 +182,11 @@ impl Gate {
         }
     }
 
-    /// A probe ended without telling anything (the file was gone, we stop).
-    pub fn undecided(&self, probe: bool) {
-        if let (State::Closed { probing, .. }, true) = (&mut *self.lock(), probe) {
+    /// A probe ended without telling anything (the file was gone, we stop). The next one takes its time too.
+    pub fn undecided(&self, now: Instant, probe: bool) {
+        if let (State::Closed { probing, next, .. }, true) = (&mut *self.lock(), probe) {
             *probing = false;
+            *next = now + self.backoff.delay(1, 0.0);
         }
     }
 
@@ -169,6 +199,10 @@ impl Gate {
 mod tests {
     use super::*;
 
+    fn brand(record: i64) -> Brand {
+        Brand::new(crate::domain::brand::BrandType::Own, record).unwrap()
+    }
+
     fn gate() -> (Gate, Instant) {
         (Gate::new(Backoff::new(Duration::from_secs(2), Duration::from_mins(1))), Instant::now())
     }
@@ -176,7 +210,10 @@ mod tests {
     #[test]
     fn wrong_credentials_close_it_at_once_and_probes_grow_apart() {
         let (gate, start) = gate();
-        assert_eq!(gate.failed(Cause::Credentials, start, false), Change::Closed(Cause::Credentials));
+        assert_eq!(
+            gate.failed(Cause::Credentials, start, brand(1), false),
+            Change::Closed(Cause::Credentials)
+        );
         let mut now = start;
         for wait in [2, 4, 8, 16, 32, 60, 60] {
             assert_eq!(gate.admit(now), Admission::Wait(now + Duration::from_secs(wait)));
@@ -184,7 +221,7 @@ mod tests {
             assert_eq!(gate.admit(now), Admission::Probe);
             gate.probe();
             assert!(matches!(gate.admit(now), Admission::Wait(_)), "one at a time");
-            assert_eq!(gate.failed(Cause::Credentials, now, true), Change::None);
+            assert_eq!(gate.failed(Cause::Credentials, now, brand(1), true), Change::None);
         }
         assert_eq!(gate.succeeded(now), Change::Opened(now - start));
         assert_eq!(gate.admit(now), Admission::Open);
@@ -194,25 +231,40 @@ mod tests {
     fn an_outage_closes_it_only_after_some_strikes_in_a_row() {
         let (gate, now) = gate();
         for _ in 1..STRIKES {
-            assert_eq!(gate.failed(Cause::Outage, now, false), Change::None);
+            assert_eq!(gate.failed(Cause::Outage, now, brand(1), false), Change::None);
         }
         gate.succeeded(now);
         for _ in 1..STRIKES {
-            assert_eq!(gate.failed(Cause::Outage, now, false), Change::None);
+            assert_eq!(gate.failed(Cause::Outage, now, brand(1), false), Change::None);
         }
-        assert_eq!(gate.failed(Cause::Outage, now, false), Change::Closed(Cause::Outage));
+        assert_eq!(gate.failed(Cause::Outage, now, brand(1), false), Change::Closed(Cause::Outage));
     }
 
     #[test]
     fn stragglers_do_not_put_the_probe_off() {
         let (gate, now) = gate();
-        gate.failed(Cause::Credentials, now, false);
+        gate.failed(Cause::Credentials, now, brand(1), false);
         let next = gate.admit(now);
-        gate.failed(Cause::Credentials, now + Duration::from_secs(1), false);
+        gate.failed(Cause::Credentials, now + Duration::from_secs(1), brand(1), false);
         assert_eq!(gate.admit(now), next);
         let later = now + Duration::from_secs(2);
         gate.probe();
-        gate.failed(Cause::Credentials, later, false);
+        gate.failed(Cause::Credentials, later, brand(1), false);
         assert!(matches!(gate.admit(later), Admission::Wait(_)), "the real probe is still on its way");
+    }
+
+    #[test]
+    fn one_brand_that_fails_keeps_no_other_from_trying() {
+        let (gate, now) = gate();
+        for _ in 0..STRIKES {
+            gate.failed(Cause::Outage, now, brand(1), false);
+        }
+        assert_eq!(gate.admit(now), Admission::ProbeOthers(brand(1)));
+        gate.probe();
+        assert!(matches!(gate.admit(now), Admission::Wait(_)), "one at a time");
+        gate.failed(Cause::Outage, now, brand(2), true);
+        assert!(matches!(gate.admit(now), Admission::Wait(_)), "it is not the one brand");
+        gate.succeeded(now);
+        assert_eq!(gate.admit(now), Admission::Open);
     }
 }

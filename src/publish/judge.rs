@@ -34,16 +34,16 @@ impl Shared {
                 }
             }
             Outcome::FileChanged(failure) => {
-                self.gate.undecided(probe);
-                self.retry(claim, failure, None, false)
+                self.gate.undecided(Instant::now(), probe);
+                self.not_there(claim, failure, false).await
             }
             Outcome::BadGrant(failure) => {
                 self.tell(self.gate.succeeded(Instant::now()), "");
                 Finish::Failed { failure, sent: false }
             }
             Outcome::Refused(error) if error.failure.kind == ErrorKind::FileChanged => {
-                self.gate.undecided(probe);
-                self.retry(claim, error.failure, None, error.sent)
+                self.gate.undecided(Instant::now(), probe);
+                self.not_there(claim, error.failure, error.sent).await
             }
             Outcome::Refused(error) => self.refused(claim, error, probe).await,
         }
@@ -52,8 +52,8 @@ impl Shared {
     async fn refused(&self, claim: &Claim, error: CloudError, probe: bool) -> Finish {
         let now = Instant::now();
         let change = match error.remedy {
-            Remedy::Pause => self.gate.failed(Cause::Credentials, now, probe),
-            _ if error.is_outage() => self.gate.failed(Cause::Outage, now, probe),
+            Remedy::Pause => self.gate.failed(Cause::Credentials, now, claim.brand, probe),
+            _ if error.is_outage() => self.gate.failed(Cause::Outage, now, claim.brand, probe),
             _ => self.gate.succeeded(now),
         };
         self.tell(change, &error.failure.to_string());
@@ -81,6 +81,14 @@ impl Shared {
     async fn is_the_last_of_few(&self, claim: &Claim, failure: &Failure) -> bool {
         // a table that cannot be read gives the file one more chance
         self.ledger.streak(claim, failure).await.is_ok_and(|before| before + 1 >= FEW)
+    }
+
+    /// A file that cannot be reached burns no attempt, and comes back seldomer and seldomer: thousands of them must
+    /// not take the turns of those that can. Intake makes it due as soon as it has seen it again.
+    async fn not_there(&self, claim: &Claim, failure: Failure, sent: bool) -> Finish {
+        let before = self.ledger.streak(claim, &failure).await.unwrap_or_default();
+        let delay = self.settings.retry.backoff.delay(before + 1, fastrand::f64());
+        Finish::Retry { failure, due: later(self.ledger.now(), delay), recheck: true, sent }
     }
 
     /// Due again after the backoff, and not before the cloud allows; or never again, when that was the last try.
@@ -143,6 +151,14 @@ impl Shared {
         format!("{why}: {}", self.last_words.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
+    pub(super) fn tell_what_is_over(&self) {
+        for ended in self.chorus.over(Instant::now().into_std()) {
+            let ((kind, code), times) = (ended.what, ended.times);
+            let seconds = ended.since.elapsed().as_secs();
+            tracing::info!(message_id = event::RESUMED, error_kind = %kind, error_code = code, times, seconds, "files go through again");
+        }
+    }
+
     fn tell_finish(&self, claim: &Claim, finish: &Finish, took: Duration) {
         let (brand, id, slot, attempt) = (claim.brand, claim.id, claim.slot, claim.number);
         let file = visible(&claim.path.file_name().unwrap_or_default().to_string_lossy());
@@ -153,10 +169,7 @@ impl Shared {
                 self.metrics.uploaded(*bytes, waited);
                 let request_id = request_id.as_deref();
                 tracing::info!(message_id = event::UPLOADED, %brand, %file, id, slot, state = "uploaded", attempt, bytes, millis, oss_request_id = request_id, "uploaded");
-                for ended in self.chorus.over() {
-                    let (times, seconds) = (ended.times, ended.since.elapsed().as_secs());
-                    tracing::info!(message_id = event::RESUMED, error_kind = %ended.kind, error_code = ended.code, times, seconds, "files go through again");
-                }
+                self.chorus.heal();
             }
             Finish::Retry { failure, due, .. } if failure.kind == ErrorKind::Credentials => {
                 self.metrics.retrying(failure.kind);
@@ -165,7 +178,7 @@ impl Shared {
             Finish::Retry { failure, due, .. } => {
                 self.metrics.retrying(failure.kind);
                 let request_id = failure.request_id.as_deref();
-                match self.chorus.join(failure, Instant::now()) {
+                match self.chorus.join((failure.kind, failure.code.clone()), Instant::now().into_std()) {
                     Some(times) => {
                         tracing::warn!(message_id = event::RETRYING, %brand, %file, id, slot, state = "retrying", attempt, %due, oss_request_id = request_id, error_kind = %failure.kind, error_code = failure.code, times, "tried again later: {failure}");
                     }

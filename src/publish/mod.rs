@@ -4,7 +4,6 @@
 //! It is woken by the table, by the end of an attempt and by a tick; the due time lives in the row.
 
 mod attempt;
-mod chorus;
 mod gate;
 mod judge;
 mod pace;
@@ -22,12 +21,13 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cloud::{Clouds, Grants};
 use crate::config::Settings;
+use crate::domain::chorus::Chorus;
 use crate::domain::clock::{later, until};
 use crate::domain::event;
+use crate::domain::failure::ErrorKind;
 use crate::ledger::{Claim, Ledger, LedgerError, Order};
 use crate::metrics::Metrics;
 use attempt::attempt;
-use chorus::Chorus;
 pub use gate::Cause;
 use gate::{Admission, Gate};
 use pace::Pace;
@@ -57,7 +57,7 @@ struct Shared {
     grants: Grants,
     pace: Pace,
     gate: Gate,
-    chorus: Chorus,
+    chorus: Chorus<(ErrorKind, Option<String>)>,
     metrics: Metrics,
     /// The last words of a cloud that closed the gate.
     last_words: Mutex<String>,
@@ -196,6 +196,7 @@ impl Publish {
     /// When the database fails for good.
     pub async fn step(&mut self) -> Result<Next, PublishError> {
         self.look_for_help();
+        self.shared.tell_what_is_over();
         match self.try_step().await {
             Err(error) if error.is_transient() => {
                 self.shared.ledger.complain(&error);
@@ -280,29 +281,33 @@ impl Publish {
     async fn claim_due(&mut self) -> Result<Next, LedgerError> {
         let shared = self.shared.clone();
         let now = Instant::now();
-        let probe = match shared.gate.admit(now) {
+        let (order, probe) = match shared.gate.admit(now) {
             Admission::Wait(until) => return Ok(Next::Wait(until.min(now + TICK))),
-            admission => admission == Admission::Probe,
+            Admission::Open => (Order::InTurn, false),
+            Admission::Probe => (Order::LeastTried, true),
+            Admission::ProbeOthers(brand) => (Order::LeastTriedBut(brand), true),
         };
         if self.claims.len() >= shared.settings.limits.concurrency as usize {
             // the end of an attempt wakes us
             return Ok(Next::Wait(now + TICK));
         }
         let horizon = shared.settings.retry.backoff.max().max(LONGEST_WAIT);
-        if !shared.ledger.is_due(horizon).await? {
-            return self.next_due(now).await;
+        if !shared.ledger.is_due(order, horizon).await? {
+            return self.next_due(order, now).await;
         }
         if let Err(turn) = shared.pace.upload(now) {
             return Ok(Next::Wait(turn.min(now + TICK)));
         }
-        let order = if probe { Order::LeastTried } else { Order::InTurn };
         match shared.ledger.claim(order, LEASE, horizon).await? {
             Some(claim) => Ok(Next::Attempt(self.begin(claim, probe))),
-            None => self.next_due(now).await,
+            None => self.next_due(order, now).await,
         }
     }
 
-    async fn next_due(&self, now: Instant) -> Result<Next, LedgerError> {
+    async fn next_due(&self, order: Order, now: Instant) -> Result<Next, LedgerError> {
+        if let (Order::LeastTriedBut(_), Some((_, next))) = (order, self.shared.gate.closed()) {
+            return Ok(Next::Wait(next.min(now + TICK)));
+        }
         let due = self.shared.ledger.report().next_due().await?;
         let wait = due.map_or(TICK, |due| until(self.shared.ledger.now(), due).min(TICK));
         Ok(Next::Wait(now + wait.max(Duration::from_millis(1))))

@@ -16,6 +16,7 @@ use tokio::sync::Semaphore;
 
 use super::Shared;
 use super::api::{Refusal, unknown};
+use crate::config::Settings;
 use crate::domain::upload::Stamp;
 use crate::files;
 
@@ -89,7 +90,7 @@ async fn made(shared: Arc<Shared>, path: PathBuf, stamp: Stamp, sha256: String) 
         let picture = match shared.thumbnails.get(&sha256) {
             // somebody asked for the same one before
             Some(picture) => picture,
-            None => Bytes::from(make(&path, stamp)?),
+            None => Bytes::from(make(&shared.from.settings, &path, stamp)?),
         };
         shared.thumbnails.keep(&sha256, &picture);
         Some(picture)
@@ -98,8 +99,9 @@ async fn made(shared: Arc<Shared>, path: PathBuf, stamp: Stamp, sha256: String) 
 }
 
 /// `None`: it is not there any more, not as it was, or cannot be shown.
-fn make(path: &std::path::Path, stamp: Stamp) -> Option<Vec<u8>> {
-    let folder = files::open_any_folder(path.parent()?).ok()?;
+fn make(settings: &Settings, path: &std::path::Path, stamp: Stamp) -> Option<Vec<u8>> {
+    let folder = path.parent()?;
+    let folder = files::open_brand_folder(settings.top_of(folder), folder).ok()?;
     let file = files::open_regular(folder, path.file_name()?).ok()?;
     if files::stamp(&file).ok()? != stamp {
         return None;

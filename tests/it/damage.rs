@@ -82,20 +82,101 @@ async fn an_empty_database_is_a_missing_one() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_database_that_is_deleted_at_work_is_written_back() {
+    for deleted in [&["", "-wal", "-shm"][..], &[""]] {
+        let mut bench = worked().await;
+        bench.start().await;
+        bench.quiet().await;
+        // the WAL is not empty: it would be taken for a part of what is written back
+        bench.drop_file(OWN, "c.jpg", &jpg(3));
+        bench.until_state("c.jpg", State::Uploaded).await;
+        for end in deleted {
+            let _ = fs::remove_file(format!("{}{end}", bench.database().display()));
+        }
+        let error = bench.ended().await.unwrap_err();
+        assert!(
+            format!("{error:#}").contains("was deleted, and written back, while brandpost worked with it"),
+            "{error:#}"
+        );
+        bench.once().await;
+        assert_eq!(bench.puts().len(), 3, "all that was known is known again");
+        assert!(bench.report().await.notices().await.unwrap().is_empty());
+        assert_eq!(aside(&bench), Vec::<String>::new());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backup_that_is_put_in_place_at_work_is_taken_as_it_is() {
     let mut bench = worked().await;
+    let backup = bench.folder.path().join("backup");
     bench.start().await;
     bench.quiet().await;
-    for end in ["", "-wal", "-shm"] {
-        let _ = fs::remove_file(format!("{}{end}", bench.database().display()));
-    }
+    bench.ledger().backup(&backup).await.unwrap();
+    bench.drop_file(OWN, "c.jpg", &jpg(3));
+    bench.until_state("c.jpg", State::Uploaded).await;
+    fs::rename(&backup, bench.database()).unwrap();
     let error = bench.ended().await.unwrap_err();
-    assert!(
-        format!("{error:#}").contains("was deleted, and written back, while brandpost worked with it"),
-        "{error:#}"
-    );
+    assert!(format!("{error:#}").contains("was replaced while brandpost worked with it"), "{error:#}");
     bench.once().await;
-    assert_eq!(bench.puts().len(), 2, "all that was known is known again");
+    assert_eq!(aside(&bench), Vec::<String>::new());
+    assert!(bench.rows().await.iter().all(|row| row.state == "uploaded"), "{:#?}", bench.rows().await);
+    assert_eq!(bench.puts().len(), 4, "what the backup does not know is sent once more");
+}
+
+/// One byte of an index is another one: tables and their other indexes are sound.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_index_that_is_damaged_is_made_anew() {
+    let mut bench = worked().await;
+    let url = format!("sqlite://{}?mode=ro", bench.database().display());
+    let mut reader = sqlx::SqliteConnection::connect(&url).await.unwrap();
+    let page: i64 = sqlx::query_scalar("SELECT rootpage FROM sqlite_schema WHERE name = 'upload_updated'")
+        .fetch_one(&mut reader)
+        .await
+        .unwrap();
+    reader.close().await.unwrap();
+    let mut bytes = fs::read(bench.database()).unwrap();
+    let page = (page.unsigned_abs() as usize - 1) * 4096..page.unsigned_abs() as usize * 4096;
+    let year = bytes[page.clone()].windows(3).position(|some| some == b"202").expect("a time");
+    bytes[page.start + year] = b'1';
+    fs::write(bench.database(), bytes).unwrap();
+    Ledger::suspect(&bench.database());
+    bench.start().await;
+    bench.quiet().await;
+    assert_eq!(bench.counts().await.of(State::Uploaded), 2);
+    assert_eq!((aside(&bench), bench.puts().len()), (Vec::new(), 2));
+    bench.stop().await;
+    let url = format!("sqlite://{}?mode=ro", bench.database().display());
+    let mut reader = sqlx::SqliteConnection::connect(&url).await.unwrap();
+    let verdict: String = sqlx::query_scalar("PRAGMA integrity_check").fetch_one(&mut reader).await.unwrap();
+    assert_eq!(verdict, "ok");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_what_settles_held_files_ends_their_protection() {
+    let mut bench = worked().await;
+    for number in 3..=11 {
+        bench.drop_file(OWN, format!("{number}.jpg"), &jpg(number));
+    }
+    bench.once().await;
+    fs::remove_file(bench.database()).unwrap();
+    let (inbox, away) = (bench.folder.path().join("inbox"), bench.folder.path().join("away"));
+    fs::rename(&inbox, &away).unwrap();
+    bench.start().await;
+    assert_eq!(bench.ledger().retry(&Which::Failed).await.unwrap(), 0);
+    assert_eq!(bench.ledger().retry(&Which::Held).await.unwrap(), 0, "none is found yet");
+    fs::rename(&away, &inbox).unwrap();
+    bench.until("all are known again", |rows| rows.len() == 11).await;
+    bench.seen(OWN).await;
+    let puts = bench.puts().len();
+    assert_eq!(puts, 10, "no storm");
+    assert_eq!(bench.ledger().adopt(None).await.unwrap(), 10);
+    // the eleventh waited for a slot: it is not held when it gets one
+    let brand = bench.report().await.brand(OWN.parse().unwrap()).await.unwrap().unwrap().0;
+    bench.ledger().release(brand, &[1]).await.unwrap();
+    bench.until("the eleventh is sent", |rows| rows.iter().all(|row| row.state != "queued")).await;
+    bench.quiet().await;
+    assert_eq!(bench.puts().len(), puts + 1);
     assert!(bench.report().await.notices().await.unwrap().is_empty());
+    bench.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

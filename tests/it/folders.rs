@@ -5,6 +5,7 @@ use std::io::Write;
 use std::time::Duration;
 
 use brandpost::domain::upload::State;
+use brandpost::ledger::StatusRow;
 use brandpost::sim::{Fault, FaultAction};
 
 use crate::support::pictures::{jpg, png};
@@ -391,4 +392,85 @@ async fn a_type_folder_that_is_unmounted_at_the_start_is_not_an_empty_one() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_brand_folder_that_is_unmounted_at_the_start_is_not_an_empty_one() {
     unmounted(&format!("inbox/{OWN}")).await;
+}
+
+/// inotify's watch is lost with a move, and the folder that is back is the one that was watched.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_folder_that_goes_and_comes_back_in_a_moment_is_watched_again() {
+    let mut bench = Bench::new().await;
+    bench.drop_file(OWN, "1.jpg", &jpg(1));
+    bench.start().await;
+    bench.quiet().await;
+    let away = bench.folder.path().join("away");
+    for (number, what) in [(2, OWN), (3, "OWNBRAND")] {
+        let path = bench.folder.path().join("inbox").join(what);
+        fs::rename(&path, &away).unwrap();
+        fs::rename(&away, &path).unwrap();
+        bench.seen(OTHER).await;
+        bench.drop_file(OWN, format!("{number}.jpg"), &jpg(number));
+        bench.until_state(&format!("{number}.jpg"), State::Uploaded).await;
+    }
+    bench.stop().await;
+    assert_eq!(bench.puts().len(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_lies_behind_a_link_in_the_place_of_a_type_folder_is_never_read() {
+    for mode in ["native", "poll"] {
+        let watch = format!("[watch]\nmode = \"{mode}\"\npoll_interval = \"50ms\"\nsettle = \"100ms\"\n");
+        let mut bench = Bench::with(&watch).await;
+        let elsewhere = bench.folder.path().join("elsewhere");
+        fs::create_dir_all(elsewhere.join("1001")).unwrap();
+        fs::write(elsewhere.join("1001/secret.jpg"), jpg(66)).unwrap();
+        bench.drop_file(OWN, "1.jpg", &jpg(1));
+        bench.start().await;
+        bench.quiet().await;
+        let own = bench.folder.path().join("inbox/OWNBRAND");
+        fs::rename(&own, bench.folder.path().join("away")).unwrap();
+        std::os::unix::fs::symlink(&elsewhere, &own).unwrap();
+        // a look at the folder that was there is due as well
+        bench.ledger().mark(bench.row("1.jpg").await.id).await.unwrap();
+        for _ in 0..3 {
+            bench.seen(OTHER).await;
+        }
+        bench.stop().await;
+        let rows = bench.rows().await;
+        assert!(rows.iter().all(|row| row.file_name != "secret.jpg"), "{mode}: {rows:#?}");
+        assert_eq!(bench.puts().len(), 1, "{mode}");
+    }
+}
+
+/// A root on a file server that is gone: its files wait, and take no turn of those that can be sent.
+#[tokio::test(flavor = "multi_thread")]
+async fn files_that_cannot_be_reached_take_no_turns() {
+    let share = tempfile::tempdir().unwrap();
+    let entry = format!(
+        "[limits]\nconcurrency = 2\nuploads_per_second = 10\nburst = 1\n[retry]\nfirst_delay = \"50ms\"\nmax_delay = \"20s\"\n[[brand]]\ntype = \"OTHERBRAND\"\nid = 7\npath = \"{}\"\n",
+        share.path().display()
+    );
+    let mut bench = Bench::with(&entry).await;
+    for record in 1..=6 {
+        for number in 1..=10 {
+            bench.drop_file(
+                &format!("OWNBRAND/{record}"),
+                format!("{number}.jpg"),
+                &jpg(record * 10 + number),
+            );
+        }
+    }
+    bench.start().await;
+    bench.ledger().suspend("").await.unwrap();
+    bench.until("all are recorded", |rows| rows.len() == 60).await;
+    fs::rename(bench.folder.path().join("inbox"), bench.folder.path().join("away")).unwrap();
+    bench.ledger().resume().await.unwrap();
+    for number in 1..=6 {
+        fs::write(share.path().join(format!("mapped-{number}.jpg")), jpg(200 + number)).unwrap();
+    }
+    let sent = |rows: &[StatusRow]| {
+        names_in_state(rows, State::Uploaded).iter().filter(|name| name.starts_with("mapped")).count()
+    };
+    bench.until("what can be sent is sent", |rows| sent(rows) == 6).await;
+    fs::rename(bench.folder.path().join("away"), bench.folder.path().join("inbox")).unwrap();
+    bench.until("the others are due at once", |rows| rows.iter().all(|row| row.state == "uploaded")).await;
+    bench.stop().await;
 }

@@ -101,7 +101,7 @@ impl Model {
         };
         let path = self.folder.join(format!("{file}.jpg"));
         std::fs::write(&path, b"x").unwrap();
-        Found { path, stamp: Stamp { size: 1, mtime_ns: self.stamps, inode: 1 }, verdict }
+        Found { path, stamp: Stamp { size: 1, mtime_ns: self.stamps, inode: 1 }, ctime_ns: 0, verdict }
     }
 
     async fn rows(&self) -> Vec<StatusRow> {

@@ -269,3 +269,17 @@ async fn a_folder_that_is_copied_in_file_by_file_is_taken_in_order_of_names() {
     }
     bench.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_of_a_picture_that_was_released_is_sent_for_itself() {
+    let mut bench = Bench::new().await;
+    bench.drop_file(OWN, "a.jpg", &jpg(1));
+    bench.drop_file(OWN, "b.jpg", &jpg(1));
+    bench.start().await;
+    bench.until_state("b.jpg", State::Rejected).await;
+    bench.until_state("a.jpg", State::Uploaded).await;
+    bench.ledger().release(brand(&bench).await, &[1]).await.unwrap();
+    let copy = bench.until_state("b.jpg", State::Uploaded).await;
+    assert_eq!(copy.slot, Some(1));
+    bench.stop().await;
+}

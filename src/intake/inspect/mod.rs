@@ -20,6 +20,7 @@ use image::{ImageDecoder, ImageError};
 use crate::config::{Check, Images, Mismatch};
 use crate::domain::failure::{ErrorKind, Failure};
 use crate::domain::image::Format;
+use crate::domain::text::visible;
 use crate::domain::upload::{Picture, Stamp};
 use crate::files;
 use budget::Budget;
@@ -96,7 +97,7 @@ impl Inspector {
         if self.images.mismatch == Mismatch::Correct || named == Some(format) {
             return Ok(());
         }
-        let said = suffix.map_or_else(|| "nothing".into(), |suffix| format!(".{suffix}"));
+        let said = suffix.map_or_else(|| "nothing".into(), |suffix| format!(".{}", visible(&suffix)));
         Err(Flaw::Mismatch(said, format))
     }
 
