@@ -43,6 +43,14 @@ crash ROUNDS="50" FILES="1000":
     BRANDPOST_BIN=target/release/brandpost BRANDPOST_ROUNDS={{ROUNDS}} BRANDPOST_FILES={{FILES}} \
         cargo test --test it killed_ -- --nocapture
 
+# the operators' page in headless Chromium; pictures of it into the folder SHOTS, if that is set
+page:
+    tests/page/run
+
+# what Prometheus reads, checked by promtool
+monitoring:
+    tests/monitoring/run
+
 # the Debian package, in target/debian, checked with lintian if that is there
 deb:
     cargo build --release --locked

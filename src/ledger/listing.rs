@@ -222,7 +222,11 @@ fn select(query: &mut QueryBuilder<Sqlite>, filter: &Filter, states: Option<&[St
     }
     if let Some(text) = &filter.text {
         query.push(" AND (file_name LIKE ").push_bind(like(text)).push(" ESCAPE '\\'");
-        query.push(" OR brand_type || '/' || brand_id LIKE ").push_bind(like(text)).push(" ESCAPE '\\')");
+        query.push(
+            " OR id IN (SELECT id FROM upload WHERE brand_id IN
+                 (SELECT id FROM brand WHERE type || '/' || record_id LIKE ",
+        );
+        query.push_bind(like(text)).push(" ESCAPE '\\')))");
     }
     if let Some(since) = &filter.since {
         query.push(" AND updated_at >= ").push_bind(since.clone());
@@ -231,7 +235,11 @@ fn select(query: &mut QueryBuilder<Sqlite>, filter: &Filter, states: Option<&[St
         query.push(" AND (updated_at, id) < (").push_bind(after.updated_at.clone());
         query.push(", ").push_bind(after.id).push(")");
     }
-    query.push(" ORDER BY updated_at DESC, id DESC");
+    // a text is sought in the table from end to end: along an index each row would be fetched for itself
+    query.push(match filter.text {
+        Some(_) => " ORDER BY +updated_at DESC, id DESC",
+        None => " ORDER BY updated_at DESC, id DESC",
+    });
     if let Some(limit) = filter.limit {
         query.push(" LIMIT ").push_bind(limit);
     }

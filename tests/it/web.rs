@@ -54,6 +54,8 @@ async fn the_table_is_listed_in_pages() {
         ("brand=OWNBRAND/1001&state=uploaded", 1),
         ("q=.PNG", 1),
         ("q=%25", 0),
+        ("q=1001", 2),
+        ("q=otherbrand/2002", 1),
         ("since=2001-01-01T00:00:00Z", 3),
         ("since=2100-01-01T00:00:00Z", 0),
     ] {
