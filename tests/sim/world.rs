@@ -660,6 +660,9 @@ impl World {
         self.shelf.come_to_rest();
         let truth = self.truth.now();
         self.wall.set(truth);
+        if self.rng.u32(0..3) == 0 {
+            self.one_brand_is_refused().await;
+        }
         // longer than a lease, two rescans and the longest backoff
         let (mut calm, began) = (0, Instant::now());
         while calm < 3 {
@@ -677,6 +680,36 @@ impl World {
             let at_rest = counts.pending() == 0 && self.ledger().marked().await.unwrap().is_empty();
             calm = if at_rest && began.elapsed() > Duration::from_mins(4) { calm + 1 } else { 0 };
         }
+    }
+
+    /// A cloud that is down for one brand is not down for the others.
+    async fn one_brand_is_refused(&mut self) {
+        self.trace("OSS takes nothing of OWNBRAND/1");
+        let action =
+            FaultAction::OssError { status: 503, code: "ServiceUnavailable".into(), message: "no".into() };
+        self.sandbox.fault(Fault::oss(action).matching("OWNBRAND/1/"));
+        let began = Instant::now();
+        loop {
+            self.work().await;
+            self.advance(Duration::from_millis(5003)).await;
+            let rows = self.rows().await;
+            let others = |row: &&StatusRow| {
+                let own = row.brand_type == "OWNBRAND" && row.brand_id == 1;
+                !own && ["queued", "uploading", "retrying"].contains(&row.state.as_str())
+            };
+            let waits = rows.iter().find(others);
+            if !self.outcome.violations.is_empty()
+                || (waits.is_none() && began.elapsed() > Duration::from_mins(4))
+            {
+                break;
+            }
+            if began.elapsed() > Duration::from_mins(20) {
+                let text = format!("it waits for a brand that is refused: {waits:#?}");
+                self.violation(text);
+                break;
+            }
+        }
+        self.sandbox.clear_faults();
     }
 
     /// All that can be done now is done.
