@@ -3,11 +3,10 @@
 use std::process::ExitCode;
 
 use brandpost::cli::{self, Cli};
-use clap::Parser;
 
 fn main() -> ExitCode {
     cli::be_quiet_when_nobody_reads();
-    match Cli::parse().run() {
+    match Cli::read().run() {
         Ok(code) => code,
         Err(error) => {
             anstream::eprintln!("brandpost: {error:#}");

@@ -5,6 +5,7 @@ mod backup;
 mod brands;
 mod check;
 mod generate;
+mod help;
 mod lang;
 mod pause;
 mod retry;
@@ -20,7 +21,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::config::{Settings, locate};
 use crate::domain::brand::Brand;
@@ -71,6 +72,12 @@ enum Command {
 }
 
 impl Cli {
+    /// Reads the command line; help is in the reader's language. Mistakes and `--help` end the process.
+    pub fn read() -> Self {
+        let matches = help::spoken(Self::command()).get_matches();
+        Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+    }
+
     /// Does what was asked and tells the exit code.
     ///
     /// # Errors
