@@ -7,7 +7,7 @@ use std::time::Duration;
 
 /// How long an answer is waited for: to one look at a name, and to the reading of a folder.
 pub(super) const LOOK: Duration = Duration::from_secs(5);
-pub(super) const LIST: Duration = Duration::from_secs(30);
+pub(super) const LIST: Duration = Duration::from_secs(45);
 
 /// What is said when none comes.
 pub(super) const SILENT: &str = "its file system does not answer";

@@ -96,6 +96,14 @@ async function refreshAll() {
   if (open) showDetail(open);
 }
 
+/** While thousands of files come in, the lists are read every few seconds and not for each hundred. */
+function refreshSoon() {
+  refreshSoon.timer ??= setTimeout(() => {
+    refreshSoon.timer = null;
+    refreshAll().catch(() => {});
+  }, 3000);
+}
+
 let source = null;
 
 /** Asks once whether we may, then listens. What changed before the line was open is fetched when it opens. */
@@ -127,7 +135,7 @@ async function connect() {
   };
   source.addEventListener('summary', (event) => hear(JSON.parse(event.data)));
   source.addEventListener('upload', (event) => changed(JSON.parse(event.data)));
-  source.addEventListener('missed', () => refreshAll().catch(() => {})); // too much happened to tell each
+  source.addEventListener('missed', refreshSoon); // too much happened to tell each
 }
 
 function hear(now) {
