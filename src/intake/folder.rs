@@ -12,11 +12,12 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::context::Context;
 use super::mounts::UNMOUNTED;
 use super::patience::{LIST, SILENT};
 use super::scan::{self, Entry, Listing};
 use super::settle::{Judgement, Now, Stillness};
-use super::{Context, IntakeError, tidy};
+use super::{IntakeError, tidy};
 use crate::config::{After, Upload};
 use crate::domain::brand::Brand;
 use crate::domain::event;
@@ -135,6 +136,7 @@ impl<'a> Reconcile<'a> {
         }
         self.mark_gone(&listing, &missing).await?;
         self.tidy(listing, &known).await?;
+        self.tell_what_is_over();
         Ok(self.outcome)
     }
 
@@ -269,7 +271,9 @@ impl<'a> Reconcile<'a> {
         for recorded in self.ctx.ledger.record(self.folder.brand, &found, moved).await? {
             let name = recorded.path.file_name().unwrap_or_default();
             self.folder.stillness.forget(name);
-            self.folder.unread.remove(name);
+            if self.folder.unread.remove(name) {
+                self.ctx.unread.heal();
+            }
             if recorded.state == State::Uploaded && self.ctx.settings.upload.after != After::Keep {
                 // known already: nothing is sent, but it is to be tidied away
                 self.look_again(self.now.steady);
@@ -359,8 +363,15 @@ impl<'a> Reconcile<'a> {
                 }
             }
         }
-        for over in chorus.over(now) {
+    }
+
+    fn tell_what_is_over(&self) {
+        let now = std::time::Instant::now();
+        for over in self.ctx.untidied.over(now) {
             tracing::info!(times = over.times, error = over.what, "uploaded files are tidied away again");
+        }
+        for over in self.ctx.unread.over(now) {
+            tracing::info!(times = over.times, error = over.what, "files can be read again");
         }
     }
 

@@ -4,6 +4,7 @@
 //! the table) makes no difference to what is done.
 
 mod agenda;
+mod context;
 mod folder;
 pub mod inspect;
 mod mounts;
@@ -19,29 +20,24 @@ mod watch;
 use std::collections::{HashMap, HashSet};
 use std::ffi::OsString;
 use std::io;
-use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Semaphore, watch as state};
-use tokio::task::{JoinError, JoinHandle, JoinSet};
+use tokio::sync::watch as state;
+use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{Settings, WatchMode};
-use crate::domain::chorus::Chorus;
 use crate::domain::event;
 use crate::files::Identity;
 use crate::ledger::{Ledger, LedgerError};
 use crate::metrics::Metrics;
 use agenda::Agenda;
-use folder::{Folder, Outcome, Reconcile, look_at};
-use inspect::{Flaw, Inspected, Inspector};
-use mounts::Mounts;
-use patience::{Patience, SILENT};
-use scan::Entry;
+use context::Context;
+use folder::{Folder, Outcome, Reconcile};
 use survey::Place;
 use watch::Watch;
 pub use watch::inotify_is_to_be_had;
@@ -51,9 +47,6 @@ const GATHER: Duration = Duration::from_millis(5);
 
 /// After the database could not be used, everything is looked at again then.
 const LOOK_AGAIN: Duration = Duration::from_secs(2);
-
-/// No picture takes so long to read and check.
-const LONGEST_READ: Duration = Duration::from_mins(5);
 
 /// Events that tell of new folders have the folders surveyed no more often than this.
 const SURVEY_AGAIN: Duration = Duration::from_secs(1);
@@ -70,52 +63,6 @@ pub enum IntakeError {
     /// A thread or descriptor could not be had, or a check panicked.
     #[error("intake cannot do its work")]
     Thread(#[source] io::Error),
-}
-
-/// What every look at a folder shares.
-#[derive(Debug)]
-pub(crate) struct Context {
-    settings: Arc<Settings>,
-    ledger: Ledger,
-    mounts: Mounts,
-    inspector: Arc<Inspector>,
-    patience: Patience,
-    /// Bounds the threads that read and decode.
-    threads: Arc<Semaphore>,
-    /// Why files cannot be tidied away, and why some cannot be read.
-    untidied: Chorus<String>,
-    unread: Chorus<String>,
-    /// No new batch of files is begun after it.
-    stop: CancellationToken,
-    metrics: Metrics,
-}
-
-impl Context {
-    /// Inspects on a blocking thread, when one is free.
-    fn inspect(&self, folder: OwnedFd, entry: &Entry) -> JoinHandle<io::Result<Option<Inspected>>> {
-        let (inspector, threads, entry) = (self.inspector.clone(), self.threads.clone(), entry.clone());
-        let metrics = self.metrics.clone();
-        tokio::spawn(async move {
-            let _permit = threads.acquire_owned().await.map_err(io::Error::other)?;
-            let stamp = entry.look.stamp;
-            let look = tokio::task::spawn_blocking(move || {
-                let began = std::time::Instant::now();
-                let result = look_at(&inspector, &folder, &entry);
-                metrics.inspected(began.elapsed());
-                result
-            });
-            // a read that a dead file server never ends gives its place to another
-            let Ok(look) = tokio::time::timeout(LONGEST_READ, look).await else {
-                return Err(io::Error::new(io::ErrorKind::TimedOut, SILENT));
-            };
-            look.unwrap_or_else(|broken| {
-                // one picture that breaks a decoder must not stop all others
-                tracing::error!(%broken, "the check of a file broke off");
-                let result = Err(Flaw::Damaged("it broke the decoder".into()));
-                Ok(Some(Inspected { stamp, result }))
-            })
-        })
-    }
 }
 
 /// How far intake is, for whoever waits for it.
@@ -194,25 +141,11 @@ pub struct Intake {
 impl Intake {
     /// An intake that has done nothing yet.
     pub fn new(settings: Arc<Settings>, ledger: Ledger, stop: CancellationToken, metrics: &Metrics) -> Self {
-        let cores = std::thread::available_parallelism().map_or(2, usize::from);
         let (watch, trouble) = Watch::new(settings.watch.mode != WatchMode::Poll);
         if let Some(error) = trouble {
             tracing::warn!("{}; folders are polled", watch::no_inotify(&error));
         }
-        let inspector = Arc::new(Inspector::new(settings.images.clone()));
-        let (mounts, threads) = (Mounts::new(ledger.clone()), Arc::new(Semaphore::new(cores)));
-        let ctx = Arc::new(Context {
-            settings,
-            ledger,
-            mounts,
-            inspector,
-            patience: Patience::default(),
-            threads,
-            untidied: Chorus::default(),
-            unread: Chorus::default(),
-            stop,
-            metrics: metrics.clone(),
-        });
+        let ctx = Arc::new(Context::new(settings, ledger, stop, metrics));
         let mut changes = ctx.ledger.changes();
         changes.mark_changed();
         Self {
