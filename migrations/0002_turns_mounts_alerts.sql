@@ -15,6 +15,8 @@ CREATE TABLE mount_point (
 
 -- the database was made anew: files that are to be held may still be found
 ALTER TABLE notice ADD COLUMN open INTEGER NOT NULL DEFAULT 0 CHECK (open IN (0, 1));
+UPDATE notice SET open = 1 WHERE name = 'rebuilt';
+UPDATE upload SET held = 0 WHERE held = 1 AND state <> 'queued';
 
 -- Refusals in the order in which they came, until they are told to somebody. A copy of a picture that is there is none.
 CREATE TABLE refusal (

@@ -34,14 +34,21 @@ const WRITE_AGAIN: Duration = Duration::from_secs(2);
 const CLEAN_UP: Duration = Duration::from_hours(1);
 const BATCH: u32 = 1000;
 
+/// Lets the table know which ways there are, before anything is refused that they are to tell.
+///
+/// # Errors
+/// When the database fails.
+pub async fn prepare(settings: &Settings, ledger: &Ledger) -> Result<(), LedgerError> {
+    ledger.set_ways(&Way::names(&settings.alerts)).await
+}
+
 /// Watches the table for ever.
 ///
 /// # Errors
 /// When no HTTP client can be had.
 pub async fn watch(settings: Arc<Settings>, ledger: Ledger) -> anyhow::Result<()> {
     let ways = Way::all(&settings.alerts, &Clients::new(&settings)?);
-    let names: Vec<_> = ways.iter().map(Way::name).collect();
-    while let Err(error) = ledger.set_ways(&names).await {
+    while let Err(error) = prepare(&settings, &ledger).await {
         ledger.complain(&error);
         tokio::time::sleep(WRITE_AGAIN).await;
     }
@@ -103,7 +110,13 @@ impl Teller {
         let Ok((news, standing)) = self.look().await else { return Ok(()) };
         let digest = Digest::new(&news, &standing);
         let now = self.ledger.now();
-        if digest.is_empty() || !news.may_be_told(now, self.interval) {
+        if digest.is_empty() {
+            if news.upto > news.after {
+                let _ = self.ledger.pass_over(self.way.name(), &news).await;
+            }
+            return Ok(());
+        }
+        if !news.may_be_told(now, self.interval) {
             return Ok(());
         }
         self.way.send(&digest, now).await?;

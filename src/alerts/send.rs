@@ -15,6 +15,9 @@ use crate::config::{AlertKind, Alerts, Secret};
 /// A program that takes longer than this is stopped.
 const PROGRAM: Duration = Duration::from_secs(30);
 
+const WEBHOOK: &str = "webhook";
+const COMMAND: &str = "command";
+
 /// One way of telling people.
 pub(super) enum Way {
     /// A POST to a robot of a chat system, or to a program.
@@ -33,11 +36,17 @@ impl Way {
         webhook.into_iter().chain(command).collect()
     }
 
+    /// Their names.
+    pub(super) fn names(alerts: &Alerts) -> Vec<&'static str> {
+        let webhook = alerts.webhook.as_ref().map(|_| WEBHOOK);
+        webhook.into_iter().chain((!alerts.command.is_empty()).then_some(COMMAND)).collect()
+    }
+
     /// As the table calls it.
     pub(super) fn name(&self) -> &'static str {
         match self {
-            Way::Webhook { .. } => "webhook",
-            Way::Command(_) => "command",
+            Way::Webhook { .. } => WEBHOOK,
+            Way::Command(_) => COMMAND,
         }
     }
 

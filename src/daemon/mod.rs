@@ -95,6 +95,8 @@ pub async fn run(
     let (mut started, metrics) = (Some(started), Metrics::new(ledger.now()));
     metrics.interrupted(reclaimed);
     loop {
+        // when it cannot be written now, the alerts try again by themselves
+        let _ = alerts::prepare(&setup.settings, &ledger).await;
         let shift = Shift::begin(setup, ledger.clone(), &orders, &metrics);
         if let Some(started) = started.take() {
             started(shift.progress.clone());

@@ -12,15 +12,15 @@ use tokio_util::sync::CancellationToken;
 use super::folder::look_at;
 use super::inspect::{Flaw, Inspected, Inspector};
 use super::mounts::Mounts;
-use super::patience::{Patience, SILENT};
 use super::scan::Entry;
 use crate::config::Settings;
 use crate::domain::chorus::Chorus;
 use crate::ledger::Ledger;
 use crate::metrics::Metrics;
+use crate::patience::{Patience, SILENT};
 
 /// No picture takes so long to read and check.
-const LONGEST_READ: Duration = Duration::from_mins(5);
+const LONGEST_READ: Duration = Duration::from_mins(1);
 
 /// What every look at a folder shares.
 #[derive(Debug)]

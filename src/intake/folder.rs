@@ -14,7 +14,6 @@ use tokio::time::Instant;
 
 use super::context::Context;
 use super::mounts::UNMOUNTED;
-use super::patience::{LIST, SILENT};
 use super::scan::{self, Entry, Listing};
 use super::settle::{Judgement, Now, Stillness};
 use super::{IntakeError, tidy};
@@ -26,6 +25,7 @@ use crate::domain::upload::{Stamp, State};
 use crate::files::{self, Kind};
 use crate::intake::inspect::Inspected;
 use crate::ledger::{BrandRow, Known, Recorded};
+use crate::patience::{LIST, SILENT};
 
 /// So many files are inspected before their rows are written: the order of names is kept, and a large folder
 /// does not wait for its last file.
@@ -73,6 +73,8 @@ pub(super) struct Reconcile<'a> {
     pub(super) folder: &'a mut Folder,
     pub(super) now: Now,
     outcome: Outcome,
+    /// A complete file waits for one before it.
+    held_back: bool,
 }
 
 /// What a look leaves to do.
@@ -97,7 +99,7 @@ enum Step {
 impl<'a> Reconcile<'a> {
     pub(super) fn new(ctx: &'a Arc<Context>, folder: &'a mut Folder) -> Self {
         let now = Now { wall: ctx.ledger.now(), steady: Instant::now() };
-        Self { ctx, folder, now, outcome: Outcome::default() }
+        Self { ctx, folder, now, outcome: Outcome::default(), held_back: false }
     }
 
     /// Looks once.
@@ -134,7 +136,10 @@ impl<'a> Reconcile<'a> {
             }
             self.take_in(&listing, batch, &known, &mut moved).await?;
         }
-        self.mark_gone(&listing, &missing).await?;
+        // a file that was held back may be one of them under a new name
+        if !self.held_back {
+            self.mark_gone(&listing, &missing).await?;
+        }
         self.tidy(listing, &known).await?;
         self.tell_what_is_over();
         Ok(self.outcome)
@@ -203,13 +208,13 @@ impl<'a> Reconcile<'a> {
                     }
                     tracing::info!(brand = %self.folder.brand.brand, file = %visible(&entry.name.to_string_lossy()), id, "renamed; nothing is sent");
                 }
-                Step::Inspect => match turn.filter(|_| row.is_none()) {
-                    Some(turn) => {
-                        self.folder.stillness.closed([entry.name.clone()]);
-                        self.wait(turn);
-                    }
-                    None => ready.push(entry),
-                },
+                Step::Inspect if row.is_none() && turn > Some(self.now.steady) && self.is_new(entry) => {
+                    self.folder.stillness.closed([entry.name.clone()]);
+                    self.held_back = true;
+                    self.look_again(turn.unwrap_or(self.now.steady));
+                    self.outcome.copying += 1;
+                }
+                Step::Inspect => ready.push(entry),
                 Step::Wait(at) => {
                     let settle = self.ctx.settings.watch.settle;
                     turn = turn.max(self.folder.stillness.is_new_until(&entry.name, self.now, settle));
@@ -218,6 +223,11 @@ impl<'a> Reconcile<'a> {
             }
         }
         Ok(ready)
+    }
+
+    fn is_new(&self, entry: &Entry) -> bool {
+        let settle = self.ctx.settings.watch.settle;
+        self.folder.stillness.is_new_until(&entry.name, self.now, settle).is_some()
     }
 
     fn step(&mut self, entry: &Entry, row: Option<&Known>, missing: &[&Known]) -> Step {

@@ -8,7 +8,6 @@ mod context;
 mod folder;
 pub mod inspect;
 mod mounts;
-mod patience;
 mod places;
 mod scan;
 mod settle;
@@ -47,6 +46,9 @@ const GATHER: Duration = Duration::from_millis(5);
 
 /// After the database could not be used, everything is looked at again then.
 const LOOK_AGAIN: Duration = Duration::from_secs(2);
+
+/// At a stop, looks that are under way may end within this time.
+const LAST_LOOKS: Duration = Duration::from_secs(15);
 
 /// Events that tell of new folders have the folders surveyed no more often than this.
 const SURVEY_AGAIN: Duration = Duration::from_secs(1);
@@ -134,6 +136,8 @@ pub struct Intake {
     fresh: HashSet<PathBuf>,
     copying: HashMap<PathBuf, usize>,
     unread: HashSet<PathBuf>,
+    /// Type folders that cannot be read: nothing is known of what is in them.
+    hidden: HashSet<PathBuf>,
     next_glance: Instant,
     progress: state::Sender<Progress>,
 }
@@ -173,6 +177,7 @@ impl Intake {
             fresh: HashSet::new(),
             copying: HashMap::new(),
             unread: HashSet::new(),
+            hidden: HashSet::new(),
             next_glance: Instant::now(),
             progress: state::Sender::new(Progress::default()),
         }
@@ -210,10 +215,14 @@ impl Intake {
                 () = tokio::time::sleep_until(next_step) => {}
             }
         }
-        while let Some(done) = self.jobs.join_next().await {
-            self.end(joined(done)?)?;
-        }
-        Ok(())
+        // a look that is broken off is made again: nothing of it stands but what was committed
+        let ends = async {
+            while let Some(done) = self.jobs.join_next().await {
+                self.end(joined(done)?)?;
+            }
+            Ok(())
+        };
+        tokio::time::timeout(LAST_LOOKS, ends).await.unwrap_or(Ok(()))
     }
 
     /// Takes in what happened since the last step: events, marks in the table, time that went by. The looks
@@ -247,7 +256,8 @@ impl Intake {
 
     /// Was every folder that there is looked at?
     fn is_read(&self) -> bool {
-        self.surveyed && !self.root_missing && self.fresh.is_empty() && self.unread.is_empty()
+        let known = self.surveyed && !self.root_missing && self.fresh.is_empty();
+        known && self.unread.is_empty() && self.hidden.is_empty()
     }
 
     /// Where events go in. inotify's come by themselves; this is for whoever watches by other means.
@@ -356,7 +366,7 @@ impl Intake {
     /// at when it is back.
     fn is_out_of_reach(&self, path: &Path) -> bool {
         let lost = self.root_missing && path.starts_with(&self.ctx.settings.watch.root);
-        lost || path.parent().is_some_and(|parent| self.unread.contains(parent))
+        lost || path.parent().is_some_and(|parent| self.hidden.contains(parent))
     }
 
     /// A look has come to its end.
@@ -380,6 +390,7 @@ impl Intake {
             0 => self.copying.remove(&path),
             count => self.copying.insert(path.clone(), count),
         };
+        let troubled = folder.trouble.is_some();
         match folder.trouble {
             Some(_) => self.unread.insert(path.clone()),
             None => self.unread.remove(&path),
@@ -402,7 +413,7 @@ impl Intake {
         }
         let brand = folder.brand.brand;
         self.folders.insert(path.clone(), folder);
-        if let Some(identity) = place {
+        if let Some(identity) = place.filter(|_| !troubled && !self.is_out_of_reach(&path)) {
             // it may have been replaced while it was with the job
             self.watch_folder(&Place { path, brand, identity });
         }
@@ -418,7 +429,7 @@ impl Intake {
         let idle = scanned && self.out.is_empty() && !due && !self.watch.has_news();
         let (copying, unread) = (
             self.copying.values().sum(),
-            self.unread.len() + usize::from(self.root_missing || !self.surveyed),
+            self.unread.len() + self.hidden.len() + usize::from(self.root_missing || !self.surveyed),
         );
         self.progress.send_modify(|progress| {
             let (surveyed, fresh) = (self.surveyed, self.fresh.len());

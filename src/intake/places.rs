@@ -12,7 +12,6 @@ use tokio::time::Instant;
 
 use super::folder::{Folder, blocking};
 use super::mounts::UNMOUNTED;
-use super::patience::{LIST, LOOK, SILENT};
 use super::survey::{self, Place, Survey};
 use super::{Intake, IntakeError};
 use crate::config::WatchMode;
@@ -22,6 +21,7 @@ use crate::domain::text::visible;
 use crate::domain::upload::State;
 use crate::files::{self, Identity};
 use crate::ledger::{BrandRow, Known};
+use crate::patience::{LIST, LOOK, SILENT};
 
 /// How often it is looked whether the root is still the folder it was: one `stat`.
 const GLANCE: Duration = Duration::from_secs(1);
@@ -106,6 +106,11 @@ impl Intake {
     /// A watched folder was moved away or removed: it is watched no longer, nor is what was in it.
     pub(super) fn unwatched(&mut self, path: &Path) {
         self.watched.remove(path);
+        let settings = &self.ctx.settings;
+        if path == settings.watch.root || settings.top_of(path).is_none() {
+            // no folder above it is watched that would tell of its return
+            self.next_survey = Instant::now();
+        }
         if self.parents.remove(path).is_some() {
             self.watched.retain(|folder, _| !folder.starts_with(path));
             self.parents.retain(|folder, _| !folder.starts_with(path));
@@ -183,7 +188,7 @@ impl Intake {
             .filter(|(path, _)| unread(path))
             .map(|(path, at)| (path.clone(), *at))
             .collect();
-        self.unread = survey.unread.iter().map(|(path, _)| path.clone()).collect();
+        self.hidden = survey.unread.iter().map(|(path, _)| path.clone()).collect();
         if self.watch_parents(survey.parents) {
             // folders may have been made between the look and the watch: look once more
             self.event_survey = Some(Instant::now());
@@ -332,7 +337,7 @@ impl Intake {
 
     fn is_orphan(&self, row: &Known) -> bool {
         let place = row.path.parent().is_some_and(|folder| self.places.contains_key(folder));
-        !place && !self.unread.iter().any(|folder| row.path.starts_with(folder))
+        !place && !self.hidden.iter().any(|folder| row.path.starts_with(folder))
     }
 
     async fn settle(&mut self, brand: BrandRow, orphans: Vec<Known>) -> Result<(), IntakeError> {

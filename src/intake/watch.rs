@@ -17,6 +17,9 @@ const EMFILE: i32 = rustix::io::Errno::MFILE.raw_os_error();
 /// More names than this are not remembered for one folder; the rest settle by themselves.
 const MOST_NAMES: usize = 4096;
 
+/// Nor more names of what was moved or removed: then everything is looked at.
+const MOST_FAREWELLS: usize = 65_536;
+
 /// What happened in a folder since it was last asked.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Wake {
@@ -149,8 +152,12 @@ impl Shared {
     }
 
     fn note_farewell(&self, path: Option<&PathBuf>) {
-        // no more of them than the kernel's queue holds between two looks
-        self.lock().moved.extend(path.cloned());
+        let mut wakes = self.lock();
+        wakes.moved.extend(path.cloned());
+        if wakes.moved.len() > MOST_FAREWELLS {
+            wakes.moved.clear();
+            wakes.lost = true;
+        }
     }
 
     fn note(&self, path: &Path, meaning: Meaning) {

@@ -97,7 +97,12 @@ impl Ledger {
         if !damage.is_damage() {
             return Err(damage);
         }
-        sqlx::query("REINDEX").execute(&self.writer).await?;
+        match sqlx::query("REINDEX").execute(&self.writer).await.map_err(LedgerError::from) {
+            Err(error) if error.is_transient() => return Err(error),
+            // what the index should have kept out is in the table
+            Err(error) => return Err(LedgerError::Damaged(format!("{damage}; {error}"))),
+            Ok(_) => {}
+        }
         self.look_through(ALL).await?;
         tracing::warn!(
             message_id = event::DATABASE_REBUILT,
@@ -157,7 +162,8 @@ impl Ledger {
     /// # Errors
     /// When the database fails.
     pub async fn all_found(&self) -> Result<()> {
-        let open: i64 = sqlx::query_scalar("SELECT count(*) FROM notice WHERE open = 1")
+        let open: i64 = sqlx::query_scalar("SELECT count(*) FROM notice WHERE name = ?1")
+            .bind(REBUILT)
             .fetch_one(self.report().pool())
             .await?;
         if open == 0 {
@@ -277,7 +283,9 @@ fn half_aside(path: &Path) -> Option<PathBuf> {
         .filter(|name| name.starts_with(start) && !name.ends_with("-wal") && !name.ends_with("-shm"))
         .max()?;
     let last = path.with_file_name(last);
-    (!beside(&last, "-wal").exists()).then_some(last)
+    let alone = |end| !beside(&last, end).exists();
+    let alone = alone("-wal") && alone("-shm");
+    alone.then_some(last)
 }
 
 /// Moves the database and its companions to one dated name, so that they stay one database.

@@ -22,7 +22,9 @@ pub struct News {
     pub rejected: u64,
     /// The first of them.
     pub files: Vec<StatusRow>,
-    /// Up to this refusal.
+    /// After this refusal, up to that one.
+    pub after: i64,
+    /// As above.
     pub upto: i64,
     /// The notices that it told last, by name.
     pub told: BTreeMap<String, String>,
@@ -73,6 +75,17 @@ impl Ledger {
         self.commit(tx).await
     }
 
+    /// What one way had to tell needs nobody any more.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn pass_over(&self, way: &str, news: &News) -> Result<()> {
+        let mut tx = self.begin().await?;
+        let query = sqlx::query("UPDATE alert_way SET told = ?2 WHERE way = ?1").bind(way).bind(news.upto);
+        query.execute(&mut *tx).await?;
+        self.commit(tx).await
+    }
+
     /// Drops refusals that every way has told; all, when there is no way. Returns how many.
     ///
     /// # Errors
@@ -105,7 +118,7 @@ impl Report {
         );
         let Some(far) = far.bind(way).fetch_optional(self.pool()).await? else { return Ok(news) };
         let told: i64 = far.try_get("told")?;
-        news.upto = far.try_get("upto")?;
+        (news.after, news.upto) = (told, far.try_get("upto")?);
         news.sent_at = far.try_get::<Option<&str>, _>("sent_at")?.and_then(|time| time.parse().ok());
         let notices = sqlx::query("SELECT name, message FROM told_notice WHERE way = ?1").bind(way);
         for row in notices.fetch_all(self.pool()).await? {

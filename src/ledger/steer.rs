@@ -49,9 +49,7 @@ impl Ledger {
             .bind(serde_json::to_string(&ids).unwrap_or_default())
             .execute(&mut *tx)
             .await?;
-        if matches!(which, Which::Held) {
-            damage::end_rebuild(&mut tx).await?;
-        }
+        damage::end_rebuild(&mut tx).await?;
         self.commit(tx).await?;
         Ok(ids.len() as u64)
     }

@@ -12,6 +12,7 @@ use sqlx::sqlite::SqliteRow;
 use super::Ledger;
 use super::Tx;
 use super::brands::BrandRow;
+use super::damage;
 use super::error::{LedgerError, Result};
 use super::slots::{self};
 use crate::domain::upload::{Stamp, State};
@@ -113,6 +114,7 @@ impl Ledger {
             slots::recheck_duplicates_of(&mut tx, *id).await?;
         }
         slots::promote(&mut tx, brand.id, &now).await?;
+        damage::end_rebuild(&mut tx).await?;
         self.commit(tx).await?;
         Ok(count)
     }

@@ -18,6 +18,7 @@ use crate::files;
 use crate::ledger::Claim;
 
 use super::Shared;
+use crate::patience::{LOOK, SILENT};
 
 /// How an attempt ended.
 #[derive(Debug)]
@@ -86,14 +87,20 @@ async fn once(shared: &Shared, claim: &Claim) -> Result<Outcome, CloudError> {
 /// Opens the file and makes sure that it is the one that was inspected.
 async fn open(shared: &Shared, claim: &Claim) -> Result<File, Outcome> {
     let (path, stamp, settings) = (claim.path.clone(), claim.stamp, shared.settings.clone());
-    let opened = tokio::task::spawn_blocking(move || {
+    let folder = path.parent().unwrap_or(Path::new("/")).to_owned();
+    let inside = settings.top_of(&folder).is_none_or(|top| folder.starts_with(top));
+    if !inside {
+        return Err(changed("its folder is no brand's any more: name it in [[brand]], or move the file"));
+    }
+    let look = move || {
         let folder = path.parent().unwrap_or(Path::new("/"));
         let folder = files::open_brand_folder(settings.top_of(folder), folder)?;
         let file = files::open_regular(folder, path.file_name().unwrap_or_default())?;
         let same = files::stamp(&file)? == stamp;
         io::Result::Ok((file, same))
-    });
-    match opened.await.unwrap_or_else(|error| Err(io::Error::other(error))) {
+    };
+    let opened = shared.patience.ask(&claim.path, LOOK, look).await;
+    match opened.unwrap_or_else(|| Err(io::Error::new(io::ErrorKind::TimedOut, SILENT))) {
         Ok((file, true)) => Ok(file),
         Ok((_, false)) => Err(changed("the file is not as it was when it was checked; it is checked again")),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Err(changed("the file is not where it was")),

@@ -186,7 +186,9 @@ impl Gate {
     pub fn undecided(&self, now: Instant, probe: bool) {
         if let (State::Closed { probing, next, .. }, true) = (&mut *self.lock(), probe) {
             *probing = false;
-            *next = now + self.backoff.delay(1, 0.0);
+            if *next <= now {
+                *next = now + self.backoff.delay(1, 0.0);
+            }
         }
     }
 

@@ -27,6 +27,7 @@ use crate::domain::event;
 use crate::domain::failure::ErrorKind;
 use crate::ledger::{Claim, Ledger, LedgerError, Order};
 use crate::metrics::Metrics;
+use crate::patience::Patience;
 use attempt::attempt;
 pub use gate::Cause;
 use gate::{Admission, Gate};
@@ -57,6 +58,7 @@ struct Shared {
     grants: Grants,
     pace: Pace,
     gate: Gate,
+    patience: Patience,
     chorus: Chorus<(ErrorKind, Option<String>)>,
     metrics: Metrics,
     /// The last words of a cloud that closed the gate.
@@ -130,6 +132,7 @@ impl Publish {
             grants: Grants::default(),
             pace,
             gate,
+            patience: Patience::default(),
             chorus: Chorus::default(),
             metrics: metrics.clone(),
             last_words: Mutex::default(),

@@ -19,6 +19,7 @@ use super::api::{Refusal, unknown};
 use crate::config::Settings;
 use crate::domain::upload::Stamp;
 use crate::files;
+use crate::patience::LOOK;
 
 /// Width and height at most, in pixels.
 const SIDE: u32 = 240;
@@ -76,7 +77,12 @@ pub(super) async fn thumbnail(
     let (path, stamp, sha256, _) = row.filter(|(.., pixels)| *pixels <= PIXELS).ok_or_else(unknown)?;
     let picture = match shared.thumbnails.get(&sha256) {
         Some(picture) => picture,
-        None => made(shared, path, stamp, sha256).await.ok_or_else(unknown)?,
+        // a file server that is dead holds up no page
+        None => tokio::time::timeout(LOOK, made(shared, path, stamp, sha256))
+            .await
+            .ok()
+            .flatten()
+            .ok_or_else(unknown)?,
     };
     let headers = [(header::CONTENT_TYPE, "image/jpeg"), (header::CACHE_CONTROL, "private, max-age=60")];
     Ok((headers, picture).into_response())

@@ -4,17 +4,18 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-const RULES: [(&str, &[&str]); 12] = [
+const RULES: [(&str, &[&str]); 13] = [
     ("domain", &[]),
     ("config", &["domain"]),
     ("files", &["domain"]),
+    ("patience", &[]),
     ("metrics", &["domain"]),
     ("ledger", &["domain", "config", "files"]),
     ("cloud", &["domain", "config"]),
-    ("intake", &["domain", "config", "files", "ledger", "metrics"]),
-    ("publish", &["domain", "config", "files", "ledger", "metrics", "cloud"]),
+    ("intake", &["domain", "config", "files", "ledger", "metrics", "patience"]),
+    ("publish", &["domain", "config", "files", "ledger", "metrics", "patience", "cloud"]),
     ("alerts", &["domain", "config", "ledger", "cloud"]),
-    ("web", &["domain", "config", "files", "ledger", "metrics", "intake", "publish"]),
+    ("web", &["domain", "config", "files", "ledger", "metrics", "patience", "intake", "publish"]),
     ("cli", &["daemon", "config", "domain", "ledger", "cloud", "intake"]),
     ("sim", &["domain"]),
 ];

@@ -20,7 +20,7 @@ const TALLIES = Object.entries(GROUPS).filter(([group]) => group !== 'refused');
 const WIDE = ['path', 'object_url', 'request_id', 'etag', 'sha256']; // fields that need a line of their own
 const MARKS = { queued: '⋯', uploading: '↑', retrying: '↻', uploaded: '✓', failed: '✕', rejected: '!', gone: '–' };
 
-const view = { group: 'all', q: '', items: new Map(), next: null, loaded: false };
+const view = { group: 'all', q: '', brand: null, items: new Map(), next: null, loaded: false };
 const shown = new Set(); // brands whose refused files are all shown, not only the first few
 let summary = null;
 let feed = []; // latest first, one entry a file
@@ -66,7 +66,8 @@ async function load({ more = false, anew = false } = {}) {
   try {
     do {
       const query = new URLSearchParams({ limit: PAGE });
-      if (view.q) query.set('q', view.q);
+      if (view.brand) query.set('brand', view.brand);
+      else if (view.q) query.set('q', view.q);
       if (next) query.set('after', next);
       const states = GROUPS[view.group];
       if (states) query.set('state', states.join());
@@ -170,7 +171,8 @@ function drawChanges() {
   else drawList();
 }
 
-const matches = (row) => [brandName(row), row.file_name].some((text) => text.toLowerCase().includes(view.q.toLowerCase()));
+const matches = (row) => (view.brand ? brandName(row) === view.brand : holds(row));
+const holds = (row) => [brandName(row), row.file_name].some((text) => text.toLowerCase().includes(view.q.toLowerCase()));
 
 /** Reads the list again, once for many changes; such as when a brand is new to us. */
 function later() {
@@ -305,7 +307,7 @@ function drawBrand(brand, node = el('article.brand', {}, el('header'), el('div.s
   else if (hidden) lines.push({ id: 'more', number: hidden });
   sync(list, lines, (line) => line.id, (line) => {
     if (line.id === 'all') return el('li.rest', {}, el('button.quiet', { onclick: () => { shown.add(of); drawItem(of); } }, t('showAll', line.number)));
-    if (line.id === 'more') return el('li.rest', {}, el('button.quiet', { onclick: () => choose('refused', of) }, t('moreRefused', line.number)));
+    if (line.id === 'more') return el('li.rest', {}, el('button.quiet', { onclick: () => choose('refused', of, of) }, t('moreRefused', line.number)));
     return el('li', {}, ...refusedLine(line));
   });
   return node;
@@ -525,8 +527,8 @@ const perch = () => ([...document.querySelectorAll('dialog[open]')].pop() ?? doc
 
 const complain = (error, words = String) => error.status !== 401 && say(words(error.message), true);
 
-function choose(group, q = view.q) {
-  Object.assign(view, { group, q, items: new Map(), next: null, loaded: false });
+function choose(group, q = view.q, brand = null) {
+  Object.assign(view, { group, q, brand, items: new Map(), next: null, loaded: false });
   $('search').value = q;
   drawSummary();
   drawList();

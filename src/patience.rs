@@ -1,0 +1,92 @@
+//! Questions to file systems that may never answer: a dead file server must not hold up those that are well.
+
+use std::any::Any;
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+/// How long an answer is waited for: to one look at a name, and to the reading of a folder. Together they are well
+/// below the unit's `WatchdogSec`.
+pub const LOOK: Duration = Duration::from_secs(5);
+/// As above.
+pub const LIST: Duration = Duration::from_secs(30);
+
+/// What is said when none comes.
+pub const SILENT: &str = "its file system does not answer";
+
+/// An answer that came after its time: the next one who asks gets it, so that a slow answer is not none at all.
+type Late = Option<Box<dyn Any + Send>>;
+
+/// The questions that are outstanding. None is asked twice.
+#[derive(Debug, Clone, Default)]
+pub struct Patience(Arc<Mutex<HashMap<PathBuf, Late>>>);
+
+impl Patience {
+    /// Does `work`, which asks for `path`, on a thread of its own. `None`: there is no answer yet. Questions with
+    /// another limit are other questions.
+    pub async fn ask<T: Send + 'static>(
+        &self,
+        path: &Path,
+        limit: Duration,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Option<T> {
+        let key = path.join(limit.as_secs().to_string());
+        if let Some(late) = self.begin(&key) {
+            return late.and_then(|late| late.downcast().ok()).map(|late| *late);
+        }
+        let (all, asked) = (self.clone(), key.clone());
+        let answer = tokio::task::spawn_blocking(move || {
+            let answer = work();
+            all.0.lock().unwrap_or_else(PoisonError::into_inner).insert(asked, Some(Box::new(answer)));
+        });
+        // the answer is taken from where it was put: in time, or by the next one who asks
+        tokio::time::timeout(limit, answer).await.ok()?.ok()?;
+        let late = self.begin(&key)??;
+        late.downcast().ok().map(|answer| *answer)
+    }
+
+    /// `None`: nobody asks, and now the caller does. `Some`: somebody does, and perhaps there is an answer to take.
+    fn begin(&self, key: &Path) -> Option<Late> {
+        let mut outstanding = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match outstanding.get(key) {
+            None => {
+                outstanding.insert(key.to_owned(), None);
+                None
+            }
+            Some(None) => Some(None),
+            Some(Some(_)) => outstanding.remove(key),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc;
+
+    #[tokio::test(start_paused = true)]
+    async fn who_does_not_answer_is_not_asked_twice_and_holds_nobody_up() {
+        let (patience, path) = (Patience::default(), Path::new("/dead"));
+        let (answer, silence) = mpsc::channel::<i32>();
+        let dead = tokio::spawn({
+            let patience = patience.clone();
+            async move { patience.ask(path, LOOK, move || silence.recv().unwrap()).await }
+        });
+        tokio::task::yield_now().await;
+        assert_eq!(patience.ask(path, LOOK, || 7).await, None);
+        assert_eq!(patience.ask(Path::new("/well"), LOOK, || 7).await, Some(7));
+        // a paused clock stands still while a thread is at work: the limit is passed by hand
+        tokio::time::advance(LOOK).await;
+        assert_eq!(dead.await.unwrap(), None);
+        answer.send(8).unwrap();
+        let late = loop {
+            match patience.ask(path, LOOK, || 7).await {
+                Some(late) => break late,
+                None => tokio::task::yield_now().await,
+            }
+        };
+        assert_eq!(late, 8, "an answer that comes late is an answer");
+        assert_eq!(patience.ask(path, LOOK, || 7).await, Some(7));
+    }
+}
