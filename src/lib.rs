@@ -30,6 +30,7 @@ pub mod patience;
 pub mod intake;
 
 pub mod ledger;
+pub mod memory;
 pub mod metrics;
 
 pub mod publish;

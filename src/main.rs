@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use brandpost::cli::{self, Cli};
 
 fn main() -> ExitCode {
+    brandpost::memory::give_back();
     cli::be_quiet_when_nobody_reads();
     match Cli::read().run() {
         Ok(code) => code,

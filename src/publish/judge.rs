@@ -126,10 +126,11 @@ impl Shared {
     /// The state of the gate concerns everybody: it is said once. The table says it too, see `notice`.
     fn tell(&self, change: Change, words: &str) {
         match change {
-            Change::None => {}
+            // what a probe heard is what is so now
+            Change::None => self.heard(words),
             Change::Closed(cause) => {
                 self.metrics.paused(cause.as_str());
-                words.clone_into(&mut self.last_words.lock().unwrap_or_else(PoisonError::into_inner));
+                self.heard(words);
                 tracing::error!(message_id = event::PAUSED, "paused: {}", self.why_closed(cause));
             }
             Change::Opened(after) => tracing::info!(
@@ -137,6 +138,12 @@ impl Shared {
                 seconds = after.as_secs(),
                 "the clouds take files again"
             ),
+        }
+    }
+
+    fn heard(&self, words: &str) {
+        if !words.is_empty() {
+            words.clone_into(&mut self.last_words.lock().unwrap_or_else(PoisonError::into_inner));
         }
     }
 

@@ -88,9 +88,9 @@ pub enum Next {
 }
 
 /// What the table says of the gate.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 enum Noticed {
-    Says(Option<Cause>),
+    Says(Option<String>),
     Unknown,
 }
 
@@ -240,18 +240,19 @@ impl Publish {
     /// something goes through, or nothing is left to try it with.
     async fn notice(&mut self) -> Result<(), LedgerError> {
         const NAME: &str = "paused";
-        let cause = self.shared.gate.closed().map(|(cause, _)| cause);
-        if self.noticed == Noticed::Says(cause) {
+        let why = self.shared.gate.closed().map(|(cause, _)| self.shared.why_closed(cause));
+        let says = Noticed::Says(why.clone());
+        if self.noticed == says {
             return Ok(());
         }
         // a commit that fails may have been one: then it is written again
         self.noticed = Noticed::Unknown;
-        match cause {
-            Some(cause) => self.shared.ledger.set_notice(NAME, &self.shared.why_closed(cause)).await?,
+        match why {
+            Some(why) => self.shared.ledger.set_notice(NAME, &why).await?,
             None if !self.shared.gate.is_proven() && self.has_work().await? => return Ok(()),
             None => self.shared.ledger.clear_notice(NAME).await?,
         }
-        self.noticed = Noticed::Says(cause);
+        self.noticed = says;
         Ok(())
     }
 

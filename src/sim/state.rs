@@ -22,7 +22,7 @@ use super::{
 /// How far a client's clock may be off, and how long a nonce is remembered.
 pub(super) const WINDOW: SignedDuration = SignedDuration::from_mins(15);
 
-/// Expired grants are looked through only when so many are held.
+/// Expired grants are looked through only when so many are held, and then when there are twice as many as were left.
 const GRANTS: usize = 10_000;
 
 /// What credentials are granted for.
@@ -84,6 +84,7 @@ pub(super) struct Memory {
     grants: HashMap<String, Grant>,
     /// Token to access key id: the two may be sent in the wrong pairs.
     tokens: HashMap<String, String>,
+    look_through_at: usize,
     nonces: Nonces,
 }
 
@@ -144,11 +145,12 @@ impl Memory {
     }
 
     fn remember(&mut self, grant: Grant, now: Timestamp) {
-        if self.grants.len() >= GRANTS {
+        if self.grants.len() >= self.look_through_at.max(GRANTS) {
             // Kept for a while after their end, to be told "expired" and not "unknown".
             self.grants.retain(|_, old| now.duration_since(old.expires) < SignedDuration::from_hours(1));
             let Self { grants, tokens, .. } = self;
             tokens.retain(|_, id| grants.contains_key(id));
+            self.look_through_at = 2 * self.grants.len();
         }
         self.tokens.insert(grant.token.clone(), grant.access_key_id.clone());
         self.grants.insert(grant.access_key_id.clone(), grant);

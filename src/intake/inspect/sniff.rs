@@ -21,7 +21,7 @@ pub(super) fn sniff(head: &[u8]) -> Result<Format, Flaw> {
         return Ok(*format);
     }
     if PICTURES.iter().any(|(magic, _)| magic.starts_with(head)) || head.iter().all(|byte| *byte == 0) {
-        return Err(Flaw::Truncated("its first bytes are not there yet".into()));
+        return Err(Flaw::Truncated("it holds nothing but zeros, or its first few bytes".into()));
     }
     Err(Flaw::Unsupported(format!("this is {}, not a JPG, PNG or GIF", name(head))))
 }
@@ -58,7 +58,7 @@ fn name(head: &[u8]) -> &'static str {
     if let Some((_, _, name)) = OTHERS.iter().find(|(offset, magic, _)| at(*offset, magic)) {
         return name;
     }
-    text(head).unwrap_or("no picture")
+    text(head).unwrap_or("of a kind that is not known here")
 }
 
 /// ISO base media files tell themselves apart by their brand.
@@ -109,7 +109,7 @@ mod tests {
             (b"BM6\0\0\0", "a BMP picture"),
             (b"II*\0\x08", "a TIFF picture"),
             ("这不是图片".as_bytes(), "a text file"),
-            (b"\x01\x02\xff\xfe\x80", "no picture"),
+            (b"\x01\x02\xff\xfe\x80", "of a kind that is not known here"),
         ];
         for (head, name) in table {
             let flaw = sniff(head).unwrap_err().to_string();

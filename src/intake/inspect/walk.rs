@@ -26,8 +26,13 @@ pub enum Flaw {
     #[error("the name says {0}, the bytes are a {1}")]
     Mismatch(String, Format),
     /// It has too many bytes.
-    #[error("{0} bytes are over images.max_bytes = {1}")]
+    #[error("{0} bytes ({mib:.1} MiB) are over images.max_bytes = {1}", mib = mib(*.0))]
     TooLarge(u64, u64),
+}
+
+#[expect(clippy::cast_precision_loss, reason = "for people")]
+fn mib(bytes: u64) -> f64 {
+    bytes as f64 / f64::from(1 << 20)
 }
 
 impl Flaw {
