@@ -174,6 +174,23 @@ test('brands and files are found', async () => {
   await scene.close();
 });
 
+test('more refusals than fit are listed, of this brand alone', async () => {
+  const scene = await stage();
+  await scene.drop('OWNBRAND/10/other.jpg', Buffer.from('%PDF-1.7 and so on, and so on'));
+  for (let number = 1; number <= 25; number += 1) await scene.drop(`OWNBRAND/1/${number}.jpg`, Buffer.from(`%PDF-1.7 number ${number}, and so on`));
+  await scene.row('25.jpg', 'rejected');
+  const page = await visit(scene.url);
+  await brand(page, 1).first().getByRole('button', { name: /Show all/ }).click();
+  await brand(page, 1).first().getByRole('button', { name: /more, show them/ }).click();
+  await until('all of them are listed', async () => (await page.locator('article.file').count()) === 25);
+  assert.doesNotMatch(await page.locator('#list').innerText(), /other\.jpg/);
+  await page.locator('.tally').first().click();
+  await page.getByRole('searchbox').fill('BRAND/10');
+  await until('a brand is found by its number', async () => (await page.locator('article.brand').count()) === 1);
+  assert.deepEqual(page.trouble, []);
+  await scene.close();
+});
+
 test('it works on a phone, in both languages and themes, for everybody', async () => {
   const scene = await stage();
   await scene.fault({ ...refused, matches: '2002/2' }, { service: 'oss', matches: '2002/3', action: { do: 'oss_error', status: 503, code: 'ServiceUnavailable', message: 'busy' } });
