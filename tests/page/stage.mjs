@@ -9,7 +9,7 @@ import { fileURLToPath } from 'node:url';
 import { chromium } from 'playwright-core';
 
 const TREE = join(dirname(fileURLToPath(import.meta.url)), '../..');
-const BIN = process.env.BRANDPOST_BIN_DIR ?? join(TREE, 'target/debug');
+const BIN = process.env.BRANDPOST_BIN_DIR ?? join(process.env.CARGO_TARGET_DIR ?? join(TREE, 'target'), 'debug');
 
 export const browser = await chromium.launch({
   executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
