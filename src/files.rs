@@ -9,8 +9,11 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
-use rustix::fs::{self, AtFlags, FileType, Mode, OFlags, ResolveFlags, StatxAttributes, StatxFlags};
+use rustix::fs::{
+    self, AtFlags, FileType, Mode, OFlags, RenameFlags, ResolveFlags, StatxAttributes, StatxFlags,
+};
 use rustix::io::Errno;
+use rustix::path::Arg;
 
 use crate::domain::upload::Stamp;
 
@@ -123,20 +126,27 @@ pub fn look(folder: impl AsFd, name: &OsStr) -> io::Result<Look> {
     Ok(look_of(&fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW)?))
 }
 
-/// Device and inode: something else that is mounted or put in a path's place has others.
-pub type Identity = (u64, u64);
-
-/// Renames a file to a name that nothing has.
+/// Renames without ever replacing. NFS does not know how; there a second name is made and the first taken away.
 ///
 /// # Errors
-/// Those of `renameat2`; `AlreadyExists` when something has it.
-pub fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
-    match fs::renameat_with(fs::CWD, from, fs::CWD, to, fs::RenameFlags::NOREPLACE) {
-        // file systems that do not know it
-        Err(Errno::INVAL | Errno::NOSYS) if !to.exists() => std::fs::rename(from, to),
-        renamed => Ok(renamed?),
+/// Those of `renameat2`; `EXIST` when something has the name.
+pub fn rename_new(
+    from: impl AsFd,
+    name: impl Arg + Copy,
+    to: impl AsFd,
+    target: impl Arg + Copy,
+) -> rustix::io::Result<()> {
+    match fs::renameat_with(&from, name, &to, target, RenameFlags::NOREPLACE) {
+        Err(Errno::INVAL | Errno::NOSYS) => {
+            fs::linkat(&from, name, &to, target, AtFlags::empty())?;
+            fs::unlinkat(&from, name, AtFlags::empty())
+        }
+        done => done,
     }
 }
+
+/// Device and inode: something else that is mounted or put in a path's place has others.
+pub type Identity = (u64, u64);
 
 /// What stands at a path now.
 ///

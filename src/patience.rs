@@ -3,7 +3,7 @@
 use std::any::Any;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// How long an answer is waited for: to one look at a name, and to the reading of a folder. Together they are well
@@ -20,7 +20,10 @@ type Late = Option<Box<dyn Any + Send>>;
 
 /// The questions that are outstanding. None is asked twice.
 #[derive(Debug, Clone, Default)]
-pub struct Patience(Arc<Mutex<HashMap<PathBuf, Late>>>);
+pub struct Patience(Arc<Mutex<HashMap<Question, Late>>>);
+
+/// The path, and how long the answer is waited for.
+type Question = (PathBuf, Duration);
 
 impl Patience {
     /// Does `work`, which asks for `path`, on a thread of its own. `None`: there is no answer yet. Questions with
@@ -31,14 +34,14 @@ impl Patience {
         limit: Duration,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Option<T> {
-        let key = path.join(limit.as_secs().to_string());
+        let key = (path.to_owned(), limit);
         if let Some(late) = self.begin(&key) {
             return late.and_then(|late| late.downcast().ok()).map(|late| *late);
         }
         let (all, asked) = (self.clone(), key.clone());
         let answer = tokio::task::spawn_blocking(move || {
             let answer = work();
-            all.0.lock().unwrap_or_else(PoisonError::into_inner).insert(asked, Some(Box::new(answer)));
+            all.outstanding().insert(asked, Some(Box::new(answer)));
         });
         // the answer is taken from where it was put: in time, or by the next one who asks
         tokio::time::timeout(limit, answer).await.ok()?.ok()?;
@@ -47,16 +50,20 @@ impl Patience {
     }
 
     /// `None`: nobody asks, and now the caller does. `Some`: somebody does, and perhaps there is an answer to take.
-    fn begin(&self, key: &Path) -> Option<Late> {
-        let mut outstanding = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+    fn begin(&self, key: &Question) -> Option<Late> {
+        let mut outstanding = self.outstanding();
         match outstanding.get(key) {
             None => {
-                outstanding.insert(key.to_owned(), None);
+                outstanding.insert(key.clone(), None);
                 None
             }
             Some(None) => Some(None),
             Some(Some(_)) => outstanding.remove(key),
         }
+    }
+
+    fn outstanding(&self) -> MutexGuard<'_, HashMap<Question, Late>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

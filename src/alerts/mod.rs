@@ -8,6 +8,7 @@ mod digest;
 mod robot;
 mod send;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ use tokio::time::Instant;
 use crate::cloud::Clients;
 use crate::config::Settings;
 use crate::domain::event;
-use crate::ledger::{Ledger, LedgerError};
+use crate::ledger::{Ledger, LedgerError, News};
 use digest::{Digest, by_name};
 use send::Way;
 
@@ -128,9 +129,7 @@ impl Teller {
         Ok(())
     }
 
-    async fn look(
-        &self,
-    ) -> Result<(crate::ledger::News, std::collections::BTreeMap<String, String>), LedgerError> {
+    async fn look(&self) -> Result<(News, BTreeMap<String, String>), LedgerError> {
         let report = self.ledger.report();
         Ok((report.news(self.way.name()).await?, by_name(report.notices().await?)))
     }

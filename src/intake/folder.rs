@@ -124,8 +124,11 @@ impl<'a> Reconcile<'a> {
         let ready = self.sort_out(&listing, &known, &mut missing).await?;
         let mut moved: Vec<_> = missing.iter().map(|row| row.id).collect();
         if !ready.is_empty() && !elsewhere.is_empty() {
-            let gone = move || elsewhere.into_iter().filter(|row| !row.path.exists()).map(|row| row.id);
-            moved.extend(blocking(move || gone().collect::<Vec<_>>()).await?);
+            let gone = move || {
+                let gone = elsewhere.iter().filter(|row| !row.path.exists());
+                gone.map(|row| row.id).collect::<Vec<_>>()
+            };
+            moved.extend(blocking(gone).await?);
         }
         for (name, error) in &listing.unknown {
             self.cannot_be_read(name, error);

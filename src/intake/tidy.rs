@@ -7,9 +7,8 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{self, AtFlags, CWD, Dir, Mode, OFlags, RenameFlags};
+use rustix::fs::{self, AtFlags, CWD, Dir, Mode, OFlags};
 use rustix::io::Errno;
-use rustix::path::Arg;
 
 use crate::config::{After, Upload};
 use crate::domain::brand::Brand;
@@ -41,7 +40,7 @@ pub(super) fn tidy(
     }
     let folder = folder.as_fd();
     let limbo = limbo(folder)?;
-    rename(folder, name, &limbo, name)?;
+    files::rename_new(folder, name, &limbo, name)?;
     let uploaded = files::look(&limbo, name).is_ok_and(|look| look.stamp == stamp);
     let done = match (uploaded, rules.after) {
         (true, After::Delete) => Ok(fs::unlinkat(&limbo, name, AtFlags::empty())?),
@@ -49,25 +48,9 @@ pub(super) fn tidy(
         (false, _) => Err(io::Error::other("it was replaced by another file in the same moment")),
     };
     if done.is_err() {
-        rename(&limbo, name, folder, name)?;
+        files::rename_new(&limbo, name, folder, name)?;
     }
     done
-}
-
-/// Renames without ever replacing. NFS does not know how; there a second name is made and the first taken away.
-fn rename(
-    from: impl AsFd,
-    name: impl Arg + Copy,
-    to: impl AsFd,
-    target: impl Arg + Copy,
-) -> rustix::io::Result<()> {
-    match fs::renameat_with(&from, name, &to, target, RenameFlags::NOREPLACE) {
-        Err(Errno::INVAL | Errno::NOSYS) => {
-            fs::linkat(&from, name, &to, target, AtFlags::empty())?;
-            fs::unlinkat(&from, name, AtFlags::empty())
-        }
-        done => done,
-    }
 }
 
 fn limbo(folder: BorrowedFd<'_>) -> io::Result<OwnedFd> {
@@ -91,7 +74,7 @@ pub(super) fn recover(folder: impl AsFd) -> io::Result<()> {
         let item = item?;
         let name = OsStr::from_bytes(item.file_name().to_bytes());
         if name != "." && name != ".." {
-            let _ = rename(&limbo, name, &folder, name);
+            let _ = files::rename_new(&limbo, name, &folder, name);
         }
     }
     // it goes when nothing is left in it
@@ -102,7 +85,7 @@ pub(super) fn recover(folder: impl AsFd) -> io::Result<()> {
 /// Moves a file under the first name that is free, across file systems if need be.
 fn archive(to: &Path, limbo: impl AsFd, name: &OsStr) -> io::Result<()> {
     for target in candidates(to, name) {
-        match rename(&limbo, name, CWD, &target) {
+        match files::rename_new(&limbo, name, CWD, &target) {
             Ok(()) => return Ok(()),
             Err(Errno::EXIST) => {}
             Err(Errno::XDEV) => return copy(&limbo, name, &target),

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use rustix::fs::CWD;
 
 use super::error::{LedgerError, Result};
 use super::{DaemonLock, Ledger, Past, Tx, beside};
@@ -134,7 +135,9 @@ impl Ledger {
                 copy.execute(&self.writer).await?;
                 self.leave_no_wal()?;
                 // whoever has put another one there meanwhile wanted that one
-                files::rename_new(&fresh, path).map_err(sqlx::Error::Io)?;
+                files::rename_new(CWD, &fresh, CWD, path)
+                    .map_err(io::Error::from)
+                    .map_err(sqlx::Error::Io)?;
                 lost("was deleted, and written back,")
             }
             // as long as it cannot be looked at, nothing is known
@@ -162,11 +165,11 @@ impl Ledger {
     /// # Errors
     /// When the database fails.
     pub async fn all_found(&self) -> Result<()> {
-        let open: i64 = sqlx::query_scalar("SELECT count(*) FROM notice WHERE name = ?1")
+        let rebuilt: i64 = sqlx::query_scalar("SELECT count(*) FROM notice WHERE name = ?1")
             .bind(REBUILT)
             .fetch_one(self.report().pool())
             .await?;
-        if open == 0 {
+        if rebuilt == 0 {
             return Ok(());
         }
         let mut tx = self.begin().await?;
@@ -236,7 +239,7 @@ async fn rebuild(
     );
     let fresh = fresh(path)?;
     let ledger = Ledger::open(&fresh, clock).await?;
-    ledger.set_notice_since(REBUILT, &message, &cutoff).await?;
+    ledger.write_notice(REBUILT, &message, &cutoff, true).await?;
     ledger.close().await;
     if beside(&fresh, "-wal").exists() {
         // it could not be folded in (a full disk): without it the new database does not know that files are held

@@ -182,7 +182,7 @@ impl Recorder<'_> {
             .bind(row.id)
             .execute(&mut **tx)
             .await?;
-        Ok(self.recorded(row.id, row.state, row.slot, None))
+        Ok(self.recorded(row.id, row.state, row.slot, None, Some(row)))
     }
 
     /// Same content, other time or inode: nothing is sent again.
@@ -200,7 +200,7 @@ impl Recorder<'_> {
         .bind(self.now)
         .execute(&mut **tx)
         .await?;
-        Ok(self.recorded(row.id, row.state, row.slot, None))
+        Ok(self.recorded(row.id, row.state, row.slot, None, Some(row)))
     }
 
     /// The same picture under a new name keeps row and slot.
@@ -224,15 +224,14 @@ impl Recorder<'_> {
         };
         let id = self.write(tx, state, slot, Some((picture, wish)), failure.as_ref(), original).await?;
         self.settle_others(tx, row).await?;
-        Ok(Recorded { news: is_news(row, failure.as_ref()), ..self.recorded(id, state, slot, failure) })
+        Ok(self.recorded(id, state, slot, failure, row))
     }
 
     async fn refuse(&self, tx: &mut Tx, failure: &Failure, row: Option<&Existing>) -> Result<Recorded> {
         let slot = self.slot_to_keep(tx, row).await?;
         let id = self.write(tx, State::Rejected, slot, None, Some(failure), None).await?;
         self.settle_others(tx, row).await?;
-        let recorded = self.recorded(id, State::Rejected, slot, Some(failure.clone()));
-        Ok(Recorded { news: is_news(row, Some(failure)), ..recorded })
+        Ok(self.recorded(id, State::Rejected, slot, Some(failure.clone()), row))
     }
 
     /// A refused file keeps its slot only if something of it is on OSS.
@@ -374,8 +373,16 @@ impl Recorder<'_> {
         self.rebuilt.is_some_and(|rebuilt| i128::from(newest) < rebuilt)
     }
 
-    fn recorded(&self, id: i64, state: State, slot: Option<u32>, refused: Option<Failure>) -> Recorded {
-        Recorded { id, path: self.file.path.clone(), state, slot, refused, news: true }
+    fn recorded(
+        &self,
+        id: i64,
+        state: State,
+        slot: Option<u32>,
+        refused: Option<Failure>,
+        before: Option<&Existing>,
+    ) -> Recorded {
+        let news = is_news(before, refused.as_ref());
+        Recorded { id, path: self.file.path.clone(), state, slot, refused, news }
     }
 }
 

@@ -110,14 +110,21 @@ impl Ledger {
     /// # Errors
     /// When the database fails.
     pub async fn set_notice(&self, name: &str, message: &str) -> Result<()> {
-        self.set_notice_since(name, message, &self.now_text()).await
+        self.write_notice(name, message, &self.now_text(), false).await
     }
 
-    pub(super) async fn set_notice_since(&self, name: &str, message: &str, since: &str) -> Result<()> {
-        let query = "INSERT INTO notice (name, message, since, open) VALUES (?1, ?2, ?3, ?1 = 'rebuilt')
+    /// `open`: what it concerns may still be found.
+    pub(super) async fn write_notice(
+        &self,
+        name: &str,
+        message: &str,
+        since: &str,
+        open: bool,
+    ) -> Result<()> {
+        let query = "INSERT INTO notice (name, message, since, open) VALUES (?1, ?2, ?3, ?4)
                      ON CONFLICT (name) DO UPDATE SET message = excluded.message";
         let mut tx = self.begin().await?;
-        sqlx::query(query).bind(name).bind(message).bind(since).execute(&mut *tx).await?;
+        sqlx::query(query).bind(name).bind(message).bind(since).bind(open).execute(&mut *tx).await?;
         self.commit(tx).await
     }
 

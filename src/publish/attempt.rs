@@ -86,15 +86,14 @@ async fn once(shared: &Shared, claim: &Claim) -> Result<Outcome, CloudError> {
 
 /// Opens the file and makes sure that it is the one that was inspected.
 async fn open(shared: &Shared, claim: &Claim) -> Result<File, Outcome> {
-    let (path, stamp, settings) = (claim.path.clone(), claim.stamp, shared.settings.clone());
+    let (path, stamp) = (claim.path.clone(), claim.stamp);
     let folder = path.parent().unwrap_or(Path::new("/")).to_owned();
-    let inside = settings.top_of(&folder).is_none_or(|top| folder.starts_with(top));
-    if !inside {
+    let top = shared.settings.top_of(&folder).map(Path::to_owned);
+    if top.as_ref().is_some_and(|top| !folder.starts_with(top)) {
         return Err(changed("its folder is no brand's any more: name it in [[brand]], or move the file"));
     }
     let look = move || {
-        let folder = path.parent().unwrap_or(Path::new("/"));
-        let folder = files::open_brand_folder(settings.top_of(folder), folder)?;
+        let folder = files::open_brand_folder(top.as_deref(), &folder)?;
         let file = files::open_regular(folder, path.file_name().unwrap_or_default())?;
         let same = files::stamp(&file)? == stamp;
         io::Result::Ok((file, same))
