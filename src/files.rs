@@ -101,6 +101,20 @@ pub fn open_regular(folder: impl AsFd, name: &OsStr) -> io::Result<File> {
     }
 }
 
+/// Opens a regular file that somebody named on the command line: links are followed.
+///
+/// # Errors
+/// Those of `open`; `InvalidInput` when the name stands for no regular file.
+pub fn open_named(path: &Path) -> io::Result<File> {
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let file = File::from(fs::openat(fs::CWD, path, flags, Mode::empty()).map_err(refused)?);
+    match kind_of(fs::fstat(&file)?.st_mode) {
+        Kind::Regular => Ok(file),
+        Kind::Folder => Err(io::Error::new(io::ErrorKind::InvalidInput, "a folder, not a file")),
+        _ => Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file")),
+    }
+}
+
 fn refused(error: Errno) -> io::Error {
     match error {
         Errno::LOOP => io::Error::new(io::ErrorKind::InvalidInput, "a symbolic link"),

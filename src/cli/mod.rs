@@ -6,6 +6,7 @@ mod brands;
 mod check;
 mod generate;
 mod help;
+mod inspect;
 mod lang;
 mod pause;
 mod retry;
@@ -63,6 +64,8 @@ enum Command {
     Resume,
     /// Is everything as it must be? Configuration, folders, database, secret, clock
     Check(check::Args),
+    /// The verdict on pictures that are in no inbox yet
+    Inspect(inspect::Args),
     /// Write a consistent copy of the database, also while the daemon runs
     Backup(backup::Args),
     /// Print completions for a shell
@@ -86,6 +89,7 @@ impl Cli {
         match &self.command {
             Command::Completions(args) => return Ok(generate::completions(args)),
             Command::Man(args) => return generate::man(args),
+            Command::Inspect(args) => return inspect::inspect(self.config, args),
             _ => {}
         }
         let path = locate(self.config);
@@ -104,7 +108,7 @@ impl Cli {
                 Command::Release(args) => slots::release(&Settings::load(&path)?, &args).await,
                 Command::Reserve(args) => slots::reserve(&Settings::load(&path)?, &args).await,
                 Command::Backup(args) => backup::backup(&Settings::load(&path)?, &args).await,
-                Command::Completions(_) | Command::Man(_) => Ok(ExitCode::SUCCESS),
+                Command::Completions(_) | Command::Man(_) | Command::Inspect(_) => Ok(ExitCode::SUCCESS),
             }
         });
         // a look at a folder that hangs is not waited for

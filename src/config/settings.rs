@@ -169,7 +169,7 @@ pub enum Mismatch {
 }
 
 /// What pictures must be like. `u64::MAX` stands for no limit.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(missing_docs, reason = "named as the keys of config.toml, which describes them")]
 pub struct Images {
     pub max_per_brand: u32,
@@ -177,6 +177,19 @@ pub struct Images {
     pub max_pixels: u64,
     pub check: Check,
     pub mismatch: Mismatch,
+}
+
+impl Default for Images {
+    /// The defaults of config.toml, which its own test compares with these.
+    fn default() -> Self {
+        Self {
+            max_per_brand: 10,
+            max_bytes: 20 << 20,
+            max_pixels: 100_000_000,
+            check: Check::Decode,
+            mismatch: Mismatch::Correct,
+        }
+    }
 }
 
 /// How a slot is chosen.

@@ -167,6 +167,7 @@ impl Shift {
             publish: progress.publish.clone(),
             metrics: metrics.clone(),
             settings: settings.clone(),
+            picture_memory: intake.picture_memory(),
             stop: parts.last_order(),
         };
         parts.spawn("intake", async move { Ok(intake.run().await?) });

@@ -10,14 +10,20 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::folder::look_at;
-use super::inspect::{Flaw, Inspected, Inspector};
+use super::inspect::{Inspected, Inspector};
 use super::mounts::Mounts;
 use super::scan::Entry;
+use pictures::Budget;
+
 use crate::config::Settings;
 use crate::domain::chorus::Chorus;
 use crate::ledger::Ledger;
 use crate::metrics::Metrics;
 use crate::patience::{Patience, SILENT};
+
+/// Memory for pictures beyond buffers, bytes: the memory of a progressive JPEG's walk (12.5 MB for a hundred megapixels and
+/// each full-size colour), and thumbnails.
+const PICTURE_MEMORY: u64 = 96 << 20;
 
 /// No picture takes so long to read and check.
 const LONGEST_READ: Duration = Duration::from_mins(1);
@@ -29,6 +35,8 @@ pub(super) struct Context {
     pub(super) ledger: Ledger,
     pub(super) mounts: Mounts,
     inspector: Arc<Inspector>,
+    /// Memory for pictures, shared with whoever else works on them.
+    pub(super) budget: Budget,
     pub(super) patience: Patience,
     /// Bounds the threads that read and decode.
     threads: Arc<Semaphore>,
@@ -47,9 +55,11 @@ impl Context {
         stop: CancellationToken,
         metrics: &Metrics,
     ) -> Self {
+        let budget = Budget::new(PICTURE_MEMORY);
         let cores = std::thread::available_parallelism().map_or(2, usize::from);
         Self {
-            inspector: Arc::new(Inspector::new(settings.images.clone())),
+            inspector: Arc::new(Inspector::new(settings.images.clone(), budget.clone())),
+            budget,
             mounts: Mounts::new(ledger.clone()),
             settings,
             ledger,
@@ -72,7 +82,6 @@ impl Context {
         let metrics = self.metrics.clone();
         tokio::spawn(async move {
             let _permit = threads.acquire_owned().await.map_err(io::Error::other)?;
-            let stamp = entry.look.stamp;
             let look = tokio::task::spawn_blocking(move || {
                 let began = std::time::Instant::now();
                 let result = look_at(&inspector, &folder, &entry);
@@ -83,12 +92,7 @@ impl Context {
             let Ok(look) = tokio::time::timeout(LONGEST_READ, look).await else {
                 return Err(io::Error::new(io::ErrorKind::TimedOut, SILENT));
             };
-            look.unwrap_or_else(|broken| {
-                // one picture that breaks a decoder must not stop all others
-                tracing::error!(%broken, "the check of a file broke off");
-                let result = Err(Flaw::Damaged("it broke the decoder".into()));
-                Ok(Some(Inspected { stamp, result }))
-            })
+            look.map_err(io::Error::other)?
         })
     }
 }

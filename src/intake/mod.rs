@@ -24,6 +24,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use pictures::Budget;
 use tokio::sync::watch as state;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
@@ -143,6 +144,11 @@ pub struct Intake {
 }
 
 impl Intake {
+    /// The memory for pictures, for others who work on them too.
+    pub fn picture_memory(&self) -> Budget {
+        self.ctx.budget.clone()
+    }
+
     /// An intake that has done nothing yet.
     pub fn new(settings: Arc<Settings>, ledger: Ledger, stop: CancellationToken, metrics: &Metrics) -> Self {
         let (watch, trouble) = Watch::new(settings.watch.mode != WatchMode::Poll);

@@ -23,16 +23,18 @@ impl Reconcile<'_> {
     ) -> Option<Found> {
         let watch = &self.ctx.settings.watch;
         match look {
-            Ok(Some(Inspected { stamp, result: Ok(picture) })) => Some(self.picture(entry, stamp, picture)),
-            Ok(Some(Inspected { stamp, result: Err(flaw) })) => {
-                let may_grow = matches!(flaw, Flaw::Truncated(_) | Flaw::Damaged(_));
+            Ok(Some(Inspected { stamp, result, lacks_end })) => {
+                let may_grow = lacks_end || matches!(result, Err(Flaw::Truncated(_) | Flaw::Damaged(_)));
                 let grace = self.folder.stillness.unfinished(&entry.name, &entry.look, self.now, watch.grace);
                 match grace.filter(|_| may_grow) {
                     Some(end) => {
                         self.wait(end);
                         None
                     }
-                    None => Some(self.found(entry, stamp, Verdict::Refused(Failure::from(&flaw)))),
+                    None => Some(match result {
+                        Ok(picture) => self.picture(entry, stamp, picture),
+                        Err(flaw) => self.found(entry, stamp, Verdict::Refused(Failure::from(&flaw))),
+                    }),
                 }
             }
             Ok(None) => {

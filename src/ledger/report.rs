@@ -171,14 +171,13 @@ impl Report {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn picture(&self, id: i64) -> Result<Option<(PathBuf, Stamp, String, i64)>> {
+    pub async fn picture(&self, id: i64) -> Result<Option<(PathBuf, Stamp, String)>> {
         let query = sqlx::query(
-            "SELECT path_bytes, size_bytes, mtime_ns, inode, sha256, width * height AS pixels FROM upload
+            "SELECT path_bytes, size_bytes, mtime_ns, inode, sha256 FROM upload
              WHERE id = ?1 AND sha256 IS NOT NULL AND state <> 'gone'",
         );
         let row = query.bind(id).fetch_optional(&self.0).await?;
-        row.map(|row| Ok((path(&row)?, stamp(&row)?, row.try_get("sha256")?, row.try_get("pixels")?)))
-            .transpose()
+        row.map(|row| Ok((path(&row)?, stamp(&row)?, row.try_get("sha256")?))).transpose()
     }
 
     /// The attempts of a file, oldest first.

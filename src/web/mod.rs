@@ -13,6 +13,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use anyhow::Context;
+use pictures::Budget;
+
 use axum::routing::{get, post};
 use axum::{Router, middleware};
 use tokio::net::TcpListener;
@@ -41,6 +43,8 @@ pub struct Sources {
     pub metrics: Metrics,
     /// The configuration.
     pub settings: Arc<Settings>,
+    /// Memory for thumbnails, shared with the checks.
+    pub picture_memory: Budget,
     /// Streams of events end with it.
     pub stop: CancellationToken,
 }

@@ -2,7 +2,9 @@
 //! they are what was inspected. The path comes from the row, never from the request.
 
 use std::collections::{HashMap, VecDeque};
+use std::fs::File;
 use std::io::BufReader;
+use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -12,11 +14,11 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use image::codecs::jpeg::JpegEncoder;
 use image::{DynamicImage, ImageReader, Limits, Rgb, RgbImage};
+use pictures::{Depth, Format, HEAD, Walk, sniff};
 use tokio::sync::Semaphore;
 
-use super::Shared;
 use super::api::{Refusal, unknown};
-use crate::config::Settings;
+use super::{Shared, Sources};
 use crate::domain::upload::Stamp;
 use crate::files;
 use crate::patience::LOOK;
@@ -24,10 +26,6 @@ use crate::patience::LOOK;
 /// Width and height at most, in pixels.
 const SIDE: u32 = 240;
 const QUALITY: u8 = 78;
-
-/// What takes more memory to decode than this has no thumbnail: bytes, and pixels of three bytes.
-const MEMORY: u64 = 96 << 20;
-const PIXELS: i64 = (MEMORY / 3).cast_signed();
 
 /// So many are remembered, of some 10 KiB each.
 const KEPT: usize = 512;
@@ -74,7 +72,7 @@ pub(super) async fn thumbnail(
     Path(id): Path<i64>,
 ) -> Result<Response, Refusal> {
     let row = shared.from.ledger.report().picture(id).await?;
-    let (path, stamp, sha256, _) = row.filter(|(.., pixels)| *pixels <= PIXELS).ok_or_else(unknown)?;
+    let (path, stamp, sha256) = row.ok_or_else(unknown)?;
     let picture = match shared.thumbnails.get(&sha256) {
         Some(picture) => picture,
         // a file server that is dead holds up no page
@@ -96,7 +94,7 @@ async fn made(shared: Arc<Shared>, path: PathBuf, stamp: Stamp, sha256: String) 
         let picture = match shared.thumbnails.get(&sha256) {
             // somebody asked for the same one before
             Some(picture) => picture,
-            None => Bytes::from(make(&shared.from.settings, &path, stamp)?),
+            None => Bytes::from(make(&shared.from, &path, stamp)?),
         };
         shared.thumbnails.keep(&sha256, &picture);
         Some(picture)
@@ -105,21 +103,46 @@ async fn made(shared: Arc<Shared>, path: PathBuf, stamp: Stamp, sha256: String) 
 }
 
 /// `None`: it is not there any more, not as it was, or cannot be shown.
-fn make(settings: &Settings, path: &std::path::Path, stamp: Stamp) -> Option<Vec<u8>> {
+fn make(from: &Sources, path: &std::path::Path, stamp: Stamp) -> Option<Vec<u8>> {
     let folder = path.parent()?;
-    let folder = files::open_brand_folder(settings.top_of(folder), folder).ok()?;
+    let folder = files::open_brand_folder(from.settings.top_of(folder), folder).ok()?;
     let file = files::open_regular(folder, path.file_name()?).ok()?;
     if files::stamp(&file).ok()? != stamp {
         return None;
     }
+    let format = format_of(&file)?;
+    let bytes = decoding_cost(&file, format, from)?;
+    let _share = from.picture_memory.take(bytes)?;
     let mut limits = Limits::default();
-    limits.max_alloc = Some(MEMORY);
+    limits.max_alloc = Some(bytes);
     let mut reader = ImageReader::new(BufReader::new(file)).with_guessed_format().ok()?;
     reader.limits(limits);
     let small = reader.decode().ok()?.thumbnail(SIDE, SIDE);
     let mut jpeg = Vec::new();
     on_white(&small).write_with_encoder(JpegEncoder::new_with_quality(&mut jpeg, QUALITY)).ok()?;
     Some(jpeg)
+}
+
+fn format_of(file: &File) -> Option<Format> {
+    let mut head = [0; HEAD];
+    let length = file.read_at(&mut head, 0).ok()?;
+    sniff(&head[..length]).ok()
+}
+
+/// What a decoder needs for it, bytes; its headers tell. `None`: no decoder handles it.
+fn decoding_cost(file: &File, format: Format, from: &Sources) -> Option<u64> {
+    let mut walk = Walk::new(format, Depth::Structure, from.settings.images.max_pixels, &from.picture_memory);
+    let (mut buffer, mut at) = (vec![0; 64 << 10], 0);
+    loop {
+        match file.read_at(&mut buffer, at).ok()? {
+            0 => break,
+            count => {
+                walk.feed(&buffer[..count]).ok()?;
+                at += count as u64;
+            }
+        }
+    }
+    walk.decoding_cost()
 }
 
 /// JPEG knows no transparency.

@@ -1,21 +1,14 @@
-//! Is this file a picture that may be sent? Sniffed by content, walked to its end, decoded, and hashed, in
-//! one pass over the bytes.
+//! Is this file a picture that may be sent? Told by content, walked to its last block, and hashed, in one pass over
+//! the bytes. What a whole picture is, the crate `pictures` knows.
 
-mod budget;
-mod gif;
-mod jpeg;
-mod png;
-mod sniff;
-mod tee;
-mod walk;
+mod hashes;
 
 use std::fs::File;
-use std::io::{self, BufReader, Read};
+use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use image::codecs::{gif::GifDecoder, jpeg::JpegDecoder, png::PngDecoder};
-use image::{ImageDecoder, ImageError};
+use pictures::{Budget, Depth, HEAD, Walk, Whole, sniff, zeros};
 
 use crate::config::{Check, Images, Mismatch};
 use crate::domain::failure::{ErrorKind, Failure};
@@ -23,15 +16,11 @@ use crate::domain::image::Format;
 use crate::domain::text::visible;
 use crate::domain::upload::{Picture, Stamp};
 use crate::files;
-use budget::Budget;
-use tee::Tee;
-pub use walk::Flaw;
-use walk::Walk;
+use hashes::Hashes;
+pub use pictures::Flaw;
 
-const BUFFER: usize = 64 << 10;
-
-/// What stands beside the pixels of a PNG (a colour profile, texts) may unpack to so many bytes.
-const METADATA: u64 = 8 << 20;
+/// Read at a time, bytes.
+const BUFFER: usize = 128 << 10;
 
 /// Checks files, on whatever thread it is called.
 #[derive(Debug)]
@@ -47,48 +36,57 @@ pub struct Inspected {
     pub stamp: Stamp,
     /// The picture, or what is wrong with it.
     pub result: Result<Picture, Flaw>,
+    /// All of the picture is there, but not its end marker: perhaps more is to come.
+    pub lacks_end: bool,
 }
 
 impl Inspector {
-    /// An inspector with these rules.
-    pub fn new(images: Images) -> Self {
-        Self { images, budget: Budget::default() }
+    /// An inspector with these rules. Memory beyond buffers comes out of the budget.
+    pub fn new(images: Images, budget: Budget) -> Self {
+        Self { images, budget }
     }
 
-    /// Reads the file to its end. `Ok(None)`: it changed under our eyes, look again later.
+    /// Reads the file to its end. `Ok(None)`: it changed meanwhile, look again later.
     ///
     /// # Errors
     /// When it cannot be read.
     pub fn inspect(&self, file: &File, name: &Path) -> io::Result<Option<Inspected>> {
         let stamp = files::stamp(file)?;
-        let result = match self.check(file, name, stamp) {
-            Ok(picture) => Ok(picture),
-            Err(Trouble::Flaw(flaw)) => Err(flaw),
-            Err(Trouble::Moving) => return Ok(None),
-            Err(Trouble::Io(error)) => return Err(error),
+        let mut lacks_end = false;
+        let result = match self.check(file, name, stamp.size) {
+            Ok((picture, whole)) => {
+                lacks_end = !whole.ends;
+                Ok(picture)
+            }
+            Err(Obstacle::Flaw(flaw)) => Err(flaw),
+            Err(Obstacle::Changing) => return Ok(None),
+            Err(Obstacle::Io(error)) => return Err(error),
         };
         let still = files::stamp(file)? == stamp;
-        Ok(still.then_some(Inspected { stamp, result }))
+        Ok(still.then_some(Inspected { stamp, result, lacks_end }))
     }
 
-    fn check(&self, file: &File, name: &Path, stamp: Stamp) -> Result<Picture, Trouble> {
-        let (size, most) = (stamp.size, self.images.max_bytes);
-        if size > most {
-            return Err(Flaw::TooLarge(size, most).into());
+    fn check(&self, file: &File, name: &Path, size: u64) -> Result<(Picture, Whole), Obstacle> {
+        if size > self.images.max_bytes {
+            return Err(Flaw::TooLarge(size, self.images.max_bytes).into());
         }
-        let mut head = [0; sniff::HEAD];
+        let mut head = [0; HEAD];
         let length = read_head(file, &mut head)?;
-        let format = sniff::sniff(&head[..length])?;
-        self.check_name(name, format)?;
-        // one byte more than there should be shows a file that grows
-        let tee = Tee::new(file.take(size.saturating_add(1)), Walk::new(format), self.images.max_pixels);
-        let (tee, decoded) = self.read(tee, format)?;
-        if tee.passed() != size {
-            return Err(Trouble::Moving);
+        if length > 0 && head[..length].iter().all(|byte| *byte == 0) {
+            return Err(zeros(leading_zeros(file)?, size).into());
         }
-        let dimensions = tee.walk().finish()?;
-        decoded?;
-        Ok(Picture { format, dimensions, digests: tee.digests() })
+        let format = sniff(&head[..length])?;
+        self.check_name(name, format)?;
+        match self.images.check {
+            Check::Decode => self.walk(file, format, size, Depth::Decode),
+            // without an end marker, only its data can tell whether the picture is whole
+            Check::Structure => {
+                self.walk(file, format, size, Depth::Structure).or_else(|obstacle| match obstacle {
+                    Obstacle::Flaw(Flaw::Truncated(_)) => self.walk(file, format, size, Depth::Decode),
+                    obstacle => Err(obstacle),
+                })
+            }
+        }
     }
 
     fn check_name(&self, name: &Path, format: Format) -> Result<(), Flaw> {
@@ -101,85 +99,88 @@ impl Inspector {
         Err(Flaw::Mismatch(said, format))
     }
 
-    /// Lets all bytes pass. What the walk finds comes before what a decoder says: it knows better whether
-    /// the file is merely cut.
-    fn read<R: Read>(&self, tee: Tee<R>, format: Format) -> Result<(Tee<R>, Result<(), Flaw>), Trouble> {
-        let mut reader = BufReader::with_capacity(BUFFER, tee);
-        let decoded = match self.images.check {
-            Check::Decode => self.decode(&mut reader, format),
-            Check::Structure => Ok(()),
-        };
-        let mut tee = reader.into_inner();
-        let drained = if tee.flaw().is_none() { tee.drain() } else { Ok(()) };
-        match tee.flaw() {
-            Some(flaw) => Err(flaw.clone().into()),
-            None => drained.map(|()| (tee, decoded)).map_err(Trouble::Io),
+    /// One pass over the bytes.
+    fn walk(
+        &self,
+        file: &File,
+        format: Format,
+        size: u64,
+        depth: Depth,
+    ) -> Result<(Picture, Whole), Obstacle> {
+        let mut walk = Walk::new(format, depth, self.images.max_pixels, &self.budget);
+        let mut hashes = Hashes::new();
+        let passed = each_part(file, |part| {
+            walk.feed(part)?;
+            hashes.update(part);
+            Ok(true)
+        })?;
+        if passed != size {
+            return Err(Obstacle::Changing);
         }
-    }
-
-    /// What a decoder cannot do within our limits is not the picture's fault: the walk has to do then.
-    fn decode<R: Read>(&self, reader: &mut BufReader<Tee<R>>, format: Format) -> Result<(), Flaw> {
-        let weight = reader.get_ref().weight();
-        let decoded = match format {
-            Format::Jpeg => JpegDecoder::new(reader).and_then(|decoder| self.pixels(decoder, weight.get())),
-            Format::Png => PngDecoder::with_limits(reader, limits(METADATA))
-                .and_then(|decoder| self.pixels(decoder, weight.get())),
-            Format::Gif => GifDecoder::new(reader).and_then(|decoder| self.pixels(decoder, weight.get())),
-        };
-        match decoded {
-            Ok(()) | Err(ImageError::Limits(_)) => Ok(()),
-            Err(error) => Err(Flaw::damaged(format!("the decoder says \"{error}\""))),
-        }
-    }
-
-    /// Decodes all pixels, if memory for them is in the budget; a larger picture is walked only.
-    fn pixels(&self, mut decoder: impl ImageDecoder, weight: u64) -> Result<(), ImageError> {
-        let bytes = decoder.total_bytes();
-        let Some(_share) = self.budget.take(bytes.saturating_mul(weight)) else {
-            return Ok(());
-        };
-        decoder.set_limits(limits(budget::BYTES))?;
-        let mut pixels = vec![0; usize::try_from(bytes).unwrap_or_default()];
-        decoder.read_image(&mut pixels)
+        let whole = walk.finish()?;
+        Ok((Picture { format, dimensions: whole.dimensions, digests: hashes.finish() }, whole))
     }
 }
 
 /// Why there is no picture.
-enum Trouble {
+enum Obstacle {
     Flaw(Flaw),
     Io(io::Error),
-    Moving,
+    Changing,
 }
 
-impl From<Flaw> for Trouble {
+impl From<Flaw> for Obstacle {
     fn from(flaw: Flaw) -> Self {
-        Trouble::Flaw(flaw)
+        Obstacle::Flaw(flaw)
     }
 }
 
-impl From<io::Error> for Trouble {
+impl From<io::Error> for Obstacle {
     fn from(error: io::Error) -> Self {
-        Trouble::Io(error)
+        Obstacle::Io(error)
     }
 }
 
-fn limits(bytes: u64) -> image::Limits {
-    let mut limits = image::Limits::no_limits();
-    limits.max_alloc = Some(bytes);
-    limits
+/// Reads the file in parts until `take` says false; gives how many bytes were read.
+fn each_part(file: &File, mut take: impl FnMut(&[u8]) -> Result<bool, Obstacle>) -> Result<u64, Obstacle> {
+    let (mut buffer, mut at) = (vec![0; BUFFER], 0);
+    loop {
+        let count = read_at(file, &mut buffer, at)?;
+        at += count as u64;
+        if count == 0 || !take(&buffer[..count])? {
+            return Ok(at);
+        }
+    }
+}
+
+fn leading_zeros(file: &File) -> Result<u64, Obstacle> {
+    let mut zeros = 0;
+    each_part(file, |part| {
+        let first = part.iter().position(|byte| *byte != 0);
+        zeros += first.unwrap_or(part.len()) as u64;
+        Ok(first.is_none())
+    })?;
+    Ok(zeros)
 }
 
 fn read_head(file: &File, head: &mut [u8]) -> io::Result<usize> {
     let mut length = 0;
     while length < head.len() {
-        match file.read_at(&mut head[length..], length as u64) {
-            Ok(0) => break,
-            Ok(count) => length += count,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
+        match read_at(file, &mut head[length..], length as u64)? {
+            0 => break,
+            count => length += count,
         }
     }
     Ok(length)
+}
+
+fn read_at(file: &File, buffer: &mut [u8], at: u64) -> io::Result<usize> {
+    loop {
+        match file.read_at(buffer, at) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            read => return read,
+        }
+    }
 }
 
 impl From<&Flaw> for Failure {

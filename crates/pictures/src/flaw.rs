@@ -1,0 +1,45 @@
+//! What is wrong with a file, in words for operators.
+
+use crate::format::{Dimensions, Format};
+
+/// What is wrong with a file's bytes. The texts are one line each, and say what to do where that is not plain.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Flaw {
+    /// It ends before its end; perhaps it is still being copied.
+    #[error("the file ends too early: {0}")]
+    Truncated(String),
+    /// It is broken.
+    #[error("the picture is damaged: {0}")]
+    Damaged(String),
+    /// It is sound for all we know, but not a picture that browsers show.
+    #[error("{0}")]
+    Unsupported(String),
+    /// It has too many pixels.
+    #[error("{0} is over images.max_pixels = {1}")]
+    TooManyPixels(Dimensions, u64),
+    /// Its name has another suffix.
+    #[error("the name says {0}, the bytes are a {1}")]
+    Mismatch(String, Format),
+    /// It has too many bytes.
+    #[error("{0} bytes ({mib:.1} MiB) are over images.max_bytes = {1}", mib = mib(*.0))]
+    TooLarge(u64, u64),
+}
+
+#[expect(clippy::cast_precision_loss, reason = "for people")]
+fn mib(bytes: u64) -> f64 {
+    bytes as f64 / f64::from(1 << 20)
+}
+
+impl Flaw {
+    pub(crate) fn damaged(what: impl Into<String>) -> Self {
+        Flaw::Damaged(what.into())
+    }
+
+    pub(crate) fn truncated(what: impl Into<String>) -> Self {
+        Flaw::Truncated(what.into())
+    }
+
+    pub(crate) fn unsupported(what: impl Into<String>) -> Self {
+        Flaw::Unsupported(what.into())
+    }
+}

@@ -1,0 +1,217 @@
+//! Bits of entropy-coded data (T.81 F.2.2.5): stuffed bytes are taken out, and a marker ends them.
+
+#![expect(
+    clippy::inline_always,
+    reason = "the loop over coefficients has to stay in registers; see benches/walk.rs"
+)]
+
+/// So many bytes may one block take at most: 64 coefficients of 31 bits, each byte stuffed, and what is read ahead.
+pub(super) const LONGEST_BLOCK: usize = 512;
+
+/// Bits that were read ahead, the next one highest.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Ahead {
+    bits: u64,
+    /// How many there are; below zero when more were used than there are.
+    count: i32,
+}
+
+impl Ahead {
+    /// The rest of the byte that was begun is neither all ones nor all zeros.
+    pub(super) fn has_mixed_padding(self) -> bool {
+        let count = self.count.max(0) % 8;
+        let padding = self.bits >> 56 >> (8 - count);
+        padding != 0 && padding != (1 << count) - 1
+    }
+}
+
+/// Reads bits from a window of bytes. A copy is cheap: the loop that matters works on one, in registers.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Bits<'a> {
+    ahead: Ahead,
+    window: &'a [u8],
+    /// What of the window was read.
+    at: usize,
+}
+
+impl<'a> Bits<'a> {
+    pub(super) fn new(ahead: Ahead, window: &'a [u8], at: usize) -> Self {
+        Self { ahead, window, at }
+    }
+
+    /// What is to be kept for the next window, and how far this one was read.
+    pub(super) fn rest(&self) -> (Ahead, usize) {
+        (self.ahead, self.at)
+    }
+
+    /// So many whole blocks can be read, wherever they end.
+    #[inline]
+    pub(super) fn holds_blocks(&self, count: usize) -> bool {
+        self.window.len() - self.at >= count * LONGEST_BLOCK
+    }
+
+    /// A whole block can be read: its bytes are here, or all that there will be (`last`, or a marker).
+    pub(super) fn holds_a_block(&self, last: bool) -> bool {
+        last || self.holds_blocks(1) || self.marker().is_some()
+    }
+
+    /// The next marker in what was not read yet.
+    pub(super) fn marker(&self) -> Option<(usize, u8)> {
+        next_marker(&self.window[self.at..])
+    }
+
+    /// The next 64 bits, of which at least 32 are real, unless the data ends before.
+    #[inline]
+    pub(super) fn peek(&mut self) -> u64 {
+        if self.ahead.count <= 32 {
+            self.refill();
+        }
+        self.ahead.bits
+    }
+
+    /// Reads ahead, so that at least 56 bits are real, unless the data ends before. Whether this is needed is not asked:
+    /// that would be guessed wrongly more often than it saves.
+    #[inline(always)]
+    pub(super) fn refill(&mut self) {
+        (self.ahead, self.at) = fill(self.ahead, self.window, self.at);
+    }
+
+    /// The next bits, of which as many are real as were read ahead.
+    #[inline]
+    pub(super) fn ahead(&self) -> u64 {
+        self.ahead.bits
+    }
+
+    /// Passes over bits; no more than 32 after each peek.
+    #[inline(always)]
+    pub(super) fn skip(&mut self, count: u32) {
+        self.ahead.bits <<= count;
+        self.ahead.count -= count.cast_signed();
+    }
+
+    /// The next bits as a number; at most 16.
+    pub(super) fn take(&mut self, count: u32) -> u32 {
+        let bits = u32::try_from(self.peek() >> 48).unwrap_or_default() >> (16 - count);
+        self.skip(count);
+        bits
+    }
+
+    /// More bits were used than there are.
+    #[inline]
+    pub(super) fn overdrawn(&self) -> bool {
+        self.ahead.count < 0
+    }
+
+    /// Fewer bits are left than the longest code has.
+    pub(super) fn nearly_empty(&mut self) -> bool {
+        self.peek();
+        self.ahead.count < 16
+    }
+
+    /// Leaves the rest of the byte that was begun, which is padding. Gives the whole bytes that were read ahead.
+    pub(super) fn align(&mut self) -> Vec<u8> {
+        let whole = self.ahead.count.max(0) / 8;
+        self.skip((self.ahead.count.max(0) % 8).cast_unsigned());
+        self.ahead.bits.to_be_bytes()[..usize::try_from(whole).unwrap_or_default()].to_vec()
+    }
+}
+
+/// Filling up with whole bytes leaves between 56 and 63 bits: these are set then, and the lower three stay.
+const WHOLE_BYTES: i32 = 0b11_1000;
+
+/// Reads ahead as many bits as fit: what is ahead then, and how far the window was read.
+#[inline(always)]
+fn fill(ahead: Ahead, window: &[u8], at: usize) -> (Ahead, usize) {
+    if let Some(next) = window.get(at..at.wrapping_add(8)).and_then(<[u8]>::first_chunk::<8>) {
+        let next = u64::from_be_bytes(*next);
+        if !has_ff(next) && ahead.count >= 0 {
+            let bits = ahead.bits | (next >> (ahead.count & 63));
+            let bytes = (63 - ahead.count) >> 3;
+            return (Ahead { bits, count: ahead.count | WHOLE_BYTES }, at + bytes.cast_unsigned() as usize);
+        }
+    }
+    fill_bytewise(ahead, window, at)
+}
+
+#[cold]
+#[inline(never)]
+fn fill_bytewise(mut ahead: Ahead, window: &[u8], mut at: usize) -> (Ahead, usize) {
+    while (0..=56).contains(&ahead.count) {
+        let rest = &window[at..];
+        let (byte, length) = match rest {
+            [] => break,
+            [0xff, ..] => match rest.iter().position(|&byte| byte != 0xff) {
+                Some(at) if rest[at] == 0 => (0xff, at + 1),
+                _ => break,
+            },
+            [byte, ..] => (*byte, 1),
+        };
+        ahead.bits |= u64::from(byte) << (56 - ahead.count);
+        ahead.count += 8;
+        at += length;
+    }
+    (ahead, at)
+}
+
+/// Where the next marker begins, and its code. Bytes of 0xff before a code fill, and with 0 behind them they are data.
+pub(super) fn next_marker(bytes: &[u8]) -> Option<(usize, u8)> {
+    let mut from = 0;
+    while let Some(at) = memchr::memchr(0xff, &bytes[from..]).map(|at| from + at) {
+        let code = at + bytes[at..].iter().position(|byte| *byte != 0xff)?;
+        if bytes[code] != 0 {
+            return Some((at, bytes[code]));
+        }
+        from = code + 1;
+    }
+    None
+}
+
+/// Does a byte of the word have all bits set?
+#[inline(always)]
+fn has_ff(word: u64) -> bool {
+    const LOW: u64 = 0x0101_0101_0101_0101;
+    const HIGH: u64 = LOW << 7;
+    let inverted = !word;
+    inverted.wrapping_sub(LOW) & !inverted & HIGH != 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stuffed_bytes_are_taken_out_and_a_marker_ends_the_bits() {
+        let bytes = [0x12, 0xff, 0x00, 0x34, 0xff, 0xff, 0x00, 0x56, 0xff, 0xff, 0xd9, 0x78];
+        let mut bits = Bits::new(Ahead::default(), &bytes, 0);
+        let read: Vec<_> = (0..5).map(|_| bits.take(8)).collect();
+        assert_eq!(read, [0x12, 0xff, 0x34, 0xff, 0x56]);
+        assert!(!bits.overdrawn());
+        assert_eq!(bits.rest().1, 8, "stands before the marker");
+        bits.take(1);
+        assert!(bits.overdrawn());
+    }
+
+    #[test]
+    fn a_window_ends_anywhere() {
+        let bytes: Vec<u8> = (0..200).collect();
+        for split in 0..bytes.len() {
+            let mut bits = Bits::new(Ahead::default(), &bytes[..split], 0);
+            let whole = split.saturating_sub(8);
+            let first: Vec<_> = (0..whole).map(|_| bits.take(8)).collect();
+            let (ahead, at) = bits.rest();
+            let mut bits = Bits::new(ahead, &bytes, at);
+            let second: Vec<_> = (whole..bytes.len()).map(|_| bits.take(8)).collect();
+            let read: Vec<_> = first.into_iter().chain(second).collect();
+            assert!(read.iter().zip(&bytes).all(|(read, byte)| *read == u32::from(*byte)), "{split}");
+        }
+    }
+
+    #[test]
+    fn ff_is_found_wherever_it_stands() {
+        for at in 0..8 {
+            assert!(has_ff(0xff << (8 * at)));
+            assert!(!has_ff(0xfe << (8 * at)));
+        }
+        assert!(!has_ff(0x0100_0180_7f01_fe00));
+    }
+}

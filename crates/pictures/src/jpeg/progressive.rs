@@ -1,0 +1,175 @@
+//! Bands of AC coefficients of a progressive JPEG (T.81 G.1.2). To pass over a refinement one has to know which
+//! coefficients are not zero: one bit each is kept, and nothing else.
+
+use super::bits::Bits;
+use super::huffman::Table;
+use super::scan::Fault;
+use crate::budget::{Budget, Share};
+
+/// Which coefficients of each block are not zero, for each component that is to be refined.
+#[derive(Debug, Default)]
+pub(super) struct History {
+    components: [Vec<u64>; 4],
+    /// The memory for all of them.
+    share: Option<Share>,
+}
+
+impl History {
+    /// Keeps the blocks of this component from now on. The memory for `all` blocks of the frame comes with the first
+    /// component; false: there is never so much.
+    pub(super) fn keep(&mut self, component: usize, blocks: u32, all: u64, budget: &Budget) -> bool {
+        if self.components[component].is_empty() {
+            self.share = self.share.take().or_else(|| budget.take(8 * all));
+            if self.share.is_some() {
+                self.components[component] = vec![0; blocks as usize];
+            }
+        }
+        self.share.is_some()
+    }
+
+    fn of(&self, component: usize, block: usize) -> u64 {
+        self.components[component].get(block).copied().unwrap_or_default()
+    }
+
+    fn add(&mut self, component: usize, block: usize, coefficients: u64) {
+        if let Some(block) = self.components[component].get_mut(block) {
+            *block |= coefficients;
+        }
+    }
+}
+
+/// A band of one component in one scan.
+#[derive(Debug, Clone)]
+pub(super) struct Band {
+    component: usize,
+    start: u32,
+    end: u32,
+    refine: bool,
+    /// So many blocks from here have no more coefficients in this band.
+    blocks_without: u32,
+    /// The next block.
+    block: usize,
+}
+
+impl Band {
+    pub(super) fn new(component: usize, (start, end): (u32, u32), refine: bool) -> Self {
+        Self { component, start, end, refine, blocks_without: 0, block: 0 }
+    }
+
+    pub(super) fn restart(&mut self) {
+        self.blocks_without = 0;
+    }
+
+    pub(super) fn is_refinement(&self) -> bool {
+        self.refine
+    }
+
+    /// Passes over the next block's part.
+    pub(super) fn block(
+        &mut self,
+        bits: &mut Bits<'_>,
+        table: &Table,
+        history: &mut History,
+    ) -> Result<(), Fault> {
+        let known = if self.refine { history.of(self.component, self.block) } else { 0 };
+        let found = if self.refine { self.refinement(bits, table, known) } else { self.first(bits, table) }?;
+        history.add(self.component, self.block, found);
+        self.block += 1;
+        Ok(())
+    }
+
+    /// The first bits: a run of zeros, the size of a value, the value.
+    fn first(&mut self, bits: &mut Bits<'_>, table: &Table) -> Result<u64, Fault> {
+        let (mut at, mut found) = (self.start, 0);
+        if self.ends_here() {
+            return Ok(found);
+        }
+        while at <= self.end {
+            match split(table.symbol(bits)?) {
+                (15, 0) => at += 16,
+                (run, 0) => {
+                    self.blocks_without = (1 << run) - 1 + bits.take(run);
+                    break;
+                }
+                (run, size) => {
+                    at += run;
+                    if at > self.end {
+                        return Err(Fault::TooMany);
+                    }
+                    bits.skip(size);
+                    found |= 1 << at;
+                    at += 1;
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    /// One more bit of each coefficient that is not zero, among new ones that were zero until now.
+    fn refinement(&mut self, bits: &mut Bits<'_>, table: &Table, known: u64) -> Result<u64, Fault> {
+        let (mut at, mut found) = (self.start, 0);
+        if self.ends_here() {
+            self.correct(bits, known, at);
+            return Ok(found);
+        }
+        while at <= self.end {
+            let (zeros, is_new) = match split(table.symbol(bits)?) {
+                (15, 0) => (15, false),
+                (run, 0) => {
+                    self.blocks_without = (1 << run) - 1 + bits.take(run);
+                    self.correct(bits, known, at);
+                    break;
+                }
+                (run, 1) => {
+                    bits.take(1);
+                    (run, true)
+                }
+                _ => return Err(Fault::NoSuchCode),
+            };
+            at = self.after_zeros(bits, known, at, zeros);
+            if is_new && at > self.end {
+                return Err(Fault::TooMany);
+            }
+            found |= if is_new { 1 << at } else { 0 };
+            at += 1;
+        }
+        Ok(found)
+    }
+
+    /// Where the zero after so many zeros stands; what is not zero on the way is corrected by one bit.
+    fn after_zeros(&self, bits: &mut Bits<'_>, known: u64, from: u32, mut zeros: u32) -> u32 {
+        let mut at = from;
+        while at <= self.end {
+            if known >> at & 1 == 1 {
+                bits.take(1);
+            } else if zeros == 0 {
+                return at;
+            } else {
+                zeros -= 1;
+            }
+            at += 1;
+        }
+        at
+    }
+
+    /// One bit for each coefficient that is not zero, from here to the end of the band.
+    fn correct(&self, bits: &mut Bits<'_>, known: u64, from: u32) {
+        let band = (u64::MAX << from) & (u64::MAX >> (63 - self.end));
+        let mut count = if from > self.end { 0 } else { (known & band).count_ones() };
+        while count > 0 {
+            let step = count.min(16);
+            bits.take(step);
+            count -= step;
+        }
+    }
+
+    fn ends_here(&mut self) -> bool {
+        let ends = self.blocks_without > 0;
+        self.blocks_without = self.blocks_without.saturating_sub(1);
+        ends
+    }
+}
+
+fn split(symbol: u8) -> (u32, u32) {
+    (u32::from(symbol >> 4), u32::from(symbol & 15))
+}

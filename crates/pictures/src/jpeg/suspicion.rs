@@ -1,0 +1,56 @@
+//! What coded data never looks like, though its codes make sense: the traces of tools that left holes in a file, or took
+//! it for text.
+
+use super::huffman::Table;
+use super::scan::Coding;
+
+/// So many zeros in a row, counted in steps of 16 bytes, are a hole where zeros stand for coefficients.
+const HOLE: u32 = 64;
+/// So many line feeds, each behind a carriage return, are no accident.
+const LINES: u32 = 16;
+
+/// What was seen of a scan's bytes.
+#[derive(Debug, Default)]
+pub(super) struct Suspicion {
+    zeros: u32,
+    hole: bool,
+    line_feeds: u32,
+    without_return: bool,
+    last: u8,
+}
+
+impl Suspicion {
+    /// Takes coded data.
+    pub(super) fn take(&mut self, bytes: &[u8]) {
+        for part in bytes.chunks_exact(16) {
+            self.zeros = if part == [0; 16] { self.zeros + 16 } else { 0 };
+            self.hole |= self.zeros >= HOLE;
+        }
+        for at in memchr::memchr_iter(b'\n', bytes) {
+            let before = if at == 0 { self.last } else { bytes[at - 1] };
+            self.line_feeds += 1;
+            self.without_return |= before != b'\r';
+        }
+        self.last = bytes.last().copied().unwrap_or(self.last);
+    }
+
+    /// What is wrong with the data, if anything.
+    pub(super) fn verdict(&self, coding: &Coding) -> Option<&'static str> {
+        if self.hole && zeros_mean_something(coding) {
+            return Some("there are zeros in place of a part of its picture data");
+        }
+        let text = self.line_feeds >= LINES && !self.without_return;
+        text.then_some("it was changed on the way, as by a transfer in text mode")
+    }
+}
+
+/// Zeros are coefficients here. In a picture with large areas of one colour they may stand for "nothing more".
+fn zeros_mean_something(coding: &Coding) -> bool {
+    let ac = |table: &Table| table.zeros().is_some_and(|symbol| symbol & 15 != 0);
+    match coding {
+        Coding::Sequential(tables) => tables.iter().any(|(_, table)| ac(table)),
+        Coding::DcFirst(tables) => tables.iter().any(|table| table.zeros().is_some_and(|size| size != 0)),
+        Coding::DcRefine => false,
+        Coding::Ac(band, table) => !band.is_refinement() && ac(table),
+    }
+}

@@ -1,0 +1,86 @@
+//! What stands between the last block of a scan and the next marker.
+//!
+//! Nothing should, but cameras pad there, and some phones add a film without an end marker before it: both are
+//! sound. After damage in the middle, though, the last block is read too early, and what is left is picture data.
+
+use super::bits::{Ahead, Bits};
+
+/// So many bytes of junk are never taken for picture data: cameras leave a few.
+const JUNK: u64 = 16;
+/// So much is looked at.
+const SAMPLE: usize = 4 << 10;
+/// So many bytes of zeros before the last block's end, and on after it, are a hole and no padding.
+const HOLE: usize = 32;
+/// So many blocks that can be read one after the other are no accident.
+const MEANT: u32 = 64;
+
+/// The bytes after the last block.
+#[derive(Debug)]
+pub(super) struct Tail {
+    ahead: Ahead,
+    /// What was read of the window after the bits that were read ahead.
+    sample: Vec<u8>,
+    length: u64,
+    /// All bytes so far are this one.
+    constant: Option<u8>,
+    zeros_before: bool,
+    /// The bits that fill the last byte are neither all ones nor all zeros, as encoders write them.
+    mixed_padding: bool,
+    stuffed: bool,
+}
+
+impl Tail {
+    /// After `ahead`, which was read before the last block ended, and `before`, what the window held until there.
+    pub(super) fn new(ahead: Ahead, before: &[u8]) -> Self {
+        let whole = Bits::new(ahead, &[], 0).align();
+        let zeros_before =
+            before.len() >= HOLE && before[before.len() - HOLE..].iter().all(|byte| *byte == 0);
+        let mut tail = Self {
+            ahead,
+            sample: Vec::new(),
+            length: 0,
+            constant: whole.first().copied(),
+            zeros_before,
+            mixed_padding: ahead.has_mixed_padding(),
+            stuffed: false,
+        };
+        tail.count(&whole);
+        tail
+    }
+
+    /// Takes the bytes up to the next marker.
+    pub(super) fn take(&mut self, bytes: &[u8]) {
+        self.constant = if self.length == 0 { bytes.first().copied() } else { self.constant };
+        self.stuffed |= bytes.windows(2).any(|pair| pair == [0xff, 0]);
+        let room = (SAMPLE - self.sample.len()).min(bytes.len());
+        self.sample.extend_from_slice(&bytes[..room]);
+        self.count(bytes);
+    }
+
+    fn count(&mut self, bytes: &[u8]) {
+        self.length += bytes.len() as u64;
+        self.constant = self.constant.filter(|constant| bytes.iter().all(|byte| byte == constant));
+    }
+
+    /// Is it picture data, or a hole in it? `belongs`: the marker after it is one that belongs there; before a trailer
+    /// of some other kind there may be anything. `read_block` reads one more block.
+    pub(super) fn is_picture_data(
+        &self,
+        belongs: bool,
+        mut read_block: impl FnMut(&mut Bits<'_>) -> bool,
+    ) -> bool {
+        if self.constant.is_some() {
+            return self.constant == Some(0) && self.zeros_before;
+        }
+        if !belongs || self.length == 0 {
+            return false;
+        }
+        if self.mixed_padding || self.length <= JUNK {
+            return self.mixed_padding;
+        }
+        let mut bits = Bits::new(self.ahead, &self.sample, 0);
+        let blocks = (0..MEANT).take_while(|_| read_block(&mut bits)).count();
+        let to_the_end = bits.overdrawn() && bits.rest().1 == self.sample.len();
+        self.stuffed || to_the_end || blocks == MEANT as usize
+    }
+}

@@ -1,0 +1,116 @@
+//! A walk through a file of one format, in portions of any size and in little memory.
+
+use crate::budget::Budget;
+use crate::flaw::Flaw;
+use crate::format::{Dimensions, Format};
+use crate::gif::Gif;
+use crate::jpeg::Jpeg;
+use crate::png::Png;
+
+/// How thoroughly a file is checked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Depth {
+    /// Markers, chunks and blocks, to the end.
+    Structure,
+    /// All coded data: every block of a JPEG, every row of a PNG, every frame of a GIF or APNG.
+    Decode,
+}
+
+/// A file that has all of its picture.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Whole {
+    /// Its size.
+    pub dimensions: Dimensions,
+    /// It has its end marker too. Without one it is shown all the same, but perhaps more is to come.
+    pub ends: bool,
+}
+
+/// A walk through one file.
+#[derive(Debug)]
+pub struct Walk {
+    format: FormatWalk,
+    max_pixels: u64,
+}
+
+#[derive(Debug)]
+enum FormatWalk {
+    Jpeg(Box<Jpeg>),
+    Png(Box<Png>),
+    Gif(Box<Gif>),
+}
+
+impl Walk {
+    /// A walk through a file of this format. Memory for more than a few kilobytes comes out of the budget.
+    pub fn new(format: Format, depth: Depth, max_pixels: u64, budget: &Budget) -> Self {
+        let format = match format {
+            Format::Jpeg => FormatWalk::Jpeg(Box::new(Jpeg::new(depth, budget.clone()))),
+            Format::Png => FormatWalk::Png(Box::new(Png::new(depth))),
+            Format::Gif => FormatWalk::Gif(Box::new(Gif::new(depth))),
+        };
+        Self { format, max_pixels }
+    }
+
+    /// Takes the next bytes. What comes after the picture's end is passed over: phones add data there.
+    ///
+    /// # Errors
+    /// The first thing that is wrong; the walk is over then.
+    pub fn feed(&mut self, bytes: &[u8]) -> Result<(), Flaw> {
+        if self.ended() {
+            return Ok(());
+        }
+        let walked = match &mut self.format {
+            FormatWalk::Jpeg(walk) => walk.feed(bytes),
+            FormatWalk::Png(walk) => walk.feed(bytes),
+            FormatWalk::Gif(walk) => walk.feed(bytes),
+        };
+        // that it is too large comes first: it is the reason why no more of it is read
+        match self.largest() {
+            Some(size) if size.pixels() > self.max_pixels => Err(Flaw::TooManyPixels(size, self.max_pixels)),
+            _ => walked,
+        }
+    }
+
+    /// The file has no more bytes: was that its end?
+    ///
+    /// # Errors
+    /// When something of the picture is missing.
+    pub fn finish(&mut self) -> Result<Whole, Flaw> {
+        match &mut self.format {
+            FormatWalk::Jpeg(walk) => walk.finish(),
+            FormatWalk::Png(walk) => walk.finish(),
+            FormatWalk::Gif(walk) => walk.finish(),
+        }
+    }
+
+    fn ended(&self) -> bool {
+        match &self.format {
+            FormatWalk::Jpeg(walk) => walk.ended(),
+            FormatWalk::Png(walk) => walk.ended(),
+            FormatWalk::Gif(walk) => walk.ended(),
+        }
+    }
+
+    /// The size of the largest picture in the file, as far as it is known.
+    fn largest(&self) -> Option<Dimensions> {
+        match &self.format {
+            FormatWalk::Jpeg(walk) => walk.dimensions(),
+            FormatWalk::Png(walk) => walk.dimensions(),
+            FormatWalk::Gif(walk) => walk.largest(),
+        }
+    }
+
+    /// How many bytes a decoder of the `image` crate holds at its peak, for the first picture of a file that was walked
+    /// through. `None`: it does not handle such a file.
+    pub fn decoding_cost(&self) -> Option<u64> {
+        let pixels = self.largest()?.pixels();
+        let bytes_per_pixel = match &self.format {
+            FormatWalk::Jpeg(walk) if !walk.usual_sampling() => return None,
+            // the pixels, and the coefficients of two bytes each
+            FormatWalk::Jpeg(walk) if walk.keeps_coefficients() => 4 + 8,
+            FormatWalk::Jpeg(_) => 4,
+            // four samples of 16 bits; a frame, and the screen that it is drawn on
+            FormatWalk::Png(_) | FormatWalk::Gif(_) => 8,
+        };
+        Some(pixels.saturating_mul(bytes_per_pixel))
+    }
+}

@@ -1,0 +1,133 @@
+//! `brandpost inspect`: the verdict on files that are in no inbox, by the same checks.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use pictures::Budget;
+use serde::Serialize;
+
+use super::lang::{self, tr};
+use super::style::{of_state, paint, visible};
+use crate::config::{Images, Settings, locate};
+use crate::domain::failure::{ErrorKind, Failure};
+use crate::domain::upload::{Picture, State};
+use crate::files;
+use crate::intake::inspect::Inspector;
+
+/// Nothing else works on pictures in this process.
+const MEMORY: u64 = 96 << 20;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Pictures
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// A JSON array
+    #[arg(long)]
+    json: bool,
+}
+
+/// The verdict on one file. An error leaves the size and the checksum empty.
+#[derive(Debug, Default, Serialize)]
+struct Verdict {
+    file: String,
+    ok: bool,
+    suffix: Option<&'static str>,
+    width: Option<u32>,
+    height: Option<u32>,
+    size_bytes: Option<u64>,
+    sha256: Option<String>,
+    #[serde(serialize_with = "as_word")]
+    error_kind: Option<ErrorKind>,
+    error_message: Option<String>,
+}
+
+fn as_word<S: serde::Serializer>(kind: &Option<ErrorKind>, to: S) -> Result<S::Ok, S::Error> {
+    kind.map(ErrorKind::as_str).serialize(to)
+}
+
+/// One line a file as it is checked, or all of them as JSON.
+pub(super) fn inspect(config: Option<PathBuf>, args: &Args) -> anyhow::Result<ExitCode> {
+    let inspector = Inspector::new(rules(config)?, Budget::new(MEMORY));
+    let mut verdicts = Vec::new();
+    let mut all_sound = true;
+    for path in &args.files {
+        let verdict = verdict(&inspector, path);
+        all_sound &= verdict.ok;
+        if args.json {
+            verdicts.push(verdict);
+        } else {
+            anstream::println!("{}", line(&verdict));
+        }
+    }
+    if args.json {
+        anstream::println!("{}", serde_json::to_string_pretty(&verdicts)?);
+    }
+    Ok(if all_sound { ExitCode::SUCCESS } else { ExitCode::from(super::NO) })
+}
+
+/// Those of the configuration, if there is one: people check pictures on machines without the service too.
+fn rules(config: Option<PathBuf>) -> anyhow::Result<Images> {
+    let asked = config.is_some();
+    let path = locate(config);
+    if !asked && !path.exists() {
+        return Ok(Images::default());
+    }
+    Ok(Settings::load(&path)?.images)
+}
+
+fn verdict(inspector: &Inspector, path: &Path) -> Verdict {
+    let file = path.to_string_lossy().into_owned();
+    match look_at(inspector, path) {
+        Ok((picture, size)) => Verdict {
+            file,
+            ok: true,
+            suffix: Some(picture.format.suffix()),
+            width: Some(picture.dimensions.width),
+            height: Some(picture.dimensions.height),
+            size_bytes: Some(size),
+            sha256: Some(picture.digests.sha256),
+            ..Verdict::default()
+        },
+        Err(failure) => Verdict {
+            file,
+            error_kind: Some(failure.kind),
+            error_message: Some(failure.message),
+            ..Verdict::default()
+        },
+    }
+}
+
+fn look_at(inspector: &Inspector, path: &Path) -> Result<(Picture, u64), Failure> {
+    let unreadable = |error: std::io::Error| {
+        let kind = match error.kind() {
+            std::io::ErrorKind::InvalidInput => ErrorKind::NotAFile,
+            _ => ErrorKind::Unreadable,
+        };
+        Failure::new(kind, error.to_string())
+    };
+    let file = files::open_named(path).map_err(unreadable)?;
+    let inspected = inspector.inspect(&file, path).map_err(unreadable)?;
+    let inspected = inspected.ok_or_else(|| {
+        Failure::new(ErrorKind::FileChanged, "it changes while it is read: wait until it is copied")
+    })?;
+    let picture = inspected.result.as_ref().map_err(Failure::from)?;
+    Ok((picture.clone(), inspected.stamp.size))
+}
+
+fn line(verdict: &Verdict) -> String {
+    let file = visible(&verdict.file);
+    match (verdict.error_kind, verdict.width.zip(verdict.height)) {
+        (Some(kind), _) => {
+            let message = visible(verdict.error_message.as_deref().unwrap_or_default());
+            let label = paint(of_state(State::Rejected.as_str()), &lang::kind(kind.as_str()));
+            format!("{file}: {label}: {message}. {}", lang::advice(kind))
+        }
+        (None, size) => {
+            let (width, height) = size.unwrap_or_default();
+            let format = verdict.suffix.unwrap_or_default();
+            let sound = paint(of_state(State::Uploaded.as_str()), &tr!("sound", "合格"));
+            format!("{file}: {sound}: {format}, {width}×{height}")
+        }
+    }
+}
