@@ -111,7 +111,7 @@ impl Bucket {
     ) -> Result<Receipt, CloudError> {
         let (status, headers) = (answer.status(), answer.headers().clone());
         if status.is_success() {
-            return answer::receipt(&headers, digests);
+            return answer::receipt(status, &headers, digests, target.host());
         }
         let body = client::read_body(answer).await;
         let body = body.map_err(|error| CloudError::from_client(Service::Oss, target.host(), &error))?;

@@ -3,10 +3,17 @@
 use std::error::Error;
 use std::time::Duration;
 
+use http::{HeaderMap, StatusCode};
+
+use super::client::text;
 use crate::domain::failure::{ErrorKind, Failure};
+use crate::domain::text::one_line;
 
 /// More of a cloud's words is not kept.
 pub(super) const LONGEST_MESSAGE: usize = 300;
+
+/// Nor of a name or a checksum.
+pub(super) const LONGEST_NAME: usize = 80;
 
 /// Which of the two it was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,12 +84,34 @@ impl CloudError {
 
     /// Does it tell that the service itself is in trouble, whichever file comes next?
     pub fn is_outage(&self) -> bool {
-        use ErrorKind::{GatewayError, Network, OssError, Timeout};
+        use ErrorKind::{ChecksumMismatch, GatewayError, Network, OssError, Timeout};
         // what was to be mended at once, and came again, would meet every file
         let unmended = matches!(self.remedy, Remedy::FreshGrant | Remedy::PutClockRight | Remedy::SignAnew);
         let down = matches!(self.remedy, Remedy::Later | Remedy::FewTimes)
-            && matches!(self.failure.kind, Network | Timeout | GatewayError | OssError);
+            && matches!(self.failure.kind, Network | Timeout | GatewayError | OssError | ChecksumMismatch);
         unmended || down
+    }
+
+    /// An answer that is not the service's own, but of somebody between us and `host`: a proxy, a firewall, a login
+    /// page. Whatever its status, it says nothing of the file.
+    pub(super) fn intercepted(service: Service, host: &str, status: StatusCode, headers: &HeaderMap) -> Self {
+        let (kind, header) = match service {
+            Service::Gateway => (ErrorKind::GatewayError, "x-ca-request-id"),
+            Service::Oss => (ErrorKind::OssError, "x-oss-request-id"),
+        };
+        // a load balancer of the cloud may have no id either
+        let theirs = status.is_server_error() || status == StatusCode::REQUEST_TIMEOUT;
+        let kind = if theirs { kind } else { ErrorKind::Network };
+        let server =
+            text(headers, "server").map(|name| format!(" (server: {})", one_line(name, LONGEST_NAME)));
+        let message = format!(
+            "HTTP {status} from {host} without {header}: it comes from a proxy, a firewall or a login page in between{}; \
+             let this machine reach {host}",
+            server.unwrap_or_default()
+        );
+        let error =
+            Self::new(service, kind, Remedy::Later, message).with_code(Some(status.as_u16().to_string()));
+        if service == Service::Oss { error.perhaps_sent() } else { error }
     }
 
     /// An error of the HTTP client. Its text is built from the chain of causes and never from the URL, which

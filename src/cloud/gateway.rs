@@ -124,7 +124,7 @@ impl Gateway {
         let (status, headers) = (answer.status(), answer.headers().clone());
         let body = client::read_body(answer).await.map_err(lost)?;
         self.clock.observe(client::text(&headers, "date"));
-        let result = answer::read(status, &headers, &body, self.clock.now());
+        let result = answer::read(status, &headers, &body, host, self.clock.now());
         if let Err(CloudError { remedy: Remedy::PutClockRight, .. }) = &result {
             self.clock.learn(client::text(&headers, "date"));
         }

@@ -153,7 +153,7 @@ impl Shared {
             Cause::Credentials => {
                 "the gateway does not accept our credentials; nothing is sent until it does"
             }
-            Cause::Outage => "the cloud is not to be reached; one file at a time tries again",
+            Cause::Outage => "the cloud cannot be used; one file at a time tries again",
         };
         format!("{why}: {}", self.last_words.lock().unwrap_or_else(PoisonError::into_inner))
     }

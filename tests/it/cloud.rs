@@ -27,7 +27,6 @@ async fn what_passes_is_tried_again_into_the_same_slot() {
         Fault::oss(oss("ServiceUnavailable")),
         Fault::oss(FaultAction::Reset),
         Fault::oss(FaultAction::ResetAfterStore),
-        Fault::oss(FaultAction::WrongEtag),
         Fault::oss(FaultAction::WrongCrc),
         Fault::gateway(FaultAction::Reset),
         Fault::gateway(FaultAction::Code { code: 20056, message: None, localized: None }),
@@ -139,7 +138,7 @@ async fn attempts_can_be_limited() {
     let mut bench =
         Bench::with("[retry]\nfirst_delay = \"5ms\"\nmax_delay = \"10ms\"\nmax_attempts = 3\n").await;
     bench.drop_file(OWN, "a.jpg", &jpg(1));
-    bench.sandbox.fault(Fault::oss(FaultAction::WrongEtag));
+    bench.sandbox.fault(Fault::oss(FaultAction::WrongCrc));
     bench.once().await;
     let row = bench.row("a.jpg").await;
     assert_eq!(

@@ -9,12 +9,14 @@
 mod alerts;
 mod answers;
 mod architecture;
+mod checksums;
 mod cli;
 mod cloud;
 mod crash;
 mod damage;
 mod folders;
 mod https;
+mod in_between;
 mod ledger;
 mod lifecycle;
 mod overflow;

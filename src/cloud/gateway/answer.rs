@@ -51,10 +51,15 @@ pub(super) fn read(
     status: StatusCode,
     headers: &HeaderMap,
     body: &[u8],
+    host: &str,
     now: Timestamp,
 ) -> Result<Grant, CloudError> {
     let request_id = text(headers, "x-ca-request-id").map(str::to_owned);
     let envelope: Option<Envelope> = serde_json::from_slice(body).ok();
+    let marks = ["x-ca-request-id", "x-ca-error-code", "x-ca-error-message"];
+    if envelope.is_none() && marks.iter().all(|name| !headers.contains_key(*name)) {
+        return Err(CloudError::intercepted(Service::Gateway, host, status, headers));
+    }
     let result = match (envelope, text(headers, "x-ca-error-code")) {
         (Some(Envelope { code: 200, data, .. }), _) if status.is_success() => grant(data, now),
         (Some(envelope), _) if status.is_success() || envelope.is_business() => Err(business(&envelope)),
@@ -200,6 +205,7 @@ mod tests {
             StatusCode::from_u16(status).unwrap(),
             &map,
             body.as_bytes(),
+            "api.link.aliyun.com",
             "2026-01-01T00:00:00Z".parse().unwrap(),
         )
     }
@@ -217,8 +223,12 @@ mod tests {
             assert_eq!(refused(status, &[], ""), (GatewayError, Remedy::Later));
             assert_eq!(refused(status, &[], &code(i64::from(status))), (GatewayError, Remedy::Later));
         }
-        assert_eq!(refused(200, &[], "<html>"), (GatewayError, Remedy::Later));
-        assert_eq!(refused(429, &[], ""), (Throttled, Remedy::SlowDown(None)));
+        let id = ("x-ca-request-id", "R1");
+        assert_eq!(refused(200, &[id], "<html>"), (GatewayError, Remedy::Later));
+        assert_eq!(refused(429, &[id], ""), (Throttled, Remedy::SlowDown(None)));
+        for status in [200, 302, 401, 403, 404, 407, 429, 451] {
+            assert_eq!(refused(status, &[], "<html>"), (ErrorKind::Network, Remedy::Later), "{status}");
+        }
         let limited = r#"{"code":403,"message":"Request Limited"}"#;
         assert_eq!(refused(403, &[], limited), (Throttled, Remedy::SlowDown(None)));
         let wait = Remedy::SlowDown(Some(std::time::Duration::from_secs(7)));
@@ -305,8 +315,8 @@ mod tests {
             let mut headers = HeaderMap::new();
             headers.insert("x-ca-error-code", code.parse().unwrap());
             let status = StatusCode::from_u16(status).unwrap();
-            let _ = read(status, &headers, &body, Timestamp::UNIX_EPOCH);
-            let _ = read(status, &HeaderMap::new(), &body, Timestamp::UNIX_EPOCH);
+            let _ = read(status, &headers, &body, "h", Timestamp::UNIX_EPOCH);
+            let _ = read(status, &HeaderMap::new(), &body, "h", Timestamp::UNIX_EPOCH);
         }
     }
 }

@@ -113,7 +113,7 @@ const KINDS = {
   throttled: ['被限流', '会自动放慢重试；长时间不好请管理员调低 [limits]。', 'Asked to slow down', 'It is tried again by itself, slower.'],
   credentials: ['AppKey 或 AppSecret 不对', '请管理员核对密钥，改好后自动恢复。', 'Credentials are not accepted', 'Check the AppKey and the app secret; everything waits until they are right.'],
   clock_skew: ['服务器时间不准', '请管理员校准时间（NTP），会自动重试。', 'The machine’s clock is wrong', 'Set the clock (NTP); it is tried again by itself.'],
-  checksum_mismatch: ['传输校验不一致', '会自动重新读取并重传；反复出现请检查磁盘。', 'The checksum did not match', 'It is sent again by itself; check the disk if it lasts.'],
+  checksum_mismatch: ['传输校验不一致', '会自动重新读取并重传；反复出现请管理员检查到 OSS 途中的代理。', 'The checksum did not match', 'It is sent again by itself; if it lasts, see what changes the way to OSS (a proxy).'],
   file_changed: ['上传时文件被改动', '文件稳定后会自动重传。', 'The file changed meanwhile', 'It is taken again by itself once it is still.'],
 };
 

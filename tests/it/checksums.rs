@@ -1,0 +1,92 @@
+//! What OSS's answer says of the bytes that arrived: which checksum decides, and what follows when none does.
+
+use std::time::Duration;
+
+use brandpost::domain::upload::State;
+use brandpost::sim::{Fault, FaultAction};
+
+use crate::support::pictures::jpg;
+use crate::support::{Bench, OWN, names_in_state};
+
+fn headers(set: &[(&str, &str)], remove: &[&str]) -> FaultAction {
+    let set = set.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    FaultAction::Headers {
+        set: set.collect(),
+        remove: remove.iter().map(|name| (*name).to_owned()).collect(),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_etag_that_is_no_md5_is_nothing_where_the_crc_is_right() {
+    let etags = [
+        "\"5B3C1A2E053D763E1B002CC607C5A0FE\"",
+        "W/\"5B3C1A2E053D763E1B002CC607C5A0FE\"",
+        "\"fMvCuFSGIPRtlxvY53ulhw==-1\"",
+        "img.example.com-cdn",
+    ];
+    for etag in etags {
+        let mut bench = Bench::new().await;
+        bench.drop_file(OWN, "a.jpg", &jpg(1));
+        bench.sandbox.fault(Fault::oss(headers(&[("etag", etag)], &[])));
+        bench.once().await;
+        let row = bench.row("a.jpg").await;
+        assert_eq!((row.state.as_str(), row.attempts), ("uploaded", 1), "{etag}: {row:#?}");
+        assert_eq!(bench.puts().len(), 1, "{etag}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_crc_the_etag_decides_however_it_is_written() {
+    let mut bench = Bench::new().await;
+    bench.drop_file(OWN, "a.jpg", &jpg(1));
+    bench.once().await;
+    let md5 = bench.row("a.jpg").await.etag.unwrap();
+    for etag in [format!("W/\"{md5}\""), md5.to_lowercase()] {
+        let mut bench = Bench::new().await;
+        bench.drop_file(OWN, "a.jpg", &jpg(1));
+        bench.sandbox.fault(Fault::oss(headers(&[("etag", &etag)], &["x-oss-hash-crc64ecma"])));
+        bench.once().await;
+        let row = bench.row("a.jpg").await;
+        assert_eq!(
+            (row.state.as_str(), row.etag.unwrap().to_uppercase()),
+            ("uploaded", md5.clone()),
+            "{etag}"
+        );
+    }
+}
+
+/// Each of these meets every file, so it must not cost a request a file.
+#[tokio::test(flavor = "multi_thread")]
+async fn answers_without_a_checksum_that_fits_pause_like_an_outage() {
+    let crc = "x-oss-hash-crc64ecma";
+    let faults = [
+        (headers(&[], &["etag", crc]), "the answer has no checksum"),
+        (headers(&[("etag", "\"00\"")], &[crc]), "the answer has no CRC-64"),
+        (FaultAction::WrongCrc, "OSS has other bytes than the file"),
+    ];
+    for (fault, words) in faults {
+        let mut bench = Bench::with("[retry]\nfirst_delay = \"300ms\"\nmax_delay = \"10m\"\n").await;
+        for brand in 1..=3 {
+            for seed in 1..=8 {
+                bench.drop_file(&format!("OWNBRAND/{brand}"), format!("{seed}.jpg"), &jpg(seed + 10 * brand));
+            }
+        }
+        bench.sandbox.fault(Fault::oss(fault));
+        bench.start().await;
+        bench.until("all are recorded", |rows| rows.len() == 24).await;
+        bench.until("a probe has failed", |_| bench.puts().len() > 6).await;
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        // 4 at a time begin before the fifth failure; then 0.3, 0.6, 1.2 … seconds
+        assert!(bench.puts().len() <= 12, "{words}: {}", bench.puts().len());
+        let notices = bench.report().await.notices().await.unwrap();
+        assert!(notices.iter().any(|notice| notice.message.contains(words)), "{notices:#?}");
+        let rows = bench.rows().await;
+        let row = rows.iter().find(|row| row.state == "retrying").unwrap();
+        assert_eq!(row.error_kind.as_deref(), Some("checksum_mismatch"));
+        assert!(row.error_message.as_ref().unwrap().contains(words), "{row:#?}");
+        bench.sandbox.clear_faults();
+        bench.quiet().await;
+        assert_eq!(names_in_state(&bench.rows().await, State::Uploaded).len(), 24);
+        bench.stop().await;
+    }
+}
