@@ -39,6 +39,8 @@ pub enum Remedy {
     FreshGrant,
     /// At once, with new credentials; if that fails too, never.
     FreshGrantOrGiveUp,
+    /// At once, without the `Content-Type`, or with it again; if that fails too, never.
+    OtherType,
     /// At once, with the clock put right; if that fails too, later.
     PutClockRight,
     /// At once, signed anew.

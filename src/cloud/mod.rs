@@ -6,6 +6,7 @@ mod client;
 mod credentials;
 mod error;
 pub mod gateway;
+mod presigned;
 mod signature;
 mod target;
 mod webhook;

@@ -67,7 +67,7 @@ impl Shared {
                 let due = self.ledger.now();
                 Finish::Retry { failure: error.failure, due, recheck: false, sent: false }
             }
-            Remedy::GiveUp | Remedy::FreshGrantOrGiveUp => {
+            Remedy::GiveUp | Remedy::FreshGrantOrGiveUp | Remedy::OtherType => {
                 Finish::Failed { failure: error.failure, sent: error.sent }
             }
             Remedy::FewTimes if self.is_the_last_of_few(claim, &error.failure).await => {

@@ -6,6 +6,7 @@
 mod attempt;
 mod gate;
 mod judge;
+mod objects;
 mod pace;
 
 use std::collections::HashSet;
@@ -31,6 +32,7 @@ use crate::patience::Patience;
 use attempt::attempt;
 pub use gate::Cause;
 use gate::{Admission, Gate};
+use objects::Objects;
 use pace::Pace;
 
 /// A claim whose holder does not renew it for so long is given back to the queue.
@@ -56,6 +58,7 @@ struct Shared {
     ledger: Ledger,
     clouds: Clouds,
     grants: Grants,
+    objects: Objects,
     pace: Pace,
     gate: Gate,
     patience: Patience,
@@ -130,6 +133,7 @@ impl Publish {
             ledger,
             clouds,
             grants: Grants::default(),
+            objects: Objects::default(),
             pace,
             gate,
             patience: Patience::default(),
@@ -328,6 +332,7 @@ impl Publish {
             let outcome = attempt(&shared, &claim).await;
             let finish = shared.judge(&claim, outcome, probe).await;
             shared.finish(&claim, &finish, began.elapsed()).await;
+            shared.objects.give_back(&claim);
             claim.token
         })
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use brandpost::domain::upload::State;
-use brandpost::sim::{Fault, FaultAction};
+use brandpost::sim::{Fault, FaultAction, SandboxOptions, UploadUrl};
 
 use crate::support::pictures::jpg;
 use crate::support::{Bench, OWN, names_in_state};
@@ -88,5 +88,72 @@ async fn answers_without_a_checksum_that_fits_pause_like_an_outage() {
         bench.quiet().await;
         assert_eq!(names_in_state(&bench.rows().await, State::Uploaded).len(), 24);
         bench.stop().await;
+    }
+}
+
+fn heads(bench: &Bench) -> usize {
+    bench.puts().iter().filter(|request| request.method == "HEAD").count()
+}
+
+/// The answer to the first PUT is lost, and the second finds its own bytes in the way.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bucket_that_forbids_overwriting_has_the_bytes_already() {
+    let shapes = [
+        (UploadUrl::Bucket, "v4"),
+        (UploadUrl::Path, "v1"),
+        (UploadUrl::PresignedV1, "auto"),
+        (UploadUrl::PresignedV4, "v4"),
+    ];
+    for (upload_url, signature) in shapes {
+        let keys = format!("[oss]\nhttps = \"allow\"\nsignature = \"{signature}\"\n");
+        let options = SandboxOptions { upload_url, ..SandboxOptions::default() };
+        let mut bench = Bench::build(options, &keys).await;
+        bench.drop_file(OWN, "a.jpg", &jpg(1));
+        bench.sandbox.fault(Fault::oss(FaultAction::ForbidOverwrite));
+        bench.sandbox.fault(Fault::oss(FaultAction::ResetAfterStore).times(1));
+        bench.once().await;
+        let row = bench.row("a.jpg").await;
+        assert_eq!(
+            (row.state.as_str(), row.slot, row.attempts),
+            ("uploaded", Some(1), 2),
+            "{upload_url:?}: {row:#?}"
+        );
+        assert_eq!(heads(&bench), 1, "{upload_url:?}");
+        assert!(!row.object_url.unwrap().contains('?'));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_picture_in_a_bucket_that_forbids_overwriting_is_a_refusal_with_advice() {
+    let mut bench = Bench::new().await;
+    bench.drop_file(OWN, "a.jpg", &jpg(1));
+    bench.once().await;
+    std::fs::remove_file(bench.database()).unwrap();
+    std::fs::remove_file(bench.brand(OWN).join("a.jpg")).unwrap();
+    bench.drop_file(OWN, "b.jpg", &jpg(2));
+    bench.sandbox.fault(Fault::oss(FaultAction::ForbidOverwrite));
+    bench.once().await;
+    let row = bench.row("b.jpg").await;
+    let found = (row.state.as_str(), row.error_kind.as_deref(), row.error_code.as_deref());
+    assert_eq!(found, ("failed", Some("oss_rejected"), Some("FileAlreadyExists")), "{row:#?}");
+    assert!(row.error_message.unwrap().contains("`brandpost reserve`"));
+    assert_eq!((row.slot, heads(&bench)), (None, 1));
+}
+
+/// Nobody knows what is there: whoever may not look is refused, and a cloud that is down is asked again later.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_in_the_way_and_cannot_be_looked_at() {
+    let refused =
+        |status, code: &str| FaultAction::OssError { status, code: code.into(), message: "m".into() };
+    for (answer, state) in
+        [(refused(403, "AccessDenied"), "failed"), (refused(503, "ServiceUnavailable"), "retrying")]
+    {
+        let mut bench = Bench::with("[retry]\nfirst_delay = \"2m\"\nmax_delay = \"2m\"\n").await;
+        bench.drop_file(OWN, "a.jpg", &jpg(1));
+        bench.sandbox.fault(Fault::oss(refused(409, "FileImmutable")).times(1));
+        bench.sandbox.fault(Fault::oss(answer).times(1));
+        bench.once().await;
+        let row = bench.row("a.jpg").await;
+        assert_eq!((row.state.as_str(), heads(&bench)), (state, 1), "{row:#?}");
     }
 }

@@ -15,6 +15,7 @@ mod cloud;
 mod crash;
 mod damage;
 mod folders;
+mod grants;
 mod https;
 mod in_between;
 mod ledger;

@@ -10,7 +10,7 @@ use super::Receipt;
 use crate::cloud::client::{retry_after, text};
 use crate::cloud::error::{CloudError, LONGEST_MESSAGE, LONGEST_NAME, Remedy, Service};
 use crate::cloud::target::Target;
-use crate::domain::failure::ErrorKind;
+use crate::domain::failure::{ErrorKind, Failure};
 use crate::domain::text::{hex, one_line};
 use crate::domain::upload::Digests;
 
@@ -91,6 +91,65 @@ pub(super) fn refusal(status: StatusCode, headers: &HeaderMap, body: &[u8], targ
     }
     let code = error.code.unwrap_or_else(|| status.as_u16().to_string());
     CloudError::new(Service::Oss, kind, remedy, message).with_code(Some(code)).with_request_id(request_id)
+}
+
+/// What a refusal of a presigned URL means: it was signed for another `Content-Type`, or its time is over before the
+/// token's.
+pub(super) fn in_url(error: CloudError, other_type: bool) -> CloudError {
+    match error.failure.code.as_deref() {
+        Some("SignatureDoesNotMatch") if !other_type => CloudError { remedy: Remedy::OtherType, ..error },
+        Some("AccessDenied") if error.failure.message.to_ascii_lowercase().contains("expired") => {
+            let failure = Failure { kind: ErrorKind::OssError, ..error.failure };
+            CloudError { failure, remedy: Remedy::FreshGrant, ..error }
+        }
+        _ => error,
+    }
+}
+
+/// Is there an object that may not be replaced?
+pub(super) fn forbids_overwriting(error: &CloudError) -> bool {
+    matches!(error.failure.code.as_deref(), Some("FileAlreadyExists" | "FileImmutable"))
+}
+
+/// Why an object that is in the way cannot be told from ours.
+pub(super) const CANNOT_LOOK: &str = "OSS does not tell which one";
+const ANOTHER: &str = "it is another one than this file";
+
+/// The refusal of a file whose object is there, and may not be replaced.
+pub(super) fn in_the_way(refusal: CloudError, which: &str) -> CloudError {
+    let message = format!(
+        "{} An object is there and the bucket forbids overwriting; {which}. If the slot was filled by other means, \
+         keep it free with `brandpost reserve`; else delete the object",
+        refusal.failure.message
+    );
+    let failure = Failure { kind: ErrorKind::OssRejected, message, ..refusal.failure };
+    CloudError { failure, remedy: Remedy::GiveUp, sent: false, ..refusal }
+}
+
+/// What the HEAD of the object in the way says: it is ours, or it is not, or nobody knows now.
+///
+/// # Errors
+/// With what follows for the file.
+pub(super) fn existing(
+    status: StatusCode,
+    headers: &HeaderMap,
+    digests: &Digests,
+    target: &Target,
+    refusal: CloudError,
+) -> Result<Receipt, CloudError> {
+    if status.is_success() {
+        return receipt(status, headers, digests, target.host()).map_err(|error| match error.failure.kind {
+            ErrorKind::ChecksumMismatch => in_the_way(refusal, ANOTHER),
+            _ => error,
+        });
+    }
+    let error = self::refusal(status, headers, b"", target);
+    Err(match error.remedy {
+        // it is gone again, so the next PUT succeeds
+        _ if status == StatusCode::NOT_FOUND => CloudError { remedy: Remedy::Later, ..refusal },
+        Remedy::GiveUp => in_the_way(refusal, CANNOT_LOOK),
+        _ => error,
+    })
 }
 
 fn by_code(code: &str, status: StatusCode, headers: &HeaderMap) -> (ErrorKind, Remedy) {
@@ -180,6 +239,7 @@ mod tests {
             bucket: "b".into(),
             key: "k".into(),
             signing: Signing::V4("cn-hangzhou".into()),
+            otherwise: None,
         }
     }
 
