@@ -123,7 +123,7 @@ impl Bucket {
         };
         let request = self.clients.http.put(url).headers(headers).body(body::stream(flow));
         let exchange = async {
-            let answer = request.send().await.map_err(|error| Self::lost(target, &progress, &error))?;
+            let answer = request.send().await.map_err(|error| self.lost(target, &progress, &error))?;
             self.read(target, digests, answer).await
         };
         tokio::select! {
@@ -135,10 +135,10 @@ impl Bucket {
         }
     }
 
-    fn lost(target: &Target, progress: &Progress, error: &reqwest::Error) -> CloudError {
+    fn lost(&self, target: &Target, progress: &Progress, error: &reqwest::Error) -> CloudError {
         match progress.file_error() {
             Some(message) => CloudError::new(Service::Oss, ErrorKind::FileChanged, Remedy::Later, message),
-            None => CloudError::from_client(Service::Oss, target.host(), error),
+            None => self.clients.error(Service::Oss, &target.url, error),
         }
     }
 
@@ -153,7 +153,7 @@ impl Bucket {
             return answer::receipt(status, &headers, digests, target.host());
         }
         let body = client::read_body(answer).await;
-        let body = body.map_err(|error| CloudError::from_client(Service::Oss, target.host(), &error))?;
+        let body = body.map_err(|error| self.clients.error(Service::Oss, &target.url, &error))?;
         let error = answer::refusal(status, &headers, &body, target);
         if error.remedy == Remedy::PutClockRight {
             self.clock.learn(client::text(&headers, "date"));
@@ -176,8 +176,7 @@ impl Bucket {
         let answer = request.send().await;
         // nothing of the file was kept by the PUT, and nothing is sent now
         let unsent = |error: CloudError| CloudError { sent: false, ..error };
-        let answer =
-            answer.map_err(|error| unsent(CloudError::from_client(Service::Oss, target.host(), &error)))?;
+        let answer = answer.map_err(|error| unsent(self.clients.error(Service::Oss, &target.url, &error)))?;
         answer::existing(answer.status(), answer.headers(), digests, &target, refusal).map_err(unsent)
     }
 

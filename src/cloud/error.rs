@@ -116,14 +116,13 @@ impl CloudError {
         if service == Service::Oss { error.perhaps_sent() } else { error }
     }
 
-    /// An error of the HTTP client. Its text is built from the chain of causes and never from the URL, which
-    /// may carry a signature.
+    /// An error of the HTTP client on the way to `host`: see `Clients::error`.
     pub(super) fn from_client(service: Service, host: &str, error: &reqwest::Error) -> Self {
         let kind = if error.is_timeout() { ErrorKind::Timeout } else { ErrorKind::Network };
         let what = if error.is_connect() { "cannot connect to" } else { "lost the connection to" };
         let message = match error.source() {
             _ if error.is_timeout() => format!("no answer from {host} in time"),
-            Some(cause) => format!("{what} {host}: {}", root_cause(cause)),
+            Some(cause) => format!("{what} {host}: {}", with_hint(&root_cause(cause))),
             // its own text would name the URL
             None => format!("{what} {host}"),
         };
@@ -131,6 +130,20 @@ impl CloudError {
         let none = error.is_connect() || service == Service::Gateway;
         if none { error_of } else { error_of.perhaps_sent() }
     }
+}
+
+/// What a person can do about it, where it is not the network.
+fn with_hint(cause: &str) -> String {
+    let hint = match cause {
+        _ if cause.contains("UnknownIssuer") => {
+            "; if a proxy or an authority of your own signs here, name its certificate in network.ca_file"
+        }
+        _ if cause.contains("certificate expired") || cause.contains("not valid yet") => {
+            "; check this machine's clock (NTP)"
+        }
+        _ => "",
+    };
+    format!("{cause}{hint}")
 }
 
 /// The innermost cause, which says most.

@@ -121,7 +121,7 @@ impl Gateway {
         let request =
             self.clients.http.post(url).headers(headers).body(body.to_owned()).timeout(self.timeout);
         let host = self.url.host_str().unwrap_or_default();
-        let lost = |error: reqwest::Error| CloudError::from_client(Service::Gateway, host, &error);
+        let lost = |error: reqwest::Error| self.clients.error(Service::Gateway, &self.url, &error);
         let answer = request.send().await.map_err(lost)?;
         let (status, headers) = (answer.status(), answer.headers().clone());
         let body = client::read_body(answer).await.map_err(lost)?;

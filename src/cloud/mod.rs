@@ -7,6 +7,7 @@ mod credentials;
 mod error;
 pub mod gateway;
 mod presigned;
+mod proxy;
 mod signature;
 mod target;
 mod webhook;

@@ -65,3 +65,41 @@ async fn twelve_files_behind_a_firewall_wait_and_cost_few_requests() {
         bench.stop().await;
     }
 }
+
+/// Runs `run --once` with these variables, as the daemon would be run: the proxy is the environment's.
+async fn run_once(bench: &Bench, variables: &[(&str, &str)]) -> std::process::Output {
+    let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_brandpost"));
+    command.arg("--config").arg(bench.config()).args(["run", "--once"]).envs(variables.iter().copied());
+    command.output().await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_proxy_that_is_down_is_named() {
+    let bench = Bench::with("[retry]\nfirst_delay = \"2m\"\nmax_delay = \"2m\"\n").await;
+    bench.drop_file(OWN, "a.jpg", &jpg(1));
+    // nobody listens there any more
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    run_once(&bench, &[("http_proxy", &format!("http://me:s3cret@{closed}"))]).await;
+    let row = bench.row("a.jpg").await;
+    let message = row.error_message.unwrap();
+    assert_eq!(row.error_kind.as_deref(), Some("network"));
+    assert!(
+        message.contains(&format!("cannot connect to api.link.aliyun.com through the proxy {closed}")),
+        "{message}"
+    );
+    assert!(!message.contains("s3cret"), "{message}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_proxy_that_cannot_be_one_is_an_error() {
+    for (name, value) in
+        [("HTTP_PROXY", "http//me:s3cret@proxy:1"), ("ALL_PROXY", "socks5://me:s3cret@127.0.0.1:1080")]
+    {
+        let bench = Bench::new().await;
+        bench.drop_file(OWN, "a.jpg", &jpg(1));
+        let output = run_once(&bench, &[(name, value)]).await;
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(!output.status.success() && said.contains(name) && !said.contains("s3cret"), "{said}");
+        assert_eq!(bench.sandbox.requests().len(), 0, "nothing goes past the proxy");
+    }
+}

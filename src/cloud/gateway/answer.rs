@@ -10,10 +10,7 @@ use crate::cloud::client::{retry_after, text};
 use crate::cloud::credentials::Grant;
 use crate::cloud::error::{CloudError, LONGEST_MESSAGE, Remedy, Service};
 use crate::domain::failure::ErrorKind;
-use crate::domain::text::one_line;
-
-/// Some servers put it before their JSON.
-const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+use crate::domain::text::{one_line, unmarked};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -57,8 +54,7 @@ pub(super) fn read(
     now: Now,
 ) -> Result<Grant, CloudError> {
     let request_id = text(headers, "x-ca-request-id").map(str::to_owned);
-    let body = body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body);
-    let envelope: Option<Envelope> = serde_json::from_slice(body).ok();
+    let envelope: Option<Envelope> = serde_json::from_slice(unmarked(body)).ok();
     let marks = ["x-ca-request-id", "x-ca-error-code", "x-ca-error-message"];
     if envelope.is_none() && marks.iter().all(|name| !headers.contains_key(*name)) {
         return Err(CloudError::intercepted(Service::Gateway, host, status, headers));
