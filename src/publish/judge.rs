@@ -59,7 +59,7 @@ impl Shared {
         self.tell(change, &error.failure.to_string());
         match error.remedy {
             Remedy::SlowDown(wait) => {
-                self.pace.slow_down(wait);
+                self.pace.slow_down(wait, &error.failure.to_string());
                 self.retry(claim, error.failure, wait, error.sent)
             }
             // the gate decides when: no file need wait longer than it does

@@ -21,6 +21,7 @@ mod in_between;
 mod ledger;
 mod lifecycle;
 mod overflow;
+mod pauses;
 mod queries;
 mod sandbox;
 #[path = "../sim/mod.rs"]
