@@ -42,7 +42,7 @@ pub struct Bucket {
 #[derive(Debug)]
 pub struct Object<'a> {
     /// The file, read from its beginning.
-    pub file: File,
+    pub file: Arc<File>,
     /// Its length.
     pub size: u64,
     /// What it is.

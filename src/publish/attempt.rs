@@ -69,7 +69,7 @@ pub(super) async fn attempt(shared: &Shared, claim: &Claim) -> Outcome {
 
 async fn once(shared: &Shared, claim: &Claim, other_type: bool) -> Result<Outcome, CloudError> {
     let file = match open(shared, claim).await {
-        Ok(file) => file,
+        Ok(file) => Arc::new(file),
         Err(outcome) => return Ok(outcome),
     };
     let grant = grant(shared, claim).await?;
@@ -80,7 +80,7 @@ async fn once(shared: &Shared, claim: &Claim, other_type: bool) -> Result<Outcom
             return Ok(Outcome::BadGrant(Failure { request_id: grant.request_id.clone(), ..failure }));
         }
     };
-    let watched = file.try_clone();
+    let watched = file.clone();
     let (format, digests) = (claim.format, &claim.digests);
     let object = Object { file, size: claim.stamp.size, format, digests, other_type };
     let began = Instant::now();
@@ -88,7 +88,7 @@ async fn once(shared: &Shared, claim: &Claim, other_type: bool) -> Result<Outcom
     shared.metrics.put(began.elapsed());
     let receipt = receipt?;
     shared.grants.forget(claim.id);
-    let changed = watched.and_then(files::stamp).is_ok_and(|stamp| stamp != claim.stamp);
+    let changed = files::stamp(&*watched).is_ok_and(|stamp| stamp != claim.stamp);
     Ok(Outcome::Uploaded { target, receipt, changed })
 }
 
