@@ -149,12 +149,17 @@ impl Bucket {
         answer: Response,
     ) -> Result<Receipt, CloudError> {
         let (status, headers) = (answer.status(), answer.headers().clone());
-        if status.is_success() {
-            return answer::receipt(status, &headers, digests, target.host());
+        let receipt = status.is_success().then(|| answer::receipt(status, &headers, digests, target.host()));
+        if let Some(Ok(receipt)) = receipt {
+            return Ok(receipt);
         }
         let body = client::read_body(answer).await;
         let body = body.map_err(|error| self.clients.error(Service::Oss, &target.url, &error))?;
-        let error = answer::refusal(status, &headers, &body, target);
+        let error = match receipt {
+            Some(Err(unproven)) if !answer::is_error(&body) => unproven,
+            Some(_) => answer::refusal(status, &headers, &body, target).perhaps_sent(),
+            None => answer::refusal(status, &headers, &body, target),
+        };
         if error.remedy == Remedy::PutClockRight {
             self.clock.learn(client::text(&headers, "date"));
         }

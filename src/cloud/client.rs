@@ -156,9 +156,9 @@ pub(super) async fn read_body(mut answer: Response) -> Result<Vec<u8>, reqwest::
     Ok(body)
 }
 
-/// A header's text.
+/// A header's text; one that is empty says nothing.
 pub(super) fn text<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
-    headers.get(name)?.to_str().ok()
+    headers.get(name)?.to_str().ok().map(str::trim).filter(|text| !text.is_empty())
 }
 
 /// `Retry-After`, in seconds or as a date (counted from the answer's own), at most an hour.

@@ -20,7 +20,8 @@ pub(super) fn end(url: &str) -> Option<Timestamp> {
         let life = SignedDuration::from_secs(number("x-oss-expires")?);
         return signed.timestamp().checked_add(life).ok();
     }
-    Timestamp::from_second(number("Expires")?).ok()
+    // V1, V2
+    Timestamp::from_second(number("Expires").or_else(|| number("x-oss-expires"))?).ok()
 }
 
 fn value(url: &Url, name: &str) -> Option<String> {
@@ -32,10 +33,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn both_versions_say_when_they_end() {
+    fn all_versions_say_when_they_end() {
         let v1 = "https://b.x/k?OSSAccessKeyId=i&Expires=1731585600&Signature=s";
+        let v2 = "https://b.x/k?x-oss-signature-version=OSS2&x-oss-expires=1731585600&x-oss-signature=s";
         let v4 = "https://b.x/k?x-oss-date=20241114T115500Z&x-oss-expires=300&x-oss-signature=s";
-        for url in [v1, v4] {
+        for url in [v1, v2, v4] {
             assert_eq!(end(url), "2024-11-14T12:00:00Z".parse().ok(), "{url}");
         }
         for url in [

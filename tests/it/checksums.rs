@@ -1,5 +1,6 @@
 //! What OSS's answer says of the bytes that arrived: which checksum decides, and what follows when none does.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use brandpost::domain::upload::State;
@@ -128,7 +129,10 @@ async fn another_picture_in_a_bucket_that_forbids_overwriting_is_a_refusal_with_
     let mut bench = Bench::new().await;
     bench.drop_file(OWN, "a.jpg", &jpg(1));
     bench.once().await;
-    std::fs::remove_file(bench.database()).unwrap();
+    let (brand, _) = bench.report().await.brand(OWN.parse().unwrap()).await.unwrap().unwrap();
+    let ledger = bench.ledger_of_its_own().await;
+    ledger.release(brand, &[1]).await.unwrap();
+    ledger.close().await;
     std::fs::remove_file(bench.brand(OWN).join("a.jpg")).unwrap();
     bench.drop_file(OWN, "b.jpg", &jpg(2));
     bench.sandbox.fault(Fault::oss(FaultAction::ForbidOverwrite));
@@ -156,4 +160,35 @@ async fn what_is_in_the_way_and_cannot_be_looked_at() {
         let row = bench.row("a.jpg").await;
         assert_eq!((row.state.as_str(), heads(&bench)), (state, 1), "{row:#?}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_error_under_a_status_of_success_is_an_error() {
+    let body = "<?xml version=\"1.0\"?><Error><Code>InternalError</Code><Message>Please try again.</Message></Error>";
+    for status in [200, 203] {
+        let mut bench = Bench::with("[retry]\nfirst_delay = \"2m\"\nmax_delay = \"2m\"\n").await;
+        bench.drop_file(OWN, "a.jpg", &jpg(1));
+        let answer = FaultAction::Status { status, headers: BTreeMap::new(), body: body.into() };
+        bench.sandbox.fault(Fault::oss(answer));
+        bench.once().await;
+        let row = bench.row("a.jpg").await;
+        let found = (row.state.as_str(), row.error_kind.as_deref(), row.error_code.as_deref());
+        assert_eq!(found, ("retrying", Some("oss_error"), Some("InternalError")), "{row:#?}");
+    }
+}
+
+/// A callback of the bucket's owner failed; the object is there.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_status_of_success_with_the_right_crc_is_enough() {
+    let mut bench = Bench::new().await;
+    bench.drop_file(OWN, "a.jpg", &jpg(1));
+    bench.once().await;
+    let crc = bench.sandbox.objects()["qualification/OWNBRAND/1001/1.jpg"].crc64;
+    let mut bench = Bench::new().await;
+    bench.drop_file(OWN, "a.jpg", &jpg(1));
+    let headers = BTreeMap::from([("x-oss-hash-crc64ecma".to_owned(), crc.to_string())]);
+    let body = "<Error><Code>CallbackFailed</Code><Message>Error status : 502.</Message></Error>".into();
+    bench.sandbox.fault(Fault::oss(FaultAction::Status { status: 203, headers, body }));
+    bench.once().await;
+    assert_eq!(bench.row("a.jpg").await.state, "uploaded");
 }

@@ -63,6 +63,11 @@ async fn what_can_be_mended_at_once_costs_no_second_attempt() {
         let row = bench.row("a.jpg").await;
         assert_eq!((row.state.as_str(), row.attempts), ("uploaded", 1), "{name}");
         assert_eq!((bench.gateway_calls(), bench.puts().len()), (gateway_calls, puts), "{name}");
+        assert_eq!(
+            bench.object("qualification/OWNBRAND/1001/1.jpg"),
+            jpg(1),
+            "the second PUT has its body too"
+        );
     }
 }
 

@@ -7,6 +7,9 @@ use brandpost::domain::upload::State;
 use brandpost::ledger::StatusRow;
 use brandpost::sim::{Fault, FaultAction};
 
+use tokio::io::AsyncWriteExt;
+use tokio::net::{TcpListener, TcpStream};
+
 use crate::support::pictures::jpg;
 use crate::support::{Bench, OWN, names_in_state};
 
@@ -38,6 +41,54 @@ async fn a_page_of_a_firewall_is_an_outage_whatever_its_status() {
             assert!(message.contains("squid/5.7") && message.contains("aliyun"), "{message}");
         }
     }
+}
+
+/// An id of the cloud that is there and empty is none.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_empty_id_is_none() {
+    for (fault, id) in
+        [(Fault::oss as fn(FaultAction) -> Fault, "x-oss-request-id"), (Fault::gateway, "x-ca-request-id")]
+    {
+        for status in [403, 500] {
+            let mut bench = Bench::with("[retry]\nfirst_delay = \"2m\"\nmax_delay = \"2m\"\n").await;
+            bench.drop_file(OWN, "a.jpg", &jpg(1));
+            let headers = BTreeMap::from([(id.to_owned(), String::new())]);
+            bench.sandbox.fault(fault(FaultAction::Status { status, headers, body: String::new() }));
+            bench.once().await;
+            assert_eq!(bench.row("a.jpg").await.state, "retrying", "{status}");
+        }
+    }
+}
+
+/// A load balancer says 408 to a connection on which nothing is asked, and closes it.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_nobody_asked_for_is_no_answer_to_the_next_request() {
+    let mut bench = Bench::new().await;
+    let (listener, sandbox) = (TcpListener::bind("127.0.0.1:0").await.unwrap(), bench.sandbox.addr());
+    let text = std::fs::read_to_string(bench.config()).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::fs::write(bench.config(), text.replace(&format!(":{}", sandbox.port()), &format!(":{port}")))
+        .unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut outside, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                let mut inside = TcpStream::connect(sandbox).await?;
+                let idle = async { tokio::io::copy_bidirectional(&mut outside, &mut inside).await };
+                let _ = tokio::time::timeout(Duration::from_millis(300), idle).await;
+                let answer = b"HTTP/1.0 408 Request Time-out\r\nConnection: close\r\n\r\n<html>408</html>";
+                outside.write_all(answer).await
+            });
+        }
+    });
+    bench.start().await;
+    for seed in 1..=3 {
+        let name = format!("{seed}.jpg");
+        bench.drop_file(OWN, &name, &jpg(seed));
+        let row = bench.until_state(&name, State::Uploaded).await;
+        assert_eq!(row.attempts, 1, "{row:#?}");
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+    bench.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -15,7 +15,7 @@ use crate::domain::text::{hex, one_line};
 use crate::domain::upload::Digests;
 
 /// Did our bytes arrive? The CRC-64 decides where it is there: with server-side encryption, or behind a CDN, an
-/// ETag is no MD5. Where it is not, the ETag decides.
+/// `ETag` is no MD5. Where it is not, the `ETag` decides.
 ///
 /// # Errors
 /// `checksum_mismatch`, or an outage when the answer is not OSS's.
@@ -64,6 +64,11 @@ fn etag(headers: &HeaderMap) -> Option<String> {
 
 fn md5_hex(digests: &Digests) -> String {
     hex(&BASE64.decode(&digests.md5).unwrap_or_default()).to_ascii_uppercase()
+}
+
+/// Is it OSS's error? One may come under a status of success.
+pub(super) fn is_error(body: &[u8]) -> bool {
+    Xml::read(body).code.is_some()
 }
 
 /// Reads a refusal.
@@ -172,14 +177,15 @@ fn by_code(code: &str, status: StatusCode, headers: &HeaderMap) -> (ErrorKind, R
     }
 }
 
-/// The only 4xx that pass by themselves; 407 is a proxy's. A redirect is never followed.
+/// The only 4xx that pass by themselves; 407 is a proxy's. No other status says that the file is wrong: a redirect is
+/// never followed, and an error may come under a status of success.
 const PASSING: [StatusCode; 2] = [StatusCode::REQUEST_TIMEOUT, StatusCode::PROXY_AUTHENTICATION_REQUIRED];
 
 fn by_status(status: StatusCode, headers: &HeaderMap) -> (ErrorKind, Remedy) {
     let wait = retry_after(headers);
     if status == StatusCode::TOO_MANY_REQUESTS || wait.is_some() {
         (ErrorKind::Throttled, Remedy::SlowDown(wait))
-    } else if status.is_server_error() || status.is_redirection() || PASSING.contains(&status) {
+    } else if !status.is_client_error() || PASSING.contains(&status) {
         (ErrorKind::OssError, Remedy::Later)
     } else {
         (ErrorKind::OssRejected, Remedy::GiveUp)

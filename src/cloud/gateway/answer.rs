@@ -56,7 +56,7 @@ pub(super) fn read(
     let request_id = text(headers, "x-ca-request-id").map(str::to_owned);
     let envelope: Option<Envelope> = serde_json::from_slice(unmarked(body)).ok();
     let marks = ["x-ca-request-id", "x-ca-error-code", "x-ca-error-message"];
-    if envelope.is_none() && marks.iter().all(|name| !headers.contains_key(*name)) {
+    if envelope.is_none() && marks.iter().all(|name| text(headers, name).is_none()) {
         return Err(CloudError::intercepted(Service::Gateway, host, status, headers));
     }
     let result = match (envelope, text(headers, "x-ca-error-code")) {
