@@ -29,6 +29,7 @@ pub mod patience;
 
 pub mod intake;
 
+pub mod descriptors;
 pub mod ledger;
 pub mod memory;
 pub mod metrics;

@@ -15,7 +15,7 @@ use super::digest::{Digest, Refused};
 use crate::config::{AlertKind, Secret};
 use crate::domain::chinese::words;
 use crate::domain::text::one_line;
-use crate::ledger::SUSPENDED;
+use crate::ledger::{PAUSED, SUSPENDED, THROTTLED};
 
 /// What is sent: the body, and what is added to the URL's query.
 pub(super) struct Message {
@@ -120,7 +120,8 @@ fn chinese(digest: &Digest) -> String {
 fn begins(notice: &str) -> Option<&'static str> {
     Some(match notice {
         "root" => "【故障】监视目录不可用",
-        "paused" => "【故障】上传已自动暂停",
+        PAUSED => "【故障】上传已自动暂停",
+        THROTTLED => "【故障】云端持续限流，暂时一个也传不上去",
         "rebuilt" => "【故障】数据库已重建，以前的文件待确认",
         SUSPENDED => "【通知】上传已被人工暂停",
         _ => return None,
@@ -130,7 +131,8 @@ fn begins(notice: &str) -> Option<&'static str> {
 fn ends(notice: &str) -> Option<&'static str> {
     Some(match notice {
         "root" => "【恢复】监视目录已恢复",
-        "paused" => "【恢复】上传已恢复",
+        PAUSED => "【恢复】上传已恢复",
+        THROTTLED => "【恢复】云端限流已解除",
         "rebuilt" => "【恢复】待确认的文件已处理完",
         SUSPENDED => "【通知】人工暂停已取消",
         _ => return None,

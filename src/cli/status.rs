@@ -227,8 +227,12 @@ fn why(row: &StatusRow) -> String {
     let message = style::visible(row.error_message.as_deref().unwrap_or_default());
     let code = row.error_code.as_ref().map(|code| format!(" [{code}]")).unwrap_or_default();
     let waits = row.state == State::Retrying.as_str() && kind != ErrorKind::Credentials.as_str();
-    let next = row.next_attempt_at.as_ref().filter(|_| waits).map(|time| style::local(time));
-    let next = next.map(|time| tr!("; again at {time}", "；{time} 重试")).unwrap_or_default();
+    let again = row.next_attempt_at.as_ref().filter(|_| waits).map(|time| match time.parse::<Timestamp>() {
+        // its time has come, and others are before it
+        Ok(due) if due <= SystemClock.now() => tr!("; again soon", "；即将重试"),
+        _ => tr!("; again at {}", "；{} 重试", style::local(time)),
+    });
+    let next = again.unwrap_or_default();
     let kind = lang::kind(kind);
     tr!("{kind}{code}: {message}{next}", "{kind}{code}：{message}{next}")
 }

@@ -1,14 +1,15 @@
-//! OSS: the PUT of one object, streamed from an open file, and what its answer means.
+//! OSS: the PUT of one object, streamed from an open file, and what its answer means; the HEAD of one that is in the way.
 
 mod answer;
 mod body;
 
 use std::fs::File;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use http::HeaderMap;
-use http::header::{AUTHORIZATION, CONTENT_LENGTH, DATE};
+use http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, DATE};
+use http::{HeaderMap, HeaderName};
 use reqwest::Response;
 
 use super::client::{self, Clients};
@@ -21,6 +22,7 @@ use crate::config::Settings;
 use crate::domain::failure::ErrorKind;
 use crate::domain::image::Format;
 use crate::domain::upload::Digests;
+use answer::CANNOT_LOOK;
 use body::{Flow, Progress};
 
 pub use body::BytesLimiter;
@@ -32,19 +34,23 @@ pub struct Bucket {
     clock: Arc<SigningClock>,
     timeout: Duration,
     limiter: Option<Arc<BytesLimiter>>,
+    /// Presigned URLs were signed without a `Content-Type`, as far as it is known.
+    untyped: AtomicBool,
 }
 
 /// What is sent.
 #[derive(Debug)]
 pub struct Object<'a> {
     /// The file, read from its beginning.
-    pub file: File,
+    pub file: Arc<File>,
     /// Its length.
     pub size: u64,
     /// What it is.
     pub format: Format,
     /// Its checksums, as inspection found them.
     pub digests: &'a Digests,
+    /// A presigned URL did not take the `Content-Type` as it was sent: now the other way.
+    pub other_type: bool,
 }
 
 /// OSS has the object, and its checksums are those of our file.
@@ -59,7 +65,7 @@ pub struct Receipt {
 impl Bucket {
     pub(super) fn new(settings: &Settings, clients: Clients, clock: Arc<SigningClock>) -> Self {
         let limiter = body::limiter(settings.limits.bytes_per_second).map(Arc::new);
-        Self { clients, clock, timeout: settings.oss.timeout, limiter }
+        Self { clients, clock, timeout: settings.oss.timeout, limiter, untyped: AtomicBool::default() }
     }
 
     /// Puts an object. A PUT can be repeated: same key, same bytes.
@@ -72,9 +78,42 @@ impl Bucket {
         grant: &Grant,
         object: Object<'_>,
     ) -> Result<Receipt, CloudError> {
+        let (digests, other_type) = (object.digests, object.other_type);
+        let presigned = target.signing == Signing::InUrl;
+        let untyped = presigned && self.untyped.load(Ordering::Relaxed) != other_type;
+        let result = self.send(target, grant, object, untyped).await;
+        if other_type && result.is_ok() {
+            self.untyped.store(untyped, Ordering::Relaxed);
+        }
+        match result {
+            Err(error) if answer::forbids_overwriting(&error) => {
+                self.look(target, grant, digests, error).await
+            }
+            Err(error) if presigned => Err(answer::in_url(error, other_type)),
+            result => result,
+        }
+    }
+
+    async fn send(
+        &self,
+        target: &Target,
+        grant: &Grant,
+        object: Object<'_>,
+        untyped: bool,
+    ) -> Result<Receipt, CloudError> {
         let (url, mut headers) = self.clients.route(&target.url);
-        headers.extend(self.headers(target, grant, &object)?);
+        let pair = |name: HeaderName, value: &str| (name.to_string(), value.to_owned());
         let digests = object.digests;
+        let mut content = Vec::new();
+        if !untyped {
+            content.push(pair(CONTENT_TYPE, object.format.content_type()));
+        }
+        if target.signing != Signing::InUrl {
+            // a URL that is signed already was signed without it
+            content.push(("content-md5".to_owned(), digests.md5.clone()));
+        }
+        headers.extend(self.headers("PUT", target, grant, content)?);
+        headers.insert(CONTENT_LENGTH, object.size.into());
         let progress = Progress::default();
         let flow = Flow {
             file: object.file,
@@ -84,7 +123,7 @@ impl Bucket {
         };
         let request = self.clients.http.put(url).headers(headers).body(body::stream(flow));
         let exchange = async {
-            let answer = request.send().await.map_err(|error| Self::lost(target, &progress, &error))?;
+            let answer = request.send().await.map_err(|error| self.lost(target, &progress, &error))?;
             self.read(target, digests, answer).await
         };
         tokio::select! {
@@ -96,10 +135,10 @@ impl Bucket {
         }
     }
 
-    fn lost(target: &Target, progress: &Progress, error: &reqwest::Error) -> CloudError {
+    fn lost(&self, target: &Target, progress: &Progress, error: &reqwest::Error) -> CloudError {
         match progress.file_error() {
             Some(message) => CloudError::new(Service::Oss, ErrorKind::FileChanged, Remedy::Later, message),
-            None => CloudError::from_client(Service::Oss, target.host(), error),
+            None => self.clients.error(Service::Oss, &target.url, error),
         }
     }
 
@@ -110,33 +149,62 @@ impl Bucket {
         answer: Response,
     ) -> Result<Receipt, CloudError> {
         let (status, headers) = (answer.status(), answer.headers().clone());
-        if status.is_success() {
-            return answer::receipt(&headers, digests);
+        let receipt = status.is_success().then(|| answer::receipt(status, &headers, digests, target.host()));
+        if let Some(Ok(receipt)) = receipt {
+            return Ok(receipt);
         }
         let body = client::read_body(answer).await;
-        let body = body.map_err(|error| CloudError::from_client(Service::Oss, target.host(), &error))?;
-        let error = answer::refusal(status, &headers, &body, target);
+        let body = body.map_err(|error| self.clients.error(Service::Oss, &target.url, &error))?;
+        let error = match receipt {
+            Some(Err(unproven)) if !answer::is_error(&body) => unproven,
+            Some(_) => answer::refusal(status, &headers, &body, target).perhaps_sent(),
+            None => answer::refusal(status, &headers, &body, target),
+        };
         if error.remedy == Remedy::PutClockRight {
             self.clock.learn(client::text(&headers, "date"));
         }
         Err(error)
     }
 
-    fn headers(&self, target: &Target, grant: &Grant, object: &Object<'_>) -> Result<HeaderMap, CloudError> {
+    /// The bucket does not let an object be replaced. That of an earlier PUT whose answer was lost is as good.
+    async fn look(
+        &self,
+        target: &Target,
+        grant: &Grant,
+        digests: &Digests,
+        refusal: CloudError,
+    ) -> Result<Receipt, CloudError> {
+        let Some(target) = target.otherwise() else { return Err(answer::in_the_way(refusal, CANNOT_LOOK)) };
+        let (url, mut headers) = self.clients.route(&target.url);
+        headers.extend(self.headers("HEAD", &target, grant, Vec::new())?);
+        let request = self.clients.http.head(url).headers(headers).timeout(self.timeout);
+        let answer = request.send().await;
+        // nothing of the file was kept by the PUT, and nothing is sent now
+        let unsent = |error: CloudError| CloudError { sent: false, ..error };
+        let answer = answer.map_err(|error| unsent(self.clients.error(Service::Oss, &target.url, &error)))?;
+        answer::existing(answer.status(), answer.headers(), digests, &target, refusal).map_err(unsent)
+    }
+
+    /// All headers of a request with these that describe its content.
+    fn headers(
+        &self,
+        method: &str,
+        target: &Target,
+        grant: &Grant,
+        content: Vec<(String, String)>,
+    ) -> Result<HeaderMap, CloudError> {
         let key = Key { id: &grant.access_key_id, secret: &grant.access_key_secret };
         let now = self.clock.now();
-        let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
-        let mut headers = vec![pair("content-type", object.format.content_type())];
+        let mut headers = content;
+        let mut add = |name: &str, value: &str| headers.push((name.to_owned(), value.to_owned()));
         if target.signing != Signing::InUrl {
-            // a URL that is signed already was signed without these
-            headers.push(pair("content-md5", &object.digests.md5));
-            headers.push(pair("x-oss-security-token", grant.security_token.expose()));
+            add("x-oss-security-token", grant.security_token.expose());
         }
         if let Signing::V4(_) = target.signing {
-            headers.push(pair("x-oss-content-sha256", "UNSIGNED-PAYLOAD"));
-            headers.push(pair("x-oss-date", &v4_date(now)));
+            add("x-oss-content-sha256", "UNSIGNED-PAYLOAD");
+            add("x-oss-date", &v4_date(now));
         }
-        let request = OssRequest { method: "PUT", bucket: &target.bucket, key: &target.key, headers };
+        let request = OssRequest { method, bucket: &target.bucket, key: &target.key, headers };
         let date = http_date(now);
         let authorization = match &target.signing {
             Signing::V4(region) => Some(oss_v4(&request, key, region, now)),
@@ -144,7 +212,6 @@ impl Bucket {
             Signing::InUrl => None,
         };
         let mut headers = request.headers;
-        headers.push((CONTENT_LENGTH.to_string(), object.size.to_string()));
         headers.push((DATE.to_string(), date));
         headers.extend(authorization.map(|authorization| (AUTHORIZATION.to_string(), authorization)));
         to_header_map(Service::Oss, &headers)

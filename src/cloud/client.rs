@@ -9,9 +9,15 @@ use http::header::HOST;
 use http::{HeaderMap, HeaderValue};
 use reqwest::redirect::Policy;
 use reqwest::{Certificate, Client, ClientBuilder, Response};
+use rustls::RootCertStore;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
 use url::Url;
 
+use super::error::{CloudError, Service, root_cause};
+use super::proxy::Proxies;
 use crate::config::Settings;
+use crate::domain::text::unmarked;
 
 /// No answer of a cloud that means anything is longer.
 pub(super) const LONGEST_ANSWER: usize = 64 << 10;
@@ -27,6 +33,9 @@ pub enum ClientError {
         /// What is wrong with it.
         reason: String,
     },
+    /// A proxy that cannot be used.
+    #[error("{0}")]
+    Proxy(String),
     /// TLS cannot be set up.
     #[error("the HTTP client cannot be set up")]
     Build(#[from] reqwest::Error),
@@ -37,14 +46,16 @@ pub enum ClientError {
 pub struct Clients {
     pub(super) http: Client,
     fixed: Arc<BTreeMap<String, SocketAddr>>,
+    proxies: Arc<Proxies>,
 }
 
 impl Clients {
     /// Sets the client up.
     ///
     /// # Errors
-    /// When a certificate file cannot be used or TLS cannot be set up.
+    /// When a certificate file or a proxy cannot be used, or TLS cannot be set up.
     pub fn new(settings: &Settings) -> Result<Self, ClientError> {
+        let proxies = Arc::new(Proxies::from_env().map_err(ClientError::Proxy)?);
         // an error means that another one is installed already, which is as good
         let _ = rustls::crypto::ring::default_provider().install_default();
         let extra = settings.network.ca_file.as_ref().map(certificates).transpose()?.unwrap_or_default();
@@ -53,7 +64,7 @@ impl Clients {
             Ok(http) => http,
             Err(error) => with(without_system_roots(Self::builder(settings), &error))?,
         };
-        Ok(Self { http, fixed: Arc::new(settings.network.resolve.clone()) })
+        Ok(Self { http, fixed: Arc::new(settings.network.resolve.clone()), proxies })
     }
 
     fn builder(settings: &Settings) -> ClientBuilder {
@@ -69,6 +80,22 @@ impl Clients {
             builder = builder.resolve(host, *address);
         }
         builder
+    }
+
+    /// What went wrong on the way to a URL. The text is built from the chain of causes and never from the URL, which
+    /// may carry a signature.
+    pub(super) fn error(&self, service: Service, url: &Url, error: &reqwest::Error) -> CloudError {
+        let host = url.host_str().unwrap_or_default();
+        let way = match self.proxy(url) {
+            Some(proxy) => format!("{host} through the proxy {proxy}"),
+            None => host.to_owned(),
+        };
+        CloudError::from_client(service, &way, error)
+    }
+
+    /// The proxy on the way to a URL, which may be what does not answer.
+    pub(super) fn proxy(&self, url: &Url) -> Option<String> {
+        self.proxies.on_the_way_to(url)
     }
 
     /// The URL to connect to and the `Host` to name there. The port of a fixed address replaces the URL's,
@@ -89,20 +116,31 @@ impl Clients {
 
 /// A system without any certificates can still talk HTTP to a sandbox, or HTTPS by `network.ca_file`.
 fn without_system_roots(builder: ClientBuilder, error: &reqwest::Error) -> ClientBuilder {
-    let why = super::error::root_cause(error);
+    let why = root_cause(error);
     tracing::warn!("the system has no certificates to check HTTPS with ({why}); install ca-certificates");
     builder.tls_certs_only([])
 }
 
+/// As PEM, any number of them, or one as DER. Each is looked at here: what the client says of one that it cannot use
+/// names no file.
 fn certificates(path: &PathBuf) -> Result<Vec<Certificate>, ClientError> {
-    let wrong = |reason: String| ClientError::Certificate { path: path.clone(), reason };
-    let pem = std::fs::read(path).map_err(|error| wrong(error.to_string()))?;
-    let certificates =
-        Certificate::from_pem_bundle(&pem).map_err(|_| wrong("holds no PEM certificates".into()))?;
-    if certificates.is_empty() {
-        return Err(wrong("holds no PEM certificates".into()));
+    const SEQUENCE: u8 = 0x30;
+    let wrong = |reason: &str| ClientError::Certificate { path: path.clone(), reason: reason.into() };
+    let bytes = std::fs::read(path).map_err(|error| wrong(&error.to_string()))?;
+    let ders = match bytes.first() {
+        Some(&SEQUENCE) => vec![CertificateDer::from(bytes)],
+        _ => CertificateDer::pem_slice_iter(unmarked(&bytes))
+            .collect::<Result<_, _>>()
+            .map_err(|_| wrong("its PEM is damaged"))?,
+    };
+    if ders.is_empty() {
+        return Err(wrong("holds no certificate, neither as PEM nor as DER"));
     }
-    Ok(certificates)
+    let usable = |der: &CertificateDer<'_>| {
+        RootCertStore::empty().add(der.clone()).map_err(|error| wrong(&error.to_string()))?;
+        Certificate::from_der(der).map_err(|error| wrong(&root_cause(&error)))
+    };
+    ders.iter().map(usable).collect()
 }
 
 /// Reads an answer's body, and no more of it than can mean anything.
@@ -118,9 +156,9 @@ pub(super) async fn read_body(mut answer: Response) -> Result<Vec<u8>, reqwest::
     Ok(body)
 }
 
-/// A header's text.
+/// A header's text; one that is empty says nothing.
 pub(super) fn text<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
-    headers.get(name)?.to_str().ok()
+    headers.get(name)?.to_str().ok().map(str::trim).filter(|text| !text.is_empty())
 }
 
 /// `Retry-After`, in seconds or as a date (counted from the answer's own), at most an hour.

@@ -27,8 +27,10 @@ pub struct Grant {
     pub endpoint: String,
     /// Where to put the object; may carry a signature.
     pub upload_url: Secret,
-    /// Its end.
+    /// The end of the token.
     pub expiration: Timestamp,
+    /// The end of the signature in the URL, if it has one.
+    pub url_ends: Option<Timestamp>,
     /// The gateway's id of the request.
     pub request_id: Option<String>,
 }
@@ -43,10 +45,15 @@ impl fmt::Debug for Grant {
 }
 
 impl Grant {
-    /// May it still be used?
+    /// May it still be used, or used again?
     pub fn is_fresh(&self, now: Timestamp) -> bool {
-        later(now, MARGIN) < self.expiration
+        lasts(self.expiration, now) && self.url_ends.is_none_or(|end| lasts(end, now))
     }
+}
+
+/// Is there time enough until then for an upload?
+pub(super) fn lasts(end: Timestamp, now: Timestamp) -> bool {
+    later(now, MARGIN) < end
 }
 
 /// What a grant was asked for: it is used for nothing else.

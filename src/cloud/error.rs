@@ -3,10 +3,17 @@
 use std::error::Error;
 use std::time::Duration;
 
+use http::{HeaderMap, StatusCode};
+
+use super::client::text;
 use crate::domain::failure::{ErrorKind, Failure};
+use crate::domain::text::one_line;
 
 /// More of a cloud's words is not kept.
 pub(super) const LONGEST_MESSAGE: usize = 300;
+
+/// Nor of a name or a checksum.
+pub(super) const LONGEST_NAME: usize = 80;
 
 /// Which of the two it was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,6 +39,8 @@ pub enum Remedy {
     FreshGrant,
     /// At once, with new credentials; if that fails too, never.
     FreshGrantOrGiveUp,
+    /// At once, without the `Content-Type`, or with it again; if that fails too, never.
+    OtherType,
     /// At once, with the clock put right; if that fails too, later.
     PutClockRight,
     /// At once, signed anew.
@@ -77,22 +86,43 @@ impl CloudError {
 
     /// Does it tell that the service itself is in trouble, whichever file comes next?
     pub fn is_outage(&self) -> bool {
-        use ErrorKind::{GatewayError, Network, OssError, Timeout};
+        use ErrorKind::{ChecksumMismatch, GatewayError, Network, OssError, Timeout};
         // what was to be mended at once, and came again, would meet every file
         let unmended = matches!(self.remedy, Remedy::FreshGrant | Remedy::PutClockRight | Remedy::SignAnew);
         let down = matches!(self.remedy, Remedy::Later | Remedy::FewTimes)
-            && matches!(self.failure.kind, Network | Timeout | GatewayError | OssError);
+            && matches!(self.failure.kind, Network | Timeout | GatewayError | OssError | ChecksumMismatch);
         unmended || down
     }
 
-    /// An error of the HTTP client. Its text is built from the chain of causes and never from the URL, which
-    /// may carry a signature.
+    /// An answer that is not the service's own, but of somebody between us and `host`: a proxy, a firewall, a login
+    /// page. Whatever its status, it says nothing of the file.
+    pub(super) fn intercepted(service: Service, host: &str, status: StatusCode, headers: &HeaderMap) -> Self {
+        let (kind, header) = match service {
+            Service::Gateway => (ErrorKind::GatewayError, "x-ca-request-id"),
+            Service::Oss => (ErrorKind::OssError, "x-oss-request-id"),
+        };
+        // a load balancer of the cloud may have no id either
+        let theirs = status.is_server_error() || status == StatusCode::REQUEST_TIMEOUT;
+        let kind = if theirs { kind } else { ErrorKind::Network };
+        let server =
+            text(headers, "server").map(|name| format!(" (server: {})", one_line(name, LONGEST_NAME)));
+        let message = format!(
+            "HTTP {status} from {host} without {header}: it comes from a proxy, a firewall or a login page in between{}; \
+             let this machine reach {host}",
+            server.unwrap_or_default()
+        );
+        let error =
+            Self::new(service, kind, Remedy::Later, message).with_code(Some(status.as_u16().to_string()));
+        if service == Service::Oss { error.perhaps_sent() } else { error }
+    }
+
+    /// An error of the HTTP client on the way to `host`: see `Clients::error`.
     pub(super) fn from_client(service: Service, host: &str, error: &reqwest::Error) -> Self {
         let kind = if error.is_timeout() { ErrorKind::Timeout } else { ErrorKind::Network };
         let what = if error.is_connect() { "cannot connect to" } else { "lost the connection to" };
         let message = match error.source() {
             _ if error.is_timeout() => format!("no answer from {host} in time"),
-            Some(cause) => format!("{what} {host}: {}", root_cause(cause)),
+            Some(cause) => format!("{what} {host}: {}", with_hint(&root_cause(cause))),
             // its own text would name the URL
             None => format!("{what} {host}"),
         };
@@ -100,6 +130,20 @@ impl CloudError {
         let none = error.is_connect() || service == Service::Gateway;
         if none { error_of } else { error_of.perhaps_sent() }
     }
+}
+
+/// What a person can do about it, where it is not the network.
+fn with_hint(cause: &str) -> String {
+    let hint = match cause {
+        _ if cause.contains("UnknownIssuer") => {
+            "; if a proxy or an authority of your own signs here, name its certificate in network.ca_file"
+        }
+        _ if cause.contains("certificate expired") || cause.contains("not valid yet") => {
+            "; check this machine's clock (NTP)"
+        }
+        _ => "",
+    };
+    format!("{cause}{hint}")
 }
 
 /// The innermost cause, which says most.

@@ -1,6 +1,7 @@
 //! The IoT API gateway: `POST /industry/qualification/oss/sts/get` grants temporary OSS credentials.
 
 mod answer;
+mod granted;
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -11,7 +12,7 @@ use url::Url;
 use uuid::Uuid;
 
 use super::client::{self, Clients};
-use super::credentials::Grant;
+use super::credentials::{Grant, lasts};
 use super::error::{CloudError, Remedy, Service};
 use super::signature::{
     SigningClock, gateway_signature, gateway_string_to_sign, http_date, md5_base64, signed_gateway_headers,
@@ -20,6 +21,7 @@ use crate::config::{Secret, SecretSource, Settings};
 use crate::domain::brand::Brand;
 use crate::domain::failure::ErrorKind;
 use crate::domain::image::Format;
+use granted::Now;
 
 /// The API's path.
 pub const PATH: &str = "/industry/qualification/oss/sts/get";
@@ -119,14 +121,18 @@ impl Gateway {
         let request =
             self.clients.http.post(url).headers(headers).body(body.to_owned()).timeout(self.timeout);
         let host = self.url.host_str().unwrap_or_default();
-        let lost = |error: reqwest::Error| CloudError::from_client(Service::Gateway, host, &error);
+        let lost = |error: reqwest::Error| self.clients.error(Service::Gateway, &self.url, &error);
         let answer = request.send().await.map_err(lost)?;
         let (status, headers) = (answer.status(), answer.headers().clone());
         let body = client::read_body(answer).await.map_err(lost)?;
-        self.clock.observe(client::text(&headers, "date"));
-        let result = answer::read(status, &headers, &body, self.clock.now());
-        if let Err(CloudError { remedy: Remedy::PutClockRight, .. }) = &result {
-            self.clock.learn(client::text(&headers, "date"));
+        let date = client::text(&headers, "date");
+        let ours = self.clock.now();
+        let result =
+            answer::read(status, &headers, &body, host, Now { ours, theirs: self.clock.observe(date) });
+        let refused = matches!(&result, Err(CloudError { remedy: Remedy::PutClockRight, .. }));
+        // what is over by our clock and not by theirs tells that ours is wrong
+        if refused || matches!(&result, Ok(grant) if !lasts(grant.expiration, ours)) {
+            self.clock.learn(date);
         }
         if let Some(theirs) = client::text(&headers, "x-ca-error-message").filter(|_| result.is_err()) {
             tracing::debug!(theirs, "the gateway's own words");

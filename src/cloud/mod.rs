@@ -6,6 +6,8 @@ mod client;
 mod credentials;
 mod error;
 pub mod gateway;
+mod presigned;
+mod proxy;
 mod signature;
 mod target;
 mod webhook;

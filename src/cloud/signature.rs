@@ -60,11 +60,11 @@ impl SigningClock {
         self.observed.load(Ordering::Relaxed)
     }
 
-    /// Takes note of an answer's `Date`, without believing it yet.
-    pub fn observe(&self, date: Option<&str>) {
-        if let Some(ahead) = self.ahead(date) {
-            self.observed.store(ahead, Ordering::Relaxed);
-        }
+    /// Takes note of an answer's `Date`, without believing it yet, and gives it back if it can be true.
+    pub fn observe(&self, date: Option<&str>) -> Option<Timestamp> {
+        let ahead = self.ahead(date)?;
+        self.observed.store(ahead, Ordering::Relaxed);
+        self.clock.now().checked_add(jiff::SignedDuration::from_secs(ahead)).ok()
     }
 
     /// Puts the clock right by the `Date` of an answer that refused our time. True when it could be.
@@ -139,7 +139,7 @@ pub struct Key<'a> {
 /// A request to OSS, as far as it is signed.
 #[derive(Debug, Clone)]
 pub struct OssRequest<'a> {
-    /// `PUT`.
+    /// `PUT` or `HEAD`.
     pub method: &'a str,
     /// The bucket.
     pub bucket: &'a str,
@@ -186,7 +186,7 @@ pub fn oss_v1(request: &OssRequest<'_>, key: Key<'_>, date: &str) -> String {
     let header =
         |name: &str| request.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone());
     let mut builder = RequestBuilder::new();
-    builder.method = RequestType::Put;
+    builder.method = if request.method == "HEAD" { RequestType::Head } else { RequestType::Put };
     builder.content_type = header("content-type");
     builder.content_md5 = header("content-md5");
     builder.headers.insert("date".into(), date.into());

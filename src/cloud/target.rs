@@ -7,6 +7,7 @@ use url::{Host, Url};
 
 use super::credentials::Grant;
 use super::gateway::Place;
+use super::presigned::carries_signature;
 use super::signature::encode_path;
 use crate::config::{Https, Oss, SignatureChoice};
 use crate::domain::failure::{ErrorKind, Failure};
@@ -33,6 +34,8 @@ pub struct Target {
     pub key: String,
     /// The signature.
     pub signing: Signing,
+    /// The signature of other requests for this object, when the URL carries that of the PUT.
+    pub(super) otherwise: Option<Signing>,
 }
 
 impl fmt::Debug for Target {
@@ -75,9 +78,9 @@ impl Target {
         secure(oss, &mut url)?;
         let key = key(oss, &url, place)?;
         let (bucket, region) = bucket_and_region(oss, grant, url.host_str().unwrap_or_default());
-        let signing = match signed {
-            true => Signing::InUrl,
-            false => choose(oss, region)?,
+        let (signing, otherwise) = match (signed, choose(oss, region)) {
+            (true, otherwise) => (Signing::InUrl, otherwise.ok().filter(|_| bucket.is_some())),
+            (false, signing) => (signing?, None),
         };
         if signing != Signing::InUrl {
             url.set_query(None);
@@ -90,7 +93,18 @@ impl Target {
                 return Err(bad("its host does not belong to the endpoint, so the bucket cannot be told"));
             }
         };
-        Ok(Self { url, bucket, key, signing })
+        Ok(Self { url, bucket, key, signing, otherwise })
+    }
+
+    /// The same object for another request than the PUT. Nothing, when it cannot be signed.
+    pub(super) fn otherwise(&self) -> Option<Self> {
+        let signing = match self.signing {
+            Signing::InUrl => self.otherwise.clone()?,
+            _ => self.signing.clone(),
+        };
+        let mut url = self.url.clone();
+        url.set_query(None);
+        Some(Self { url, signing, ..self.clone() })
     }
 }
 
@@ -123,12 +137,6 @@ fn check_host(oss: &Oss, url: &Url) -> Result<(), Failure> {
     }
 }
 
-/// A presigned URL is used exactly as it is, but for the scheme.
-fn carries_signature(url: &Url) -> bool {
-    let has = |name: &str| url.query_pairs().any(|(key, _)| key == name);
-    (has("Signature") && has("OSSAccessKeyId")) || has("x-oss-signature")
-}
-
 fn secure(oss: &Oss, url: &mut Url) -> Result<(), Failure> {
     match (url.scheme(), oss.https) {
         ("https", _) | (_, Https::Allow) => Ok(()),
@@ -145,6 +153,9 @@ fn secure(oss: &Oss, url: &mut Url) -> Result<(), Failure> {
 fn key(oss: &Oss, url: &Url, place: Place) -> Result<String, Failure> {
     let path = percent_decode_str(url.path().trim_start_matches('/'));
     match path.decode_utf8() {
+        Ok(key) if key.ends_with('/') => {
+            Err(bad("its path ends in \"/\", so it names a folder and no object"))
+        }
         Ok(key) if !key.is_empty() => Ok(key.into_owned()),
         Ok(_) => Ok(oss
             .key_template
@@ -214,6 +225,7 @@ mod tests {
             endpoint: endpoint.into(),
             upload_url: upload_url.to_owned().into(),
             expiration: jiff::Timestamp::MAX,
+            url_ends: None,
             request_id: None,
         }
     }

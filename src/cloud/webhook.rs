@@ -25,10 +25,14 @@ pub async fn post_json(
     if !query.is_empty() {
         url.query_pairs_mut().extend_pairs(query);
     }
+    let proxy = clients.proxy(&url);
     let (url, headers) = clients.route(&url);
     let request = clients.http.post(url).headers(headers).timeout(TIMEOUT);
     let request = request.header("content-type", "application/json").body(body.to_string());
-    let answer = request.send().await.map_err(|error| root_cause(&error.without_url()))?;
+    let answer = request.send().await.map_err(|error| match proxy {
+        Some(proxy) => format!("through the proxy {proxy}: {}", root_cause(&error.without_url())),
+        None => root_cause(&error.without_url()),
+    })?;
     let status = answer.status();
     let body = read_body(answer).await.map_err(|error| root_cause(&error.without_url()))?;
     if status.is_success() { Ok(body) } else { Err(format!("alerts.webhook answers {status}")) }

@@ -19,6 +19,7 @@ use tokio::sync::watch;
 use crate::alerts;
 use crate::cloud::Clouds;
 use crate::config::Settings;
+use crate::descriptors;
 use crate::domain::clock::Clock;
 use crate::domain::event;
 use crate::intake::{self, Intake};
@@ -121,7 +122,8 @@ struct Setup {
 
 impl Setup {
     /// An address that is listened on already is kept.
-    fn new(settings: Settings, clock: &Arc<dyn Clock>, before: Option<&Shift>) -> anyhow::Result<Self> {
+    fn new(mut settings: Settings, clock: &Arc<dyn Clock>, before: Option<&Shift>) -> anyhow::Result<Self> {
+        share_descriptors(&mut settings);
         let clouds = Clouds::new(&settings, clock.clone())?;
         web::check(&settings)?;
         let same = before.filter(|before| before.settings.http.listen == settings.http.listen);
@@ -130,6 +132,20 @@ impl Setup {
             None => web::bind(settings.http.listen)?,
         };
         Ok(Self { settings: Arc::new(settings), clouds, listener })
+    }
+}
+
+/// Files wait for their turn rather than for a descriptor.
+fn share_descriptors(settings: &mut Settings) {
+    descriptors::raise();
+    let concurrency = &mut settings.limits.concurrency;
+    let uploads = descriptors::uploads(*concurrency);
+    if uploads < *concurrency {
+        let (limit, wanted) = (descriptors::limit(), *concurrency);
+        tracing::warn!(
+            "this process may have {limit} files open: {uploads} uploads at a time instead of {wanted}; raise LimitNOFILE (ulimit -n)"
+        );
+        *concurrency = uploads;
     }
 }
 

@@ -35,7 +35,9 @@ pub fn words(kind: ErrorKind) -> (&'static str, &'static str) {
         ErrorKind::Throttled => ("被限流", "会自动放慢后重试；如果一直这样，请调低 [limits]。"),
         ErrorKind::Credentials => ("凭证无效", "请检查 gateway.app_key 和 AppSecret，改正之前全部等待。"),
         ErrorKind::ClockSkew => ("时钟不准", "请校准本机时间（NTP），之后会自动重试。"),
-        ErrorKind::ChecksumMismatch => ("校验不一致", "会自动重新读取并上传；如果一直这样，请检查磁盘。"),
+        ErrorKind::ChecksumMismatch => {
+            ("校验不一致", "会自动重新读取并上传；如果一直这样，请检查到 OSS 途中是否有代理改动了内容。")
+        }
         ErrorKind::FileChanged => ("文件有变动", "文件稳定之后会自动重新处理。"),
     }
 }

@@ -178,7 +178,9 @@ impl ErrorKind {
                 "Check gateway.app_key and the app secret; everything waits until they are right."
             }
             ErrorKind::ClockSkew => "Set the machine's clock (NTP); it is tried again by itself.",
-            ErrorKind::ChecksumMismatch => "It is read and sent again by itself; check the disk if it lasts.",
+            ErrorKind::ChecksumMismatch => {
+                "It is read and sent again by itself; if it lasts, see what changes the way to OSS (a proxy)."
+            }
             ErrorKind::FileChanged => "It is taken again by itself once it is still.",
         }
     }

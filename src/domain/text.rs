@@ -11,6 +11,11 @@ pub fn hex(bytes: &[u8]) -> String {
     })
 }
 
+/// Without the byte-order mark that some programs put before UTF-8.
+pub fn unmarked(text: &[u8]) -> &[u8] {
+    text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text)
+}
+
 /// One line of at most `most` characters, without control characters: for words that come from elsewhere.
 pub fn one_line(text: &str, most: usize) -> String {
     let line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(most).collect();

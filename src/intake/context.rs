@@ -75,7 +75,7 @@ impl Context {
     /// Inspects on a blocking thread, when one is free.
     pub(super) fn inspect(
         &self,
-        folder: OwnedFd,
+        folder: Arc<OwnedFd>,
         entry: &Entry,
     ) -> JoinHandle<io::Result<Option<Inspected>>> {
         let (inspector, threads, entry) = (self.inspector.clone(), self.threads.clone(), entry.clone());

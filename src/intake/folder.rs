@@ -270,8 +270,7 @@ impl<'a> Reconcile<'a> {
     ) -> Result<(), IntakeError> {
         let mut looks = Vec::with_capacity(batch.len());
         for entry in batch {
-            let folder = listing.folder.try_clone().map_err(IntakeError::Thread)?;
-            looks.push(self.ctx.inspect(folder, entry));
+            looks.push(self.ctx.inspect(listing.folder.clone(), entry));
         }
         let mut found = Vec::new();
         for (entry, look) in batch.iter().zip(looks) {

@@ -5,6 +5,7 @@ use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
+use std::sync::Arc;
 
 use rustix::fs::Dir;
 
@@ -22,7 +23,7 @@ pub(super) struct Entry {
 /// The folder and what is in it, in natural order of names.
 #[derive(Debug)]
 pub(super) struct Listing {
-    pub(super) folder: OwnedFd,
+    pub(super) folder: Arc<OwnedFd>,
     pub(super) entries: Vec<Entry>,
     /// Names of which nothing more can be said now, and why.
     pub(super) unknown: Vec<(OsString, io::Error)>,
@@ -59,7 +60,7 @@ pub(super) fn list(folder: OwnedFd) -> io::Result<Listing> {
         }
     }
     entries.sort_by(|a, b| order::natural(a.name.as_bytes(), b.name.as_bytes()));
-    Ok(Listing { folder, entries, unknown })
+    Ok(Listing { folder: Arc::new(folder), entries, unknown })
 }
 
 /// Unfinished copies, editors' leavings, and what operating systems and NAS boxes strew about.

@@ -13,6 +13,7 @@ mod gauges;
 mod listing;
 mod lock;
 mod mounts;
+mod objects;
 mod record;
 mod refusals;
 mod report;
@@ -44,11 +45,12 @@ pub use error::{LedgerError, Result};
 pub use gauges::{Counts, Outlook};
 pub use listing::{Cursor, Filter, Taken, TakenBy};
 pub use lock::{DaemonLock, Past};
+pub use objects::Holder;
 pub use record::{Found, Recorded, Verdict};
 pub use refusals::News;
 pub use report::{AttemptRow, Notice, Report, StatusRow, SummaryRow};
 pub use seam::Seam;
-pub use steer::{SUSPENDED, Which};
+pub use steer::{PAUSED, SUSPENDED, THROTTLED, Which};
 pub use uploads::Known;
 
 /// Versions before it can corrupt a database when the WAL is reset.
@@ -126,7 +128,7 @@ impl Ledger {
         self.changed.subscribe()
     }
 
-    /// Counts the times that another process wrote: an operator who wants something done.
+    /// Counts the times that another process wrote, or that a retry was asked for: an operator who wants something done.
     pub fn nudges(&self) -> u64 {
         self.nudges.load(Ordering::Relaxed)
     }

@@ -4,6 +4,7 @@
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+use std::sync::atomic::Ordering;
 
 use sqlx::Row;
 
@@ -13,7 +14,14 @@ use super::brands::BrandRow;
 use super::damage;
 use super::error::{LedgerError, Result};
 use super::slots::{self, Slots};
+use crate::domain::clock::rfc3339;
 use crate::domain::upload::State;
+
+/// The notice that stands while the clouds take nothing.
+pub const PAUSED: &str = "paused";
+
+/// The notice that stands while a cloud asks to slow down and takes nothing.
+pub const THROTTLED: &str = "throttled";
 
 /// The notice that stands while an operator has paused the uploads.
 pub const SUSPENDED: &str = "suspended";
@@ -50,6 +58,8 @@ impl Ledger {
             .execute(&mut *tx)
             .await?;
         damage::end_rebuild(&mut tx).await?;
+        // counted before the commit wakes whoever asks
+        self.nudges.fetch_add(1, Ordering::Relaxed);
         self.commit(tx).await?;
         Ok(ids.len() as u64)
     }
@@ -113,6 +123,19 @@ impl Ledger {
         self.write_notice(name, message, &self.now_text(), false).await
     }
 
+    /// Says why publish waits, and until when at least.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn set_paused(&self, message: &str, next: jiff::Timestamp) -> Result<()> {
+        let query = "INSERT INTO notice (name, message, since, next_at) VALUES (?1, ?2, ?3, ?4)
+                     ON CONFLICT (name) DO UPDATE SET message = excluded.message, next_at = excluded.next_at";
+        let mut tx = self.begin().await?;
+        let (now, next) = (self.now_text(), rfc3339(next));
+        sqlx::query(query).bind(PAUSED).bind(message).bind(now).bind(next).execute(&mut *tx).await?;
+        self.commit(tx).await
+    }
+
     /// `open`: what it concerns may still be found.
     pub(super) async fn write_notice(
         &self,
@@ -134,7 +157,10 @@ impl Ledger {
     /// When the database fails.
     pub async fn clear_notice(&self, name: &str) -> Result<()> {
         let mut tx = self.begin().await?;
-        sqlx::query("DELETE FROM notice WHERE name = ?1").bind(name).execute(&mut *tx).await?;
+        let gone = sqlx::query("DELETE FROM notice WHERE name = ?1").bind(name).execute(&mut *tx).await?;
+        if gone.rows_affected() == 0 {
+            return Ok(());
+        }
         self.commit(tx).await
     }
 

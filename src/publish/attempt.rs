@@ -42,15 +42,21 @@ pub(super) enum Outcome {
 /// Makes one attempt.
 pub(super) async fn attempt(shared: &Shared, claim: &Claim) -> Outcome {
     let mut mended = HashSet::new();
+    let mut other_type = false;
     loop {
-        let error = match once(shared, claim).await {
+        let error = match once(shared, claim, other_type).await {
             Ok(outcome) => return outcome,
             Err(error) => error,
         };
         let mends = matches!(
             error.remedy,
-            Remedy::FreshGrant | Remedy::FreshGrantOrGiveUp | Remedy::PutClockRight | Remedy::SignAnew
+            Remedy::FreshGrant
+                | Remedy::FreshGrantOrGiveUp
+                | Remedy::OtherType
+                | Remedy::PutClockRight
+                | Remedy::SignAnew
         );
+        other_type = error.remedy == Remedy::OtherType;
         if matches!(error.remedy, Remedy::FreshGrant | Remedy::FreshGrantOrGiveUp) {
             shared.grants.forget(claim.id);
         }
@@ -61,27 +67,36 @@ pub(super) async fn attempt(shared: &Shared, claim: &Claim) -> Outcome {
     }
 }
 
-async fn once(shared: &Shared, claim: &Claim) -> Result<Outcome, CloudError> {
+async fn once(shared: &Shared, claim: &Claim, other_type: bool) -> Result<Outcome, CloudError> {
     let file = match open(shared, claim).await {
-        Ok(file) => file,
+        Ok(file) => Arc::new(file),
         Err(outcome) => return Ok(outcome),
     };
     let grant = grant(shared, claim).await?;
-    let target = match Target::new(&shared.settings.oss, &grant, place(claim)) {
+    let target = match target(shared, claim, &grant).await {
         Ok(target) => target,
         Err(failure) => {
+            shared.grants.forget(claim.id);
             return Ok(Outcome::BadGrant(Failure { request_id: grant.request_id.clone(), ..failure }));
         }
     };
-    let watched = file.try_clone();
-    let object = Object { file, size: claim.stamp.size, format: claim.format, digests: &claim.digests };
+    let watched = file.clone();
+    let (format, digests) = (claim.format, &claim.digests);
+    let object = Object { file, size: claim.stamp.size, format, digests, other_type };
     let began = Instant::now();
     let receipt = shared.clouds.bucket.put(&target, &grant, object).await;
     shared.metrics.put(began.elapsed());
     let receipt = receipt?;
     shared.grants.forget(claim.id);
-    let changed = watched.and_then(files::stamp).is_ok_and(|stamp| stamp != claim.stamp);
+    let changed = files::stamp(&*watched).is_ok_and(|stamp| stamp != claim.stamp);
     Ok(Outcome::Uploaded { target, receipt, changed })
+}
+
+/// Where the file goes: an object that is nobody else's.
+async fn target(shared: &Shared, claim: &Claim, grant: &Grant) -> Result<Target, Failure> {
+    let target = Target::new(&shared.settings.oss, grant, place(claim))?;
+    shared.take_object(&target.object_url(), claim).await?;
+    Ok(target)
 }
 
 /// Opens the file and makes sure that it is the one that was inspected.

@@ -68,8 +68,18 @@ pub struct Gate {
 
 #[derive(Debug)]
 enum State {
-    Open { strikes: u32, blame: Blame },
-    Closed { cause: Cause, blame: Blame, since: Instant, failures: u32, next: Instant, probing: bool },
+    Open {
+        strikes: u32,
+        blame: Blame,
+    },
+    Closed {
+        cause: Cause,
+        blame: Blame,
+        since: Instant,
+        failures: u32,
+        next: Instant,
+        probing: Option<Instant>,
+    },
 }
 
 const OPEN: State = State::Open { strikes: 0, blame: Blame::Nobody };
@@ -102,21 +112,21 @@ impl Gate {
     pub fn admit(&self, now: Instant) -> Admission {
         match &mut *self.lock() {
             State::Open { .. } => Admission::Open,
-            State::Closed { next, probing: false, .. } if *next <= now => Admission::Probe,
-            State::Closed { cause: Cause::Outage, blame: Blame::One(brand), probing: false, .. } => {
+            State::Closed { next, probing: None, .. } if *next <= now => Admission::Probe,
+            State::Closed { cause: Cause::Outage, blame: Blame::One(brand), probing: None, .. } => {
                 Admission::ProbeOthers(*brand)
             }
             // a probe is on its way: whoever ends it wakes the others
             State::Closed { next, probing, .. } => {
-                Admission::Wait(if *probing { now + self.backoff.max() } else { *next })
+                Admission::Wait(if probing.is_some() { now + self.backoff.max() } else { *next })
             }
         }
     }
 
     /// The admitted probe is on its way.
-    pub fn probe(&self) {
+    pub fn probe(&self, now: Instant) {
         if let State::Closed { probing, .. } = &mut *self.lock() {
-            *probing = true;
+            *probing = Some(now);
         }
     }
 
@@ -125,11 +135,14 @@ impl Gate {
         self.proven.load(Ordering::Relaxed)
     }
 
-    /// Why it is closed, if it is.
+    /// Why it is closed, if it is, and when the next probe may go: after the one that is on its way, if that fails.
     pub fn closed(&self) -> Option<(Cause, Instant)> {
         match &*self.lock() {
             State::Open { .. } => None,
-            State::Closed { cause, next, .. } => Some((*cause, *next)),
+            State::Closed { cause, next, failures, probing, .. } => {
+                let after = |began| began + self.backoff.delay(failures.saturating_add(1), 0.0);
+                Some((*cause, probing.map_or(*next, after)))
+            }
         }
     }
 
@@ -158,14 +171,14 @@ impl Gate {
             State::Open { blame, .. } => {
                 blame.add(brand);
                 let (blame, next) = (*blame, now + self.backoff.delay(1, 0.0));
-                *state = State::Closed { cause, blame, since: now, failures: 1, next, probing: false };
+                *state = State::Closed { cause, blame, since: now, failures: 1, next, probing: None };
                 Change::Closed(cause)
             }
             State::Closed { cause: before, blame, failures, next, probing, .. } => {
                 blame.add(brand);
                 // files that were under way when it closed say nothing new
                 if probe {
-                    *probing = false;
+                    *probing = None;
                     *failures = failures.saturating_add(1);
                     *next = now + self.backoff.delay(*failures, 0.0);
                 }
@@ -185,7 +198,7 @@ impl Gate {
     /// A probe ended without telling anything (the file was gone, we stop). The next one takes its time too.
     pub fn undecided(&self, now: Instant, probe: bool) {
         if let (State::Closed { probing, next, .. }, true) = (&mut *self.lock(), probe) {
-            *probing = false;
+            *probing = None;
             if *next <= now {
                 *next = now + self.backoff.delay(1, 0.0);
             }
@@ -221,8 +234,10 @@ mod tests {
             assert_eq!(gate.admit(now), Admission::Wait(now + Duration::from_secs(wait)));
             now += Duration::from_secs(wait);
             assert_eq!(gate.admit(now), Admission::Probe);
-            gate.probe();
+            gate.probe(now);
             assert!(matches!(gate.admit(now), Admission::Wait(_)), "one at a time");
+            let (_, again) = gate.closed().unwrap();
+            assert!(again > now, "never in the past");
             assert_eq!(gate.failed(Cause::Credentials, now, brand(1), true), Change::None);
         }
         assert_eq!(gate.succeeded(now), Change::Opened(now - start));
@@ -250,7 +265,7 @@ mod tests {
         gate.failed(Cause::Credentials, now + Duration::from_secs(1), brand(1), false);
         assert_eq!(gate.admit(now), next);
         let later = now + Duration::from_secs(2);
-        gate.probe();
+        gate.probe(later);
         gate.failed(Cause::Credentials, later, brand(1), false);
         assert!(matches!(gate.admit(later), Admission::Wait(_)), "the real probe is still on its way");
     }
@@ -262,7 +277,7 @@ mod tests {
             gate.failed(Cause::Outage, now, brand(1), false);
         }
         assert_eq!(gate.admit(now), Admission::ProbeOthers(brand(1)));
-        gate.probe();
+        gate.probe(now);
         assert!(matches!(gate.admit(now), Admission::Wait(_)), "one at a time");
         gate.failed(Cause::Outage, now, brand(2), true);
         assert!(matches!(gate.admit(now), Admission::Wait(_)), "it is not the one brand");

@@ -59,7 +59,7 @@ impl Shared {
         self.tell(change, &error.failure.to_string());
         match error.remedy {
             Remedy::SlowDown(wait) => {
-                self.pace.slow_down(wait);
+                self.pace.slow_down(wait, &error.failure.to_string());
                 self.retry(claim, error.failure, wait, error.sent)
             }
             // the gate decides when: no file need wait longer than it does
@@ -67,7 +67,7 @@ impl Shared {
                 let due = self.ledger.now();
                 Finish::Retry { failure: error.failure, due, recheck: false, sent: false }
             }
-            Remedy::GiveUp | Remedy::FreshGrantOrGiveUp => {
+            Remedy::GiveUp | Remedy::FreshGrantOrGiveUp | Remedy::OtherType => {
                 Finish::Failed { failure: error.failure, sent: error.sent }
             }
             Remedy::FewTimes if self.is_the_last_of_few(claim, &error.failure).await => {
@@ -153,7 +153,7 @@ impl Shared {
             Cause::Credentials => {
                 "the gateway does not accept our credentials; nothing is sent until it does"
             }
-            Cause::Outage => "the cloud is not to be reached; one file at a time tries again",
+            Cause::Outage => "the cloud cannot be used; one file at a time tries again",
         };
         format!("{why}: {}", self.last_words.lock().unwrap_or_else(PoisonError::into_inner))
     }

@@ -6,6 +6,8 @@
 mod attempt;
 mod gate;
 mod judge;
+mod notices;
+mod objects;
 mod pace;
 
 use std::collections::HashSet;
@@ -31,6 +33,8 @@ use crate::patience::Patience;
 use attempt::attempt;
 pub use gate::Cause;
 use gate::{Admission, Gate};
+use notices::Notices;
+use objects::Objects;
 use pace::Pace;
 
 /// A claim whose holder does not renew it for so long is given back to the queue.
@@ -56,6 +60,7 @@ struct Shared {
     ledger: Ledger,
     clouds: Clouds,
     grants: Grants,
+    objects: Objects,
     pace: Pace,
     gate: Gate,
     patience: Patience,
@@ -87,13 +92,6 @@ pub enum Next {
     Wait(Instant),
 }
 
-/// What the table says of the gate.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Noticed {
-    Says(Option<String>),
-    Unknown,
-}
-
 /// The second reconciler.
 pub struct Publish {
     shared: Arc<Shared>,
@@ -103,8 +101,8 @@ pub struct Publish {
     nudges: u64,
     /// One moment on both clocks: when they part, the wall clock was set.
     both_clocks: (Timestamp, Instant),
-    /// Why the gate is closed, as the table says it, as far as that is known.
-    noticed: Noticed,
+    /// What the table says of us.
+    notices: Notices,
     progress: watch::Sender<Progress>,
 }
 
@@ -130,6 +128,7 @@ impl Publish {
             ledger,
             clouds,
             grants: Grants::default(),
+            objects: Objects::default(),
             pace,
             gate,
             patience: Patience::default(),
@@ -144,7 +143,7 @@ impl Publish {
             leases_renewed: Instant::now(),
             nudges: 0,
             both_clocks,
-            noticed: Noticed::Unknown,
+            notices: Notices::default(),
             progress: watch::Sender::new(Progress::default()),
         }
     }
@@ -212,7 +211,7 @@ impl Publish {
     async fn try_step(&mut self) -> Result<Next, LedgerError> {
         self.bear_clock_jumps().await?;
         self.look_after_leases().await?;
-        self.notice().await?;
+        self.notices.write(&self.shared, self.claims.is_empty()).await?;
         self.claim_due().await
     }
 
@@ -234,30 +233,6 @@ impl Publish {
         }
         self.both_clocks = (wall, steady);
         Ok(())
-    }
-
-    /// Says in the table why the gate is closed, for as long as it is. What was said before the start stands until
-    /// something goes through, or nothing is left to try it with.
-    async fn notice(&mut self) -> Result<(), LedgerError> {
-        const NAME: &str = "paused";
-        let why = self.shared.gate.closed().map(|(cause, _)| self.shared.why_closed(cause));
-        let says = Noticed::Says(why.clone());
-        if self.noticed == says {
-            return Ok(());
-        }
-        // a commit that fails may have been one: then it is written again
-        self.noticed = Noticed::Unknown;
-        match why {
-            Some(why) => self.shared.ledger.set_notice(NAME, &why).await?,
-            None if !self.shared.gate.is_proven() && self.has_work().await? => return Ok(()),
-            None => self.shared.ledger.clear_notice(NAME).await?,
-        }
-        self.noticed = says;
-        Ok(())
-    }
-
-    async fn has_work(&self) -> Result<bool, LedgerError> {
-        Ok(!self.claims.is_empty() || self.shared.ledger.report().next_due().await?.is_some())
     }
 
     /// While the gate is closed, what an operator did is tried at once: another app secret, `brandpost retry`.
@@ -320,7 +295,7 @@ impl Publish {
     fn begin(&mut self, claim: Claim, probe: bool) -> Attempt {
         let shared = self.shared.clone();
         if probe {
-            shared.gate.probe();
+            shared.gate.probe(Instant::now());
         }
         self.claims.insert(claim.token);
         Box::pin(async move {
@@ -328,6 +303,7 @@ impl Publish {
             let outcome = attempt(&shared, &claim).await;
             let finish = shared.judge(&claim, outcome, probe).await;
             shared.finish(&claim, &finish, began.elapsed()).await;
+            shared.objects.give_back(&claim);
             claim.token
         })
     }

@@ -65,8 +65,13 @@ impl Pace {
     }
 
     /// A cloud asks us to slow down: the pace is halved, and nothing begins before `wait` is over.
-    pub fn slow_down(&self, wait: Option<Duration>) {
-        self.throttle.cut(Instant::now(), wait.unwrap_or_default());
+    pub fn slow_down(&self, wait: Option<Duration>, words: &str) {
+        self.throttle.cut(Instant::now(), wait.unwrap_or_default(), words);
+    }
+
+    /// What the cloud said that has asked to slow down for so long, and let nothing through since.
+    pub fn throttled(&self, now: Instant, at_least: Duration) -> Option<String> {
+        self.throttle.lasting(now, at_least)
     }
 
     /// An upload went through: the pace recovers a little.
@@ -87,6 +92,8 @@ struct Throttle {
 struct Throttled {
     factor: f64,
     next: Option<Instant>,
+    /// When nothing went through any more, and in which words.
+    since: Option<(Instant, String)>,
 }
 
 impl Throttle {
@@ -95,7 +102,7 @@ impl Throttle {
         let rate = if uploads_per_second == 0 { 100 } else { uploads_per_second };
         Self {
             interval: Duration::from_secs(1) / rate,
-            state: Mutex::new(Throttled { factor: 1.0, next: None }),
+            state: Mutex::new(Throttled { factor: 1.0, next: None, since: None }),
         }
     }
 
@@ -114,8 +121,9 @@ impl Throttle {
         state.next = (state.factor < 1.0).then(|| now + self.interval.div_f64(state.factor));
     }
 
-    fn cut(&self, now: Instant, wait: Duration) {
+    fn cut(&self, now: Instant, wait: Duration, words: &str) {
         let mut state = self.lock();
+        state.since.get_or_insert_with(|| (now, words.to_owned()));
         let slowest = SLOWEST.min(self.interval.as_secs_f64() / SELDOM.as_secs_f64());
         state.factor = (state.factor / 2.0).max(slowest);
         let next = now + wait.max(self.interval.div_f64(state.factor));
@@ -125,6 +133,13 @@ impl Throttle {
     fn recover(&self) {
         let mut state = self.lock();
         state.factor = (state.factor + RECOVERY).min(1.0);
+        state.since = None;
+    }
+
+    fn lasting(&self, now: Instant, at_least: Duration) -> Option<String> {
+        let state = self.lock();
+        let (since, words) = state.since.as_ref()?;
+        (now.duration_since(*since) >= at_least).then(|| words.clone())
     }
 }
 
@@ -138,7 +153,7 @@ mod tests {
         let now = Instant::now();
         throttle.take(now);
         assert_eq!(throttle.peek(), None, "full pace is the limiter's business");
-        throttle.cut(now, Duration::ZERO);
+        throttle.cut(now, Duration::ZERO, "busy");
         let first = now + Duration::from_millis(200);
         assert_eq!(throttle.peek(), Some(first));
         throttle.take(first);
@@ -171,7 +186,7 @@ mod tests {
         let throttle = Throttle::new(0);
         let mut now = Instant::now();
         for _ in 0..20 {
-            throttle.cut(now, Duration::ZERO);
+            throttle.cut(now, Duration::ZERO, "busy");
             now = throttle.peek().unwrap();
             throttle.take(now);
         }
@@ -182,10 +197,22 @@ mod tests {
     }
 
     #[test]
+    fn throttling_lasts_until_something_goes_through() {
+        let throttle = Throttle::new(10);
+        let (start, minute) = (Instant::now(), Duration::from_mins(1));
+        throttle.cut(start, Duration::ZERO, "first");
+        throttle.cut(start + minute / 2, Duration::ZERO, "second");
+        assert_eq!(throttle.lasting(start + minute / 2, minute), None);
+        assert_eq!(throttle.lasting(start + minute, minute).as_deref(), Some("first"));
+        throttle.recover();
+        assert_eq!(throttle.lasting(start + minute, minute), None);
+    }
+
+    #[test]
     fn retry_after_is_honoured() {
         let throttle = Throttle::new(10);
         let now = Instant::now();
-        throttle.cut(now, Duration::from_secs(30));
+        throttle.cut(now, Duration::from_secs(30), "busy");
         assert_eq!(throttle.peek(), Some(now + Duration::from_secs(30)));
     }
 }

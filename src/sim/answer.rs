@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, io, time::Duration};
 use axum::{body::Body, response::Response};
 use bytes::Bytes;
 use futures_util::stream;
-use http::{HeaderName, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use http_body_util::BodyExt as _;
 
 use super::{connection::Hold, fault::FaultAction, journal::Entry, plan::Plan};
@@ -40,6 +40,10 @@ impl Finish<'_> {
                 headers.insert(HeaderName::from_static(name), value_of(value));
             }
         }
+        for name in &plan.remove_headers {
+            headers.remove(name.as_str());
+        }
+        write_headers(headers, &plan.set_headers);
         entry.note(|log| log.status = Some(answer.status().as_u16()));
         if plan.reset_after {
             entry.note(|log| log.status = None);
@@ -106,13 +110,17 @@ fn value_of(text: &str) -> HeaderValue {
 
 fn raw(status: u16, headers: &BTreeMap<String, String>, body: &str) -> Response {
     let mut answer = build(status, "", body.to_owned());
-    for (name, value) in headers {
-        // A scenario's unusable header name is left out: there is no place here to complain.
+    write_headers(answer.headers_mut(), headers);
+    answer
+}
+
+/// A scenario's unusable header name is left out: there is no place here to complain.
+fn write_headers(headers: &mut HeaderMap, pairs: &BTreeMap<String, String>) {
+    for (name, value) in pairs {
         if let Ok(name) = HeaderName::from_bytes(name.as_bytes()) {
-            answer.headers_mut().insert(name, value_of(value));
+            headers.insert(name, value_of(value));
         }
     }
-    answer
 }
 
 fn huge(bytes: u64) -> Response {

@@ -1,7 +1,7 @@
-//! OSS: PUT of an object.
+//! OSS: PUT of an object, and HEAD of one.
 
 use axum::{body::Body, extract::Request, response::Response};
-use http::request::Parts;
+use http::{Method, request::Parts};
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
@@ -39,7 +39,7 @@ impl Form<'_> {
     }
 }
 
-/// One PUT while it is in hand.
+/// One request while it is in hand.
 struct Job<'a> {
     cloud: &'a Cloud,
     hold: &'a Hold,
@@ -90,6 +90,11 @@ impl Job<'_> {
                 Err(error)
             }
             (Ok(_), Some(action)) => return self.fail(action, body).await,
+            (Ok((put, _)), None) if self.parts.method == Method::HEAD => self.look(&put),
+            (Ok((put, _)), None) if self.plan.forbid_overwrite && self.holds(&put) => {
+                self.discard(body).await;
+                Err(OssError::exists())
+            }
             (Ok((put, slot)), None) => self.store(&put, slot, body).await,
         };
         done.unwrap_or_else(|error| {
@@ -101,6 +106,22 @@ impl Job<'_> {
     fn admit(&self, put: &Put) -> Result<Slot, OssError> {
         let stance = admission::Stance { now: self.now, token_over: self.plan.expired_token };
         admission::check(self.cloud, self.parts, put, stance, self.entry)
+    }
+
+    fn holds(&self, put: &Put) -> bool {
+        self.cloud.lock().objects.contains_key(&put.key)
+    }
+
+    fn look(&self, put: &Put) -> Result<Response, OssError> {
+        let object = self.cloud.lock().objects.get(&put.key).cloned();
+        let object =
+            object.ok_or_else(|| OssError::new(404, "NoSuchKey", "The specified key does not exist."))?;
+        let mut answer =
+            answer::build(200, object.content_type.as_deref().unwrap_or_default(), Body::empty());
+        answer::set(&mut answer, "etag", &format!("\"{}\"", object.md5_hex.to_uppercase()));
+        answer::set(&mut answer, "x-oss-hash-crc64ecma", &object.crc64.to_string());
+        self.entry.outcome("ok");
+        Ok(answer)
     }
 
     async fn fail(&self, action: &FaultAction, body: Body) -> Response {

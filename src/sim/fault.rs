@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, io, path::Path};
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -67,10 +68,12 @@ pub enum FaultAction {
     WrongCrc,
     /// Gateway: the token is over at OSS already, whatever `expiration` says. OSS: over for this request.
     ExpiredToken,
-    /// Gateway: this as `expiration`.
-    BadExpiration { value: String },
+    /// Gateway: this as `expiration`, text or number.
+    BadExpiration { value: Value },
     /// Gateway: this as `uploadUrl`.
     UploadUrl { value: String },
+    /// Gateway: the signature in `uploadUrl` ends after so many seconds, whatever `expiration` says.
+    ShortUrl { seconds: i64 },
     /// Gateway: this as `endpoint`.
     Endpoint { value: String },
     /// Answers 200 with so many bytes, which make no sense.
@@ -83,6 +86,15 @@ pub enum FaultAction {
     EarlyAnswer { status: u16, code: String },
     /// Takes the body no faster than this.
     SlowRead { bytes_per_second: u64 },
+    /// Whatever the answer is, its headers are changed at the very end: also those that every answer has.
+    Headers {
+        #[serde(default)]
+        set: BTreeMap<String, String>,
+        #[serde(default)]
+        remove: Vec<String>,
+    },
+    /// OSS: an object that is there is not replaced.
+    ForbidOverwrite,
 }
 
 impl Fault {
@@ -167,12 +179,15 @@ impl FaultAction {
             Self::ExpiredToken => "expired_token",
             Self::BadExpiration { .. } => "bad_expiration",
             Self::UploadUrl { .. } => "upload_url",
+            Self::ShortUrl { .. } => "short_url",
             Self::Endpoint { .. } => "endpoint",
             Self::HugeBody { .. } => "huge_body",
             Self::CutBody => "cut_body",
             Self::Skew { .. } => "skew",
             Self::EarlyAnswer { .. } => "early_answer",
             Self::SlowRead { .. } => "slow_read",
+            Self::Headers { .. } => "headers",
+            Self::ForbidOverwrite => "forbid_overwrite",
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What a successful gateway call hands out.
 
 use http::{HeaderMap, HeaderValue};
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use super::{
@@ -13,17 +14,21 @@ use super::{
 
 pub(super) fn data(cloud: &Cloud, grant: &Grant, plan: &Plan) -> Value {
     let own = |fault: &Option<String>, right: String| fault.clone().unwrap_or(right);
+    let url_ends = plan.url_life.map_or(grant.expires, |seconds| {
+        cloud.now().saturating_add(SignedDuration::from_secs(seconds)).unwrap_or(grant.expires)
+    });
+    let expiration = plan.expiration.clone().unwrap_or_else(|| wire::rfc3339(grant.expires).into());
     json!({
         "accessKeyId": grant.access_key_id,
         "accessKeySecret": grant.secret,
         "securityToken": grant.token,
         "endpoint": own(&plan.endpoint, cloud.options.endpoint.clone()),
-        "uploadUrl": own(&plan.upload_url, upload_url(cloud, grant)),
-        "expiration": own(&plan.expiration, wire::rfc3339(grant.expires)),
+        "uploadUrl": own(&plan.upload_url, upload_url(cloud, grant, url_ends)),
+        "expiration": expiration,
     })
 }
 
-fn upload_url(cloud: &Cloud, grant: &Grant) -> String {
+fn upload_url(cloud: &Cloud, grant: &Grant, ends: Timestamp) -> String {
     let host = format!("http://{}", cloud.options.bucket_host());
     let key = key(&grant.slot);
     let path = wire::encode_key(&key);
@@ -38,8 +43,14 @@ fn upload_url(cloud: &Cloud, grant: &Grant) -> String {
     match cloud.options.upload_url {
         UploadUrl::Bucket => host,
         UploadUrl::Path => format!("{host}/{path}"),
-        UploadUrl::PresignedV1 => format!("{host}/{path}?{}", written(&signed_v1(grant, unsigned))),
-        UploadUrl::PresignedV4 => format!("{host}/{path}?{}", written(&signed_v4(cloud, grant, unsigned))),
+        UploadUrl::PresignedV1 => format!("{host}/{path}?{}", written(&signed_v1(grant, unsigned, ends))),
+        UploadUrl::PresignedV1Untyped => {
+            let untyped = OssRequest { headers: &HeaderMap::new(), ..unsigned };
+            format!("{host}/{path}?{}", written(&signed_v1(grant, untyped, ends)))
+        }
+        UploadUrl::PresignedV4 => {
+            format!("{host}/{path}?{}", written(&signed_v4(cloud, grant, unsigned, ends)))
+        }
     }
 }
 
@@ -59,13 +70,13 @@ fn signed_headers(slot: &Slot) -> HeaderMap {
     HeaderMap::from_iter([(http::header::CONTENT_TYPE, HeaderValue::from_static(kind))])
 }
 
-fn signed_v1(grant: &Grant, unsigned: OssRequest<'_>) -> Query {
-    verify::presign_v1(unsigned, &grant.access_key_id, &grant.secret, &grant.token, grant.expires)
+fn signed_v1(grant: &Grant, unsigned: OssRequest<'_>, ends: Timestamp) -> Query {
+    verify::presign_v1(unsigned, &grant.access_key_id, &grant.secret, &grant.token, ends)
 }
 
-fn signed_v4(cloud: &Cloud, grant: &Grant, unsigned: OssRequest<'_>) -> Query {
+fn signed_v4(cloud: &Cloud, grant: &Grant, unsigned: OssRequest<'_>, ends: Timestamp) -> Query {
     let (now, region) = (cloud.now(), &cloud.options.region);
-    let life = grant.expires.duration_since(now).as_secs();
+    let life = ends.duration_since(now).as_secs();
     verify::presign_v4(unsigned, &grant.access_key_id, &grant.secret, &grant.token, region, now, life)
 }
 

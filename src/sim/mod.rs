@@ -1,7 +1,7 @@
 //! The sandbox: two clouds on one loopback port, for demonstrations and tests of an uploader.
 //!
 //! - `POST /industry/qualification/oss/sts/get` is the IoT API gateway: it hands out temporary credentials;
-//! - any `PUT` is OSS, the bucket named by the `Host` header;
+//! - any `PUT` or `HEAD` is OSS, the bucket named by the `Host` header;
 //! - `/_sandbox/…` controls the sandbox itself.
 //!
 //! It speaks plain HTTP: the client resolves the clouds' names to this port. Every signature is verified
@@ -151,7 +151,7 @@ async fn dispatch(State(cloud): State<Arc<Cloud>>, request: Request) -> Response
 async fn route(cloud: &Cloud, hold: &Hold, request: Request) -> Response {
     let path = request.uri().path();
     match *request.method() {
-        Method::PUT => bucket::handle(cloud, hold, request).await,
+        Method::PUT | Method::HEAD => bucket::handle(cloud, hold, request).await,
         Method::POST if path == gateway::PATH => gateway::handle(cloud, hold, request).await,
         _ if path.starts_with(control::PREFIX) => control::handle(cloud, request).await,
         _ => unknown(cloud, request),

@@ -33,6 +33,8 @@ pub enum UploadUrl {
     Path,
     /// Host, path and a V1 signature. Signed for the suffix's `Content-Type` and no `Content-MD5`.
     PresignedV1,
+    /// Host, path and a V1 signature for no `Content-Type` at all.
+    PresignedV1Untyped,
     /// Host, path and a V4 signature. Signed for the suffix's `Content-Type` and no `Content-MD5`.
     PresignedV4,
 }

@@ -33,6 +33,11 @@ impl OssError {
         Self::new(400, "InvalidDigest", "The Content-MD5 you specified is not valid.")
     }
 
+    pub(super) fn exists() -> Self {
+        let message = "The object you specified already exists and can not be overwritten.";
+        Self::new(409, "FileAlreadyExists", message)
+    }
+
     pub(super) fn too_large() -> Self {
         Self::new(400, "EntityTooLarge", "Your proposed upload exceeds the maximum allowed object size.")
     }

@@ -1,6 +1,8 @@
 //! Which of the faults in force touch one request.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
+
+use serde_json::Value;
 
 use super::fault::{Fault, FaultAction, Service};
 
@@ -18,9 +20,13 @@ pub(super) struct Plan {
     pub(super) expired_token: bool,
     pub(super) cut_body: bool,
     pub(super) reset_after: bool,
-    pub(super) expiration: Option<String>,
+    pub(super) expiration: Option<Value>,
+    pub(super) url_life: Option<i64>,
     pub(super) upload_url: Option<String>,
     pub(super) endpoint: Option<String>,
+    pub(super) forbid_overwrite: bool,
+    pub(super) set_headers: BTreeMap<String, String>,
+    pub(super) remove_headers: Vec<String>,
 }
 
 impl Plan {
@@ -59,7 +65,13 @@ impl Plan {
             FaultAction::ResetAfterStore => self.reset_after = true,
             FaultAction::BadExpiration { value } => self.expiration = Some(value),
             FaultAction::UploadUrl { value } => self.upload_url = Some(value),
+            FaultAction::ShortUrl { seconds } => self.url_life = Some(seconds),
             FaultAction::Endpoint { value } => self.endpoint = Some(value),
+            FaultAction::ForbidOverwrite => self.forbid_overwrite = true,
+            FaultAction::Headers { set, remove } => {
+                self.set_headers.extend(set);
+                self.remove_headers.extend(remove);
+            }
             replacing => self.instead = Some(replacing),
         }
     }

@@ -12,7 +12,9 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-/// So many connections are served at a time; the next ones wait until one ends.
+use crate::descriptors;
+
+/// So many connections are served at a time, or fewer where descriptors are few; the next ones wait until one ends.
 pub(super) const CONNECTIONS: usize = 128;
 
 /// A request must be there, head and all, within this time of the connection or of the answer before it.
@@ -23,7 +25,7 @@ const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
 
 /// Serves for ever. Dropping it ends all connections.
 pub(super) async fn serve(listener: TcpListener, router: Router) {
-    let places = Arc::new(Semaphore::new(CONNECTIONS));
+    let places = Arc::new(Semaphore::new(descriptors::visitors(CONNECTIONS)));
     let mut connections = JoinSet::new();
     loop {
         // the semaphore is never closed

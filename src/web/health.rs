@@ -12,13 +12,13 @@ use prometheus_client::registry::{Registry, Unit};
 
 use super::Shared;
 use crate::domain::upload::State as Upload;
-use crate::ledger::{LedgerError, SUSPENDED};
+use crate::ledger::{LedgerError, PAUSED, SUSPENDED, THROTTLED};
 
 /// Why nothing is sent: by itself, or by an operator.
 const PAUSES: [&str; 3] = ["credentials", "outage", "operator"];
 
 /// Names of the notices that can stand.
-const NOTICES: [&str; 4] = ["root", "paused", "rebuilt", SUSPENDED];
+const NOTICES: [&str; 5] = ["root", PAUSED, THROTTLED, "rebuilt", SUSPENDED];
 
 /// The name of a label and its value.
 type Label = [(&'static str, &'static str); 1];

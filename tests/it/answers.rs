@@ -143,7 +143,6 @@ async fn every_answer_of_oss() {
         (status(403, "<html>"), ("failed", "oss_rejected", "403", 1, 1, 1)),
         (status(302, ""), ("retrying", "oss_error", "302", 1, 1, 1)),
         (status(407, "<html>"), ("retrying", "oss_error", "407", 1, 1, 1)),
-        (FaultAction::WrongEtag, ("retrying", "checksum_mismatch", "", 1, 1, 1)),
         (FaultAction::WrongCrc, ("retrying", "checksum_mismatch", "", 1, 1, 1)),
         (FaultAction::Reset, ("retrying", "network", "", 1, 1, 1)),
         (FaultAction::ResetAfterStore, ("retrying", "network", "", 1, 1, 1)),

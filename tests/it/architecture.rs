@@ -4,18 +4,22 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-const RULES: [(&str, &[&str]); 13] = [
+const RULES: [(&str, &[&str]); 14] = [
     ("domain", &[]),
     ("config", &["domain"]),
     ("files", &["domain"]),
     ("patience", &[]),
+    ("descriptors", &[]),
     ("metrics", &["domain"]),
     ("ledger", &["domain", "config", "files"]),
     ("cloud", &["domain", "config"]),
     ("intake", &["domain", "config", "files", "ledger", "metrics", "patience"]),
     ("publish", &["domain", "config", "files", "ledger", "metrics", "patience", "cloud"]),
     ("alerts", &["domain", "config", "ledger", "cloud"]),
-    ("web", &["domain", "config", "files", "ledger", "metrics", "patience", "intake", "publish"]),
+    (
+        "web",
+        &["domain", "config", "files", "ledger", "metrics", "patience", "descriptors", "intake", "publish"],
+    ),
     ("cli", &["daemon", "config", "domain", "ledger", "cloud", "intake"]),
     ("sim", &["domain"]),
 ];

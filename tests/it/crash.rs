@@ -81,7 +81,7 @@ fn misbehave(bench: &Bench, rng: &mut Rng) {
         0 => (Service::Oss, oss(503, "ServiceUnavailable")),
         1 => (Service::Oss, FaultAction::ResetAfterStore),
         2 => (Service::Oss, FaultAction::Reset),
-        3 => (Service::Oss, FaultAction::WrongEtag),
+        3 => (Service::Oss, FaultAction::WrongCrc),
         4 => (Service::Gateway, FaultAction::Reset),
         _ => (
             Service::Gateway,

@@ -130,7 +130,7 @@ async fn both_clouds_are_reached_by_https_and_http_urls_are_upgraded() {
 async fn a_certificate_that_does_not_fit_is_refused_with_a_clear_message() {
     let table = [
         (&["elsewhere.example"][..], true, "not valid for name"),
-        (&[GATEWAY, BUCKET][..], false, "UnknownIssuer"),
+        (&[GATEWAY, BUCKET][..], false, "network.ca_file"),
     ];
     for (hosts, ca_file, words) in table {
         let mut bench = bench(&Authority::new(), hosts, ca_file).await;
@@ -143,5 +143,31 @@ async fn a_certificate_that_does_not_fit_is_refused_with_a_clear_message() {
             "{message}"
         );
         assert_eq!(bench.sandbox.requests().len(), 0, "nothing was sent");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_authority_is_read_as_der_and_behind_a_byte_order_mark() {
+    let authority = Authority::new();
+    let pem = authority.certificate.to_pem().unwrap();
+    let marked = [b"\xef\xbb\xbf", &*pem].concat();
+    let windows = String::from_utf8(marked.clone()).unwrap().replace('\n', "\r\n").into_bytes();
+    for bytes in [marked, windows, authority.certificate.to_der().unwrap()] {
+        let mut bench = bench(&authority, &[GATEWAY, BUCKET], true).await;
+        fs::write(bench.folder.path().join("ca.pem"), bytes).unwrap();
+        bench.once().await;
+        assert_eq!(bench.row("a.jpg").await.state, State::Uploaded.as_str());
+    }
+    for (bytes, words) in [
+        (&b"\x30\x03\x02\x01\x01"[..], "ca.pem"),
+        (b"", "holds no certificate"),
+        (b"nothing", "holds no certificate"),
+        (b"-----BEGIN CERTIFICATE-----\nMAMCAQE=\n-----END CERTIFICATE-----\n", "ca.pem"),
+    ] {
+        let bench = bench(&authority, &[GATEWAY, BUCKET], true).await;
+        fs::write(bench.folder.path().join("ca.pem"), bytes).unwrap();
+        let settings = brandpost::config::Settings::load(&bench.config()).unwrap();
+        let error = brandpost::cloud::Clients::new(&settings).unwrap_err().to_string();
+        assert!(error.contains("network.ca_file") && error.contains(words), "{error}");
     }
 }

@@ -9,15 +9,19 @@
 mod alerts;
 mod answers;
 mod architecture;
+mod checksums;
 mod cli;
 mod cloud;
 mod crash;
 mod damage;
 mod folders;
+mod grants;
 mod https;
+mod in_between;
 mod ledger;
 mod lifecycle;
 mod overflow;
+mod pauses;
 mod queries;
 mod sandbox;
 #[path = "../sim/mod.rs"]

@@ -1,8 +1,9 @@
-//! More events than the kernel's queue holds.
+//! More than there is room for: events in the kernel's queue, files that may be open.
 
 use std::fs;
 
 use brandpost::domain::upload::State;
+use brandpost::sim::{Fault, FaultAction};
 
 use crate::crash::wait_for;
 use crate::support::pictures::jpg;
@@ -31,4 +32,27 @@ async fn a_queue_that_overflows_loses_no_file_and_is_said_once() {
     let log = fs::read_to_string(bench.folder.path().join("daemon.log")).unwrap();
     assert_eq!(log.matches("more events than the queue holds").count(), 1);
     process.kill();
+}
+
+/// 64 uploads at a time to a slow cloud, by a process that may have 128 files open.
+#[tokio::test(flavor = "multi_thread")]
+async fn few_descriptors_are_shared() {
+    let bench =
+        Bench::with("[limits]\nuploads_per_second = 0\ngateway_per_second = 0\nconcurrency = 64\n").await;
+    for seed in 0..200 {
+        bench.drop_file(&format!("OWNBRAND/{}", 1 + seed / 5), format!("{seed}.jpg"), &jpg(seed));
+    }
+    bench.sandbox.fault(Fault::oss(FaultAction::Delay { ms: 150 }));
+    let mut command = tokio::process::Command::new("sh");
+    command.args([
+        "-c",
+        "ulimit -n 128; exec \"$0\" --config \"$1\" run --once",
+        env!("CARGO_BIN_EXE_brandpost"),
+    ]);
+    let output = command.arg(bench.config()).output().await.unwrap();
+    let log = String::from_utf8_lossy(&output.stderr).into_owned() + &String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{log}");
+    assert!(!log.contains("Too many open files"), "{log}");
+    assert!(log.contains("LimitNOFILE"), "{log}");
+    assert_eq!(bench.counts().await.of(State::Uploaded), 200);
 }

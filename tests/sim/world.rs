@@ -788,8 +788,7 @@ fn fault(rng: &mut Rng, service: Service) -> (FaultAction, bool) {
             6 => (oss(400, "RequestTimeout"), true),
             7 => (FaultAction::Reset, false),
             8..11 => (FaultAction::ResetAfterStore, false),
-            11 => (FaultAction::WrongEtag, false),
-            12 => (FaultAction::WrongCrc, false),
+            11..13 => (FaultAction::WrongCrc, false),
             _ => (raw(502), false),
         };
     }

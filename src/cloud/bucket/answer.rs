@@ -8,47 +8,76 @@ use quick_xml::events::Event;
 
 use super::Receipt;
 use crate::cloud::client::{retry_after, text};
-use crate::cloud::error::{CloudError, LONGEST_MESSAGE, Remedy, Service};
+use crate::cloud::error::{CloudError, LONGEST_MESSAGE, LONGEST_NAME, Remedy, Service};
 use crate::cloud::target::Target;
-use crate::domain::failure::ErrorKind;
+use crate::domain::failure::{ErrorKind, Failure};
 use crate::domain::text::{hex, one_line};
 use crate::domain::upload::Digests;
 
-/// Compares the checksums of the answer with ours. OSS always sends both; a server that sends one is believed,
-/// one that sends none is not.
+/// Did our bytes arrive? The CRC-64 decides where it is there: with server-side encryption, or behind a CDN, an
+/// `ETag` is no MD5. Where it is not, the `ETag` decides.
 ///
 /// # Errors
-/// `checksum_mismatch`.
-pub(super) fn receipt(headers: &HeaderMap, digests: &Digests) -> Result<Receipt, CloudError> {
+/// `checksum_mismatch`, or an outage when the answer is not OSS's.
+pub(super) fn receipt(
+    status: StatusCode,
+    headers: &HeaderMap,
+    digests: &Digests,
+    host: &str,
+) -> Result<Receipt, CloudError> {
     let request_id = text(headers, "x-oss-request-id").map(str::to_owned);
-    let etag = text(headers, "etag").map(|etag| etag.trim_matches('"').to_owned());
-    let crc64 = text(headers, "x-oss-hash-crc64ecma");
-    let expected = md5_hex(digests);
-    let wrong = |what: String| {
-        let message = format!("OSS has other bytes than the file: {what}");
-        CloudError::new(Service::Oss, ErrorKind::ChecksumMismatch, Remedy::Later, message)
-            .with_request_id(request_id.clone())
-            .perhaps_sent()
+    let (etag, expected) = (etag(headers), md5_hex(digests));
+    let what = match (text(headers, "x-oss-hash-crc64ecma"), etag) {
+        (Some(crc), etag) if crc.trim().parse() == Ok(digests.crc64) => {
+            return Ok(Receipt { etag: etag.unwrap_or(expected), request_id });
+        }
+        (None, Some(etag)) if etag.eq_ignore_ascii_case(&expected) => {
+            return Ok(Receipt { etag, request_id });
+        }
+        (Some(crc), _) => {
+            let crc = one_line(crc, LONGEST_NAME);
+            format!("OSS has other bytes than the file: CRC-64 {crc} instead of {}", digests.crc64)
+        }
+        _ if request_id.is_none() => {
+            return Err(CloudError::intercepted(Service::Oss, host, status, headers));
+        }
+        (None, Some(etag)) => format!(
+            "the answer has no CRC-64, and its ETag {etag} is not the file's MD5 {expected}: nobody knows what \
+             arrived; see what removes x-oss-hash-crc64ecma between here and {host}"
+        ),
+        (None, None) => format!(
+            "the answer has no checksum, neither x-oss-hash-crc64ecma nor ETag: nobody knows what arrived; see \
+             what removes them between here and {host}"
+        ),
     };
-    if let Some(crc) = crc64.filter(|crc| **crc != digests.crc64.to_string()) {
-        return Err(wrong(format!("CRC-64 {crc} instead of {}", digests.crc64)));
-    }
-    match etag {
-        Some(etag) if etag.eq_ignore_ascii_case(&expected) => Ok(Receipt { etag, request_id }),
-        Some(etag) => Err(wrong(format!("ETag {etag} instead of {expected}"))),
-        None if crc64.is_some() => Ok(Receipt { etag: expected, request_id }),
-        None => Err(wrong("the answer has neither ETag nor CRC-64".into())),
-    }
+    Err(CloudError::new(Service::Oss, ErrorKind::ChecksumMismatch, Remedy::Later, what)
+        .with_request_id(request_id)
+        .perhaps_sent())
+}
+
+/// Without quotes, and without the mark of a weak one.
+fn etag(headers: &HeaderMap) -> Option<String> {
+    let etag = text(headers, "etag")?.trim();
+    let etag = one_line(etag.strip_prefix("W/").unwrap_or(etag).trim_matches('"'), LONGEST_NAME);
+    (!etag.is_empty()).then_some(etag)
 }
 
 fn md5_hex(digests: &Digests) -> String {
     hex(&BASE64.decode(&digests.md5).unwrap_or_default()).to_ascii_uppercase()
 }
 
+/// Is it OSS's error? One may come under a status of success.
+pub(super) fn is_error(body: &[u8]) -> bool {
+    Xml::read(body).code.is_some()
+}
+
 /// Reads a refusal.
 pub(super) fn refusal(status: StatusCode, headers: &HeaderMap, body: &[u8], target: &Target) -> CloudError {
     let error = Xml::read(body);
     let request_id = text(headers, "x-oss-request-id").map(str::to_owned).or(error.request_id);
+    if error.code.is_none() && request_id.is_none() {
+        return CloudError::intercepted(Service::Oss, target.host(), status, headers);
+    }
     let (kind, remedy) = match error.code.as_deref() {
         Some(code) => by_code(code, status, headers),
         None => by_status(status, headers),
@@ -67,6 +96,65 @@ pub(super) fn refusal(status: StatusCode, headers: &HeaderMap, body: &[u8], targ
     }
     let code = error.code.unwrap_or_else(|| status.as_u16().to_string());
     CloudError::new(Service::Oss, kind, remedy, message).with_code(Some(code)).with_request_id(request_id)
+}
+
+/// What a refusal of a presigned URL means: it was signed for another `Content-Type`, or its time is over before the
+/// token's.
+pub(super) fn in_url(error: CloudError, other_type: bool) -> CloudError {
+    match error.failure.code.as_deref() {
+        Some("SignatureDoesNotMatch") if !other_type => CloudError { remedy: Remedy::OtherType, ..error },
+        Some("AccessDenied") if error.failure.message.to_ascii_lowercase().contains("expired") => {
+            let failure = Failure { kind: ErrorKind::OssError, ..error.failure };
+            CloudError { failure, remedy: Remedy::FreshGrant, ..error }
+        }
+        _ => error,
+    }
+}
+
+/// Is there an object that may not be replaced?
+pub(super) fn forbids_overwriting(error: &CloudError) -> bool {
+    matches!(error.failure.code.as_deref(), Some("FileAlreadyExists" | "FileImmutable"))
+}
+
+/// Why an object that is in the way cannot be told from ours.
+pub(super) const CANNOT_LOOK: &str = "OSS does not tell which one";
+const ANOTHER: &str = "it is another one than this file";
+
+/// The refusal of a file whose object is there, and may not be replaced.
+pub(super) fn in_the_way(refusal: CloudError, which: &str) -> CloudError {
+    let message = format!(
+        "{} An object is there and the bucket forbids overwriting; {which}. If the slot was filled by other means, \
+         keep it free with `brandpost reserve`; else delete the object",
+        refusal.failure.message
+    );
+    let failure = Failure { kind: ErrorKind::OssRejected, message, ..refusal.failure };
+    CloudError { failure, remedy: Remedy::GiveUp, sent: false, ..refusal }
+}
+
+/// What the HEAD of the object in the way says: it is ours, or it is not, or nobody knows now.
+///
+/// # Errors
+/// With what follows for the file.
+pub(super) fn existing(
+    status: StatusCode,
+    headers: &HeaderMap,
+    digests: &Digests,
+    target: &Target,
+    refusal: CloudError,
+) -> Result<Receipt, CloudError> {
+    if status.is_success() {
+        return receipt(status, headers, digests, target.host()).map_err(|error| match error.failure.kind {
+            ErrorKind::ChecksumMismatch => in_the_way(refusal, ANOTHER),
+            _ => error,
+        });
+    }
+    let error = self::refusal(status, headers, b"", target);
+    Err(match error.remedy {
+        // it is gone again, so the next PUT succeeds
+        _ if status == StatusCode::NOT_FOUND => CloudError { remedy: Remedy::Later, ..refusal },
+        Remedy::GiveUp => in_the_way(refusal, CANNOT_LOOK),
+        _ => error,
+    })
 }
 
 fn by_code(code: &str, status: StatusCode, headers: &HeaderMap) -> (ErrorKind, Remedy) {
@@ -89,15 +177,15 @@ fn by_code(code: &str, status: StatusCode, headers: &HeaderMap) -> (ErrorKind, R
     }
 }
 
-/// The only 4xx that pass by themselves; 407 is a proxy's. A redirect is never followed: it is somebody
-/// between us and OSS.
+/// The only 4xx that pass by themselves; 407 is a proxy's. No other status says that the file is wrong: a redirect is
+/// never followed, and an error may come under a status of success.
 const PASSING: [StatusCode; 2] = [StatusCode::REQUEST_TIMEOUT, StatusCode::PROXY_AUTHENTICATION_REQUIRED];
 
 fn by_status(status: StatusCode, headers: &HeaderMap) -> (ErrorKind, Remedy) {
     let wait = retry_after(headers);
     if status == StatusCode::TOO_MANY_REQUESTS || wait.is_some() {
         (ErrorKind::Throttled, Remedy::SlowDown(wait))
-    } else if status.is_server_error() || status.is_redirection() || PASSING.contains(&status) {
+    } else if !status.is_client_error() || PASSING.contains(&status) {
         (ErrorKind::OssError, Remedy::Later)
     } else {
         (ErrorKind::OssRejected, Remedy::GiveUp)
@@ -157,6 +245,7 @@ mod tests {
             bucket: "b".into(),
             key: "k".into(),
             signing: Signing::V4("cn-hangzhou".into()),
+            otherwise: None,
         }
     }
 
@@ -201,15 +290,24 @@ mod tests {
     }
 
     #[test]
-    fn without_xml_the_status_decides() {
-        let ask = |status: u16, body: &[u8]| {
-            let error = refusal(StatusCode::from_u16(status).unwrap(), &HeaderMap::new(), body, &target());
+    fn without_xml_the_status_decides_what_oss_means_and_nothing_else_says_anything() {
+        let ask = |status: u16, body: &[u8], id: bool| {
+            let mut headers = HeaderMap::new();
+            if id {
+                headers.insert("x-oss-request-id", "R1".parse().unwrap());
+            }
+            let error = refusal(StatusCode::from_u16(status).unwrap(), &headers, body, &target());
             (error.failure.kind, error.remedy)
         };
         for body in [&b""[..], b"<html><body>proxy</body></html>", b"<Error><Code>", b"\xff\xfe"] {
-            assert_eq!(ask(502, body), (ErrorKind::OssError, Remedy::Later));
-            assert_eq!(ask(408, body), (ErrorKind::OssError, Remedy::Later));
-            assert_eq!(ask(403, body), (ErrorKind::OssRejected, Remedy::GiveUp));
+            for status in [408, 502] {
+                assert_eq!(ask(status, body, true), (ErrorKind::OssError, Remedy::Later));
+                assert_eq!(ask(status, body, false), (ErrorKind::OssError, Remedy::Later));
+            }
+            assert_eq!(ask(403, body, true), (ErrorKind::OssRejected, Remedy::GiveUp));
+            for status in [302, 403, 404, 407, 451] {
+                assert_eq!(ask(status, body, false), (ErrorKind::Network, Remedy::Later));
+            }
         }
     }
 
@@ -230,17 +328,28 @@ mod tests {
         for (name, value) in pairs {
             headers.insert(*name, value.parse().unwrap());
         }
-        receipt(&headers, &digests())
+        receipt(StatusCode::OK, &headers, &digests(), "b.oss-cn-hangzhou.aliyuncs.com")
     }
 
     #[test]
-    fn both_checksums_are_compared() {
+    fn the_crc_decides_and_the_etag_only_without_it() {
         let etag = ("etag", "\"D41D8CD98F00B204E9800998ECF8427E\"");
-        let crc = ("x-oss-hash-crc64ecma", "7");
+        let (id, crc, other) =
+            (("x-oss-request-id", "R1"), ("x-oss-hash-crc64ecma", "7"), ("etag", "\"00\""));
         assert_eq!(receipt_of(&[etag, crc]).unwrap().etag, "D41D8CD98F00B204E9800998ECF8427E");
-        receipt_of(&[("etag", "d41d8cd98f00b204e9800998ecf8427e"), crc]).unwrap();
-        for wrong in [&[("etag", "\"00\""), crc][..], &[etag, ("x-oss-hash-crc64ecma", "8")], &[]] {
-            assert_eq!(receipt_of(wrong).unwrap_err().failure.kind, ErrorKind::ChecksumMismatch);
+        assert_eq!(receipt_of(&[other, crc]).unwrap().etag, "00");
+        assert_eq!(receipt_of(&[crc]).unwrap().etag, "D41D8CD98F00B204E9800998ECF8427E");
+        for same in ["d41d8cd98f00b204e9800998ecf8427e", "W/\"D41D8CD98F00B204E9800998ECF8427E\""] {
+            receipt_of(&[("etag", same)]).unwrap();
+        }
+        let wrong = ("x-oss-hash-crc64ecma", "8");
+        for wrong in [&[id, other][..], &[id, etag, wrong], &[etag, wrong], &[id, ("etag", "\"\"")], &[id]] {
+            let error = receipt_of(wrong).unwrap_err();
+            assert_eq!(error.failure.kind, ErrorKind::ChecksumMismatch, "{wrong:?}");
+            assert!(error.sent && error.is_outage(), "{wrong:?}");
+        }
+        for page in [&[][..], &[other], &[("server", "a portal")]] {
+            assert_eq!(receipt_of(page).unwrap_err().failure.kind, ErrorKind::Network, "{page:?}");
         }
     }
 

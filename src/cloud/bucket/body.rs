@@ -72,7 +72,7 @@ impl Progress {
 
 /// A file on its way.
 pub(super) struct Flow {
-    pub(super) file: File,
+    pub(super) file: Arc<File>,
     pub(super) size: u64,
     pub(super) progress: Progress,
     pub(super) limiter: Option<Arc<BytesLimiter>>,
@@ -109,10 +109,10 @@ pub(super) fn stream(flow: Flow) -> reqwest::Body {
 
 async fn next_piece(flow: &mut Flow, sent: u64) -> io::Result<Bytes> {
     let length = usize::try_from(flow.size - sent).unwrap_or(PIECE).min(flow.piece());
-    let file = flow.file.try_clone()?;
+    let file = flow.file.clone();
     let read = tokio::task::spawn_blocking(move || {
         let mut piece = vec![0; length];
-        (&file).read_exact(&mut piece).map(|()| Bytes::from(piece))
+        (&*file).read_exact(&mut piece).map(|()| Bytes::from(piece))
     });
     let piece = read.await.map_err(io::Error::other)??;
     flow.progress.lock().held = true;

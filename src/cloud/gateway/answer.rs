@@ -1,46 +1,45 @@
 //! What the gateway's answer means. `code` decides, then `X-Ca-Error-Code`, then the HTTP status.
 
 use http::{HeaderMap, StatusCode};
-use jiff::Timestamp;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
+use serde_json::Value;
 
+use super::granted::{Now, grant};
 use crate::cloud::client::{retry_after, text};
 use crate::cloud::credentials::Grant;
 use crate::cloud::error::{CloudError, LONGEST_MESSAGE, Remedy, Service};
-use crate::config::Secret;
 use crate::domain::failure::ErrorKind;
-use crate::domain::text::one_line;
+use crate::domain::text::{one_line, unmarked};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Envelope {
     #[serde(deserialize_with = "number")]
     code: i64,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "words")]
     message: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "words")]
     localized_msg: Option<String>,
     #[serde(default)]
-    data: Option<serde_json::Value>,
+    data: Option<Value>,
 }
 
-/// A number, or a text that is one.
+/// A whole number, or a text that is one.
 fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i64, D::Error> {
-    let value = serde_json::Value::deserialize(deserializer)?;
-    let number = value.as_i64().or_else(|| value.as_str()?.parse().ok());
-    number.ok_or_else(|| D::Error::custom("no number"))
+    let value = Value::deserialize(deserializer)?;
+    let text = value.as_str().map_or_else(|| value.to_string(), |text| text.trim().to_owned());
+    let text = text.trim_end_matches('0').strip_suffix('.').unwrap_or(&text);
+    text.parse().map_err(|_| D::Error::custom("no number"))
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Data {
-    access_key_id: String,
-    access_key_secret: Secret,
-    security_token: Secret,
-    endpoint: String,
-    upload_url: Secret,
-    expiration: String,
+/// A text, or what can be written as one.
+fn words<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    Ok(match Value::deserialize(deserializer)? {
+        Value::Null => None,
+        Value::String(text) => Some(text),
+        other => Some(other.to_string()),
+    })
 }
 
 /// Reads an answer.
@@ -51,10 +50,15 @@ pub(super) fn read(
     status: StatusCode,
     headers: &HeaderMap,
     body: &[u8],
-    now: Timestamp,
+    host: &str,
+    now: Now,
 ) -> Result<Grant, CloudError> {
     let request_id = text(headers, "x-ca-request-id").map(str::to_owned);
-    let envelope: Option<Envelope> = serde_json::from_slice(body).ok();
+    let envelope: Option<Envelope> = serde_json::from_slice(unmarked(body)).ok();
+    let marks = ["x-ca-request-id", "x-ca-error-code", "x-ca-error-message"];
+    if envelope.is_none() && marks.iter().all(|name| text(headers, name).is_none()) {
+        return Err(CloudError::intercepted(Service::Gateway, host, status, headers));
+    }
     let result = match (envelope, text(headers, "x-ca-error-code")) {
         (Some(Envelope { code: 200, data, .. }), _) if status.is_success() => grant(data, now),
         (Some(envelope), _) if status.is_success() || envelope.is_business() => Err(business(&envelope)),
@@ -66,29 +70,6 @@ pub(super) fn read(
         Ok(grant) => Ok(Grant { request_id, ..grant }),
         Err(error) => Err(error.with_request_id(request_id)),
     }
-}
-
-fn grant(data: Option<serde_json::Value>, now: Timestamp) -> Result<Grant, CloudError> {
-    let unusable =
-        |what: &str| fail(ErrorKind::GatewayError, Remedy::FewTimes, format!("the gateway's answer {what}"));
-    // serde's own message would quote the answer, and that holds a secret
-    let data = data.and_then(|data| serde_json::from_value::<Data>(data).ok());
-    let data = data.ok_or_else(|| unusable("lacks a part of the credentials"))?;
-    let expiration: Timestamp =
-        data.expiration.parse().map_err(|_| unusable("has an expiration that is no RFC 3339 time"))?;
-    let grant = Grant {
-        access_key_id: data.access_key_id,
-        access_key_secret: data.access_key_secret,
-        security_token: data.security_token,
-        endpoint: data.endpoint,
-        upload_url: data.upload_url,
-        expiration,
-        request_id: None,
-    };
-    if !grant.is_fresh(now) {
-        return Err(unusable(&format!("grants credentials that end at {expiration}, too soon to be used")));
-    }
-    Ok(grant)
 }
 
 /// HTTP 200 and a code that is not 200.
@@ -182,7 +163,7 @@ fn short(text: &str) -> String {
     one_line(text.split(", Server StringToSign").next().unwrap_or_default(), LONGEST_MESSAGE)
 }
 
-fn fail(kind: ErrorKind, remedy: Remedy, message: impl Into<String>) -> CloudError {
+pub(super) fn fail(kind: ErrorKind, remedy: Remedy, message: impl Into<String>) -> CloudError {
     CloudError::new(Service::Gateway, kind, remedy, message)
 }
 
@@ -191,17 +172,16 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    fn now() -> Now {
+        Now { ours: "2026-01-01T00:00:00Z".parse().unwrap(), theirs: None }
+    }
+
     fn ask(status: u16, headers: &[(&'static str, &str)], body: &str) -> Result<Grant, CloudError> {
         let mut map = HeaderMap::new();
         for (name, value) in headers {
             map.insert(*name, value.parse().unwrap());
         }
-        read(
-            StatusCode::from_u16(status).unwrap(),
-            &map,
-            body.as_bytes(),
-            "2026-01-01T00:00:00Z".parse().unwrap(),
-        )
+        read(StatusCode::from_u16(status).unwrap(), &map, body.as_bytes(), "api.link.aliyun.com", now())
     }
 
     fn refused(status: u16, headers: &[(&'static str, &str)], body: &str) -> (ErrorKind, Remedy) {
@@ -217,8 +197,12 @@ mod tests {
             assert_eq!(refused(status, &[], ""), (GatewayError, Remedy::Later));
             assert_eq!(refused(status, &[], &code(i64::from(status))), (GatewayError, Remedy::Later));
         }
-        assert_eq!(refused(200, &[], "<html>"), (GatewayError, Remedy::Later));
-        assert_eq!(refused(429, &[], ""), (Throttled, Remedy::SlowDown(None)));
+        let id = ("x-ca-request-id", "R1");
+        assert_eq!(refused(200, &[id], "<html>"), (GatewayError, Remedy::Later));
+        assert_eq!(refused(429, &[id], ""), (Throttled, Remedy::SlowDown(None)));
+        for status in [200, 302, 401, 403, 404, 407, 429, 451] {
+            assert_eq!(refused(status, &[], "<html>"), (ErrorKind::Network, Remedy::Later), "{status}");
+        }
         let limited = r#"{"code":403,"message":"Request Limited"}"#;
         assert_eq!(refused(403, &[], limited), (Throttled, Remedy::SlowDown(None)));
         let wait = Remedy::SlowDown(Some(std::time::Duration::from_secs(7)));
@@ -283,20 +267,24 @@ mod tests {
     }
 
     #[test]
-    fn a_grant_is_read_and_shows_no_secret() {
-        let grant = ask(200, &[], &data("2026-01-01T01:00:00Z")).unwrap();
-        let shown = format!("{grant:?}");
-        assert!(!shown.contains("s3cret") && !shown.contains("t0ken"), "{shown}");
-    }
-
-    #[test]
-    fn an_unusable_grant_is_a_clear_error_without_secrets() {
-        for expiration in ["soon", "2020-01-01T00:00:00Z", "2026-01-01T00:00:30Z"] {
-            let error = ask(200, &[], &data(expiration)).unwrap_err();
-            assert_eq!((error.failure.kind, error.remedy), (ErrorKind::GatewayError, Remedy::FewTimes));
-            assert!(!error.to_string().contains("s3cret"), "{error}");
+    fn an_answer_is_read_however_it_is_written() {
+        let grant = data("2026-01-01T01:00:00Z");
+        for code in ["200", "200.0", "\"200\"", "\" 200.00 \""] {
+            let body = format!("\u{feff}{}", grant.replace("200", code));
+            assert!(ask(200, &[], &body).is_ok(), "{body}");
         }
-        assert!(ask(200, &[], r#"{"code":200,"data":null}"#).is_err());
+        let words = |body: &str| ask(200, &[], body).unwrap_err().to_string();
+        assert_eq!(words(r#"{"code":460.0,"message":7}"#), "gateway_rejected [460]: 7");
+        assert_eq!(
+            words(r#"{"code":"460","message":null,"localizedMsg":true}"#),
+            "gateway_rejected [460]: true"
+        );
+        for bad in [r#"{"code":200.5}"#, r#"{"code":"two"}"#, r#"{"code":null}"#, r#"{"code":1e99}"#] {
+            assert_eq!(
+                refused(200, &[("x-ca-request-id", "R1")], bad),
+                (ErrorKind::GatewayError, Remedy::Later)
+            );
+        }
     }
 
     proptest! {
@@ -305,8 +293,8 @@ mod tests {
             let mut headers = HeaderMap::new();
             headers.insert("x-ca-error-code", code.parse().unwrap());
             let status = StatusCode::from_u16(status).unwrap();
-            let _ = read(status, &headers, &body, Timestamp::UNIX_EPOCH);
-            let _ = read(status, &HeaderMap::new(), &body, Timestamp::UNIX_EPOCH);
+            let _ = read(status, &headers, &body, "h", now());
+            let _ = read(status, &HeaderMap::new(), &body, "h", now());
         }
     }
 }

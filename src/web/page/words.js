@@ -39,6 +39,7 @@ const WORDS = {
     since: (when) => `自 ${when} 起`,
     notices: {
       paused: ['云端暂时收不了图片，上传已自动暂停', '图片都还在，恢复后会自动继续；时间长了请按下面的信息检查密钥或网络。'],
+      throttled: ['云端持续限流，暂时一个也传不上去', '会自动放慢重试，恢复后自动继续；长时间不好请管理员调低 [limits]。'],
       root: ['找不到监视目录', '请检查共享盘或磁盘是否挂载；目录恢复后会自动继续。'],
       rebuilt: ['数据库损坏后已重建，以前的图片等待确认', '请管理员决定：brandpost retry --held 全部重传，或 brandpost adopt --all 视为已上传。'],
       suspended: ['上传已被人工暂停', '新图片照常检查、排队，恢复后按顺序上传。'],
@@ -81,6 +82,7 @@ const WORDS = {
     since: (when) => `since ${when}`,
     notices: {
       paused: ['The cloud takes no pictures now; uploads wait', 'Nothing is lost and it goes on by itself. If it lasts, check the credentials or the network.'],
+      throttled: ['The cloud asks to slow down and takes nothing now', 'It is tried again by itself, slower. If it lasts, lower the pace under [limits].'],
       root: ['The watched folder is missing', 'Check that the share or disk is mounted; it goes on by itself.'],
       rebuilt: ['The database was damaged and rebuilt; earlier pictures are held', 'brandpost retry --held sends them again, brandpost adopt --all takes them as sent.'],
       suspended: ['Uploads are paused by an operator', 'New pictures are still checked and queued; they are sent in order afterwards.'],
@@ -113,7 +115,7 @@ const KINDS = {
   throttled: ['被限流', '会自动放慢重试；长时间不好请管理员调低 [limits]。', 'Asked to slow down', 'It is tried again by itself, slower.'],
   credentials: ['AppKey 或 AppSecret 不对', '请管理员核对密钥，改好后自动恢复。', 'Credentials are not accepted', 'Check the AppKey and the app secret; everything waits until they are right.'],
   clock_skew: ['服务器时间不准', '请管理员校准时间（NTP），会自动重试。', 'The machine’s clock is wrong', 'Set the clock (NTP); it is tried again by itself.'],
-  checksum_mismatch: ['传输校验不一致', '会自动重新读取并重传；反复出现请检查磁盘。', 'The checksum did not match', 'It is sent again by itself; check the disk if it lasts.'],
+  checksum_mismatch: ['传输校验不一致', '会自动重新读取并重传；反复出现请管理员检查到 OSS 途中的代理。', 'The checksum did not match', 'It is sent again by itself; if it lasts, see what changes the way to OSS (a proxy).'],
   file_changed: ['上传时文件被改动', '文件稳定后会自动重传。', 'The file changed meanwhile', 'It is taken again by itself once it is still.'],
 };
 

@@ -155,7 +155,7 @@ async fn expired_token_is_found_out_at_oss() {
 async fn the_grants_fields_can_be_replaced() {
     let value = "nonsense".to_owned();
     for (action, field) in [
-        (FaultAction::BadExpiration { value: value.clone() }, "expiration"),
+        (FaultAction::BadExpiration { value: value.clone().into() }, "expiration"),
         (FaultAction::UploadUrl { value: value.clone() }, "uploadUrl"),
         (FaultAction::Endpoint { value: value.clone() }, "endpoint"),
     ] {
