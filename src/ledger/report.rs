@@ -142,6 +142,14 @@ impl Report {
         &self.0
     }
 
+    /// Closes the connections that nobody uses now; those who need one open it.
+    pub(super) async fn open_anew(&self) {
+        while let Some(connection) = self.0.try_acquire() {
+            // it is given up either way
+            let _ = connection.close().await;
+        }
+    }
+
     pub(super) async fn close(&self) {
         self.0.close().await;
     }
