@@ -51,6 +51,8 @@ pub(super) struct Folder {
     pub(super) unread: HashSet<OsString>,
     /// Tidying failed; it is tried again then.
     pub(super) tidy_after: Option<Instant>,
+    /// The ctimes of files that were put back when they could not be tidied away: nobody else has touched them.
+    pub(super) put_back: HashMap<OsString, i64>,
 }
 
 impl Folder {
@@ -63,6 +65,7 @@ impl Folder {
             trouble: None,
             unread: HashSet::new(),
             tidy_after: None,
+            put_back: HashMap::new(),
         }
     }
 }
@@ -75,6 +78,8 @@ pub(super) struct Reconcile<'a> {
     outcome: Outcome,
     /// A complete file waits for one before it.
     held_back: bool,
+    /// Names that are not judged yet: what was asked of them stays asked.
+    waiting: HashSet<OsString>,
 }
 
 /// What a look leaves to do.
@@ -99,7 +104,7 @@ enum Step {
 impl<'a> Reconcile<'a> {
     pub(super) fn new(ctx: &'a Arc<Context>, folder: &'a mut Folder) -> Self {
         let now = Now { wall: ctx.ledger.now(), steady: Instant::now() };
-        Self { ctx, folder, now, outcome: Outcome::default(), held_back: false }
+        Self { ctx, folder, now, outcome: Outcome::default(), held_back: false, waiting: HashSet::new() }
     }
 
     /// Looks once.
@@ -197,11 +202,19 @@ impl<'a> Reconcile<'a> {
             let row = known.get(&entry.name);
             match self.step(entry, row, missing) {
                 Step::Nothing => self.folder.stillness.forget(&entry.name),
-                Step::Mark(id) => self.ctx.ledger.mark(id).await?,
+                Step::Mark(id) => {
+                    self.folder.stillness.forget(&entry.name);
+                    self.ctx.ledger.mark(id).await?;
+                }
                 Step::Renamed(id, state) => {
                     self.folder.stillness.forget(&entry.name);
                     missing.retain(|row| row.id != id);
-                    if !self.ctx.ledger.moved(id, &self.folder.path.join(&entry.name)).await? {
+                    if !self
+                        .ctx
+                        .ledger
+                        .moved(id, &self.folder.path.join(&entry.name), entry.look.ctime_ns)
+                        .await?
+                    {
                         ready.push(entry);
                         continue;
                     }
@@ -221,7 +234,7 @@ impl<'a> Reconcile<'a> {
                 Step::Wait(at) => {
                     let settle = self.ctx.settings.watch.settle;
                     turn = turn.max(self.folder.stillness.is_new_until(&entry.name, self.now, settle));
-                    self.wait(at);
+                    self.wait(entry, at);
                 }
             }
         }
@@ -234,8 +247,9 @@ impl<'a> Reconcile<'a> {
     }
 
     fn step(&mut self, entry: &Entry, row: Option<&Known>, missing: &[&Known]) -> Step {
-        let same = |row: &Known| row.stamp == entry.look.stamp && !row.unreadable && row.state != State::Gone;
-        let unchanged = row.is_some_and(same);
+        let touched = self.folder.stillness.is_pending(&entry.name)
+            && self.folder.put_back.get(&entry.name) != Some(&entry.look.ctime_ns);
+        let unchanged = !touched && row.is_some_and(|row| row.is_unchanged(&entry.look));
         match row {
             Some(row) if row.state == State::Uploading && !unchanged && row.asked.is_none() => {
                 return Step::Mark(row.id);
@@ -339,8 +353,11 @@ impl<'a> Reconcile<'a> {
 
     /// What was asked for of files that did not change: tidying them away, and taking the mark off.
     async fn tidy(&mut self, listing: Listing, known: &HashMap<OsString, Known>) -> Result<(), IntakeError> {
-        let marked = known.values().filter(|row| row.state != State::Uploading);
-        let marked: Vec<_> = marked.filter_map(|row| Some((row.id, row.asked?))).collect();
+        let answered = |(name, row): &(&OsString, &Known)| {
+            row.state != State::Uploading && !self.waiting.contains(*name)
+        };
+        let marked = known.iter().filter(answered);
+        let marked: Vec<_> = marked.filter_map(|(_, row)| Some((row.id, row.asked?))).collect();
         let rules = &self.ctx.settings.upload;
         let tidied = listing.entries.iter().filter_map(|entry| {
             let row = known.get(&entry.name)?;
@@ -352,8 +369,9 @@ impl<'a> Reconcile<'a> {
         if !work.is_empty() {
             let now = self.now.steady;
             if self.folder.tidy_after.is_none_or(|after| after <= now) {
-                let done = blocking(move || tidy_all(&rules, brand, &folder, work)).await?;
+                let (done, put_back) = blocking(move || tidy_all(&rules, brand, &folder, work)).await?;
                 self.tell_tidied(brand, &done);
+                self.folder.put_back = put_back;
                 self.folder.tidy_after = done.is_err().then(|| now + TIDY_AGAIN);
             }
             self.folder.tidy_after.into_iter().for_each(|after| self.look_again(after));
@@ -390,6 +408,7 @@ impl<'a> Reconcile<'a> {
 
     /// It may pass: a file server's hiccup.
     pub(super) fn cannot_be_read(&mut self, name: &OsStr, error: &io::Error) {
+        self.waiting.insert(name.to_owned());
         if self.folder.unread.insert(name.to_owned()) {
             let file = visible(&self.folder.path.join(name).to_string_lossy());
             let times = self.ctx.unread.join(error.to_string(), std::time::Instant::now());
@@ -399,11 +418,13 @@ impl<'a> Reconcile<'a> {
                 tracing::debug!(%file, %error, "the file cannot be read now; it is tried again");
             }
         }
-        self.wait(self.now.steady + READ_AGAIN);
+        self.outcome.copying += 1;
+        self.look_again(self.now.steady + READ_AGAIN);
     }
 
     /// A file is not complete yet.
-    pub(super) fn wait(&mut self, until: Instant) {
+    pub(super) fn wait(&mut self, entry: &Entry, until: Instant) {
+        self.waiting.insert(entry.name.clone());
         self.outcome.copying += 1;
         self.look_again(until);
     }
@@ -425,20 +446,23 @@ fn missing<'k>(listing: &Listing, known: &'k HashMap<OsString, Known>) -> Vec<&'
     missing.into_iter().map(|(_, row)| row).collect()
 }
 
-/// Gives back the last one that could not be, and why.
+/// Gives back the last one that could not be, and why, and the ctimes of all that could not.
 fn tidy_all(
     rules: &Upload,
     brand: Brand,
     folder: &OwnedFd,
     work: Vec<(OsString, Stamp)>,
-) -> Result<(), (OsString, io::Error)> {
-    let mut done = Ok(());
+) -> (Result<(), (OsString, io::Error)>, HashMap<OsString, i64>) {
+    let (mut done, mut put_back) = (Ok(()), HashMap::new());
     for (name, stamp) in work {
         if let Err(error) = tidy::tidy(rules, brand, folder, &name, stamp) {
+            if let Ok(look) = files::look(folder, &name).map(|look| look.ctime_ns) {
+                put_back.insert(name.clone(), look);
+            }
             done = Err((name, error));
         }
     }
-    done
+    (done, put_back)
 }
 
 /// Runs blocking work off the runtime's threads.

@@ -189,7 +189,7 @@ impl Recorder<'_> {
     async fn touch(&self, tx: &mut Tx, row: &Existing) -> Result<Recorded> {
         let stamp = self.file.stamp;
         sqlx::query(
-            "UPDATE upload SET size_bytes = ?2, mtime_ns = ?3, inode = ?4, updated_at = ?5,
+            "UPDATE upload SET size_bytes = ?2, mtime_ns = ?3, inode = ?4, updated_at = ?5, ctime_ns = ?6,
                     next_attempt_at = iif(state = 'retrying' AND error_kind = 'file_changed', ?5, next_attempt_at)
              WHERE id = ?1",
         )
@@ -198,6 +198,7 @@ impl Recorder<'_> {
         .bind(stamp.mtime_ns)
         .bind(stamp.inode.cast_signed())
         .bind(self.now)
+        .bind(self.file.ctime_ns)
         .execute(&mut **tx)
         .await?;
         Ok(self.recorded(row.id, row.state, row.slot, None, Some(row)))
@@ -324,11 +325,12 @@ impl Recorder<'_> {
         let id = sqlx::query_scalar(
             "INSERT INTO upload (brand_id, path_bytes, path, file_name, state, slot, wanted_slot, size_bytes,
                  mtime_ns, inode, suffix, width, height, sha256, md5, crc64, duplicate_of, next_attempt_at,
-                 error_kind, error_message, detected_at, updated_at, held, turn, wanted_since)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?21, ?22, ?23, ?18)
+                 error_kind, error_message, detected_at, updated_at, held, turn, wanted_since, ctime_ns)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?21, ?22, ?23, ?18, ?24)
              ON CONFLICT (brand_id, path_bytes) DO UPDATE SET
                  state = excluded.state, slot = excluded.slot, wanted_slot = excluded.wanted_slot,
                  size_bytes = excluded.size_bytes, mtime_ns = excluded.mtime_ns, inode = excluded.inode,
+                 ctime_ns = excluded.ctime_ns,
                  suffix = excluded.suffix, width = excluded.width, height = excluded.height,
                  revision = revision + (uploaded_at IS NOT NULL AND excluded.sha256 IS NOT NULL
                                         AND sha256 IS NOT excluded.sha256),
@@ -362,6 +364,7 @@ impl Recorder<'_> {
         .bind(self.now)
         .bind(state == State::Queued && self.is_from_before())
         .bind(turn)
+        .bind(self.file.ctime_ns)
         .fetch_one(&mut **tx)
         .await?;
         Ok(id)

@@ -121,7 +121,7 @@ impl Model {
             }
             Event::Moved { file, from } => {
                 let (Some(id), None) = (self.id(from).await, self.id(file).await) else { return Ok(()) };
-                let moved = self.ledger.moved(id, &self.folder.join(format!("{file}.jpg"))).await;
+                let moved = self.ledger.moved(id, &self.folder.join(format!("{file}.jpg")), 0).await;
                 moved.map(drop)
             }
             Event::Gone { file } => match self.id(file).await {

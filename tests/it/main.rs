@@ -19,6 +19,7 @@ mod ledger;
 mod lifecycle;
 mod overflow;
 mod queries;
+mod same_stamp;
 mod sandbox;
 #[path = "../sim/mod.rs"]
 mod simulation;
