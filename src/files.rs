@@ -194,6 +194,14 @@ pub fn is_mount_point(path: &Path) -> io::Result<bool> {
     Ok(identity(path)?.0 != identity(&path.join(".."))?.0)
 }
 
+/// May whoever asks write there?
+///
+/// # Errors
+/// Those of `access`: `ROFS`, `PERM` (it is immutable), `ACCESS`.
+pub fn can_write(path: &Path) -> io::Result<()> {
+    Ok(fs::accessat(fs::CWD, path, fs::Access::WRITE_OK, AtFlags::EACCESS)?)
+}
+
 /// Is there no room left where this file is to be written?
 pub fn is_full(path: &Path) -> bool {
     // a page of SQLite and its place in the WAL

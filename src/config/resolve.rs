@@ -18,6 +18,7 @@ use super::settings::{
 };
 use crate::domain::backoff::Backoff;
 use crate::domain::brand::{Brand, BrandType};
+use crate::domain::glob::Glob;
 
 fn base(path: &Path) -> PathBuf {
     let path = std::path::absolute(path).unwrap_or_else(|_| path.into());
@@ -261,6 +262,7 @@ impl Resolver<'_> {
             settle: self.at_least("watch.settle", file.settle.0, Duration::from_millis(10)),
             grace: file.grace.0,
             rescan: self.at_least("watch.rescan", file.rescan.0, Duration::from_millis(100)),
+            ignore: self.ignored(&file.ignore),
             mode: self.choice("watch.mode", &file.mode, &modes),
             poll_interval: self.at_least(
                 "watch.poll_interval",
@@ -268,6 +270,17 @@ impl Resolver<'_> {
                 Duration::from_millis(50),
             ),
         }
+    }
+
+    fn ignored(&mut self, patterns: &[String]) -> Vec<Glob> {
+        let mut globs = Vec::new();
+        for pattern in patterns {
+            match Glob::parse(pattern) {
+                Ok(glob) => globs.push(glob),
+                Err(why) => self.wrong("watch.ignore", format!("\"{pattern}\" {why}")),
+            }
+        }
+        globs
     }
 
     fn brands(&mut self, max_per_brand: u32) -> Vec<BrandFolder> {

@@ -13,6 +13,7 @@ use super::resolve::resolve;
 use super::secret::{Secret, SecretSource};
 use crate::domain::backoff::Backoff;
 use crate::domain::brand::Brand;
+use crate::domain::glob::Glob;
 
 /// The resolved configuration.
 #[derive(Debug, Clone)]
@@ -135,6 +136,7 @@ pub struct Watch {
     pub settle: Duration,
     pub grace: Duration,
     pub rescan: Duration,
+    pub ignore: Vec<Glob>,
     pub mode: WatchMode,
     pub poll_interval: Duration,
 }

@@ -160,7 +160,10 @@ impl<'a> Reconcile<'a> {
     /// `None` when nothing can be said of the folder's files now.
     async fn list(&mut self) -> Result<Option<Listing>, IntakeError> {
         let (path, settings) = (self.folder.path.clone(), self.ctx.settings.clone());
-        let list = move || files::open_brand_folder(settings.top_of(&path), &path).and_then(scan::list);
+        let list = move || {
+            files::open_brand_folder(settings.top_of(&path), &path)
+                .and_then(|folder| scan::list(folder, &settings.watch.ignore))
+        };
         let listed = self.ctx.patience.ask(&self.folder.path, LIST, list).await;
         match listed.unwrap_or_else(|| Err(io::Error::new(io::ErrorKind::TimedOut, SILENT))) {
             Ok(listing) => Ok(Some(listing)),

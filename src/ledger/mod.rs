@@ -4,6 +4,7 @@
 //! Every transition is compare-and-set: exactly one row must change. Whoever waits for news subscribes to
 //! [`Ledger::changes`], arms it, and then asks the table.
 
+mod access;
 mod attempts;
 mod brands;
 mod claims;
@@ -36,6 +37,7 @@ use tokio::sync::watch;
 use crate::domain::clock::{Clock, rfc3339};
 use crate::files::{self, Identity};
 
+pub use access::{check_writable, prove_writable};
 pub use attempts::Finish;
 pub use brands::BrandRow;
 pub use claims::{Claim, Order};

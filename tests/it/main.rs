@@ -17,6 +17,7 @@ mod folders;
 mod https;
 mod ledger;
 mod lifecycle;
+mod operators;
 mod overflow;
 mod queries;
 mod same_stamp;
