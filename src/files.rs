@@ -118,6 +118,14 @@ pub fn stamp(file: impl AsFd) -> io::Result<Stamp> {
     Ok(look_of(&fs::fstat(file)?).stamp)
 }
 
+/// Which file system an open file or folder is on.
+///
+/// # Errors
+/// Those of `fstat`.
+pub fn device(file: impl AsFd) -> io::Result<u64> {
+    Ok(fs::fstat(file)?.st_dev)
+}
+
 /// Looks at a name in a folder, not at what a link points to.
 ///
 /// # Errors

@@ -1,6 +1,8 @@
 //! What the folders tell and the table does not: files that wait to be taken in, folders that cannot be read.
 
+use std::collections::HashMap;
 use std::fmt::Write;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anstyle::AnsiColor;
@@ -47,8 +49,19 @@ pub(super) async fn lines(
         return Ok(lines);
     };
     let backlog = backlog.untaken(report, Instant::now() + LOOK_UP).await?;
-    told(&mut lines, &backlog, service::can_answer(&path))?;
+    let reading =
+        report.reading().await?.into_iter().map(|(path, bytes, size)| (path, (bytes, size))).collect();
+    told(&mut lines, &backlog, &reading, service::can_answer(&path))?;
     Ok(lines)
+}
+
+fn waits(path: &Path, read: Option<(u64, u64)>) -> String {
+    let path = visible(&path.to_string_lossy());
+    let Some((bytes, size)) = read else {
+        return tr!("waits to be taken in: {path}", "等待登记：{path}");
+    };
+    let [bytes, size] = [bytes, size].map(|count| style::bytes(count.cast_signed()));
+    tr!("still being read: {path} ({bytes} of {size})", "仍在读取：{path}（{bytes}，共 {size}）")
 }
 
 async fn unwritable(settings: &Settings) -> Option<String> {
@@ -58,7 +71,12 @@ async fn unwritable(settings: &Settings) -> Option<String> {
     look.await?.err()
 }
 
-fn told(lines: &mut String, backlog: &Backlog, ours: bool) -> std::fmt::Result {
+fn told(
+    lines: &mut String,
+    backlog: &Backlog,
+    reading: &HashMap<PathBuf, (u64, u64)>,
+    ours: bool,
+) -> std::fmt::Result {
     let red = AnsiColor::Red.on_default();
     for path in &backlog.missing {
         writeln!(
@@ -75,9 +93,8 @@ fn told(lines: &mut String, backlog: &Backlog, ours: bool) -> std::fmt::Result {
     let strays = backlog.strays.iter().map(|(path, why)| (visible(&path.to_string_lossy()), why));
     let strays: Vec<_> =
         strays.map(|(path, why)| tr!("left alone: {path}: {why}", "未处理：{path}：{why}")).collect();
-    let waiting = backlog.files.iter().map(|(_, path)| visible(&path.to_string_lossy()));
     let waiting: Vec<_> =
-        waiting.map(|path| tr!("waits to be taken in: {path}", "等待登记：{path}")).collect();
+        backlog.files.iter().map(|(_, path)| waits(path, reading.get(path).copied())).collect();
     for (texts, style) in [(unread, red), (waiting, AnsiColor::Yellow.on_default()), (strays, FAINT)] {
         for text in texts.iter().take(SHOWN) {
             writeln!(lines, "{}", paint(style, text))?;

@@ -1,26 +1,24 @@
 //! What every look at a folder shares.
 
-use std::io;
 use std::os::fd::OwnedFd;
+use std::panic::AssertUnwindSafe;
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
-use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use super::devices::Devices;
 use super::folder::look_at;
 use super::inspect::{Flaw, Inspected, Inspector};
 use super::mounts::Mounts;
+use super::reads::{Reading, Reads};
 use super::scan::Entry;
 use crate::config::Settings;
 use crate::domain::chorus::Chorus;
 use crate::ledger::Ledger;
 use crate::metrics::Metrics;
-use crate::patience::{Patience, SILENT};
-
-/// No picture takes so long to read and check.
-const LONGEST_READ: Duration = Duration::from_mins(1);
+use crate::patience::Patience;
 
 /// What every look at a folder shares.
 #[derive(Debug)]
@@ -30,11 +28,13 @@ pub(super) struct Context {
     pub(super) mounts: Mounts,
     inspector: Arc<Inspector>,
     pub(super) patience: Patience,
-    /// Bounds the threads that read and decode.
-    threads: Arc<Semaphore>,
+    pub(super) devices: Devices,
+    reads: Arc<Reads>,
     /// Why files cannot be tidied away, and why some cannot be read.
     pub(super) untidied: Chorus<String>,
     pub(super) unread: Chorus<String>,
+    /// Files are read slowly.
+    pub(super) slow: Chorus<()>,
     /// No new batch of files is begun after it.
     pub(super) stop: CancellationToken,
     pub(super) metrics: Metrics,
@@ -47,16 +47,19 @@ impl Context {
         stop: CancellationToken,
         metrics: &Metrics,
     ) -> Self {
+        let patience = Patience::default();
         let cores = std::thread::available_parallelism().map_or(2, usize::from);
         Self {
             inspector: Arc::new(Inspector::new(settings.images.clone())),
-            mounts: Mounts::new(ledger.clone()),
+            mounts: Mounts::new(ledger.clone(), patience.clone()),
             settings,
             ledger,
-            patience: Patience::default(),
-            threads: Arc::new(Semaphore::new(cores)),
+            patience,
+            devices: Devices::default(),
+            reads: Arc::new(Reads::new(cores)),
             untidied: Chorus::default(),
             unread: Chorus::default(),
+            slow: Chorus::default(),
             stop,
             metrics: metrics.clone(),
         }
@@ -65,30 +68,28 @@ impl Context {
     /// Inspects on a blocking thread, when one is free.
     pub(super) fn inspect(
         &self,
+        path: PathBuf,
         folder: OwnedFd,
+        device: u64,
         entry: &Entry,
-    ) -> JoinHandle<io::Result<Option<Inspected>>> {
-        let (inspector, threads, entry) = (self.inspector.clone(), self.threads.clone(), entry.clone());
+    ) -> JoinHandle<Reading> {
+        let (inspector, reads, entry) = (self.inspector.clone(), self.reads.clone(), entry.clone());
         let metrics = self.metrics.clone();
         tokio::spawn(async move {
-            let _permit = threads.acquire_owned().await.map_err(io::Error::other)?;
-            let stamp = entry.look.stamp;
-            let look = tokio::task::spawn_blocking(move || {
+            let look = entry.look;
+            let inspect = move || {
                 let began = std::time::Instant::now();
-                let result = look_at(&inspector, &folder, &entry);
+                let inspect = || look_at(&inspector, &folder, &entry);
+                let result = std::panic::catch_unwind(AssertUnwindSafe(inspect));
                 metrics.inspected(began.elapsed());
-                result
-            });
-            // a read that a dead file server never ends gives its place to another
-            let Ok(look) = tokio::time::timeout(LONGEST_READ, look).await else {
-                return Err(io::Error::new(io::ErrorKind::TimedOut, SILENT));
-            };
-            look.unwrap_or_else(|broken| {
                 // one picture that breaks a decoder must not stop all others
-                tracing::error!(%broken, "the check of a file broke off");
-                let result = Err(Flaw::Damaged("it broke the decoder".into()));
-                Ok(Some(Inspected { stamp, result }))
-            })
+                result.unwrap_or_else(|_| {
+                    tracing::error!("the check of a file broke off");
+                    let result = Err(Flaw::Damaged("it broke the decoder".into()));
+                    Ok(Some(Inspected { stamp: look.stamp, result }))
+                })
+            };
+            reads.read(&path, look, device, inspect).await
         })
     }
 }

@@ -14,6 +14,7 @@ use tokio::time::Instant;
 
 use super::context::Context;
 use super::mounts::UNMOUNTED;
+use super::reads::{Reading, Status};
 use super::scan::{self, Entry, Listing};
 use super::settle::{Judgement, Now, Stillness};
 use super::{IntakeError, tidy};
@@ -53,6 +54,8 @@ pub(super) struct Folder {
     pub(super) tidy_after: Option<Instant>,
     /// The ctimes of files that were put back when they could not be tidied away: nobody else has touched them.
     pub(super) put_back: HashMap<OsString, i64>,
+    /// The table says that files in it are being read.
+    pub(super) reading: bool,
 }
 
 impl Folder {
@@ -66,6 +69,7 @@ impl Folder {
             unread: HashSet::new(),
             tidy_after: None,
             put_back: HashMap::new(),
+            reading: false,
         }
     }
 }
@@ -80,6 +84,8 @@ pub(super) struct Reconcile<'a> {
     held_back: bool,
     /// Names that are not judged yet: what was asked of them stays asked.
     waiting: HashSet<OsString>,
+    /// Files that it takes long to read: how many bytes of how many were read.
+    reading: Vec<(OsString, u64, u64)>,
 }
 
 /// What a look leaves to do.
@@ -104,7 +110,15 @@ enum Step {
 impl<'a> Reconcile<'a> {
     pub(super) fn new(ctx: &'a Arc<Context>, folder: &'a mut Folder) -> Self {
         let now = Now { wall: ctx.ledger.now(), steady: Instant::now() };
-        Self { ctx, folder, now, outcome: Outcome::default(), held_back: false, waiting: HashSet::new() }
+        Self {
+            ctx,
+            folder,
+            now,
+            outcome: Outcome::default(),
+            held_back: false,
+            waiting: HashSet::new(),
+            reading: Vec::new(),
+        }
     }
 
     /// Looks once.
@@ -129,11 +143,7 @@ impl<'a> Reconcile<'a> {
         let ready = self.sort_out(&listing, &known, &mut missing).await?;
         let mut moved: Vec<_> = missing.iter().map(|row| row.id).collect();
         if !ready.is_empty() && !elsewhere.is_empty() {
-            let gone = move || {
-                let gone = elsewhere.iter().filter(|row| !row.path.exists());
-                gone.map(|row| row.id).collect::<Vec<_>>()
-            };
-            moved.extend(blocking(gone).await?);
+            moved.extend(self.gone_elsewhere(elsewhere).await);
         }
         for (name, error) in &listing.unknown {
             self.cannot_be_read(name, error);
@@ -144,6 +154,7 @@ impl<'a> Reconcile<'a> {
             }
             self.take_in(&listing, batch, &known, &mut moved).await?;
         }
+        self.note_reading().await?;
         // a file that was held back may be one of them under a new name
         if !self.held_back {
             self.mark_gone(&listing, &missing).await?;
@@ -151,6 +162,30 @@ impl<'a> Reconcile<'a> {
         self.tidy(listing, &known).await?;
         self.tell_what_is_over();
         Ok(self.outcome)
+    }
+
+    /// Rows of the brand whose file is no longer where it was, in another folder; none while that folder's file system
+    /// does not answer.
+    async fn gone_elsewhere(&self, rows: Vec<Known>) -> Vec<i64> {
+        let Some(first) = rows.first().map(|row| row.path.clone()) else { return Vec::new() };
+        let gone = move || rows.iter().filter(|row| !row.path.exists()).map(|row| row.id).collect();
+        self.ctx.patience.ask(&first, LIST, gone).await.unwrap_or_default()
+    }
+
+    /// Tells `status` which files it takes long to read, and how far they are.
+    async fn note_reading(&mut self) -> Result<(), IntakeError> {
+        let files = std::mem::take(&mut self.reading);
+        if files.is_empty() && !self.folder.reading {
+            return Ok(());
+        }
+        for (name, _, size) in &files {
+            if self.ctx.slow.join((), std::time::Instant::now()).is_some() {
+                let file = visible(&self.folder.path.join(name).to_string_lossy());
+                tracing::warn!(%file, size, "files are read slowly; each is taken when it was read whole, and holds up no others");
+            }
+        }
+        self.folder.reading = !files.is_empty();
+        Ok(self.ctx.ledger.set_reading(self.folder.brand, &self.folder.path, &files).await?)
     }
 
     fn is_here(&self, row: &Known) -> bool {
@@ -288,12 +323,14 @@ impl<'a> Reconcile<'a> {
         let mut looks = Vec::with_capacity(batch.len());
         for entry in batch {
             let folder = listing.folder.try_clone().map_err(IntakeError::Thread)?;
-            looks.push(self.ctx.inspect(folder, entry));
+            looks.push(self.ctx.inspect(self.folder.path.join(&entry.name), folder, listing.device, entry));
         }
         let mut found = Vec::new();
         for (entry, look) in batch.iter().zip(looks) {
-            let look = look.await.map_err(|error| IntakeError::Thread(io::Error::other(error)))?;
-            found.extend(self.conclude(entry, look, known.get(&entry.name)));
+            match look.await.map_err(|error| IntakeError::Thread(io::Error::other(error)))? {
+                Reading::Done(answer) => found.extend(self.conclude(entry, answer, known.get(&entry.name))),
+                Reading::UnderWay(status) => self.still_read(entry, status),
+            }
         }
         if found.is_empty() {
             return Ok(());
@@ -423,6 +460,17 @@ impl<'a> Reconcile<'a> {
         }
         self.outcome.copying += 1;
         self.look_again(self.now.steady + READ_AGAIN);
+    }
+
+    /// It takes long to read a file, or it was not begun yet: a later look takes what comes of it.
+    fn still_read(&mut self, entry: &Entry, status: Status) {
+        self.folder.stillness.closed([entry.name.clone()]);
+        if status.stuck {
+            return self.cannot_be_read(&entry.name, &io::Error::new(io::ErrorKind::TimedOut, SILENT));
+        }
+        let read = status.bytes.map(|bytes| (entry.name.clone(), bytes, entry.look.stamp.size));
+        self.reading.extend(read);
+        self.wait(entry, self.now.steady + READ_AGAIN);
     }
 
     /// A file is not complete yet.

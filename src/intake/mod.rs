@@ -6,10 +6,12 @@
 mod agenda;
 pub mod backlog;
 mod context;
+mod devices;
 mod folder;
 pub mod inspect;
 mod mounts;
 mod places;
+mod reads;
 mod scan;
 mod settle;
 pub mod survey;
@@ -122,6 +124,8 @@ pub struct Intake {
     root: Option<Identity>,
     /// Files without a folder, for whose sake all was surveyed once more.
     doubted: HashSet<PathBuf>,
+    /// Of some files without a folder it is not known whether they are there.
+    orphans_left: bool,
     /// What was said already.
     told: HashSet<String>,
     /// The root is not there, and the table says so.
@@ -170,6 +174,7 @@ impl Intake {
             last_survey: None,
             root: None,
             doubted: HashSet::new(),
+            orphans_left: false,
             told: HashSet::new(),
             root_missing: false,
             root_noticed: None,

@@ -24,6 +24,8 @@ pub(super) struct Entry {
 #[derive(Debug)]
 pub(super) struct Listing {
     pub(super) folder: OwnedFd,
+    /// Which file system it is on.
+    pub(super) device: u64,
     pub(super) entries: Vec<Entry>,
     /// Names of which nothing more can be said now, and why.
     pub(super) unknown: Vec<(OsString, io::Error)>,
@@ -55,7 +57,8 @@ pub(super) fn list(folder: OwnedFd, ignored: &[Glob]) -> io::Result<Listing> {
         }
     }
     entries.sort_by(|a, b| order::natural(a.name.as_bytes(), b.name.as_bytes()));
-    Ok(Listing { folder, entries, unknown })
+    let device = files::device(&folder)?;
+    Ok(Listing { folder, device, entries, unknown })
 }
 
 /// The names in a folder that may count. Of those that are surely folders, none does.

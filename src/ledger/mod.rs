@@ -14,6 +14,7 @@ mod gauges;
 mod listing;
 mod lock;
 mod mounts;
+mod reading;
 mod record;
 mod refusals;
 mod report;

@@ -11,6 +11,7 @@ use sha2::{Digest, Sha256};
 use super::walk::{Flaw, Walk};
 use crate::domain::text::hex;
 use crate::domain::upload::Digests;
+use crate::intake::reads;
 
 /// The three checksums in the making.
 pub(super) struct Hashes {
@@ -101,6 +102,7 @@ impl<R: Read> Read for Tee<R> {
             return Err(io::Error::new(io::ErrorKind::InvalidData, flaw.to_string()));
         }
         let count = self.inner.read(buffer)?;
+        reads::advance(count);
         if let Err(flaw) = self.take_in(&buffer[..count]) {
             let error = io::Error::new(io::ErrorKind::InvalidData, flaw.to_string());
             self.flaw = Some(flaw);
