@@ -9,3 +9,6 @@ CREATE TABLE reading (
     size_bytes INTEGER NOT NULL,
     PRIMARY KEY (brand_id, path_bytes)
 ) STRICT, WITHOUT ROWID;
+
+-- every other file that is sent is the one that came last
+CREATE INDEX upload_newest ON upload (turn, ctime_ns DESC, id) WHERE state IN ('queued', 'retrying') AND held = 0;

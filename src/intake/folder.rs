@@ -220,7 +220,17 @@ impl<'a> Reconcile<'a> {
         let text = error.to_string();
         if self.folder.trouble.as_ref() != Some(&text) {
             let folder = self.folder.path.display();
-            tracing::warn!(message_id = event::FOLDER_LOST, %folder, %error, "the folder cannot be read; its files wait (give the service's user access to it)");
+            match error.kind() {
+                io::ErrorKind::NotFound => {
+                    tracing::warn!(message_id = event::FOLDER_LOST, %folder, "the folder is not there; its files wait (make it, or correct the path of its [[brand]])")
+                }
+                io::ErrorKind::PermissionDenied => {
+                    tracing::warn!(message_id = event::FOLDER_LOST, %folder, %error, "the folder cannot be read; its files wait (give the service's user access to it)")
+                }
+                _ => {
+                    tracing::warn!(message_id = event::FOLDER_LOST, %folder, %error, "the folder cannot be read; its files wait")
+                }
+            }
             self.folder.trouble = Some(text);
         }
     }
@@ -533,5 +543,8 @@ pub(super) fn look_at(
         return Err(io::ErrorKind::InvalidInput.into());
     }
     let file = files::open_regular(folder, &entry.name)?;
-    inspector.inspect(&file, Path::new(&entry.name))
+    let inspected = inspector.inspect(&file, Path::new(&entry.name));
+    // one that went while it was read leaves no row
+    files::look(folder, &entry.name)?;
+    inspected
 }

@@ -10,10 +10,11 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::agenda::Urgency;
 use super::folder::Folder;
 use super::mounts::UNMOUNTED;
 use super::survey::{self, Place, Survey};
-use super::{Intake, IntakeError};
+use super::{Intake, IntakeError, watch};
 use crate::config::WatchMode;
 use crate::domain::brand::Brand;
 use crate::domain::event;
@@ -105,7 +106,11 @@ impl Intake {
         }
         let now = Instant::now();
         let concerned = |path: &Path| all || before.get(path) != self.places.get(path);
-        self.folders.keys().filter(|path| concerned(path)).for_each(|path| self.agenda.add(path, now));
+        let urgency = if all { Urgency::Routine } else { Urgency::Urgent };
+        self.folders
+            .keys()
+            .filter(|path| concerned(path))
+            .for_each(|path| self.agenda.add(path, now, urgency));
         self.out.iter_mut().filter(|(path, _)| concerned(path)).for_each(|(_, again)| *again = true);
         Ok(())
     }
@@ -195,7 +200,14 @@ impl Intake {
             .filter(|(path, _)| unread(path))
             .map(|(path, at)| (path.clone(), *at))
             .collect();
-        self.hidden = survey.unread.iter().map(|(path, _)| path.clone()).collect();
+        let now_hidden: HashSet<_> = survey.unread.iter().map(|(path, _)| path.clone()).collect();
+        for back in self.hidden.difference(&now_hidden) {
+            self.told.remove(&visible(&back.to_string_lossy()));
+            if survey.parents.iter().any(|(path, _)| path == back) {
+                tracing::info!(message_id = event::FOLDER_BACK, folder = %back.display(), "the folder can be read again");
+            }
+        }
+        self.hidden = now_hidden;
         if self.watch_parents(survey.parents) {
             // folders may have been made between the look and the watch: look once more
             self.event_survey = Some(Instant::now());
@@ -290,9 +302,10 @@ impl Intake {
     }
 
     fn look_soon(&mut self, path: &Path) {
+        let urgency = if self.surveyed { Urgency::Urgent } else { Urgency::Routine };
         match self.out.get_mut(path) {
             Some(again) => *again = true,
-            None if self.folders.contains_key(path) => self.agenda.add(path, Instant::now()),
+            None if self.folders.contains_key(path) => self.agenda.add(path, Instant::now(), urgency),
             None => {}
         }
     }
@@ -312,8 +325,10 @@ impl Intake {
         match self.watch.add(path) {
             Ok(()) => true,
             Err(error) => {
-                if self.told.insert("watches".into()) {
-                    tracing::warn!(path = %path.display(), %error, "cannot be watched and is polled; if it is the limit: sysctl fs.inotify.max_user_watches");
+                let why = watch::why_unwatched(&error);
+                // of the limit, of rights, of others: each once
+                if self.told.insert(format!("unwatched {why}")) {
+                    tracing::warn!(path = %path.display(), "cannot be watched by inotify ({why}); it is polled");
                 }
                 false
             }

@@ -1,7 +1,8 @@
 //! Reads of pictures, which a slow file server makes long and a dead one endless. Each is begun once and goes on until
 //! it ends; a look that does not want to wait for it leaves, and a later one takes what came of it.
 //!
-//! File systems do not hold each other up: each has its own threads.
+//! File systems do not hold each other up: each has its own threads. A read that takes long goes aside, so that others
+//! of its file system come to their turn; not many may, for they share what little it gives.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -16,16 +17,17 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use super::inspect::Inspected;
 use crate::files::Look;
 
-/// So long a look waits for a read; one that takes longer makes its file system a slow one.
+/// So long a look waits for a read.
 const SHORT: Duration = Duration::from_secs(10);
 
 /// A read that gets no byte further for so long is stuck.
 const STUCK: Duration = Duration::from_mins(1);
 
-/// Who waits for a thread asks so often whether the file system has turned out to be slow.
+/// Who waits for a thread asks so often whether those who have them take long.
 const ASK: Duration = Duration::from_secs(1);
 
-/// So many reads of one file system may be stuck, each with its thread, before no other is begun.
+/// So many reads of one file system may be aside because they take long, and because they are stuck.
+const MOST_ASIDE: usize = 4;
 const MOST_STUCK: usize = 16;
 
 /// What comes of a read.
@@ -71,8 +73,10 @@ struct Read {
 #[derive(Debug)]
 struct FileSystem {
     threads: Arc<Semaphore>,
-    slow: AtomicUsize,
+    /// Reads that take long and are aside, stuck, or keep one of the threads.
+    aside: AtomicUsize,
     stuck: AtomicUsize,
+    keeping: AtomicUsize,
 }
 
 impl Reads {
@@ -119,7 +123,7 @@ impl Reads {
         self.begun(path, look).unwrap_or(Reading::UnderWay(Status { bytes: None, stuck: false }))
     }
 
-    /// Stays with a read that takes long, until it ends. One that is stuck gives its place to others.
+    /// Stays with a read that takes long, until it ends.
     async fn outlast(
         self: Arc<Self>,
         path: PathBuf,
@@ -127,18 +131,15 @@ impl Reads {
         thread: OwnedSemaphorePermit,
         mut work: tokio::task::JoinHandle<()>,
     ) {
-        let _slow = Counted::new(&file_system.slow, usize::MAX);
-        let (mut thread, mut stuck, mut before) = (Some(thread), None, None);
-        while let Err(_) = tokio::time::timeout(STUCK, &mut work).await {
+        let mut place = Place::keep(&file_system, thread).go_aside(&file_system);
+        let mut before = None;
+        while tokio::time::timeout(STUCK, &mut work).await.is_err() {
             let Some(bytes) = self.lock().get(&path).map(|read| read.progress.bytes()) else { break };
-            let stands_still = before.replace(bytes) == Some(bytes);
-            if stands_still && stuck.is_none() {
-                stuck = Counted::new(&file_system.stuck, MOST_STUCK);
-                thread = thread.filter(|_| stuck.is_none());
-            }
+            let stuck = before.replace(bytes) == Some(bytes);
             if let Some(read) = self.lock().get_mut(&path) {
-                read.stuck = stands_still;
+                read.stuck = stuck;
             }
+            place = if stuck { place.be_stuck(&file_system) } else { place.go_aside(&file_system) };
         }
     }
 
@@ -165,8 +166,9 @@ impl Reads {
         let mut all = self.file_systems.lock().unwrap_or_else(PoisonError::into_inner);
         let new = || FileSystem {
             threads: Arc::new(Semaphore::new(self.at_once)),
-            slow: AtomicUsize::default(),
+            aside: AtomicUsize::default(),
             stuck: AtomicUsize::default(),
+            keeping: AtomicUsize::default(),
         };
         all.entry(device).or_insert_with(|| Arc::new(new())).clone()
     }
@@ -177,15 +179,52 @@ impl Reads {
 }
 
 impl FileSystem {
-    /// Waits for a thread; on a slow file system there is one now, or later.
+    /// Waits for a thread, but not for those who take long.
     async fn thread(&self) -> Option<OwnedSemaphorePermit> {
         loop {
-            if self.slow.load(Ordering::Relaxed) > 0 {
+            if self.keeping.load(Ordering::Relaxed) > 0 {
                 return self.threads.clone().try_acquire_owned().ok();
             }
             if let Ok(thread) = tokio::time::timeout(ASK, self.threads.clone().acquire_owned()).await {
                 return thread.ok();
             }
+        }
+    }
+}
+
+/// Where a read is that takes long.
+enum Place<'a> {
+    /// It keeps one of the threads that others wait for.
+    Keeping {
+        _thread: OwnedSemaphorePermit,
+        _count: Option<Counted<'a>>,
+    },
+    Aside {
+        _count: Counted<'a>,
+    },
+    Stuck {
+        _count: Counted<'a>,
+    },
+}
+
+impl<'a> Place<'a> {
+    fn keep(file_system: &'a FileSystem, thread: OwnedSemaphorePermit) -> Self {
+        Place::Keeping { _thread: thread, _count: Counted::new(&file_system.keeping, usize::MAX) }
+    }
+
+    fn go_aside(self, file_system: &'a FileSystem) -> Self {
+        match self {
+            Place::Keeping { .. } => Counted::new(&file_system.aside, MOST_ASIDE)
+                .map_or(self, |count| Place::Aside { _count: count }),
+            other => other,
+        }
+    }
+
+    fn be_stuck(self, file_system: &'a FileSystem) -> Self {
+        match self {
+            Place::Stuck { .. } => self,
+            _ => Counted::new(&file_system.stuck, MOST_STUCK)
+                .map_or(self, |count| Place::Stuck { _count: count }),
         }
     }
 }
@@ -344,18 +383,29 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_slow_file_system_holds_up_no_other_and_a_stuck_read_no_other() {
         let reads = Arc::new(Reads::new(1));
-        let (_bytes, work) = slow();
-        begin(&reads, "/nas/a", work).await;
         let read = async |path: &str, device| reads.read(Path::new(path), look(0), device, || Ok(None)).await;
-        assert!(matches!(read("/disk/b", DISK).await, Reading::Done(Ok(None))));
+        let paths = ["/nas/a", "/nas/b", "/nas/c", "/nas/d", "/nas/e"];
+        let mut bytes = Vec::new();
+        for path in &paths[..MOST_ASIDE] {
+            let (sender, work) = slow();
+            bytes.push(sender);
+            begin(&reads, path, work).await;
+            assert!(matches!(read("/nas/fast", NAS).await, Reading::Done(Ok(None))), "it is aside");
+        }
+        let (_last, work) = slow();
+        begin(&reads, paths[MOST_ASIDE], work).await;
         let waits = Status { bytes: None, stuck: false };
         assert_eq!(
-            status(&read("/nas/c", NAS).await),
+            status(&read("/nas/fast", NAS).await),
             waits,
             "the only thread is taken, and nobody waits for it"
         );
+        assert!(matches!(read("/disk/f", DISK).await, Reading::Done(Ok(None))));
         pass(STUCK * 3).await;
         assert!(status(&reads.read(Path::new("/nas/a"), look(0), NAS, never).await).stuck);
-        assert!(matches!(read("/nas/c", NAS).await, Reading::Done(Ok(None))));
+        assert!(
+            matches!(read("/nas/fast", NAS).await, Reading::Done(Ok(None))),
+            "stuck reads take no thread"
+        );
     }
 }

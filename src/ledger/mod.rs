@@ -76,6 +76,8 @@ pub struct Ledger {
     /// The connections are to be opened anew before they are used again.
     stale: Arc<AtomicBool>,
     nudges: Arc<AtomicU64>,
+    /// How many times a file was claimed.
+    claims: Arc<AtomicU64>,
     seam: Option<Arc<dyn Seam>>,
 }
 
@@ -114,6 +116,7 @@ impl Ledger {
             trouble: Arc::default(),
             stale: Arc::default(),
             nudges: Arc::default(),
+            claims: Arc::default(),
             seam: None,
         })
     }

@@ -9,6 +9,7 @@
 mod alerts;
 mod answers;
 mod architecture;
+mod backlog;
 mod cli;
 mod cloud;
 mod crash;
