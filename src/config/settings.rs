@@ -306,6 +306,13 @@ impl Settings {
         if mapped { None } else { Some(&self.watch.root) }
     }
 
+    /// Is this where files of this brand lie: its folder below the root, or one of `[[brand]]`?
+    pub fn is_folder_of(&self, folder: &Path, brand: Brand) -> bool {
+        let own = self.watch.root.join(brand.kind().as_str()).join(brand.record().to_string());
+        let mapped = self.brands.iter().filter(|other| other.brand == brand).map(|other| &other.path);
+        mapped.chain([&own]).any(|other| folder == other)
+    }
+
     /// Reads the file and overlays the environment.
     ///
     /// # Errors

@@ -6,9 +6,11 @@
 mod agenda;
 pub mod backlog;
 mod context;
+mod decide;
 mod devices;
 mod folder;
 pub mod inspect;
+mod log;
 mod mounts;
 mod places;
 mod reads;
@@ -100,6 +102,7 @@ pub struct Looked {
 }
 
 /// The first reconciler.
+#[expect(clippy::struct_excessive_bools, reason = "each is something that is known, or not yet")]
 pub struct Intake {
     ctx: Arc<Context>,
     /// News of the table.

@@ -16,7 +16,6 @@ use super::mounts::UNMOUNTED;
 use super::survey::{self, Place, Survey};
 use super::{Intake, IntakeError, watch};
 use crate::config::WatchMode;
-use crate::domain::brand::Brand;
 use crate::domain::event;
 use crate::domain::text::visible;
 use crate::domain::upload::State;
@@ -395,10 +394,10 @@ impl Intake {
         if !gone.is_empty() {
             self.ctx.ledger.gone(brand, &gone).await?;
         }
-        let (back, foreign): (Vec<_>, Vec<_>) = left
-            .into_iter()
-            .filter(|row| row.asked.is_some())
-            .partition(|row| self.belongs(row, brand.brand));
+        let (back, foreign): (Vec<_>, Vec<_>) =
+            left.into_iter().filter(|row| row.asked.is_some()).partition(|row| {
+                row.path.parent().is_some_and(|folder| self.ctx.settings.is_folder_of(folder, brand.brand))
+            });
         // their folder has come back since the survey: the next one finds it, and then they are looked at
         if back.into_iter().any(|row| self.doubted.insert(row.path)) {
             self.next_survey = Instant::now();
@@ -408,13 +407,5 @@ impl Intake {
             self.ctx.ledger.looked(&marked).await?;
         }
         Ok(())
-    }
-
-    /// Is the file's folder where this brand's files lie?
-    fn belongs(&self, row: &Known, brand: Brand) -> bool {
-        let settings = &self.ctx.settings;
-        let own = settings.watch.root.join(brand.kind().as_str()).join(brand.record().to_string());
-        let mapped = settings.brands.iter().filter(|folder| folder.brand == brand).map(|folder| &folder.path);
-        mapped.chain([&own]).any(|folder| row.path.parent() == Some(folder))
     }
 }

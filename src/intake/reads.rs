@@ -295,7 +295,9 @@ mod tests {
     fn slow() -> (mpsc::Sender<()>, impl FnOnce() -> Answer + Send + 'static) {
         let (bytes, more) = mpsc::channel();
         let work = move || {
-            more.iter().for_each(|()| advance(1));
+            for () in more {
+                advance(1);
+            }
             Ok(None)
         };
         (bytes, work)

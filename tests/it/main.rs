@@ -18,6 +18,8 @@ mod folders;
 mod https;
 mod ledger;
 mod lifecycle;
+mod logs;
+mod moved_inbox;
 mod operators;
 mod overflow;
 mod queries;
