@@ -132,6 +132,14 @@ pub fn stamp(file: impl AsFd) -> io::Result<Stamp> {
     Ok(look_of(&fs::fstat(file)?).stamp)
 }
 
+/// Which file system an open file or folder is on.
+///
+/// # Errors
+/// Those of `fstat`.
+pub fn device(file: impl AsFd) -> io::Result<u64> {
+    Ok(fs::fstat(file)?.st_dev)
+}
+
 /// Looks at a name in a folder, not at what a link points to.
 ///
 /// # Errors
@@ -206,6 +214,14 @@ pub fn is_mount_point(path: &Path) -> io::Result<bool> {
         return Ok(look.stx_attributes.contains(StatxAttributes::MOUNT_ROOT));
     }
     Ok(identity(path)?.0 != identity(&path.join(".."))?.0)
+}
+
+/// May whoever asks write there?
+///
+/// # Errors
+/// Those of `access`: `ROFS`, `PERM` (it is immutable), `ACCESS`.
+pub fn can_write(path: &Path) -> io::Result<()> {
+    Ok(fs::accessat(fs::CWD, path, fs::Access::WRITE_OK, AtFlags::EACCESS)?)
 }
 
 /// Is there no room left where this file is to be written?

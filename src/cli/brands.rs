@@ -59,6 +59,9 @@ fn print(rows: &[SummaryRow]) {
         ]);
     }
     anstream::print!("{}", style::text(&table));
+    if let Some(offset) = style::offset() {
+        anstream::println!("{offset}");
+    }
 }
 
 /// Full circles are taken, half ones reserved, empty ones free.

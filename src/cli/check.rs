@@ -4,19 +4,24 @@ use std::io::ErrorKind as ErrorKindOfIo;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use anstyle::AnsiColor;
 
 use super::NO;
 use super::lang::{self, tr};
+use super::service;
 use super::style::{FAINT, paint};
 use crate::cloud::Clouds;
 use crate::config::{SecretError, Settings};
 use crate::domain::clock::{Clock, SystemClock};
 use crate::domain::failure::ErrorKind;
 use crate::domain::text::visible;
-use crate::intake::{self, survey};
-use crate::ledger::{DaemonLock, Report};
+use crate::intake::{self, backlog::Backlog};
+use crate::ledger::{self, DaemonLock, Report};
+
+/// So long folders are listed.
+const LIST: Duration = Duration::from_secs(30);
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -93,43 +98,50 @@ async fn offline(sheet: &mut Sheet, settings: &Settings) {
             secret.map(|_| tr!("the app secret is there", "AppSecret 已就绪")).map_err(whole),
         ),
     }
-    folders(sheet, settings);
+    folders(sheet, settings).await;
     sheet.note("inotify", inotify());
     sheet.note("database", database(settings).await);
     sheet.note("clock", clock());
 }
 
-fn folders(sheet: &mut Sheet, settings: &Settings) {
-    let root = settings.watch.root.display();
-    match survey::survey(settings) {
-        Ok(survey) => {
-            sheet.note("folders", Ok(format!("{root}: {}", brands(survey.folders.len()))));
-            for place in &survey.folders {
-                if let Err(error) = std::fs::read_dir(&place.path) {
-                    sheet.note(
-                        "folders",
-                        Err(tr!(
-                            "{}: {error}; give the service's user access",
-                            "{}：{error}；请给服务用户授权",
-                            place.path.display()
-                        )),
-                    );
-                }
-            }
-            for (path, why) in &survey.strays {
-                let path = visible(&path.to_string_lossy());
-                mention("folders", &tr!("left alone: {path}: {why}", "未处理：{path}：{why}"));
-            }
-        }
-        Err(error) => {
-            sheet.note(
+async fn folders(sheet: &mut Sheet, settings: &Settings) {
+    let (settings, database, root) =
+        (settings.clone(), &settings.database.path, settings.watch.root.display().to_string());
+    let ours = service::can_answer(database);
+    let deadline = Instant::now() + LIST;
+    let list = service::as_service(database, move || Backlog::list(&settings, None, deadline));
+    let Some(backlog) = list.await else {
+        return sheet
+            .note("folders", Err(tr!("this user cannot ask as the service's", "无法以服务用户的身份检查")));
+    };
+    sheet.note("folders", Ok(format!("{root}: {}", brands(backlog.folders))));
+    for path in &backlog.missing {
+        let path = path.display();
+        let text = tr!(
+            "{path} is not there; make the folder, or correct watch.root or the path of its [[brand]]",
+            "{path} 不存在；请创建目录，或修改 watch.root 或 [[brand]] 的 path"
+        );
+        sheet.note("folders", Err(text));
+    }
+    for (path, why) in &backlog.unread {
+        let path = path.display();
+        match ours {
+            true => sheet.note(
                 "folders",
-                Err(tr!(
-                    "{root}: {error}; make the folder, or set watch.root",
-                    "{root}：{error}；请创建目录，或修改 watch.root"
-                )),
-            );
+                Err(tr!("{path}: {why}; give the service's user access", "{path}：{why}；请给服务用户授权")),
+            ),
+            false => mention(
+                "folders",
+                &tr!(
+                    "{path}: {why}; whether the service can read it, root can check",
+                    "{path}：{why}；服务能否读取，请以 root 运行检查"
+                ),
+            ),
         }
+    }
+    for (path, why) in &backlog.strays {
+        let path = visible(&path.to_string_lossy());
+        mention("folders", &tr!("left alone: {path}: {why}", "未处理：{path}：{why}"));
     }
 }
 
@@ -162,17 +174,9 @@ fn inotify() -> Finding {
 
 async fn database(settings: &Settings) -> Finding {
     let path = &settings.database.path;
+    writable(path).await?;
     if !path.exists() {
-        let folder = path.parent().unwrap_or(Path::new("/"));
-        let probe = tempfile_in(folder).map_err(|error| {
-            tr!(
-                "{}: {error}; set database.path to a folder that can be written",
-                "{}：{error}；请把 database.path 设到可写的目录",
-                folder.display()
-            )
-        });
-        return probe
-            .map(|()| tr!("{}: will be made at the first start", "{}：首次启动时创建", path.display()));
+        return Ok(tr!("{}: will be made at the first start", "{}：首次启动时创建", path.display()));
     }
     let report = Report::open(path).await.map_err(whole)?;
     let health = report.quick_check().await.map_err(|error| format!("{}: {error}", path.display()))?;
@@ -193,11 +197,14 @@ async fn database(settings: &Settings) -> Finding {
     }
 }
 
-/// Can a file be made here? It is taken away again.
-fn tempfile_in(folder: &Path) -> std::io::Result<()> {
-    let path = folder.join(format!(".brandpost-check-{}", std::process::id()));
-    std::fs::File::create_new(&path)?;
-    std::fs::remove_file(path)
+/// Can the service write its database? Somebody else's rights say nothing of it.
+async fn writable(path: &Path) -> Result<(), String> {
+    let (database, ours) = (path.to_owned(), service::can_answer(path));
+    let write = service::as_service(path, move || match ours {
+        true => ledger::prove_writable(&database),
+        false => ledger::check_writable(&database, false),
+    });
+    write.await.unwrap_or(Ok(()))
 }
 
 /// Signatures are refused when the clock is off by more than 15 minutes; offline, only the absurd can be told.

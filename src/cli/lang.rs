@@ -14,14 +14,23 @@ macro_rules! tr {
 }
 pub(crate) use tr;
 
-/// Does the reader want Chinese? The first of these variables that is set decides, as in `locale(7)`.
+/// Does the reader want Chinese, and does the terminal show it?
 pub(crate) fn chinese() -> bool {
     static CHINESE: OnceLock<bool> = OnceLock::new();
-    *CHINESE.get_or_init(|| {
-        let set = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
-        let locale = ["LC_ALL", "LC_MESSAGES", "LANG"].into_iter().find_map(set);
-        locale.is_some_and(|locale| locale.starts_with("zh"))
-    })
+    *CHINESE.get_or_init(|| wants_chinese(|name| std::env::var(name).ok()))
+}
+
+/// The first of the variables that is set decides, as in `locale(7)`. All we write is UTF-8, which a terminal of GBK
+/// or Big5 cannot show.
+fn wants_chinese(variable: impl Fn(&str) -> Option<String>) -> bool {
+    let locale = |category| {
+        let set = |name| variable(name).filter(|value| !value.is_empty());
+        ["LC_ALL", category, "LANG"].into_iter().find_map(set).unwrap_or_default().to_ascii_lowercase()
+    };
+    let encoding = locale("LC_CTYPE");
+    let encoding = encoding.split('@').next().and_then(|locale| locale.split_once('.'));
+    let utf8 = encoding.is_some_and(|(_, encoding)| ["utf-8", "utf8"].contains(&encoding));
+    utf8 && locale("LC_MESSAGES").starts_with("zh")
 }
 
 /// A state, for people.
@@ -62,4 +71,31 @@ pub(crate) fn kind(kind: &str) -> String {
 /// What a person can do about it.
 pub(crate) fn advice(kind: ErrorKind) -> &'static str {
     if chinese() { words(kind).1 } else { kind.advice() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chinese_is_for_those_who_want_it_and_can_see_it() {
+        let table: [(&[(&str, &str)], bool); 9] = [
+            (&[("LANG", "zh_CN.UTF-8")], true),
+            (&[("LANG", "zh_CN.utf8")], true),
+            (&[("LANG", "zh_TW.UTF-8@stroke")], true),
+            (&[("LANG", "zh_CN.GBK")], false),
+            (&[("LANG", "zh_CN.GB18030")], false),
+            // GB2312, as glibc has it
+            (&[("LANG", "zh_CN")], false),
+            (&[("LANG", "zh_CN.UTF-8"), ("LC_ALL", "C")], false),
+            (&[("LANG", "zh_CN.UTF-8"), ("LC_CTYPE", "zh_CN.GBK")], false),
+            (&[("LANG", "en_US.UTF-8"), ("LC_MESSAGES", "zh_CN.UTF-8"), ("LC_ALL", "")], true),
+        ];
+        for (variables, chinese) in table {
+            let variable = |name: &str| {
+                variables.iter().find(|(other, _)| *other == name).map(|(_, value)| (*value).to_owned())
+            };
+            assert_eq!(wants_chinese(variable), chinese, "{variables:?}");
+        }
+    }
 }

@@ -4,6 +4,7 @@ mod adopt;
 mod backup;
 mod brands;
 mod check;
+mod folders;
 mod generate;
 mod help;
 mod inspect;
@@ -11,6 +12,7 @@ mod lang;
 mod pause;
 mod retry;
 mod run;
+mod service;
 mod show;
 mod slots;
 mod status;
@@ -18,7 +20,7 @@ pub mod style;
 
 pub use status::table;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context;
@@ -152,20 +154,13 @@ async fn report(settings: &Settings) -> anyhow::Result<Report> {
 async fn ledger(settings: &Settings) -> anyhow::Result<Ledger> {
     let path = &settings.database.path;
     let opened = Ledger::open(path, std::sync::Arc::new(SystemClock)).await;
-    let user = rustix::process::geteuid();
-    let foreign = !user.is_root() && owner(path).is_some_and(|owner| owner != user.as_raw());
-    opened.map_err(|error| match foreign && !error.is_locked() {
+    opened.map_err(|error| match !service::can_answer(path) && !error.is_locked() {
         true => anyhow::Error::new(error).context(tr!(
             "this command writes to the database, which belongs to another user: run it as that user (sudo -u brandpost brandpost …) or as root",
             "这个命令要写数据库，而数据库属于另一个用户：请以该用户（sudo -u brandpost brandpost …）或 root 身份执行"
         )),
         false => error.into(),
     })
-}
-
-/// Whose file it is.
-fn owner(path: &Path) -> Option<u32> {
-    Some(std::os::unix::fs::MetadataExt::uid(&std::fs::metadata(path).ok()?))
 }
 
 /// The row of a brand that must be known already.

@@ -38,6 +38,9 @@ pub(super) async fn show(settings: &Settings, args: &Args) -> anyhow::Result<Exi
         anstream::println!();
         print_attempts(&attempts);
     }
+    if let Some(offset) = style::offset() {
+        anstream::println!("{offset}");
+    }
     Ok(ExitCode::SUCCESS)
 }
 

@@ -3,14 +3,13 @@
 use std::collections::VecDeque;
 use std::fmt::Write;
 use std::io::Write as _;
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anstyle::AnsiColor;
 use jiff::Timestamp;
-use jiff::tz::TimeZone;
 
+use super::folders;
 use super::lang::{self, tr};
 use super::style::{self, paint};
 use crate::config::Settings;
@@ -18,17 +17,10 @@ use crate::domain::brand::Brand;
 use crate::domain::clock::{Clock, SystemClock, rfc3339};
 use crate::domain::failure::ErrorKind;
 use crate::domain::upload::State;
-use crate::intake::survey;
 use crate::ledger::{Counts, Filter, Report, StatusRow};
 
 /// As many rows as a person reads.
 const SOME: u32 = 50;
-
-/// So many names that are no brand's are listed.
-const STRAYS: usize = 10;
-
-/// So long is it looked for them.
-const LOOK: Duration = Duration::from_millis(300);
 
 /// How often the screen is drawn, and over how long a rate is measured.
 const DRAW: Duration = Duration::from_secs(1);
@@ -59,12 +51,12 @@ pub(super) struct Args {
 }
 
 fn since(text: &str) -> Result<Timestamp, String> {
-    let now = SystemClock.now().to_zoned(TimeZone::system());
+    let now = SystemClock.now().to_zoned(style::zone());
     if let Ok(time) = text.parse::<Timestamp>() {
         return Ok(time);
     }
     if let Ok(time) = text.parse::<jiff::civil::DateTime>() {
-        let zoned = time.to_zoned(TimeZone::system()).map_err(|error| error.to_string())?;
+        let zoned = time.to_zoned(style::zone()).map_err(|error| error.to_string())?;
         return Ok(zoned.timestamp());
     }
     let ago = text.parse::<jiff::Span>().ok().and_then(|span| now.checked_sub(span.abs()).ok());
@@ -174,31 +166,11 @@ async fn page(settings: &Settings, report: &Report, args: &Args) -> anyhow::Resu
         let text = paint(AnsiColor::Red.on_default(), &notice.message);
         writeln!(page, "{}", tr!("{text} (since {since})", "{text}（自 {since}）"))?;
     }
-    let strays = strays(settings).await;
-    for (path, why) in strays.iter().take(STRAYS) {
-        let path = style::visible(&path.to_string_lossy());
-        let text = tr!("left alone: {path}: {why}", "未处理：{path}：{why}");
-        writeln!(page, "{}", paint(style::FAINT, &text))?;
-    }
-    if strays.len() > STRAYS {
-        let more = strays.len() - STRAYS;
-        let text = tr!(
-            "{more} more are left alone; `brandpost check` lists them",
-            "另有 {more} 项未处理，`brandpost check` 可列出"
-        );
-        writeln!(page, "{}", paint(style::FAINT, &text))?;
+    page += &folders::lines(settings, report, args.brand).await?;
+    if let Some(offset) = style::offset() {
+        writeln!(page, "{offset}")?;
     }
     Ok(page)
-}
-
-/// What lies under the root and is no brand's. A file server that does not answer holds nobody up.
-async fn strays(settings: &Settings) -> Vec<(PathBuf, String)> {
-    let root = settings.watch.root.clone();
-    let look = tokio::task::spawn_blocking(move || survey::strays(&root));
-    match tokio::time::timeout(LOOK, look).await {
-        Ok(Ok(strays)) => strays,
-        Ok(Err(_)) | Err(_) => Vec::new(),
-    }
 }
 
 /// The table of files.

@@ -1,11 +1,16 @@
 //! How things look: colours on a terminal, tables, local times, sizes.
 
+use std::io::IsTerminal;
+use std::sync::OnceLock;
+
 use anstyle::{AnsiColor, Style};
 use comfy_table::{ColumnConstraint, ContentArrangement, Table, Width, presets};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
+use super::lang::tr;
+use crate::domain::clock::{Clock, SystemClock};
 pub use crate::domain::text::visible;
 use crate::domain::upload::State;
 
@@ -89,10 +94,33 @@ pub fn local(time: &str) -> String {
         Ok(time) => {
             // a narrow terminal has no room for the year
             let format = if width() < 120 { "%m-%d %H:%M:%S" } else { "%Y-%m-%d %H:%M:%S" };
-            time.to_zoned(TimeZone::system()).strftime(format).to_string()
+            time.to_zoned(zone()).strftime(format).to_string()
         }
         Err(_) => time.to_owned(),
     }
+}
+
+/// The reader's time zone: that of `TZ`, else that of the machine. One that is unknown is said to be, once.
+pub fn zone() -> TimeZone {
+    static ZONE: OnceLock<TimeZone> = OnceLock::new();
+    let find = || {
+        TimeZone::try_system().unwrap_or_else(|error| {
+            anstream::eprintln!(
+                "{}",
+                tr!("the time zone is unknown, times are UTC: {error}", "时区未知，时间以 UTC 显示：{error}")
+            );
+            TimeZone::UTC
+        })
+    };
+    ZONE.get_or_init(find).clone()
+}
+
+/// On a terminal: which times are shown, for the end of a page. Programs that read them know, or ask for JSON.
+pub fn offset() -> Option<String> {
+    let now = SystemClock.now().to_zoned(zone());
+    let offset = now.strftime("%:z").to_string();
+    let text = tr!("times are UTC{offset}", "时间为 UTC{offset}");
+    std::io::stdout().is_terminal().then(|| paint(FAINT, &text))
 }
 
 /// A number of bytes for people.

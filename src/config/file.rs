@@ -78,6 +78,7 @@ section!(Watch {
     settle: Span = Span::secs(1),
     grace: Span = Span::secs(30),
     rescan: Span = Span::secs(600),
+    ignore: Vec<String> = Vec::new(),
     mode: String = "auto".into(),
     poll_interval: Span = Span::secs(5),
 });

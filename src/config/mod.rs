@@ -2,6 +2,7 @@
 //! works with (`settings`).
 
 mod file;
+mod folders;
 mod problem;
 mod read;
 mod resolve;

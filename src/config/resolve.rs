@@ -8,6 +8,7 @@ use std::time::Duration;
 use url::Url;
 
 use super::file::File;
+use super::folders;
 use super::problem::{Problem, Problems};
 use super::read::Document;
 use super::secret::{Secret, SecretSource};
@@ -18,6 +19,7 @@ use super::settings::{
 };
 use crate::domain::backoff::Backoff;
 use crate::domain::brand::{Brand, BrandType};
+use crate::domain::glob::Glob;
 
 fn base(path: &Path) -> PathBuf {
     let path = std::path::absolute(path).unwrap_or_else(|_| path.into());
@@ -100,7 +102,7 @@ impl Resolver<'_> {
             retry: self.retry(),
             upload: self.upload(),
             database: Database {
-                path: self.path(&self.file().database.path),
+                path: self.own_path("database.path", &self.file().database.path.clone()),
                 keep_attempts: self.file().database.keep_attempts.0,
             },
             http: self.http(),
@@ -257,10 +259,11 @@ impl Resolver<'_> {
         let file = self.file().watch.clone();
         let modes = [("auto", WatchMode::Auto), ("native", WatchMode::Native), ("poll", WatchMode::Poll)];
         Watch {
-            root: self.path(&file.root),
+            root: self.own_path("watch.root", &file.root),
             settle: self.at_least("watch.settle", file.settle.0, Duration::from_millis(10)),
             grace: file.grace.0,
             rescan: self.at_least("watch.rescan", file.rescan.0, Duration::from_millis(100)),
+            ignore: self.ignored(&file.ignore),
             mode: self.choice("watch.mode", &file.mode, &modes),
             poll_interval: self.at_least(
                 "watch.poll_interval",
@@ -270,8 +273,19 @@ impl Resolver<'_> {
         }
     }
 
+    fn ignored(&mut self, patterns: &[String]) -> Vec<Glob> {
+        let mut globs = Vec::new();
+        for pattern in patterns {
+            match Glob::parse(pattern) {
+                Ok(glob) => globs.push(glob),
+                Err(why) => self.wrong("watch.ignore", format!("\"{pattern}\" {why}")),
+            }
+        }
+        globs
+    }
+
     fn brands(&mut self, max_per_brand: u32) -> Vec<BrandFolder> {
-        let mut folders: Vec<BrandFolder> = Vec::new();
+        let (mut folders, mut keys): (Vec<BrandFolder>, Vec<String>) = Default::default();
         for (number, entry) in self.file().brand.clone().into_iter().enumerate() {
             let key = format!("brand[{number}]");
             let brand = entry.r#type.parse::<BrandType>().and_then(|kind| Brand::new(kind, entry.id));
@@ -280,15 +294,28 @@ impl Resolver<'_> {
             match brand {
                 Err(error) => self.wrong(&key, error.to_string()),
                 Ok(brand) => {
-                    let path = self.path(&entry.path);
+                    let path = self.own_path(&key, &entry.path);
                     if folders.iter().any(|other| other.brand == brand || other.path == path) {
                         self.wrong(&key, format!("{brand} or its folder stands here twice"));
                     }
                     folders.push(BrandFolder { brand, path, max });
+                    keys.push(key);
                 }
             }
         }
+        let root = self.path(&self.file().watch.root);
+        for (at, why) in folders::clashes(&root, &folders) {
+            self.wrong(&keys[at], why);
+        }
         folders
+    }
+
+    /// As `path`, for those that people type.
+    fn own_path(&mut self, key: &str, text: &str) -> PathBuf {
+        if text.starts_with('~') {
+            self.wrong(key, format!("\"~\" is not replaced here: write the whole path instead of {text}"));
+        }
+        self.path(text)
     }
 
     fn slot_count(&mut self, key: &str, count: u32) {
@@ -338,7 +365,7 @@ impl Resolver<'_> {
         let file = self.file().upload.clone();
         let choices = [("keep", After::Keep), ("archive", After::Archive), ("delete", After::Delete)];
         let after = self.choice("upload.after", &file.after, &choices);
-        let archive = self.path(&file.archive);
+        let archive = self.own_path("upload.archive", &file.archive);
         let root = self.path(&self.file().watch.root);
         if after == After::Archive && archive.starts_with(&root) {
             self.wrong("upload.archive", "lies in the watched folder; put it beside it");
@@ -467,6 +494,17 @@ mod tests {
         ];
         for line in lines {
             assert!(problems.contains(line), "{line} not in\n{problems}");
+        }
+    }
+
+    #[test]
+    fn what_only_a_shell_understands_is_refused() {
+        let text = format!(
+            "{GOOD}[watch]\nroot = \"~/inbox\"\n[[brand]]\ntype = \"OWNBRAND\"\nid = 7\npath = \"~acme\"\n"
+        );
+        let problems = parse(&text).unwrap_err().to_string();
+        for line in [":5: watch.root: \"~\" is not replaced here", "brand[0]: \"~\" is not replaced here"] {
+            assert!(problems.contains(line), "{problems}");
         }
     }
 

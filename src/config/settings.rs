@@ -13,6 +13,7 @@ use super::resolve::resolve;
 use super::secret::{Secret, SecretSource};
 use crate::domain::backoff::Backoff;
 use crate::domain::brand::Brand;
+use crate::domain::glob::Glob;
 use crate::domain::text::unmarked;
 
 /// The resolved configuration.
@@ -136,6 +137,7 @@ pub struct Watch {
     pub settle: Duration,
     pub grace: Duration,
     pub rescan: Duration,
+    pub ignore: Vec<Glob>,
     pub mode: WatchMode,
     pub poll_interval: Duration,
 }
@@ -316,6 +318,13 @@ impl Settings {
     pub fn top_of(&self, folder: &Path) -> Option<&Path> {
         let mapped = self.brands.iter().any(|brand| brand.path == folder);
         if mapped { None } else { Some(&self.watch.root) }
+    }
+
+    /// Is this where files of this brand lie: its folder below the root, or one of `[[brand]]`?
+    pub fn is_folder_of(&self, folder: &Path, brand: Brand) -> bool {
+        let own = self.watch.root.join(brand.kind().as_str()).join(brand.record().to_string());
+        let mapped = self.brands.iter().filter(|other| other.brand == brand).map(|other| &other.path);
+        mapped.chain([&own]).any(|other| folder == other)
     }
 
     /// Reads the file and overlays the environment.

@@ -11,7 +11,7 @@ pub fn words(kind: ErrorKind) -> (&'static str, &'static str) {
         ErrorKind::TooLarge => ("文件过大", "请压缩图片，或调大 images.max_bytes。"),
         ErrorKind::TooManyPixels => ("像素过多", "请缩小图片尺寸，或调大 images.max_pixels。"),
         ErrorKind::NotAFile => ("不是普通文件", "请放入图片本身，不要放链接或特殊文件。"),
-        ErrorKind::Unreadable => ("无法读取", "请让服务用户能读取该文件，再执行 `brandpost retry`。"),
+        ErrorKind::Unreadable => ("无法读取", "请让服务用户能读取该文件，之后会自动处理。"),
         ErrorKind::LimitReached => {
             ("序号已满", "用 `brandpost release` 腾出序号，等得最久的文件会自动补上。")
         }

@@ -142,7 +142,7 @@ impl ErrorKind {
             ErrorKind::TooLarge => "Make the file smaller, or raise images.max_bytes.",
             ErrorKind::TooManyPixels => "Scale the picture down, or raise images.max_pixels.",
             ErrorKind::NotAFile => "Put the picture itself here, not a link or a special file.",
-            ErrorKind::Unreadable => "Let the service's user read the file, then run `brandpost retry`.",
+            ErrorKind::Unreadable => "Let the service's user read the file; it is taken by itself then.",
             ErrorKind::LimitReached => {
                 "Free a slot with `brandpost release`; the oldest waiting file then takes it."
             }

@@ -7,6 +7,7 @@ pub mod chorus;
 pub mod clock;
 pub mod event;
 pub mod failure;
+pub mod glob;
 pub mod image;
 pub mod order;
 pub mod text;

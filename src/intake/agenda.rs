@@ -1,4 +1,5 @@
-//! Which folder is to be looked at when.
+//! Which folder is to be looked at when. What just happened comes before what is looked at to be sure: the first file of
+//! a new brand does not wait for ten thousand folders.
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
@@ -6,48 +7,80 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
+/// Every so many looks, one is taken that is not urgent, if it is due: those do not wait for ever.
+const TURN: u64 = 4;
+
 /// At most one appointment a folder: the earliest that was asked for.
 #[derive(Debug, Default)]
 pub(super) struct Agenda {
-    by_time: BTreeSet<(Instant, Arc<Path>)>,
-    by_folder: HashMap<Arc<Path>, Instant>,
+    urgent: BTreeSet<(Instant, Arc<Path>)>,
+    routine: BTreeSet<(Instant, Arc<Path>)>,
+    by_folder: HashMap<Arc<Path>, (Instant, Urgency)>,
+    taken: u64,
+}
+
+/// Why a folder is to be looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Urgency {
+    /// To be sure: a survey, a poll.
+    Routine,
+    /// Something has happened in it, or is waited for.
+    Urgent,
 }
 
 impl Agenda {
     /// The folder is to be looked at by `at`.
-    pub(super) fn add(&mut self, folder: &Path, at: Instant) {
-        if self.by_folder.get(folder).is_some_and(|before| *before <= at) {
+    pub(super) fn add(&mut self, folder: &Path, at: Instant, urgency: Urgency) {
+        let before = self.by_folder.get(folder).copied();
+        if before.is_some_and(|(before, was)| before <= at && was >= urgency) {
             return;
         }
         self.remove(folder);
+        let (at, urgency) = before.map_or((at, urgency), |(before, was)| (before.min(at), was.max(urgency)));
         let folder: Arc<Path> = folder.into();
-        self.by_folder.insert(folder.clone(), at);
-        self.by_time.insert((at, folder));
+        self.by_folder.insert(folder.clone(), (at, urgency));
+        self.list(urgency).insert((at, folder));
     }
 
     /// The folder needs no look any more.
     pub(super) fn remove(&mut self, folder: &Path) {
-        if let Some((folder, at)) = self.by_folder.remove_entry(folder) {
-            self.by_time.remove(&(at, folder));
+        if let Some((folder, (at, urgency))) = self.by_folder.remove_entry(folder) {
+            self.list(urgency).remove(&(at, folder));
         }
     }
 
-    /// When the next look is due.
-    pub(super) fn next(&self) -> Option<Instant> {
-        self.by_time.first().map(|(at, _)| *at)
+    /// When the next look is due that is at least so urgent.
+    pub(super) fn next(&self, least: Urgency) -> Option<Instant> {
+        let routine = self.routine.first().filter(|_| least == Urgency::Routine);
+        self.urgent.first().into_iter().chain(routine).map(|(at, _)| *at).min()
     }
 
-    /// Takes the folder that has been due for longest.
-    pub(super) fn take_due(&mut self, now: Instant) -> Option<PathBuf> {
-        let (_, folder) = self.by_time.first().filter(|(at, _)| *at <= now)?;
-        let folder = folder.to_path_buf();
+    /// Takes the folder that has been due for longest, among those that are at least so urgent.
+    pub(super) fn take_due(&mut self, now: Instant, least: Urgency) -> Option<PathBuf> {
+        let due = |list: &BTreeSet<(Instant, Arc<Path>)>| {
+            list.first().filter(|(at, _)| *at <= now).map(|(_, folder)| folder.clone())
+        };
+        let routine = || due(&self.routine).filter(|_| least == Urgency::Routine);
+        let folder = match self.taken % TURN {
+            0 => routine().or_else(|| due(&self.urgent)),
+            _ => due(&self.urgent).or_else(routine),
+        }?;
+        self.taken += 1;
         self.remove(&folder);
-        Some(folder)
+        Some(folder.to_path_buf())
+    }
+
+    fn list(&mut self, urgency: Urgency) -> &mut BTreeSet<(Instant, Arc<Path>)> {
+        match urgency {
+            Urgency::Urgent => &mut self.urgent,
+            Urgency::Routine => &mut self.routine,
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::Urgency::{Routine, Urgent};
     use super::*;
     use std::time::Duration;
 
@@ -56,14 +89,31 @@ mod tests {
         let now = Instant::now();
         let later = now + Duration::from_secs(9);
         let mut agenda = Agenda::default();
-        agenda.add(Path::new("a"), later);
-        agenda.add(Path::new("b"), now);
-        agenda.add(Path::new("a"), now + Duration::from_secs(1));
-        agenda.add(Path::new("a"), later);
-        assert_eq!(agenda.next(), Some(now));
-        assert_eq!(agenda.take_due(now), Some(PathBuf::from("b")));
-        assert_eq!(agenda.take_due(now), None);
-        assert_eq!(agenda.take_due(later), Some(PathBuf::from("a")));
-        assert_eq!(agenda.next(), None);
+        agenda.add(Path::new("a"), later, Routine);
+        agenda.add(Path::new("b"), now, Routine);
+        agenda.add(Path::new("a"), now + Duration::from_secs(1), Routine);
+        agenda.add(Path::new("a"), later, Routine);
+        assert_eq!(agenda.next(Routine), Some(now));
+        assert_eq!(agenda.next(Urgent), None);
+        assert_eq!(agenda.take_due(now, Routine), Some(PathBuf::from("b")));
+        assert_eq!(agenda.take_due(now, Routine), None);
+        assert_eq!(agenda.take_due(later, Routine), Some(PathBuf::from("a")));
+        assert_eq!(agenda.next(Routine), None);
+    }
+
+    #[test]
+    fn what_just_happened_comes_first_and_the_rest_is_not_forgotten() {
+        let now = Instant::now();
+        let later = now + Duration::from_secs(9);
+        let mut agenda = Agenda::default();
+        for name in ["a", "b", "c"] {
+            agenda.add(Path::new(name), now, Routine);
+        }
+        agenda.add(Path::new("c"), later, Urgent);
+        for name in ["w", "x", "y", "z"] {
+            agenda.add(Path::new(name), later, Urgent);
+        }
+        let taken: Vec<_> = std::iter::from_fn(|| agenda.take_due(later, Routine)).collect();
+        assert_eq!(taken, ["a", "c", "w", "x", "b", "y", "z"].map(PathBuf::from));
     }
 }

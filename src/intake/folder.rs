@@ -3,7 +3,7 @@
 //! Start, event, overflow and timer all come through here, so the way after a crash is the way of every day.
 
 use std::collections::{HashMap, HashSet};
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
@@ -13,14 +13,15 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::context::Context;
+use super::log::Full;
 use super::mounts::UNMOUNTED;
+use super::reads::Reading;
 use super::scan::{self, Entry, Listing};
-use super::settle::{Judgement, Now, Stillness};
+use super::settle::{Now, Stillness};
 use super::{IntakeError, tidy};
 use crate::config::{After, Upload};
 use crate::domain::brand::Brand;
 use crate::domain::event;
-use crate::domain::text::visible;
 use crate::domain::upload::{Stamp, State};
 use crate::files::{self, Kind};
 use crate::intake::inspect::Inspected;
@@ -51,6 +52,12 @@ pub(super) struct Folder {
     pub(super) unread: HashSet<OsString>,
     /// Tidying failed; it is tried again then.
     pub(super) tidy_after: Option<Instant>,
+    /// The ctimes of files that were put back when they could not be tidied away: nobody else has touched them.
+    pub(super) put_back: HashMap<OsString, i64>,
+    /// The table says that files in it are being read.
+    pub(super) reading: bool,
+    /// Files found no slot.
+    pub(super) full: Full,
 }
 
 impl Folder {
@@ -63,6 +70,9 @@ impl Folder {
             trouble: None,
             unread: HashSet::new(),
             tidy_after: None,
+            put_back: HashMap::new(),
+            reading: false,
+            full: Full::default(),
         }
     }
 }
@@ -72,9 +82,15 @@ pub(super) struct Reconcile<'a> {
     pub(super) ctx: &'a Arc<Context>,
     pub(super) folder: &'a mut Folder,
     pub(super) now: Now,
-    outcome: Outcome,
+    pub(super) outcome: Outcome,
     /// A complete file waits for one before it.
-    held_back: bool,
+    pub(super) held_back: bool,
+    /// Names that are not judged yet: what was asked of them stays asked.
+    pub(super) waiting: HashSet<OsString>,
+    /// Files that it takes long to read: how many bytes of how many were read.
+    pub(super) reading: Vec<(OsString, u64, u64)>,
+    /// Files that were refused, and are to be logged.
+    pub(super) refused: Vec<Recorded>,
 }
 
 /// What a look leaves to do.
@@ -86,20 +102,19 @@ pub(super) struct Outcome {
     pub(super) copying: usize,
 }
 
-/// What a listed file needs.
-enum Step {
-    Nothing,
-    /// It is being sent as it was before: publish is to hand it back when that has ended.
-    Mark(i64),
-    Renamed(i64, State),
-    Inspect,
-    Wait(Instant),
-}
-
 impl<'a> Reconcile<'a> {
     pub(super) fn new(ctx: &'a Arc<Context>, folder: &'a mut Folder) -> Self {
         let now = Now { wall: ctx.ledger.now(), steady: Instant::now() };
-        Self { ctx, folder, now, outcome: Outcome::default(), held_back: false }
+        Self {
+            ctx,
+            folder,
+            now,
+            outcome: Outcome::default(),
+            held_back: false,
+            waiting: HashSet::new(),
+            reading: Vec::new(),
+            refused: Vec::new(),
+        }
     }
 
     /// Looks once.
@@ -123,29 +138,62 @@ impl<'a> Reconcile<'a> {
         }
         let ready = self.sort_out(&listing, &known, &mut missing).await?;
         let mut moved: Vec<_> = missing.iter().map(|row| row.id).collect();
+        let mut relocated = Vec::new();
         if !ready.is_empty() && !elsewhere.is_empty() {
-            let gone = move || {
-                let gone = elsewhere.iter().filter(|row| !row.path.exists());
-                gone.map(|row| row.id).collect::<Vec<_>>()
-            };
-            moved.extend(blocking(gone).await?);
+            let (watched, left) = elsewhere.into_iter().partition(|row| self.is_watched(row));
+            moved.extend(self.gone_elsewhere(watched).await);
+            relocated = left;
         }
+        moved.extend(relocated.iter().map(|row| row.id));
         for (name, error) in &listing.unknown {
             self.cannot_be_read(name, error);
         }
-        for batch in ready.chunks(BATCH) {
-            if self.ctx.stop.is_cancelled() {
-                return Ok(self.outcome);
-            }
-            self.take_in(&listing, batch, &known, &mut moved).await?;
+        let taken = self.take_in_all(&listing, &ready, &known, &mut moved, &relocated).await;
+        self.log_refused();
+        if !taken? {
+            return Ok(self.outcome);
         }
+        self.note_reading().await?;
         // a file that was held back may be one of them under a new name
         if !self.held_back {
             self.mark_gone(&listing, &missing).await?;
         }
         self.tidy(listing, &known).await?;
-        self.tell_what_is_over();
+        self.log_what_is_over();
         Ok(self.outcome)
+    }
+
+    /// Does the file lie in a folder of the brand? Other folders were watched once, and their files may be anywhere now.
+    fn is_watched(&self, row: &Known) -> bool {
+        row.path
+            .parent()
+            .is_some_and(|folder| self.ctx.settings.is_folder_of(folder, self.folder.brand.brand))
+    }
+
+    /// False: there was no time for all of it.
+    async fn take_in_all(
+        &mut self,
+        listing: &Listing,
+        ready: &[&Entry],
+        known: &HashMap<OsString, Known>,
+        moved: &mut Vec<i64>,
+        relocated: &[Known],
+    ) -> Result<bool, IntakeError> {
+        for batch in ready.chunks(BATCH) {
+            if self.ctx.stop.is_cancelled() {
+                return Ok(false);
+            }
+            self.take_in(listing, batch, known, moved, relocated).await?;
+        }
+        Ok(true)
+    }
+
+    /// Rows of the brand whose file is no longer where it was, in another folder; none while that folder's file system
+    /// does not answer.
+    async fn gone_elsewhere(&self, rows: Vec<Known>) -> Vec<i64> {
+        let Some(first) = rows.first().map(|row| row.path.clone()) else { return Vec::new() };
+        let gone = move || rows.iter().filter(|row| !row.path.exists()).map(|row| row.id).collect();
+        self.ctx.patience.ask(&first, LIST, gone).await.unwrap_or_default()
     }
 
     fn is_here(&self, row: &Known) -> bool {
@@ -155,7 +203,10 @@ impl<'a> Reconcile<'a> {
     /// `None` when nothing can be said of the folder's files now.
     async fn list(&mut self) -> Result<Option<Listing>, IntakeError> {
         let (path, settings) = (self.folder.path.clone(), self.ctx.settings.clone());
-        let list = move || files::open_brand_folder(settings.top_of(&path), &path).and_then(scan::list);
+        let list = move || {
+            files::open_brand_folder(settings.top_of(&path), &path)
+                .and_then(|folder| scan::list(folder, &settings.watch.ignore))
+        };
         let listed = self.ctx.patience.ask(&self.folder.path, LIST, list).await;
         match listed.unwrap_or_else(|| Err(io::Error::new(io::ErrorKind::TimedOut, SILENT))) {
             Ok(listing) => Ok(Some(listing)),
@@ -173,93 +224,6 @@ impl<'a> Reconcile<'a> {
         }
     }
 
-    fn complain(&mut self, error: &io::Error) {
-        let text = error.to_string();
-        if self.folder.trouble.as_ref() != Some(&text) {
-            let folder = self.folder.path.display();
-            tracing::warn!(message_id = event::FOLDER_LOST, %folder, %error, "the folder cannot be read; its files wait (give the service's user access to it)");
-            self.folder.trouble = Some(text);
-        }
-    }
-
-    /// Decides for each name, without reading any file. Gives back what is to be inspected.
-    async fn sort_out<'l>(
-        &mut self,
-        listing: &'l Listing,
-        known: &HashMap<OsString, Known>,
-        missing: &mut Vec<&Known>,
-    ) -> Result<Vec<&'l Entry>, IntakeError> {
-        self.folder.stillness.keep_only(&listing.names());
-        let mut ready = Vec::new();
-        // a new file that is before them by name is about to be complete: those behind it wait for their turn
-        let mut turn = None;
-        for entry in &listing.entries {
-            let row = known.get(&entry.name);
-            match self.step(entry, row, missing) {
-                Step::Nothing => self.folder.stillness.forget(&entry.name),
-                Step::Mark(id) => self.ctx.ledger.mark(id).await?,
-                Step::Renamed(id, state) => {
-                    self.folder.stillness.forget(&entry.name);
-                    missing.retain(|row| row.id != id);
-                    if !self.ctx.ledger.moved(id, &self.folder.path.join(&entry.name)).await? {
-                        ready.push(entry);
-                        continue;
-                    }
-                    if state == State::Rejected {
-                        // the name may have been the reason
-                        ready.push(entry);
-                    }
-                    tracing::info!(brand = %self.folder.brand.brand, file = %visible(&entry.name.to_string_lossy()), id, "renamed; nothing is sent");
-                }
-                Step::Inspect if row.is_none() && turn > Some(self.now.steady) && self.is_new(entry) => {
-                    self.folder.stillness.closed([entry.name.clone()]);
-                    self.held_back = true;
-                    self.look_again(turn.unwrap_or(self.now.steady));
-                    self.outcome.copying += 1;
-                }
-                Step::Inspect => ready.push(entry),
-                Step::Wait(at) => {
-                    let settle = self.ctx.settings.watch.settle;
-                    turn = turn.max(self.folder.stillness.is_new_until(&entry.name, self.now, settle));
-                    self.wait(at);
-                }
-            }
-        }
-        Ok(ready)
-    }
-
-    fn is_new(&self, entry: &Entry) -> bool {
-        let settle = self.ctx.settings.watch.settle;
-        self.folder.stillness.is_new_until(&entry.name, self.now, settle).is_some()
-    }
-
-    fn step(&mut self, entry: &Entry, row: Option<&Known>, missing: &[&Known]) -> Step {
-        let same = |row: &Known| row.stamp == entry.look.stamp && !row.unreadable && row.state != State::Gone;
-        let unchanged = row.is_some_and(same);
-        match row {
-            Some(row) if row.state == State::Uploading && !unchanged && row.asked.is_none() => {
-                return Step::Mark(row.id);
-            }
-            Some(row) if row.state == State::Uploading => return Step::Nothing,
-            Some(row) if unchanged && (row.asked.is_none() || row.state == State::Uploaded) => {
-                return Step::Nothing;
-            }
-            _ => {}
-        }
-        let is_it = |row: &&&Known| row.stamp == entry.look.stamp && row.state != State::Gone;
-        if let Some(old) = missing.iter().find(is_it).filter(|_| row.is_none()) {
-            return Step::Renamed(old.id, old.state);
-        }
-        if entry.look.kind != Kind::Regular || unchanged {
-            return Step::Inspect;
-        }
-        let watch = &self.ctx.settings.watch;
-        match self.folder.stillness.judge(&entry.name, &entry.look, self.now, watch.settle, watch.grace) {
-            Judgement::Complete => Step::Inspect,
-            Judgement::Again(at) => Step::Wait(at),
-        }
-    }
-
     /// Inspects a batch side by side and records it in order.
     async fn take_in(
         &mut self,
@@ -267,20 +231,24 @@ impl<'a> Reconcile<'a> {
         batch: &[&Entry],
         known: &HashMap<OsString, Known>,
         moved: &mut Vec<i64>,
+        relocated: &[Known],
     ) -> Result<(), IntakeError> {
         let mut looks = Vec::with_capacity(batch.len());
         for entry in batch {
-            looks.push(self.ctx.inspect(listing.folder.clone(), entry));
+            let (path, folder) = (self.folder.path.join(&entry.name), listing.folder.clone());
+            looks.push(self.ctx.inspect(path, folder, listing.device, entry));
         }
         let mut found = Vec::new();
         for (entry, look) in batch.iter().zip(looks) {
-            let look = look.await.map_err(|error| IntakeError::Thread(io::Error::other(error)))?;
-            found.extend(self.conclude(entry, look, known.get(&entry.name)));
+            match look.await.map_err(|error| IntakeError::Thread(io::Error::other(error)))? {
+                Reading::Done(answer) => found.extend(self.conclude(entry, answer, known.get(&entry.name))),
+                Reading::UnderWay(status) => self.still_read(entry, status),
+            }
         }
         if found.is_empty() {
             return Ok(());
         }
-        for recorded in self.ctx.ledger.record(self.folder.brand, &found, moved).await? {
+        for recorded in self.ctx.ledger.record(self.folder.brand, &found, moved, relocated).await? {
             let name = recorded.path.file_name().unwrap_or_default();
             self.folder.stillness.forget(name);
             if self.folder.unread.remove(name) {
@@ -290,25 +258,9 @@ impl<'a> Reconcile<'a> {
                 // known already: nothing is sent, but it is to be tidied away
                 self.look_again(self.now.steady);
             }
-            self.tell(&recorded);
+            self.log_recorded(recorded);
         }
         Ok(())
-    }
-
-    fn tell(&self, recorded: &Recorded) {
-        let (brand, id, state) = (self.folder.brand.brand, recorded.id, recorded.state);
-        let file = visible(&recorded.path.file_name().unwrap_or_default().to_string_lossy());
-        match (&recorded.refused, recorded.slot) {
-            // a file that grows, as a log does, is refused again and again for one reason
-            (Some(_), _) if !recorded.news => {}
-            (Some(failure), _) => {
-                self.ctx.metrics.rejected(failure.kind);
-                tracing::warn!(message_id = event::REJECTED, %brand, %file, id, %state, error_kind = %failure.kind, "{}. {}", failure.message, failure.kind.advice());
-            }
-            (None, slot) => {
-                tracing::info!(message_id = event::RECORDED, %brand, %file, id, %state, slot, "recorded");
-            }
-        }
     }
 
     async fn mark_gone(&self, listing: &Listing, missing: &[&Known]) -> Result<(), IntakeError> {
@@ -338,8 +290,11 @@ impl<'a> Reconcile<'a> {
 
     /// What was asked for of files that did not change: tidying them away, and taking the mark off.
     async fn tidy(&mut self, listing: Listing, known: &HashMap<OsString, Known>) -> Result<(), IntakeError> {
-        let marked = known.values().filter(|row| row.state != State::Uploading);
-        let marked: Vec<_> = marked.filter_map(|row| Some((row.id, row.asked?))).collect();
+        let answered = |(name, row): &(&OsString, &Known)| {
+            row.state != State::Uploading && !self.waiting.contains(*name)
+        };
+        let marked = known.iter().filter(answered);
+        let marked: Vec<_> = marked.filter_map(|(_, row)| Some((row.id, row.asked?))).collect();
         let rules = &self.ctx.settings.upload;
         let tidied = listing.entries.iter().filter_map(|entry| {
             let row = known.get(&entry.name)?;
@@ -351,8 +306,9 @@ impl<'a> Reconcile<'a> {
         if !work.is_empty() {
             let now = self.now.steady;
             if self.folder.tidy_after.is_none_or(|after| after <= now) {
-                let done = blocking(move || tidy_all(&rules, brand, &folder, work)).await?;
-                self.tell_tidied(brand, &done);
+                let (done, put_back) = blocking(move || tidy_all(&rules, brand, &folder, work)).await?;
+                self.log_tidied(brand, &done);
+                self.folder.put_back = put_back;
                 self.folder.tidy_after = done.is_err().then(|| now + TIDY_AGAIN);
             }
             self.folder.tidy_after.into_iter().for_each(|after| self.look_again(after));
@@ -363,46 +319,9 @@ impl<'a> Reconcile<'a> {
         Ok(())
     }
 
-    /// An archive that is full is full for all files.
-    fn tell_tidied(&self, brand: Brand, done: &Result<(), (OsString, io::Error)>) {
-        let (chorus, now) = (&self.ctx.untidied, std::time::Instant::now());
-        match done {
-            Ok(()) => chorus.heal(),
-            Err((name, error)) => {
-                if let Some(times) = chorus.join(error.to_string(), now) {
-                    let file = visible(&name.to_string_lossy());
-                    tracing::warn!(%brand, %file, %error, times, "uploaded files cannot be tidied away; they stay, are not sent again, and it is tried every minute");
-                }
-            }
-        }
-    }
-
-    fn tell_what_is_over(&self) {
-        let now = std::time::Instant::now();
-        for over in self.ctx.untidied.over(now) {
-            tracing::info!(times = over.times, error = over.what, "uploaded files are tidied away again");
-        }
-        for over in self.ctx.unread.over(now) {
-            tracing::info!(times = over.times, error = over.what, "files can be read again");
-        }
-    }
-
-    /// It may pass: a file server's hiccup.
-    pub(super) fn cannot_be_read(&mut self, name: &OsStr, error: &io::Error) {
-        if self.folder.unread.insert(name.to_owned()) {
-            let file = visible(&self.folder.path.join(name).to_string_lossy());
-            let times = self.ctx.unread.join(error.to_string(), std::time::Instant::now());
-            if times.is_some() {
-                tracing::warn!(%file, %error, times, "the file cannot be read now; it is tried again");
-            } else {
-                tracing::debug!(%file, %error, "the file cannot be read now; it is tried again");
-            }
-        }
-        self.wait(self.now.steady + READ_AGAIN);
-    }
-
     /// A file is not complete yet.
-    pub(super) fn wait(&mut self, until: Instant) {
+    pub(super) fn wait(&mut self, entry: &Entry, until: Instant) {
+        self.waiting.insert(entry.name.clone());
         self.outcome.copying += 1;
         self.look_again(until);
     }
@@ -424,20 +343,23 @@ fn missing<'k>(listing: &Listing, known: &'k HashMap<OsString, Known>) -> Vec<&'
     missing.into_iter().map(|(_, row)| row).collect()
 }
 
-/// Gives back the last one that could not be, and why.
+/// Gives back the last one that could not be, and why, and the ctimes of all that could not.
 fn tidy_all(
     rules: &Upload,
     brand: Brand,
     folder: &OwnedFd,
     work: Vec<(OsString, Stamp)>,
-) -> Result<(), (OsString, io::Error)> {
-    let mut done = Ok(());
+) -> (Result<(), (OsString, io::Error)>, HashMap<OsString, i64>) {
+    let (mut done, mut put_back) = (Ok(()), HashMap::new());
     for (name, stamp) in work {
         if let Err(error) = tidy::tidy(rules, brand, folder, &name, stamp) {
+            if let Ok(look) = files::look(folder, &name).map(|look| look.ctime_ns) {
+                put_back.insert(name.clone(), look);
+            }
             done = Err((name, error));
         }
     }
-    done
+    (done, put_back)
 }
 
 /// Runs blocking work off the runtime's threads.
@@ -457,5 +379,8 @@ pub(super) fn look_at(
         return Err(io::ErrorKind::InvalidInput.into());
     }
     let file = files::open_regular(folder, &entry.name)?;
-    inspector.inspect(&file, Path::new(&entry.name))
+    let inspected = inspector.inspect(&file, Path::new(&entry.name));
+    // one that went while it was read leaves no row
+    files::look(folder, &entry.name)?;
+    inspected
 }

@@ -4,11 +4,16 @@
 //! the table) makes no difference to what is done.
 
 mod agenda;
+pub mod backlog;
 mod context;
+mod decide;
+mod devices;
 mod folder;
 pub mod inspect;
+mod log;
 mod mounts;
 mod places;
+mod reads;
 mod scan;
 mod settle;
 pub mod survey;
@@ -35,7 +40,7 @@ use crate::domain::event;
 use crate::files::Identity;
 use crate::ledger::{Ledger, LedgerError};
 use crate::metrics::Metrics;
-use agenda::Agenda;
+use agenda::{Agenda, Urgency};
 use context::Context;
 use folder::{Folder, Outcome, Reconcile};
 use survey::Place;
@@ -54,8 +59,9 @@ const LAST_LOOKS: Duration = Duration::from_secs(15);
 /// Events that tell of new folders have the folders surveyed no more often than this.
 const SURVEY_AGAIN: Duration = Duration::from_secs(1);
 
-/// How many folders are looked at side by side.
+/// How many folders are looked at side by side, and how many more if something has just happened in them.
 const FOLDERS_AT_ONCE: usize = 8;
+const URGENT_FOLDERS: usize = 4;
 
 /// Why intake cannot go on.
 #[derive(Debug, thiserror::Error)]
@@ -97,6 +103,7 @@ pub struct Looked {
 }
 
 /// The first reconciler.
+#[expect(clippy::struct_excessive_bools, reason = "each is something that is known, or not yet")]
 pub struct Intake {
     ctx: Arc<Context>,
     /// News of the table.
@@ -122,6 +129,8 @@ pub struct Intake {
     root: Option<Identity>,
     /// Files without a folder, for whose sake all was surveyed once more.
     doubted: HashSet<PathBuf>,
+    /// Of some files without a folder it is not known whether they are there.
+    orphans_left: bool,
     /// What was said already.
     told: HashSet<String>,
     /// The root is not there, and the table says so.
@@ -175,6 +184,7 @@ impl Intake {
             last_survey: None,
             root: None,
             doubted: HashSet::new(),
+            orphans_left: false,
             told: HashSet::new(),
             root_missing: false,
             root_noticed: None,
@@ -285,10 +295,19 @@ impl Intake {
 
     /// When the next step is worth taking, if nothing happens before.
     pub fn next_step(&self) -> Instant {
-        let due = self.agenda.next().filter(|_| self.out.len() < FOLDERS_AT_ONCE);
+        let due = self.room().and_then(|least| self.agenda.next(least));
         let next = self.next_survey.min(self.next_glance);
         let next = self.event_survey.map_or(next, |at| at.min(next));
         due.map_or(next, |due| due.min(next))
+    }
+
+    /// How urgent a look must be to be begun now; `None`: none is.
+    fn room(&self) -> Option<Urgency> {
+        match self.out.len() {
+            ..FOLDERS_AT_ONCE => Some(Urgency::Routine),
+            count if count < FOLDERS_AT_ONCE + URGENT_FOLDERS => Some(Urgency::Urgent),
+            _ => None,
+        }
     }
 
     fn take_wakes(&mut self) {
@@ -317,7 +336,7 @@ impl Intake {
             if let Some(again) = self.out.get_mut(&path) {
                 *again = true;
             } else if self.folders.contains_key(&path) {
-                self.agenda.add(&path, now + wait);
+                self.agenda.add(&path, now + wait, Urgency::Urgent);
             }
             if !wake.closed.is_empty() {
                 self.closed.entry(path).or_default().extend(wake.closed);
@@ -335,7 +354,7 @@ impl Intake {
             if let Some(again) = self.out.get_mut(folder) {
                 *again = true;
             } else if self.folders.contains_key(folder) {
-                self.agenda.add(folder, now);
+                self.agenda.add(folder, now, Urgency::Urgent);
             } else {
                 orphans.insert(*brand);
             }
@@ -348,8 +367,8 @@ impl Intake {
 
     /// The next look that is due, for the caller to run; its end is handed back with [`Intake::end`].
     pub fn next_look(&mut self) -> Option<Look> {
-        while self.out.len() < FOLDERS_AT_ONCE {
-            let path = self.agenda.take_due(Instant::now())?;
+        while let Some(least) = self.room() {
+            let path = self.agenda.take_due(Instant::now(), least)?;
             if self.is_out_of_reach(&path) {
                 continue;
             }
@@ -414,8 +433,12 @@ impl Intake {
         let polled = !self.watched.contains_key(&path);
         let poll = polled.then(|| now + self.ctx.settings.watch.poll_interval);
         let again = again.then(|| now + GATHER);
-        if let Some(next) = [outcome.next, poll, again].into_iter().flatten().min() {
-            self.agenda.add(&path, next);
+        for (at, urgency) in
+            [(outcome.next, Urgency::Urgent), (again, Urgency::Urgent), (poll, Urgency::Routine)]
+        {
+            if let Some(at) = at {
+                self.agenda.add(&path, at, urgency);
+            }
         }
         let brand = folder.brand.brand;
         self.folders.insert(path.clone(), folder);
@@ -431,7 +454,7 @@ impl Intake {
         let soon = Instant::now() + GATHER;
         let due = self.next_survey <= soon
             || self.event_survey.is_some()
-            || self.agenda.next().is_some_and(|due| due <= soon);
+            || self.agenda.next(Urgency::Routine).is_some_and(|due| due <= soon);
         let idle = scanned && self.out.is_empty() && !due && !self.watch.has_news();
         let (copying, unread) = (
             self.copying.values().sum(),

@@ -3,34 +3,42 @@
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use tokio::sync::Mutex;
 
 use super::IntakeError;
-use super::folder::blocking;
 use crate::files;
 use crate::ledger::Ledger;
+use crate::patience::Patience;
 
 /// What is said of such a folder.
 pub(super) const UNMOUNTED: &str = "an empty folder is in its place: is it unmounted?";
+
+/// How long it is waited for, to be told whether a folder is one: another question than others about it.
+const STATX: Duration = Duration::from_secs(4);
 
 /// Which folders were mount points when there was something in them.
 #[derive(Debug)]
 pub(super) struct Mounts {
     ledger: Ledger,
+    patience: Patience,
     /// As the table has them, once it was asked.
     known: Mutex<Option<HashSet<PathBuf>>>,
 }
 
 impl Mounts {
-    pub(super) fn new(ledger: Ledger) -> Self {
-        Self { ledger, known: Mutex::new(None) }
+    pub(super) fn new(ledger: Ledger, patience: Patience) -> Self {
+        Self { ledger, patience, known: Mutex::new(None) }
     }
 
     /// Is the folder only what an unmounted file system left? One with something in it is remembered.
     pub(super) async fn is_unmounted(&self, path: &Path, empty: bool) -> Result<bool, IntakeError> {
         let folder = path.to_owned();
-        let is_one = blocking(move || files::is_mount_point(&folder).unwrap_or(false)).await?;
+        let is_one =
+            self.patience.ask(path, STATX, move || files::is_mount_point(&folder).unwrap_or(false)).await;
+        // what does not answer may be unmounted
+        let Some(is_one) = is_one else { return Ok(empty) };
         let mut known = self.known.lock().await;
         let known = match &mut *known {
             Some(known) => known,

@@ -3,19 +3,19 @@
 //! What cannot be listed is unknown, not empty. A watch stands before the first look, and on the folder that
 //! is there now, not on one that was moved away.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::folder::{Folder, blocking};
+use super::agenda::Urgency;
+use super::folder::Folder;
 use super::mounts::UNMOUNTED;
 use super::survey::{self, Place, Survey};
-use super::{Intake, IntakeError};
+use super::{Intake, IntakeError, watch};
 use crate::config::WatchMode;
-use crate::domain::brand::Brand;
 use crate::domain::event;
 use crate::domain::text::visible;
 use crate::domain::upload::State;
@@ -45,8 +45,9 @@ impl Intake {
 
     /// Which folder stands there; `None` also when its file system does not answer.
     async fn identity(&self, path: &Path) -> Option<Identity> {
-        let look = path.to_owned();
-        self.ctx.patience.ask(path, LOOK, move || files::identity(&look).ok()).await.flatten()
+        let (look, devices) = (path.to_owned(), self.ctx.devices.clone());
+        let look = move || files::identity(&look).ok().inspect(|identity| devices.learn(&look, *identity));
+        self.ctx.patience.ask(path, LOOK, look).await.flatten()
     }
 
     /// The folders of `[[brand]]`. One that does not answer holds up no other.
@@ -69,7 +70,9 @@ impl Intake {
         let before = self.places.clone();
         let settings = self.ctx.settings.clone();
         let root = settings.watch.root.clone();
-        let survey = self.ctx.patience.ask(&root, LIST, move || survey::survey_root(&settings)).await;
+        let devices = self.ctx.devices.clone();
+        let look = move || survey::survey_root(&settings).inspect(|survey| devices.learn_all(survey));
+        let survey = self.ctx.patience.ask(&root, LIST, look).await;
         let mapped = self.mapped().await;
         let mut hidden = false;
         match survey.unwrap_or_else(|| Err(io::Error::new(io::ErrorKind::TimedOut, SILENT))) {
@@ -90,7 +93,11 @@ impl Intake {
                 self.adopt(mapped).await?;
             }
         }
-        self.surveyed = true;
+        if !std::mem::replace(&mut self.surveyed, true)
+            && let Err(error) = self.ctx.ledger.nothing_is_read().await
+        {
+            self.ctx.ledger.complain(&error);
+        }
         let (known, native) = (self.folders.len() + self.out.len(), self.watched.len());
         self.ctx.metrics.rescanned(self.ctx.ledger.now(), native, known.saturating_sub(native));
         if hidden {
@@ -98,7 +105,11 @@ impl Intake {
         }
         let now = Instant::now();
         let concerned = |path: &Path| all || before.get(path) != self.places.get(path);
-        self.folders.keys().filter(|path| concerned(path)).for_each(|path| self.agenda.add(path, now));
+        let urgency = if all { Urgency::Routine } else { Urgency::Urgent };
+        self.folders
+            .keys()
+            .filter(|path| concerned(path))
+            .for_each(|path| self.agenda.add(path, now, urgency));
         self.out.iter_mut().filter(|(path, _)| concerned(path)).for_each(|(_, again)| *again = true);
         Ok(())
     }
@@ -188,7 +199,14 @@ impl Intake {
             .filter(|(path, _)| unread(path))
             .map(|(path, at)| (path.clone(), *at))
             .collect();
-        self.hidden = survey.unread.iter().map(|(path, _)| path.clone()).collect();
+        let now_hidden: HashSet<_> = survey.unread.iter().map(|(path, _)| path.clone()).collect();
+        for back in self.hidden.difference(&now_hidden) {
+            self.told.remove(&visible(&back.to_string_lossy()));
+            if survey.parents.iter().any(|(path, _)| path == back) {
+                tracing::info!(message_id = event::FOLDER_BACK, folder = %back.display(), "the folder can be read again");
+            }
+        }
+        self.hidden = now_hidden;
         if self.watch_parents(survey.parents) {
             // folders may have been made between the look and the watch: look once more
             self.event_survey = Some(Instant::now());
@@ -196,7 +214,7 @@ impl Intake {
         self.places =
             survey.folders.iter().map(|place| (place.path.clone(), place.identity)).chain(hidden).collect();
         self.adopt(survey.folders).await?;
-        if self.surveyed {
+        if self.surveyed && !self.orphans_left {
             return Ok(());
         }
         self.settle_orphans(|_| true).await
@@ -228,7 +246,7 @@ impl Intake {
         let new: Vec<_> = there.into_iter().filter(|(path, _)| !self.parents.contains_key(path)).collect();
         let mut added = false;
         for (path, identity) in new {
-            if self.add_watch(&path) {
+            if self.add_watch(&path, identity) {
                 self.parents.insert(path, identity);
                 added = true;
             } else {
@@ -275,7 +293,7 @@ impl Intake {
             self.watch.remove(&place.path);
             self.watched.remove(&place.path);
         }
-        if let Some(identity) = place.identity.filter(|_| self.add_watch(&place.path)) {
+        if let Some(identity) = place.identity.filter(|identity| self.add_watch(&place.path, *identity)) {
             self.watched.insert(place.path.clone(), identity);
             // what came before the watch raised no event
             self.look_soon(&place.path);
@@ -283,21 +301,21 @@ impl Intake {
     }
 
     fn look_soon(&mut self, path: &Path) {
+        let urgency = if self.surveyed { Urgency::Urgent } else { Urgency::Routine };
         match self.out.get_mut(path) {
             Some(again) => *again = true,
-            None if self.folders.contains_key(path) => self.agenda.add(path, Instant::now()),
+            None if self.folders.contains_key(path) => self.agenda.add(path, Instant::now(), urgency),
             None => {}
         }
     }
 
     /// True when inotify tells of changes in the folder from now on.
-    pub(super) fn add_watch(&mut self, path: &Path) -> bool {
+    pub(super) fn add_watch(&mut self, path: &Path, (device, _): Identity) -> bool {
         let mode = self.ctx.settings.watch.mode;
         if mode == WatchMode::Poll {
             return false;
         }
-        let remote = files::remote_file_system(path).ok().flatten();
-        if let Some(name) = remote.filter(|_| mode == WatchMode::Auto) {
+        if let Some(name) = self.ctx.devices.remote(device).filter(|_| mode == WatchMode::Auto) {
             if self.told.insert(format!("remote {name}")) {
                 tracing::info!(path = %path.display(), "on {name}, where inotify sees no remote changes; polled");
             }
@@ -306,8 +324,10 @@ impl Intake {
         match self.watch.add(path) {
             Ok(()) => true,
             Err(error) => {
-                if self.told.insert("watches".into()) {
-                    tracing::warn!(path = %path.display(), %error, "cannot be watched and is polled; if it is the limit: sysctl fs.inotify.max_user_watches");
+                let why = watch::why_unwatched(&error);
+                // of the limit, of rights, of others: each once
+                if self.told.insert(format!("unwatched {why}")) {
+                    tracing::warn!(path = %path.display(), "cannot be watched by inotify ({why}); it is polled");
                 }
                 false
             }
@@ -315,7 +335,7 @@ impl Intake {
     }
 
     /// Files whose folder no brand has any more: those that are not there are gone, and the others are out of
-    /// reach until the folder is a brand's again. One brand at a time: there may be many files.
+    /// reach until the folder is a brand's again.
     pub(super) async fn settle_orphans(
         &mut self,
         concerned: impl Fn(&BrandRow) -> bool,
@@ -324,15 +344,38 @@ impl Intake {
             return Ok(());
         }
         let brands = self.ctx.ledger.open_brands().await?;
+        let mut all = Vec::new();
         for brand in brands.into_iter().filter(concerned) {
             let rows = self.ctx.ledger.known(brand).await?;
             let orphans: Vec<_> =
                 rows.into_iter().filter(|row| row.is_open() && self.is_orphan(row)).collect();
             if !orphans.is_empty() {
-                self.settle(brand, orphans).await?;
+                all.push((brand, orphans));
             }
         }
+        let missing = self.missing_orphans(&all).await;
+        for (brand, orphans) in all {
+            self.settle(brand, orphans, &missing).await?;
+        }
         Ok(())
+    }
+
+    /// Which of these files are not there, by their rows. Where a file system does not answer, nothing is known, and
+    /// the next survey asks again.
+    async fn missing_orphans(&mut self, orphans: &[(BrandRow, Vec<Known>)]) -> HashSet<i64> {
+        let rows = orphans.iter().flat_map(|(_, rows)| rows).filter(|row| row.state != State::Uploaded);
+        let files: Vec<_> = rows.map(|row| (row.id, row.path.clone())).collect();
+        let Some((_, first)) = files.first() else {
+            self.orphans_left = false;
+            return HashSet::new();
+        };
+        let (first, missing) = (first.clone(), |path: &Path| {
+            path.symlink_metadata().is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
+        });
+        let look = move || files.into_iter().filter(|(_, path)| missing(path)).map(|(id, _)| id).collect();
+        let found = self.ctx.patience.ask(&first, LOOK, look).await;
+        self.orphans_left = found.is_none();
+        found.unwrap_or_default()
     }
 
     fn is_orphan(&self, row: &Known) -> bool {
@@ -340,20 +383,21 @@ impl Intake {
         !place && !self.hidden.iter().any(|folder| row.path.starts_with(folder))
     }
 
-    async fn settle(&mut self, brand: BrandRow, orphans: Vec<Known>) -> Result<(), IntakeError> {
-        let missing = |row: &Known| {
-            row.state != State::Uploaded
-                && row.path.symlink_metadata().is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
-        };
-        let (gone, left): (Vec<_>, Vec<_>) = blocking(move || orphans.into_iter().partition(missing)).await?;
+    async fn settle(
+        &mut self,
+        brand: BrandRow,
+        orphans: Vec<Known>,
+        missing: &HashSet<i64>,
+    ) -> Result<(), IntakeError> {
+        let (gone, left): (Vec<_>, Vec<_>) = orphans.into_iter().partition(|row| missing.contains(&row.id));
         let gone: Vec<_> = gone.iter().map(|row| row.id).collect();
         if !gone.is_empty() {
             self.ctx.ledger.gone(brand, &gone).await?;
         }
-        let (back, foreign): (Vec<_>, Vec<_>) = left
-            .into_iter()
-            .filter(|row| row.asked.is_some())
-            .partition(|row| self.belongs(row, brand.brand));
+        let (back, foreign): (Vec<_>, Vec<_>) =
+            left.into_iter().filter(|row| row.asked.is_some()).partition(|row| {
+                row.path.parent().is_some_and(|folder| self.ctx.settings.is_folder_of(folder, brand.brand))
+            });
         // their folder has come back since the survey: the next one finds it, and then they are looked at
         if back.into_iter().any(|row| self.doubted.insert(row.path)) {
             self.next_survey = Instant::now();
@@ -363,13 +407,5 @@ impl Intake {
             self.ctx.ledger.looked(&marked).await?;
         }
         Ok(())
-    }
-
-    /// Is the file's folder where this brand's files lie?
-    fn belongs(&self, row: &Known, brand: Brand) -> bool {
-        let settings = &self.ctx.settings;
-        let own = settings.watch.root.join(brand.kind().as_str()).join(brand.record().to_string());
-        let mapped = settings.brands.iter().filter(|folder| folder.brand == brand).map(|folder| &folder.path);
-        mapped.chain([&own]).any(|folder| row.path.parent() == Some(folder))
     }
 }

@@ -7,9 +7,10 @@ use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
 
-use rustix::fs::Dir;
+use rustix::fs::{Dir, FileType};
 
 use super::tidy;
+use crate::domain::glob::Glob;
 use crate::domain::order;
 use crate::files::{self, Kind, Look};
 
@@ -24,6 +25,8 @@ pub(super) struct Entry {
 #[derive(Debug)]
 pub(super) struct Listing {
     pub(super) folder: Arc<OwnedFd>,
+    /// Which file system it is on.
+    pub(super) device: u64,
     pub(super) entries: Vec<Entry>,
     /// Names of which nothing more can be said now, and why.
     pub(super) unknown: Vec<(OsString, io::Error)>,
@@ -41,38 +44,76 @@ impl Listing {
 ///
 /// # Errors
 /// When the folder cannot be read: then nothing is known of its files.
-pub(super) fn list(folder: OwnedFd) -> io::Result<Listing> {
+pub(super) fn list(folder: OwnedFd, ignored: &[Glob]) -> io::Result<Listing> {
     tidy::recover(&folder)?;
     let mut entries = Vec::new();
     let mut unknown = Vec::new();
-    for item in Dir::read_from(&folder)? {
-        let item = item?;
-        let name = OsStr::from_bytes(item.file_name().to_bytes());
-        if is_ignored(name) {
-            continue;
-        }
-        match files::look(&folder, name) {
+    for name in names(&folder, ignored)? {
+        match files::look(&folder, &name) {
             Ok(look) if look.kind == Kind::Folder => {}
-            Ok(look) => entries.push(Entry { name: name.to_owned(), look }),
+            Ok(look) => entries.push(Entry { name, look }),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             // one name that a file system cannot tell of must not hide the others
-            Err(error) => unknown.push((name.to_owned(), error)),
+            Err(error) => unknown.push((name, error)),
         }
     }
     entries.sort_by(|a, b| order::natural(a.name.as_bytes(), b.name.as_bytes()));
-    Ok(Listing { folder: Arc::new(folder), entries, unknown })
+    let device = files::device(&folder)?;
+    Ok(Listing { folder: Arc::new(folder), device, entries, unknown })
 }
 
-/// Unfinished copies, editors' leavings, and what operating systems and NAS boxes strew about.
-pub(super) fn is_ignored(name: &OsStr) -> bool {
-    const SUFFIXES: [&[u8]; 5] = [b".part", b".partial", b".tmp", b".crdownload", b".swp"];
-    const LITTER: [&[u8]; 3] = [b"thumbs.db", b"desktop.ini", b"@eadir"];
+/// The names in a folder that may count. Of those that are surely folders, none does.
+///
+/// # Errors
+/// When the folder cannot be read.
+pub(super) fn names(folder: &OwnedFd, ignored: &[Glob]) -> io::Result<Vec<OsString>> {
+    let mut names = Vec::new();
+    for item in Dir::read_from(folder)? {
+        let item = item?;
+        let name = OsStr::from_bytes(item.file_name().to_bytes());
+        if item.file_type() != FileType::Directory && !is_ignored(name, ignored) {
+            names.push(name.to_owned());
+        }
+    }
+    Ok(names)
+}
+
+/// Unfinished copies and downloads, editors' leavings, what operating systems and NAS boxes strew about, and what
+/// the operator names.
+pub(super) fn is_ignored(name: &OsStr, ignored: &[Glob]) -> bool {
+    const SUFFIXES: [&[u8]; 10] = [
+        b".part",
+        b".partial",
+        b".filepart",
+        b".tmp",
+        b".swp",
+        b".crdownload",
+        b".opdownload",
+        b".downloading",
+        b".xltd",
+        b".aria2",
+    ];
+    const LITTER: [&[u8]; 9] = [
+        b"thumbs.db",
+        b"ehthumbs.db",
+        b"desktop.ini",
+        b"icon\r",
+        b"@eadir",
+        b"#recycle",
+        b"#snapshot",
+        b"$recycle.bin",
+        b"lost+found",
+    ];
+    let text = name.to_string_lossy();
     let name = name.as_bytes().to_ascii_lowercase();
+    let suffix = name.iter().rposition(|byte| *byte == b'.').map_or(&[][..], |dot| &name[dot + 1..]);
     name.starts_with(b".")
         || name.starts_with(b"~")
         || name.ends_with(b"~")
+        || suffix.starts_with(b"part-")
         || SUFFIXES.iter().any(|suffix| name.ends_with(suffix))
         || LITTER.contains(&name.as_slice())
+        || ignored.iter().any(|glob| glob.matches(&text))
 }
 
 #[cfg(test)]
@@ -91,12 +132,38 @@ mod tests {
             "~a.jpg",
             "a.jpg~",
             "Thumbs.db",
+            "a.jpg.filepart",
+            ".~lock.a.odt#",
+            "~$report.docx",
+            "a.jpg.baiduyun.p.downloading",
+            "a.jpg.xltd",
+            "a.jpg.aria2",
+            "a.jpg.opdownload",
+            "a.jpg.part-Frag3",
+            "ehthumbs.db",
+            "desktop.ini",
+            "Icon\r",
+            "@eaDir",
+            "#recycle",
+            "a.BAK",
+            "副本 a.jpg",
         ];
+        let own = ["*.bak", "副本*"].map(|pattern| Glob::parse(pattern).unwrap());
         for name in ignored {
-            assert!(is_ignored(OsStr::new(name)), "{name}");
+            assert!(is_ignored(OsStr::new(name), &own), "{name}");
         }
-        for name in ["a.jpg", "part", "a.part.jpg", "图 片.png", "a~b.gif", "tmp"] {
-            assert!(!is_ignored(OsStr::new(name)), "{name}");
+        for name in [
+            "a.jpg",
+            "part",
+            "a.part.jpg",
+            "图 片.png",
+            "a~b.gif",
+            "tmp",
+            "a.part-2.jpg",
+            "part-2",
+            "Icon.png",
+        ] {
+            assert!(!is_ignored(OsStr::new(name), &own), "{name}");
         }
     }
 
@@ -108,7 +175,7 @@ mod tests {
         }
         std::fs::create_dir(folder.path().join("deeper.jpg")).unwrap();
         std::os::unix::fs::symlink("2.jpg", folder.path().join("3.jpg")).unwrap();
-        let listing = list(files::open_any_folder(folder.path()).unwrap()).unwrap();
+        let listing = list(files::open_any_folder(folder.path()).unwrap(), &[]).unwrap();
         let names: Vec<_> = listing.entries.iter().map(|entry| entry.name.to_str().unwrap()).collect();
         assert_eq!(names, ["2.jpg", "3.jpg", "10.jpg"]);
         assert_eq!(listing.entries[1].look.kind, Kind::Link);

@@ -3,7 +3,8 @@
 //! It is complete when it was closed after writing or renamed into place, or when it has been still for
 //! `watch.settle`. Its times prove stillness at once: no program can set a file's ctime back. Where they
 //! cannot (the file server's clock is ahead of ours), two equal looks that far apart do.
-//! One close does not prove that the copy is whole: a picture that ends too early is given `watch.grace`.
+//! One close does not prove that the copy is whole: a picture that ends too early is given `watch.grace`, from the
+//! later of its times on: copiers set a file's own time back.
 
 use std::collections::{HashMap, HashSet};
 use std::ffi::{OsStr, OsString};
@@ -52,6 +53,12 @@ impl Stillness {
         self.closed.extend(names);
     }
 
+    /// Was the file closed after writing, or does it wait to be judged? Then it is to be looked at, whatever its
+    /// times say.
+    pub(super) fn is_pending(&self, name: &OsStr) -> bool {
+        self.closed.contains(name) || self.seen.contains_key(name)
+    }
+
     /// Is this file complete, as far as can be told without reading it?
     pub(super) fn judge(
         &mut self,
@@ -70,7 +77,7 @@ impl Stillness {
             };
         }
         let observed = now.steady.duration_since(sight.since) >= settle;
-        if closed || observed || age(look.stamp.mtime_ns.max(look.ctime_ns), now.wall) >= Some(settle) {
+        if closed || observed || age(look, now.wall) >= Some(settle) {
             return Judgement::Complete;
         }
         Judgement::Again(sight.since + settle)
@@ -122,14 +129,14 @@ impl Stillness {
 /// When the grace of a file that ended too early is over; `None` when it is over already. A file from the
 /// future is given its grace from the first look on.
 fn grace_ends(sight: &Sight, now: Now, grace: Duration) -> Option<Instant> {
-    let age = age(sight.look.stamp.mtime_ns, now.wall).unwrap_or(now.steady.duration_since(sight.since));
+    let age = age(&sight.look, now.wall).unwrap_or(now.steady.duration_since(sight.since));
     let left = grace.checked_sub(age).filter(|left| !left.is_zero())?;
     Some(now.steady + left)
 }
 
-/// How long ago a file's time was; `None` when it lies in the future.
-fn age(time_ns: i64, now: Timestamp) -> Option<Duration> {
-    let nanos = now.as_nanosecond() - i128::from(time_ns);
+/// How long ago anything about a file changed; `None` when that lies in the future.
+fn age(look: &Look, now: Timestamp) -> Option<Duration> {
+    let nanos = now.as_nanosecond() - i128::from(look.stamp.mtime_ns.max(look.ctime_ns));
     u64::try_from(nanos).ok().map(Duration::from_nanos)
 }
 
@@ -181,6 +188,14 @@ mod tests {
         let mut bench = Bench::new();
         let look = Look { ctime_ns: bench.file(10, 0).ctime_ns, ..bench.file(10, 500) };
         assert!(matches!(bench.judge(&look), Judgement::Again(_)));
+    }
+
+    #[test]
+    fn a_copier_that_sets_mtime_back_gets_its_grace_all_the_same() {
+        let mut bench = Bench::new();
+        let look = Look { ctime_ns: bench.file(10, 10).ctime_ns, ..bench.file(10, 500) };
+        let end = bench.now.steady + Duration::from_secs(20);
+        assert_eq!(bench.stillness.unfinished(OsStr::new("a.jpg"), &look, bench.now, GRACE), Some(end));
     }
 
     #[test]

@@ -60,10 +60,10 @@ pub(super) fn survey_root(settings: &Settings) -> io::Result<Survey> {
     let root = &settings.watch.root;
     let mut survey = Survey { root: Some(files::identity(root)?), ..Survey::default() };
     survey.parents.push((root.clone(), survey.root));
-    for (name, path) in subfolders(root, &mut survey.strays)? {
+    for (name, path) in subfolders(settings, root, &mut survey.strays)? {
         match name.parse::<BrandType>() {
             Ok(kind) => {
-                match records(kind, &path, &mut survey) {
+                match records(settings, kind, &path, &mut survey) {
                     Ok(()) => {}
                     // it vanished in this moment
                     Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
@@ -76,23 +76,6 @@ pub(super) fn survey_root(settings: &Settings) -> io::Result<Survey> {
         }
     }
     Ok(survey)
-}
-
-/// What lies under the root and is no brand's folder, from the names alone.
-pub fn strays(root: &Path) -> Vec<(PathBuf, String)> {
-    let mut strays = Vec::new();
-    for (name, path) in subfolders(root, &mut strays).unwrap_or_default() {
-        match name.parse::<BrandType>() {
-            Ok(kind) => {
-                let records = subfolders(&path, &mut strays).unwrap_or_default();
-                strays.extend(
-                    records.into_iter().filter_map(|(name, path)| Some((path, brand(kind, &name).err()?))),
-                );
-            }
-            Err(error) => strays.push((path, error.to_string())),
-        }
-    }
-    strays
 }
 
 fn brand(kind: BrandType, name: &str) -> Result<Brand, String> {
@@ -109,8 +92,8 @@ fn place(brand: Brand, path: PathBuf) -> Place {
     Place { path, brand, identity }
 }
 
-fn records(kind: BrandType, path: &Path, survey: &mut Survey) -> io::Result<()> {
-    for (name, path) in subfolders(path, &mut survey.strays)? {
+fn records(settings: &Settings, kind: BrandType, path: &Path, survey: &mut Survey) -> io::Result<()> {
+    for (name, path) in subfolders(settings, path, &mut survey.strays)? {
         match brand(kind, &name) {
             Ok(brand) => survey.folders.push(place(brand, path)),
             Err(why) => survey.strays.push((path, why)),
@@ -120,12 +103,16 @@ fn records(kind: BrandType, path: &Path, survey: &mut Survey) -> io::Result<()> 
 }
 
 /// The folders in a folder, by name. Everything else in it is a stray.
-fn subfolders(path: &Path, strays: &mut Vec<(PathBuf, String)>) -> io::Result<Vec<(String, PathBuf)>> {
+fn subfolders(
+    settings: &Settings,
+    path: &Path,
+    strays: &mut Vec<(PathBuf, String)>,
+) -> io::Result<Vec<(String, PathBuf)>> {
     let mut folders = Vec::new();
     for item in std::fs::read_dir(path)? {
         let item = item?;
         let name = item.file_name();
-        if scan::is_ignored(&name) {
+        if scan::is_ignored(&name, &settings.watch.ignore) {
             continue;
         }
         let path = path.join(&name);

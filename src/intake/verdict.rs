@@ -28,7 +28,7 @@ impl Reconcile<'_> {
                 let grace = self.folder.stillness.unfinished(&entry.name, &entry.look, self.now, watch.grace);
                 match grace.filter(|_| may_grow) {
                     Some(end) => {
-                        self.wait(end);
+                        self.wait(entry, end);
                         None
                     }
                     None => Some(match result {
@@ -38,7 +38,7 @@ impl Reconcile<'_> {
                 }
             }
             Ok(None) => {
-                self.wait(self.now.steady + watch.settle);
+                self.wait(entry, self.now.steady + watch.settle);
                 None
             }
             Err(error) => self.unreadable(entry, &error, row),

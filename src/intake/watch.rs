@@ -20,6 +20,9 @@ const MOST_NAMES: usize = 4096;
 /// Nor more names of what was moved or removed: then everything is looked at.
 const MOST_FAREWELLS: usize = 65_536;
 
+/// What is said when this user may not watch more folders.
+const LIMIT: &str = "too many are watched: sysctl fs.inotify.max_user_watches";
+
 /// What happened in a folder since it was last asked.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Wake {
@@ -120,6 +123,19 @@ pub(super) fn no_inotify(error: &notify::Error) -> String {
             "inotify is not to be had ({error}): sysctl fs.inotify.max_user_instances, or too many open files"
         ),
         false => format!("inotify is not to be had ({error})"),
+    }
+}
+
+/// Why a folder cannot be watched, and what to do: each cause has its own text.
+pub(super) fn why_unwatched(error: &notify::Error) -> String {
+    const ENOSPC: i32 = rustix::io::Errno::NOSPC.raw_os_error();
+    match &error.kind {
+        notify::ErrorKind::MaxFilesWatch => LIMIT.into(),
+        notify::ErrorKind::Io(error) if error.raw_os_error() == Some(ENOSPC) => LIMIT.into(),
+        notify::ErrorKind::Io(error) => error.to_string(),
+        notify::ErrorKind::PathNotFound => "it is not there".into(),
+        notify::ErrorKind::Generic(text) => text.clone(),
+        other => format!("{other:?}"),
     }
 }
 
@@ -224,6 +240,14 @@ mod tests {
         let wakes = shared.lock();
         let wake = &wakes.folders[Path::new("/inbox/OWNBRAND/1")];
         assert!(!wake.writing_only && wake.closed.contains(std::ffi::OsStr::new("a.jpg")));
+    }
+
+    #[test]
+    fn a_folder_that_may_not_be_read_is_no_limit() {
+        let io = |error: rustix::io::Errno| notify::Error::io(error.into());
+        assert_eq!(why_unwatched(&io(rustix::io::Errno::NOSPC)), LIMIT);
+        assert_eq!(why_unwatched(&notify::Error::new(notify::ErrorKind::MaxFilesWatch)), LIMIT);
+        assert_eq!(why_unwatched(&io(rustix::io::Errno::ACCESS)), "Permission denied (os error 13)");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Claims: who may work on a file now, and until when.
 
 use std::path::PathBuf;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use sqlx::Row;
@@ -46,7 +47,8 @@ pub struct Claim {
 /// Which of the files that are due is claimed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Order {
-    /// One of each brand in turns, and in each round the one that has been due for longest.
+    /// One of each brand in turns; in each round the one that has been due for longest, and every other time the one
+    /// that came last: it does not wait for thousands that were there before.
     InTurn,
     /// The one that was tried least: a probe must not be the same file again and again, which may fail for a
     /// reason of its own.
@@ -66,11 +68,13 @@ impl Order {
 }
 
 macro_rules! claim_by {
-    ($order:literal) => {
+    ($index:literal, $order:literal) => {
         concat!(
             "UPDATE upload SET state = 'uploading', claim = ?4, lease_until = ?3, next_attempt_at = NULL,
                     tries = tries + 1, updated_at = ?1
-             WHERE id = (SELECT id FROM upload INDEXED BY upload_turn WHERE state IN ('queued', 'retrying') AND held = 0
+             WHERE id = (SELECT id FROM upload INDEXED BY ",
+            $index,
+            " WHERE state IN ('queued', 'retrying') AND held = 0
                            AND (next_attempt_at <= ?1 OR next_attempt_at > ?2)
                            AND brand_id IS NOT (SELECT id FROM brand WHERE type = ?5 AND record_id = ?6)
                            AND NOT EXISTS (SELECT 1 FROM notice WHERE name = 'suspended')
@@ -113,9 +117,13 @@ impl Ledger {
     pub async fn claim(&self, order: Order, lease: Duration, horizon: Duration) -> Result<Option<Claim>> {
         let now = self.now();
         let mut tx = self.begin().await?;
+        let newest = self.claims.fetch_add(1, Ordering::Relaxed) % 2 == 1;
         let row = sqlx::query(match order {
-            Order::InTurn => claim_by!("turn, next_attempt_at, id"),
-            Order::LeastTried | Order::LeastTriedBut(_) => claim_by!("tries, turn, next_attempt_at, id"),
+            Order::InTurn if newest => claim_by!("upload_newest", "turn, ctime_ns DESC, id"),
+            Order::InTurn => claim_by!("upload_turn", "turn, next_attempt_at, id"),
+            Order::LeastTried | Order::LeastTriedBut(_) => {
+                claim_by!("upload_turn", "tries, turn, next_attempt_at, id")
+            }
         })
         .bind(rfc3339(now))
         .bind(rfc3339(later(now, horizon)))

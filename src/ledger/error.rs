@@ -136,6 +136,13 @@ impl LedgerError {
         matches!(self, LedgerError::Sql(error) if matches!(primary(error), Some(5 | 6)))
     }
 
+    /// Does the connection stay unusable when the cause is over? A file that was opened while it could only be read
+    /// stays one that can only be read.
+    pub(super) fn spoils_connection(&self) -> bool {
+        // READONLY, IOERR, CANTOPEN
+        matches!(self, LedgerError::Sql(error) if matches!(primary(error), Some(8 | 10 | 14)))
+    }
+
     /// Does it pass by itself (locked, full disk, read-only for a while)? Then the work waits and goes on.
     /// Anything else is a mistake in the program or a damaged file, and waiting does not mend it.
     pub fn is_transient(&self) -> bool {

@@ -2,6 +2,8 @@
 //! rows.
 
 use std::fmt;
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use serde::Serialize;
@@ -11,6 +13,7 @@ use super::error::Result;
 use super::report::{Report, StatusRow, SummaryRow};
 use crate::domain::brand::{Brand, BrandType};
 use crate::domain::clock::rfc3339;
+use crate::domain::text::hex;
 use crate::domain::upload::State;
 
 /// Which files are listed.
@@ -51,6 +54,29 @@ impl Cursor {
     /// Behind this row.
     pub fn behind(row: &StatusRow) -> Self {
         Self { updated_at: row.updated_at.clone(), id: row.id }
+    }
+}
+
+impl Report {
+    /// Which of these files have no row, or one that says that they are gone, by their place in the list.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn unknown(&self, files: &[(Brand, PathBuf)]) -> Result<Vec<usize>> {
+        let file = |(brand, path): &(Brand, PathBuf)| {
+            serde_json::json!([brand.kind().as_str(), brand.record(), hex(path.as_os_str().as_bytes())])
+        };
+        let files: Vec<_> = files.iter().map(file).collect();
+        let unknown: Vec<i64> = sqlx::query_scalar(
+            "SELECT f.key FROM json_each(?1) f
+             WHERE NOT EXISTS (SELECT 1 FROM brand b JOIN upload u ON u.brand_id = b.id
+                               WHERE b.type = f.value->>0 AND b.record_id = f.value->>1
+                                 AND u.path_bytes = unhex(f.value->>2) AND u.state <> 'gone')",
+        )
+        .bind(serde_json::Value::from(files).to_string())
+        .fetch_all(self.pool())
+        .await?;
+        Ok(unknown.into_iter().filter_map(|at| usize::try_from(at).ok()).collect())
     }
 }
 

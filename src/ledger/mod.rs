@@ -4,6 +4,7 @@
 //! Every transition is compare-and-set: exactly one row must change. Whoever waits for news subscribes to
 //! [`Ledger::changes`], arms it, and then asks the table.
 
+mod access;
 mod attempts;
 mod brands;
 mod claims;
@@ -14,6 +15,7 @@ mod listing;
 mod lock;
 mod mounts;
 mod objects;
+mod reading;
 mod record;
 mod refusals;
 mod report;
@@ -26,7 +28,7 @@ mod uploads;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -37,6 +39,7 @@ use tokio::sync::watch;
 use crate::domain::clock::{Clock, rfc3339};
 use crate::files::{self, Identity};
 
+pub use access::{check_writable, prove_writable};
 pub use attempts::Finish;
 pub use brands::BrandRow;
 pub use claims::{Claim, Order};
@@ -72,7 +75,11 @@ pub struct Ledger {
     clock: Arc<dyn Clock>,
     changed: Arc<watch::Sender<u64>>,
     trouble: Arc<trouble::Trouble>,
+    /// The connections are to be opened anew before they are used again.
+    stale: Arc<AtomicBool>,
     nudges: Arc<AtomicU64>,
+    /// How many times a file was claimed.
+    claims: Arc<AtomicU64>,
     seam: Option<Arc<dyn Seam>>,
 }
 
@@ -94,6 +101,8 @@ impl Ledger {
         let pool = SqlitePoolOptions::new()
             .max_connections(1)
             .min_connections(1)
+            .max_lifetime(None)
+            .idle_timeout(None)
             .acquire_slow_threshold(Duration::from_hours(1));
         let writer = pool.connect_with(options).await.map_err(|error| LedgerError::opening(path, error))?;
         check_sqlite(path, &writer).await?;
@@ -107,7 +116,9 @@ impl Ledger {
             clock,
             changed: Arc::new(watch::Sender::new(0)),
             trouble: Arc::default(),
+            stale: Arc::default(),
             nudges: Arc::default(),
+            claims: Arc::default(),
             seam: None,
         })
     }
@@ -169,8 +180,9 @@ impl Ledger {
     }
 
     /// Logs what is wrong with the database: when it begins, when it becomes something else, once an hour, and
-    /// (after the next commit) when it is over.
+    /// (after the next commit) when it is over. A connection that will not recover is not used again.
     pub fn complain(&self, error: &LedgerError) {
+        self.stale.fetch_or(error.spoils_connection(), Ordering::Relaxed);
         // a connection that was left inside a transaction is only what follows from the real trouble
         if !matches!(error, LedgerError::Sql(sqlx::Error::InvalidSavePointStatement)) {
             self.trouble.note(error);
@@ -191,6 +203,10 @@ impl Ledger {
     async fn begin(&self) -> Result<Tx> {
         if let Some(seam) = &self.seam {
             seam.begin().await?;
+        }
+        if self.stale.swap(false, Ordering::Relaxed) {
+            self.writer.acquire().await?.close().await?;
+            self.report.open_anew().await;
         }
         match self.writer.begin_with("BEGIN IMMEDIATE").await {
             Err(sqlx::Error::InvalidSavePointStatement) => {
@@ -280,5 +296,17 @@ mod tests {
         assert!(error.is_transient(), "{error}");
         sqlx::query("PRAGMA max_page_count = 1000000").execute(&ledger.writer).await.unwrap();
         assert_eq!(ledger.register(&brands).await.unwrap().len(), 500);
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_was_opened_while_nothing_could_be_written_is_opened_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let ledger = Ledger::open(&folder.path().join("x.db"), Arc::new(SystemClock)).await.unwrap();
+        // SQLite opens a file for reading where it cannot open it for writing, and never asks again
+        sqlx::query("PRAGMA query_only = 1").execute(&ledger.writer).await.unwrap();
+        let error = ledger.set_notice("root", "it is not there").await.unwrap_err();
+        assert!(error.is_transient(), "{error}");
+        ledger.complain(&error);
+        ledger.set_notice("root", "it is not there").await.unwrap();
     }
 }

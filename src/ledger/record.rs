@@ -14,7 +14,7 @@ use super::brands::BrandRow;
 use super::damage;
 use super::error::Result;
 use super::slots::{self, Slots};
-use super::uploads::{readable, set_path, state};
+use super::uploads::{Known, readable, set_path, state};
 use crate::domain::failure::{ErrorKind, Failure};
 use crate::domain::text::visible;
 use crate::domain::upload::{Picture, Stamp, State};
@@ -61,7 +61,8 @@ pub struct Recorded {
 impl Ledger {
     /// Records files that were looked at, in the order given, in one transaction: slots are given here.
     /// `missing` are rows whose file is no longer where it was; a new file with the same content is one of
-    /// them under a new name.
+    /// them under a new name. `relocated` are rows whose folder is watched no longer: a new file with the name of one
+    /// takes its row over, whatever its state.
     ///
     /// # Errors
     /// When the database fails; then nothing is recorded.
@@ -70,6 +71,7 @@ impl Ledger {
         brand: BrandRow,
         found: &[Found],
         missing: &mut Vec<i64>,
+        relocated: &[Known],
     ) -> Result<Vec<Recorded>> {
         let now = self.now_text();
         let mut tx = self.begin().await?;
@@ -77,7 +79,9 @@ impl Ledger {
         let mut recorded = Vec::with_capacity(found.len());
         let mut left = missing.clone();
         for file in found {
-            let one = Recorder { brand, file, missing: &left, now: &now, rebuilt }.record(&mut tx).await?;
+            let one = Recorder { brand, file, missing: &left, relocated, now: &now, rebuilt }
+                .record(&mut tx)
+                .await?;
             // whose name it has taken over is no longer missing
             left.retain(|id| *id != one.id);
             recorded.push(one);
@@ -93,6 +97,7 @@ struct Recorder<'a> {
     brand: BrandRow,
     file: &'a Found,
     missing: &'a [i64],
+    relocated: &'a [Known],
     now: &'a str,
     /// Files from before are held, nanoseconds since 1970.
     rebuilt: Option<i128>,
@@ -140,7 +145,22 @@ impl Recorder<'_> {
         .bind(self.file.path.as_os_str().as_bytes())
         .fetch_optional(&mut **tx)
         .await?;
-        row.as_ref().map(existing).transpose()
+        match row.as_ref() {
+            Some(row) => existing(row).map(Some),
+            None => self.relocate(tx).await,
+        }
+    }
+
+    /// The row of a file of this name in a folder that is watched no longer becomes this file's.
+    async fn relocate(&self, tx: &mut Tx) -> Result<Option<Existing>> {
+        let same = |row: &&Known| row.path.file_name() == self.file.path.file_name();
+        for old in self.relocated.iter().filter(same).filter(|row| self.missing.contains(&row.id)) {
+            if set_path(tx, old.id, &self.file.path, self.now).await? {
+                let row = sqlx::query("SELECT id, state, slot, sha256, error_kind FROM upload WHERE id = ?1");
+                return existing(&row.bind(old.id).fetch_one(&mut **tx).await?).map(Some);
+            }
+        }
+        Ok(None)
     }
 
     /// A row with this content whose file is no longer where it was.
@@ -189,7 +209,7 @@ impl Recorder<'_> {
     async fn touch(&self, tx: &mut Tx, row: &Existing) -> Result<Recorded> {
         let stamp = self.file.stamp;
         sqlx::query(
-            "UPDATE upload SET size_bytes = ?2, mtime_ns = ?3, inode = ?4, updated_at = ?5,
+            "UPDATE upload SET size_bytes = ?2, mtime_ns = ?3, inode = ?4, updated_at = ?5, ctime_ns = ?6,
                     next_attempt_at = iif(state = 'retrying' AND error_kind = 'file_changed', ?5, next_attempt_at)
              WHERE id = ?1",
         )
@@ -198,6 +218,7 @@ impl Recorder<'_> {
         .bind(stamp.mtime_ns)
         .bind(stamp.inode.cast_signed())
         .bind(self.now)
+        .bind(self.file.ctime_ns)
         .execute(&mut **tx)
         .await?;
         Ok(self.recorded(row.id, row.state, row.slot, None, Some(row)))
@@ -324,11 +345,12 @@ impl Recorder<'_> {
         let id = sqlx::query_scalar(
             "INSERT INTO upload (brand_id, path_bytes, path, file_name, state, slot, wanted_slot, size_bytes,
                  mtime_ns, inode, suffix, width, height, sha256, md5, crc64, duplicate_of, next_attempt_at,
-                 error_kind, error_message, detected_at, updated_at, held, turn, wanted_since)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?21, ?22, ?23, ?18)
+                 error_kind, error_message, detected_at, updated_at, held, turn, wanted_since, ctime_ns)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?21, ?22, ?23, ?18, ?24)
              ON CONFLICT (brand_id, path_bytes) DO UPDATE SET
                  state = excluded.state, slot = excluded.slot, wanted_slot = excluded.wanted_slot,
                  size_bytes = excluded.size_bytes, mtime_ns = excluded.mtime_ns, inode = excluded.inode,
+                 ctime_ns = excluded.ctime_ns,
                  suffix = excluded.suffix, width = excluded.width, height = excluded.height,
                  revision = revision + (uploaded_at IS NOT NULL AND excluded.sha256 IS NOT NULL
                                         AND sha256 IS NOT excluded.sha256),
@@ -362,6 +384,7 @@ impl Recorder<'_> {
         .bind(self.now)
         .bind(state == State::Queued && self.is_from_before())
         .bind(turn)
+        .bind(self.file.ctime_ns)
         .fetch_one(&mut **tx)
         .await?;
         Ok(id)

@@ -109,9 +109,10 @@ row!(
     Notice { name: String, message: String, since: String }
 );
 
-/// Does no process have the database open?
+/// Does no process have the database open, and is all of it in its file?
 fn is_at_rest(path: &Path) -> bool {
-    !["-wal", "-shm"].iter().any(|end| super::beside(path, end).exists())
+    let wal = std::fs::metadata(super::beside(path, "-wal")).map_or(0, |wal| wal.len());
+    wal == 0 && !super::beside(path, "-shm").exists()
 }
 
 impl Report {
@@ -126,12 +127,16 @@ impl Report {
         }
         let pool = SqlitePoolOptions::new().max_connections(4);
         let options = super::options(path).read_only(true);
-        let connected = match pool.clone().connect_with(options.clone()).await {
+        let opening = |error| LedgerError::opening(path, error);
+        let connected = pool.clone().connect_with(options.clone()).await.map_err(opening)?;
+        match sqlx::query("SELECT 1 FROM sqlite_schema LIMIT 1").execute(&connected).await {
             // whoever may only read cannot make the WAL's files; when there are none, nobody writes either
-            Err(_) if is_at_rest(path) => pool.connect_with(options.immutable(true)).await,
-            connected => connected,
-        };
-        Ok(Self(connected.map_err(|error| LedgerError::opening(path, error))?))
+            Err(_) if is_at_rest(path) => {
+                Ok(Self(pool.connect_with(options.immutable(true)).await.map_err(opening)?))
+            }
+            Err(error) => Err(opening(error)),
+            Ok(_) => Ok(Self(connected)),
+        }
     }
 
     pub(super) async fn connection(&self) -> Result<PoolConnection<Sqlite>> {
@@ -140,6 +145,14 @@ impl Report {
 
     pub(super) fn pool(&self) -> &SqlitePool {
         &self.0
+    }
+
+    /// Closes the connections that nobody uses now; those who need one open it.
+    pub(super) async fn open_anew(&self) {
+        while let Some(connection) = self.0.try_acquire() {
+            // it is given up either way
+            let _ = connection.close().await;
+        }
     }
 
     pub(super) async fn close(&self) {

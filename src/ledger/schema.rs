@@ -14,6 +14,7 @@ type Step = (i64, &'static str, &'static str);
 const MIGRATIONS: &[Step] = &[
     (1, "ledger", include_str!("../../migrations/0001_ledger.sql")),
     (2, "turns, mounts, alerts", include_str!("../../migrations/0002_turns_mounts_alerts.sql")),
+    (3, "intake", include_str!("../../migrations/0003_intake.sql")),
     (4, "objects, probes", include_str!("../../migrations/0004_objects_probes.sql")),
 ];
 

@@ -16,6 +16,7 @@ use super::damage;
 use super::error::{LedgerError, Result};
 use super::slots::{self};
 use crate::domain::upload::{Stamp, State};
+use crate::files::Look;
 
 /// What the table knows of a file, for the comparison with the folder.
 #[derive(Debug, Clone)]
@@ -28,6 +29,8 @@ pub struct Known {
     pub state: State,
     /// The file when it was last looked at.
     pub stamp: Stamp,
+    /// When anything about it had changed last, nanoseconds since 1970.
+    pub ctime_ns: Option<i64>,
     /// The number of the last request to look again, if it is not answered yet.
     pub asked: Option<i64>,
     /// It could not be read, which a `chmod` may have changed.
@@ -43,6 +46,15 @@ impl Known {
             State::Uploading | State::Gone => false,
         }
     }
+
+    /// Is the file still the one that the row tells of? Of an uploaded one, size, time and inode say so, as long as
+    /// nobody asks; of another one, its ctime must be the same too.
+    pub fn is_unchanged(&self, look: &Look) -> bool {
+        let settled = self.state == State::Uploaded && self.asked.is_none();
+        let same_ctime = self.ctime_ns.is_none_or(|ctime| ctime == look.ctime_ns);
+        let same = self.stamp == look.stamp && (settled || same_ctime);
+        same && !self.unreadable && self.state != State::Gone
+    }
 }
 
 impl Ledger {
@@ -53,7 +65,7 @@ impl Ledger {
     pub async fn known(&self, brand: BrandRow) -> Result<Vec<Known>> {
         let mut connection = self.report().connection().await?;
         let rows = sqlx::query(
-            "SELECT id, path_bytes, state, size_bytes, mtime_ns, inode, iif(asked > answered, asked, NULL) AS asked,
+            "SELECT id, path_bytes, state, size_bytes, mtime_ns, inode, ctime_ns, iif(asked > answered, asked, NULL) AS asked,
                     state = 'rejected' AND error_kind = 'unreadable' AS unreadable
              FROM upload WHERE brand_id = ?1",
         )
@@ -77,15 +89,20 @@ impl Ledger {
         rows.iter().map(|row| Ok((row.try_get("brand_id")?, path(row)?))).collect()
     }
 
-    /// A file that was renamed: same inode, size and time under another name. False when its row has ended
+    /// A file that was renamed: same inode, size and time under another name, which changed its ctime. False when its row has ended
     /// meanwhile, so that the file is a new one.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn moved(&self, id: i64, path: &Path) -> Result<bool> {
+    pub async fn moved(&self, id: i64, path: &Path, ctime_ns: i64) -> Result<bool> {
         let now = self.now_text();
         let mut tx = self.begin().await?;
         let moved = set_path(&mut tx, id, path, &now).await?;
+        sqlx::query("UPDATE upload SET ctime_ns = ?2 WHERE id = ?1")
+            .bind(id)
+            .bind(ctime_ns)
+            .execute(&mut *tx)
+            .await?;
         self.commit(tx).await?;
         Ok(moved)
     }
@@ -217,6 +234,7 @@ pub(super) fn known(row: &SqliteRow) -> Result<Known> {
         path: path(row)?,
         state: state(row)?,
         stamp: stamp(row)?,
+        ctime_ns: row.try_get("ctime_ns")?,
         asked: row.try_get("asked")?,
         unreadable: row.try_get("unreadable")?,
     })

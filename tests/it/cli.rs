@@ -296,7 +296,12 @@ async fn operators_in_china_read_chinese() {
         let differs = ["对象", "etag", "请求 ID", "sha256"].iter().any(|name| line.starts_with(name));
         !differs && !line.contains(" ms ")
     };
-    insta::assert_snapshot!("chinese", seen.lines().filter(stays).collect::<Vec<_>>().join("\n"));
+    // how long something took decides how wide its column is
+    let narrow = |line: &str| match line.starts_with("次数") {
+        true => line.split_whitespace().collect::<Vec<_>>().join("  "),
+        false => line.to_owned(),
+    };
+    insta::assert_snapshot!("chinese", seen.lines().filter(stays).map(narrow).collect::<Vec<_>>().join("\n"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

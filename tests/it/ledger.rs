@@ -117,11 +117,11 @@ impl Model {
         match *event {
             Event::Found { file, content, wish } => {
                 let found = self.found(file, content, wish);
-                self.ledger.record(self.brand, &[found], &mut Vec::new()).await.map(drop)
+                self.ledger.record(self.brand, &[found], &mut Vec::new(), &[]).await.map(drop)
             }
             Event::Moved { file, from } => {
                 let (Some(id), None) = (self.id(from).await, self.id(file).await) else { return Ok(()) };
-                let moved = self.ledger.moved(id, &self.folder.join(format!("{file}.jpg"))).await;
+                let moved = self.ledger.moved(id, &self.folder.join(format!("{file}.jpg")), 0).await;
                 moved.map(drop)
             }
             Event::Gone { file } => match self.id(file).await {
@@ -248,7 +248,7 @@ async fn brands_take_turns() {
         let mut model =
             Model { ledger: ledger.clone(), brand: brands[brand], folder, claims: Vec::new(), stamps: 0 };
         let found: Vec<_> = files.map(|file| model.found(file, file + 1, 0)).collect();
-        ledger.record(brands[brand], &found, &mut Vec::new()).await.unwrap();
+        ledger.record(brands[brand], &found, &mut Vec::new(), &[]).await.unwrap();
     };
     let next = async || {
         let claim = ledger

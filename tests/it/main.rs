@@ -9,6 +9,7 @@
 mod alerts;
 mod answers;
 mod architecture;
+mod backlog;
 mod checksums;
 mod cli;
 mod cloud;
@@ -20,9 +21,13 @@ mod https;
 mod in_between;
 mod ledger;
 mod lifecycle;
+mod logs;
+mod moved_inbox;
+mod operators;
 mod overflow;
 mod pauses;
 mod queries;
+mod same_stamp;
 mod sandbox;
 #[path = "../sim/mod.rs"]
 mod simulation;

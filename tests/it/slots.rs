@@ -283,3 +283,39 @@ async fn a_copy_of_a_picture_that_was_released_is_sent_for_itself() {
     assert_eq!(copy.slot, Some(1));
     bench.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_takes_the_place_of_its_original_when_that_is_released() {
+    for delete in [false, true] {
+        let mut bench = Bench::new().await;
+        let original = bench.drop_file(OWN, "a.jpg", &jpg(1));
+        bench.start().await;
+        bench.until_state("a.jpg", State::Uploaded).await;
+        bench.drop_file(OWN, "b.jpg", &jpg(1));
+        bench.until_state("b.jpg", State::Rejected).await;
+        if delete {
+            std::fs::remove_file(&original).unwrap();
+        }
+        bench.ledger().release(brand(&bench).await, &[1]).await.unwrap();
+        let row = bench.until_state("b.jpg", State::Uploaded).await;
+        assert_eq!((row.slot, bench.row("a.jpg").await.slot), (Some(1), None), "deleted: {delete}");
+        bench.stop().await;
+    }
+}
+
+/// The picture itself waits for a slot again: what it released went to others.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_released_picture_that_is_dropped_again_is_taken() {
+    let mut bench = Bench::new().await;
+    bench.drop_file(OWN, "a.jpg", &jpg(1));
+    bench.start().await;
+    bench.until_state("a.jpg", State::Uploaded).await;
+    bench.drop_file(OWN, "b.jpg", &jpg(1));
+    bench.until_state("b.jpg", State::Rejected).await;
+    bench.ledger().release(brand(&bench).await, &[1]).await.unwrap();
+    bench.until_state("b.jpg", State::Uploaded).await;
+    bench.stop().await;
+    bench.once().await;
+    assert_eq!(bench.row("b.jpg").await.state, "uploaded");
+    assert_eq!(bench.row("a.jpg").await.slot, None);
+}

@@ -16,6 +16,7 @@ use crate::domain::image::Format;
 use crate::domain::text::visible;
 use crate::domain::upload::{Picture, Stamp};
 use crate::files;
+use crate::intake::reads;
 use hashes::Hashes;
 pub use pictures::Flaw;
 
@@ -178,7 +179,10 @@ fn read_at(file: &File, buffer: &mut [u8], at: u64) -> io::Result<usize> {
     loop {
         match file.read_at(buffer, at) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            read => return read,
+            read => {
+                reads::advance(*read.as_ref().unwrap_or(&0));
+                return read;
+            }
         }
     }
 }

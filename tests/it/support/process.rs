@@ -1,9 +1,13 @@
 //! The real binary.
 
 use std::fs::File;
+use std::os::unix::fs::MetadataExt;
+use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 
 use super::Bench;
+
+const NOBODY: u32 = 65534;
 
 /// `brandpost run`, as a process of its own. Its log is `daemon.log` beside the configuration.
 pub struct Process(Child);
@@ -11,11 +15,33 @@ pub struct Process(Child);
 impl Process {
     pub fn start(bench: &Bench) -> Self {
         let program = std::env::var("BRANDPOST_BIN").unwrap_or(env!("CARGO_BIN_EXE_brandpost").into());
+        Self::spawn(bench, Command::new(program))
+    }
+
+    /// As a user that is not root, whom folders can be closed to. All that is in the bench is theirs.
+    pub fn start_as_nobody(bench: &Bench) -> Self {
+        let program = bench.folder.path().join("brandpost");
+        std::fs::copy(env!("CARGO_BIN_EXE_brandpost"), &program).unwrap();
+        let mut command = Command::new(program);
+        if std::fs::metadata("/proc/self").unwrap().uid() == 0 {
+            let owner = format!("{NOBODY}:{NOBODY}");
+            assert!(
+                Command::new("chown")
+                    .args(["-R", &owner])
+                    .arg(bench.folder.path())
+                    .status()
+                    .unwrap()
+                    .success()
+            );
+            command.uid(NOBODY).gid(NOBODY);
+        }
+        Self::spawn(bench, command)
+    }
+
+    fn spawn(bench: &Bench, mut command: Command) -> Self {
         let log = File::options().create(true).append(true).open(bench.folder.path().join("daemon.log"));
         let log = Stdio::from(log.unwrap());
-        let child =
-            Command::new(program).args(["--config"]).arg(bench.config()).arg("run").stderr(log).spawn();
-        Self(child.unwrap())
+        Self(command.args(["--config"]).arg(bench.config()).arg("run").stderr(log).spawn().unwrap())
     }
 
     /// `SIGSTOP`, `SIGCONT`.

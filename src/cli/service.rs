@@ -1,0 +1,52 @@
+//! Questions that only the service's own user can answer: root may read what the service may not.
+
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::process::Command;
+
+use rustix::process::{Gid, Uid, geteuid};
+use rustix::thread;
+use tokio::sync::oneshot;
+
+/// Whose the database is: the owner of the file or, before the first start, of the folder it is made in.
+pub(super) fn owner(database: &Path) -> Option<(Uid, Gid)> {
+    let folder = || std::fs::metadata(database.parent()?).ok();
+    let file = std::fs::metadata(database).ok().or_else(folder)?;
+    Some((Uid::from_raw(file.uid()), Gid::from_raw(file.gid())))
+}
+
+/// Can this user answer for the service? Its own user can, and root, which can be any.
+pub(super) fn can_answer(database: &Path) -> bool {
+    let user = geteuid();
+    user.is_root() || owner(database).is_none_or(|(owner, _)| owner == user)
+}
+
+/// Does the work on a thread of its own, as the service's user if this process is root's. `None`: it broke off.
+pub(super) async fn as_service<T: Send + 'static>(
+    database: &Path,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Option<T> {
+    let user = owner(database).filter(|(owner, _)| geteuid().is_root() && !owner.is_root());
+    let (done, result) = oneshot::channel();
+    std::thread::spawn(move || {
+        // on Linux, users are a thread's: the others stay root's
+        if user.is_none_or(|(user, group)| become_user(user, group).is_ok()) {
+            let _ = done.send(work());
+        }
+    });
+    result.await.ok()
+}
+
+fn become_user(user: Uid, group: Gid) -> rustix::io::Result<()> {
+    let groups = groups(user).filter(|groups| !groups.is_empty()).unwrap_or_else(|| vec![group]);
+    thread::set_thread_groups(&groups)?;
+    thread::set_thread_gid(groups[0])?;
+    thread::set_thread_uid(user)
+}
+
+/// Its groups as the system's databases have them, its own first.
+fn groups(user: Uid) -> Option<Vec<Gid>> {
+    let output = Command::new("id").args(["-G", &user.as_raw().to_string()]).output().ok()?;
+    let text = String::from_utf8(output.stdout).ok()?;
+    text.split_whitespace().map(|number| number.parse().ok().map(Gid::from_raw)).collect()
+}

@@ -1,0 +1,102 @@
+//! What lies in brands' folders and is not in the table: for whoever asks beside the daemon, or without it.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::{Instant, SystemTime};
+
+use super::scan;
+use super::survey::{self, Place};
+use crate::config::Settings;
+use crate::domain::brand::Brand;
+use crate::files;
+use crate::ledger::{LedgerError, Report};
+
+/// So many names are looked up in the table at a time.
+const BATCH: usize = 1000;
+
+/// What was found.
+#[derive(Debug, Default)]
+pub struct Backlog {
+    /// How many folders brands have.
+    pub folders: usize,
+    /// Files, and whose they are: all that there are, then those that wait to be taken in.
+    pub files: Vec<(Brand, PathBuf)>,
+    /// Folders that cannot be read, and why.
+    pub unread: Vec<(PathBuf, String)>,
+    /// Folders that the configuration names and that are not there.
+    pub missing: Vec<PathBuf>,
+    /// What stands under the root and is no brand's folder, and why.
+    pub strays: Vec<(PathBuf, String)>,
+    /// There was no time for all of it.
+    pub partial: bool,
+}
+
+impl Backlog {
+    /// Lists brands' folders, those that changed last first, until the deadline. What is in the table is found out
+    /// by [`Backlog::untaken`].
+    pub fn list(settings: &Settings, only: Option<Brand>, deadline: Instant) -> Self {
+        let mut backlog = Self::default();
+        let mut places = backlog.places(settings);
+        backlog.folders = places.len();
+        places.retain(|place| only.is_none_or(|only| place.brand == only));
+        places.sort_by_cached_key(|place| std::cmp::Reverse(changed(&place.path)));
+        for Place { brand, path, .. } in places {
+            if Instant::now() > deadline {
+                backlog.partial = true;
+                break;
+            }
+            match files_in(settings, &path) {
+                Ok(files) => backlog.files.extend(files.into_iter().map(|file| (brand, file))),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => backlog.unread.push((path, error.to_string())),
+            }
+        }
+        backlog
+    }
+
+    /// Keeps the files that have no row, as far as the deadline lets them be looked up.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn untaken(mut self, report: &Report, deadline: Instant) -> Result<Self, LedgerError> {
+        for batch in std::mem::take(&mut self.files).chunks(BATCH) {
+            if Instant::now() > deadline {
+                self.partial = true;
+                break;
+            }
+            let unknown = report.unknown(batch).await?;
+            self.files.extend(unknown.into_iter().filter_map(|at| batch.get(at).cloned()));
+        }
+        Ok(self)
+    }
+
+    fn places(&mut self, settings: &Settings) -> Vec<Place> {
+        let (mut places, missing): (Vec<_>, Vec<_>) =
+            survey::mapped(settings).partition(|place| place.identity.is_some());
+        self.missing.extend(missing.into_iter().map(|place| place.path));
+        let root = &settings.watch.root;
+        match survey::survey_root(settings) {
+            Ok(survey) => {
+                places.extend(survey.folders);
+                (self.unread, self.strays) = (survey.unread, survey.strays);
+            }
+            // who has folders of its own needs none
+            Err(error) if error.kind() == io::ErrorKind::NotFound && !settings.brands.is_empty() => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => self.missing.push(root.clone()),
+            Err(error) => self.unread.push((root.clone(), error.to_string())),
+        }
+        places
+    }
+}
+
+fn changed(folder: &Path) -> Option<SystemTime> {
+    std::fs::metadata(folder).and_then(|folder| folder.modified()).ok()
+}
+
+fn files_in(settings: &Settings, path: &Path) -> io::Result<Vec<PathBuf>> {
+    let folder = files::open_brand_folder(settings.top_of(path), path)?;
+    // names may be readable where files are not
+    files::look(&folder, ".".as_ref())?;
+    let names = scan::names(&folder, &settings.watch.ignore)?;
+    Ok(names.into_iter().map(|name| path.join(name)).collect())
+}

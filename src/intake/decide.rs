@@ -1,0 +1,114 @@
+//! What each name in a folder needs, decided without reading any file.
+
+use std::collections::HashMap;
+use std::ffi::OsString;
+
+use tokio::time::Instant;
+
+use super::IntakeError;
+use super::folder::Reconcile;
+use super::scan::{Entry, Listing};
+use super::settle::Judgement;
+use crate::domain::text::visible;
+use crate::domain::upload::State;
+use crate::files::Kind;
+use crate::ledger::Known;
+
+/// What a listed file needs.
+enum Step {
+    Nothing,
+    /// It is being sent as it was before: publish is to hand it back when that has ended.
+    Mark(i64),
+    Renamed(i64, State),
+    Inspect,
+    Wait(Instant),
+}
+
+impl Reconcile<'_> {
+    /// Decides for each name, without reading any file. Gives back what is to be inspected.
+    pub(super) async fn sort_out<'l>(
+        &mut self,
+        listing: &'l Listing,
+        known: &HashMap<OsString, Known>,
+        missing: &mut Vec<&Known>,
+    ) -> Result<Vec<&'l Entry>, IntakeError> {
+        self.folder.stillness.keep_only(&listing.names());
+        let mut ready = Vec::new();
+        // a new file that is before them by name is about to be complete: those behind it wait for their turn
+        let mut turn = None;
+        for entry in &listing.entries {
+            let row = known.get(&entry.name);
+            match self.step(entry, row, missing) {
+                Step::Nothing => self.folder.stillness.forget(&entry.name),
+                Step::Mark(id) => {
+                    self.folder.stillness.forget(&entry.name);
+                    self.ctx.ledger.mark(id).await?;
+                }
+                Step::Renamed(id, state) => {
+                    self.folder.stillness.forget(&entry.name);
+                    missing.retain(|row| row.id != id);
+                    if !self
+                        .ctx
+                        .ledger
+                        .moved(id, &self.folder.path.join(&entry.name), entry.look.ctime_ns)
+                        .await?
+                    {
+                        ready.push(entry);
+                        continue;
+                    }
+                    if state == State::Rejected {
+                        // the name may have been the reason
+                        ready.push(entry);
+                    }
+                    tracing::info!(brand = %self.folder.brand.brand, file = %visible(&entry.name.to_string_lossy()), id, "renamed; nothing is sent");
+                }
+                Step::Inspect if row.is_none() && turn > Some(self.now.steady) && self.is_new(entry) => {
+                    self.folder.stillness.closed([entry.name.clone()]);
+                    self.held_back = true;
+                    self.look_again(turn.unwrap_or(self.now.steady));
+                    self.outcome.copying += 1;
+                }
+                Step::Inspect => ready.push(entry),
+                Step::Wait(at) => {
+                    let settle = self.ctx.settings.watch.settle;
+                    turn = turn.max(self.folder.stillness.is_new_until(&entry.name, self.now, settle));
+                    self.wait(entry, at);
+                }
+            }
+        }
+        Ok(ready)
+    }
+
+    fn is_new(&self, entry: &Entry) -> bool {
+        let settle = self.ctx.settings.watch.settle;
+        self.folder.stillness.is_new_until(&entry.name, self.now, settle).is_some()
+    }
+
+    fn step(&mut self, entry: &Entry, row: Option<&Known>, missing: &[&Known]) -> Step {
+        let touched = self.folder.stillness.is_pending(&entry.name)
+            && self.folder.put_back.get(&entry.name) != Some(&entry.look.ctime_ns);
+        let unchanged = !touched && row.is_some_and(|row| row.is_unchanged(&entry.look));
+        match row {
+            Some(row) if row.state == State::Uploading && !unchanged && row.asked.is_none() => {
+                return Step::Mark(row.id);
+            }
+            Some(row) if row.state == State::Uploading => return Step::Nothing,
+            Some(row) if unchanged && (row.asked.is_none() || row.state == State::Uploaded) => {
+                return Step::Nothing;
+            }
+            _ => {}
+        }
+        let is_it = |row: &&&Known| row.stamp == entry.look.stamp && row.state != State::Gone;
+        if let Some(old) = missing.iter().find(is_it).filter(|_| row.is_none()) {
+            return Step::Renamed(old.id, old.state);
+        }
+        if entry.look.kind != Kind::Regular || unchanged {
+            return Step::Inspect;
+        }
+        let watch = &self.ctx.settings.watch;
+        match self.folder.stillness.judge(&entry.name, &entry.look, self.now, watch.settle, watch.grace) {
+            Judgement::Complete => Step::Inspect,
+            Judgement::Again(at) => Step::Wait(at),
+        }
+    }
+}

@@ -1,0 +1,40 @@
+//! On which file systems inotify sees no changes: asked once a device, where the folder is looked at anyway, for the
+//! question may go unanswered.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::survey::Survey;
+use crate::files::{self, Identity};
+
+/// The name of the network file system, by device.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Devices(Arc<Mutex<HashMap<u64, Option<&'static str>>>>);
+
+impl Devices {
+    /// Asks what the folder, which has this identity, is on. Blocks.
+    pub(super) fn learn(&self, path: &Path, (device, _): Identity) {
+        if !self.lock().contains_key(&device)
+            && let Ok(remote) = files::remote_file_system(path)
+        {
+            self.lock().insert(device, remote);
+        }
+    }
+
+    /// As `learn`, for all folders that were found.
+    pub(super) fn learn_all(&self, survey: &Survey) {
+        let folders = survey.folders.iter().map(|place| (&place.path, place.identity));
+        let all = survey.parents.iter().map(|(path, identity)| (path, *identity)).chain(folders);
+        all.for_each(|(path, identity)| identity.into_iter().for_each(|identity| self.learn(path, identity)));
+    }
+
+    /// The network file system that a device is; `None`: it is none, as far as that is known.
+    pub(super) fn remote(&self, device: u64) -> Option<&'static str> {
+        self.lock().get(&device).copied().flatten()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<u64, Option<&'static str>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

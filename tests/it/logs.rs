@@ -1,0 +1,79 @@
+//! What is logged once, however many files it is true of.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::time::Duration;
+
+use brandpost::domain::upload::State;
+
+use crate::crash::wait_for;
+use crate::support::pictures::jpg;
+use crate::support::process::Process;
+use crate::support::{Bench, OTHER, OWN};
+
+fn log(bench: &Bench) -> String {
+    fs::read_to_string(bench.folder.path().join("daemon.log")).unwrap_or_default()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pictures_that_find_no_slot_are_one_warning() {
+    let bench = Bench::new().await;
+    let picture = |seed: u16| [jpg(1), seed.to_le_bytes().to_vec()].concat();
+    for seed in 0..150 {
+        bench.drop_file(OWN, format!("{seed}.jpg"), &picture(seed));
+    }
+    for name in ["a.txt", "b.txt"] {
+        bench.drop_file(OWN, name, name.as_bytes());
+    }
+    let process = Process::start(&bench);
+    wait_for("all are recorded", async || bench.counts_so_far().await.total() == 152).await;
+    for seed in 200..205 {
+        bench.drop_file(OWN, format!("{seed}.jpg"), &picture(seed));
+        wait_for("it is recorded", async || bench.rows().await.len() == usize::from(seed) - 200 + 153).await;
+    }
+    process.kill();
+    let log = log(&bench);
+    assert_eq!(log.matches("slots of this brand are taken").count(), 1, "{log}");
+    assert!(log.contains("count=140") && log.contains("10.jpg, 11.jpg, 12.jpg and 137 more"), "{log}");
+    assert_eq!(log.matches("this is a text file").count(), 1, "{log}");
+    assert!(log.contains("a.txt, b.txt"), "{log}");
+}
+
+async fn until_logged(bench: &Bench, words: &str, folder: &Path) {
+    let logged = |line: &str| line.contains(words) && line.contains(folder.to_str().unwrap());
+    let wait = wait_for(words, async || log(bench).lines().any(logged));
+    let waited = tokio::time::timeout(Duration::from_secs(20), wait).await;
+    assert!(waited.is_ok(), "not logged: {words}\n{}", log(bench));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn folders_that_cannot_be_read_and_are_back_are_said_to_be() {
+    let quick = "[watch]\npoll_interval = \"100ms\"\nrescan = \"200ms\"\nsettle = \"100ms\"\n";
+    let bench = Bench::with(quick).await;
+    bench.drop_file(OWN, "a.jpg", &jpg(1));
+    bench.drop_file(OTHER, "b.jpg", &jpg(2));
+    let (brand, kind) = (bench.brand(OWN), bench.brand(OTHER).parent().unwrap().to_owned());
+    let set_mode = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    set_mode(&brand, 0o000);
+    let process = Process::start_as_nobody(&bench);
+    wait_for("one is sent", async || bench.counts_so_far().await.of(State::Uploaded) == 1).await;
+    until_logged(&bench, "cannot be watched by inotify (Permission denied", &brand).await;
+    until_logged(
+        &bench,
+        "the folder cannot be read; its files wait (give the service's user access to it)",
+        &brand,
+    )
+    .await;
+    set_mode(&brand, 0o755);
+    until_logged(&bench, "the folder can be read again", &brand).await;
+    for _ in 0..2 {
+        fs::write(bench.folder.path().join("daemon.log"), "").unwrap();
+        set_mode(&kind, 0o000);
+        until_logged(&bench, "left alone: it cannot be read", &kind).await;
+        set_mode(&kind, 0o755);
+        until_logged(&bench, "the folder can be read again", &kind).await;
+    }
+    assert!(!log(&bench).contains("max_user_watches"));
+    process.kill();
+}
