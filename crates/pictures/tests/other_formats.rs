@@ -214,11 +214,14 @@ fn the_data_of_a_gif_must_have_its_pixels() {
 }
 
 #[test]
-fn junk_between_the_blocks_of_a_gif_is_passed_over_and_a_lost_part_is_not() {
+fn junk_after_an_image_of_a_gif_ends_it_and_before_the_first_it_is_damage() {
     let sound = picture(Format::Gif);
     let with = |junk: &[u8]| [&sound[..sound.len() - 1], junk, &[0x3b]].concat();
     assert!(walk(&with(&[1, 2, 3, 4]), Format::Gif).is_ok());
-    assert!(walk(&with(&[7; 300]), Format::Gif).is_err());
+    let mut before_the_first = sound.clone();
+    let first = before_the_first.iter().position(|byte| *byte == 0x21).unwrap();
+    before_the_first[first] = 0x55;
+    assert!(walk(&before_the_first, Format::Gif).is_err());
     let no_trailer = &sound[..sound.len() - 1];
     assert_eq!(walk(no_trailer, Format::Gif), Ok(Whole { dimensions: SIZE, ends: false }));
 }

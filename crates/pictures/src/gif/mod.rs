@@ -1,7 +1,7 @@
 //! GIF, block by block (`GIF89a` specification), and pixel by pixel through the data of every image.
 //!
 //! What browsers pass over is passed over here: a screen without pixels, a later image without any, a missing colour
-//! table, unknown extensions, a little junk between blocks, a missing trailer.
+//! table, unknown extensions, a missing trailer; and what follows a complete image and is no block ends the picture.
 
 mod lzw;
 
@@ -17,9 +17,6 @@ const IMAGE_DESCRIPTOR: usize = 9;
 const IMAGE: u8 = 0x2c;
 const EXTENSION: u8 = 0x21;
 const TRAILER: u8 = 0x3b;
-
-/// So many bytes between blocks are junk; more are a part of the file that is lost.
-const MOST_JUNK: u32 = 256;
 
 #[derive(Debug, Default)]
 enum Place {
@@ -52,7 +49,6 @@ pub(crate) struct Gif {
     /// Pixels of the image whose data is read.
     pixels: u64,
     lzw: Option<Lzw>,
-    junk: u32,
 }
 
 impl Gif {
@@ -66,7 +62,6 @@ impl Gif {
             largest_frame: None,
             pixels: 0,
             lzw: None,
-            junk: 0,
         }
     }
 
@@ -146,11 +141,9 @@ impl Gif {
             TRAILER => Err(Flaw::damaged("it ends without any picture data")),
             // some encoders write more than one terminator
             0 => Ok(Place::Block),
-            _ if self.junk < MOST_JUNK => {
-                self.junk += 1;
-                Ok(Place::Block)
-            }
-            _ => Err(Flaw::damaged("there is something else between the images of the GIF")),
+            // browsers take the picture to end here
+            _ if self.first_frame.is_some() => Ok(Place::End),
+            _ => Err(Flaw::damaged("what should be a block of the GIF is none")),
         }
     }
 
@@ -159,20 +152,11 @@ impl Gif {
         if frame.is_none() && self.first_frame.is_none() {
             return Err(Flaw::damaged("its first image has no pixels"));
         }
-        if self.junk > 0 && frame.is_some_and(|frame| self.reaches_out_of_the_screen(descriptor, frame)) {
-            // junk that looks like an image
-            return Err(Flaw::damaged("there is something else between the images of the GIF"));
-        }
         self.first_frame = self.first_frame.or(frame);
         self.pixels = frame.map_or(0, Dimensions::pixels);
         self.largest_frame =
             [self.largest_frame, frame].into_iter().flatten().max_by_key(|size| size.pixels());
         Ok(colours(descriptor[8], true))
-    }
-
-    fn reaches_out_of_the_screen(&self, descriptor: &[u8], frame: Dimensions) -> bool {
-        let (right, bottom) = (number(descriptor, 0) + frame.width, number(descriptor, 2) + frame.height);
-        self.screen.is_some_and(|screen| right > screen.width || bottom > screen.height)
     }
 
     fn code_size(&mut self, size: u8) -> Result<Place, Flaw> {

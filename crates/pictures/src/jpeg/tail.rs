@@ -6,7 +6,7 @@
 use super::bits::{Ahead, Bits};
 
 /// So many bytes of junk are never taken for picture data: cameras leave a few.
-const JUNK: u64 = 16;
+const JUNK: u64 = 64;
 /// So much is looked at.
 const SAMPLE: usize = 4 << 10;
 /// So many bytes of zeros before the last block's end, and on after it, are a hole and no padding.

@@ -19,7 +19,8 @@ pub(super) fn is_part(kind: [u8; 4]) -> bool {
 impl Animation {
     /// From the content of acTL; `None`: it makes no sense, and so the picture is a still one.
     pub(super) fn new(content: &[u8]) -> Option<Self> {
-        let promised = number(content, 0).filter(|frames| content.len() == 8 && *frames > 0)?;
+        let possible = 1..1 << 31;
+        let promised = number(content, 0).filter(|frames| content.len() == 8 && possible.contains(frames))?;
         Some(Self { promised, frames: 0, next_number: 0 })
     }
 

@@ -53,6 +53,8 @@ pub(crate) struct Png {
     data: ImageData,
     rows: Option<Rows>,
     animation: Option<Animation>,
+    /// Descriptions of frames that came before the animation's own.
+    early_frames: Vec<Vec<u8>>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -75,6 +77,7 @@ impl Png {
             data: ImageData::ToCome,
             rows: None,
             animation: None,
+            early_frames: Vec::new(),
         }
     }
 
@@ -234,6 +237,10 @@ impl Png {
             b"PLTE" => self.has_palette = true,
             b"acTL" if self.data == ImageData::ToCome && self.animation.is_none() => {
                 self.animation = Animation::new(&self.content);
+                for frame in std::mem::take(&mut self.early_frames) {
+                    self.content = frame;
+                    self.frame_control()?;
+                }
             }
             b"fcTL" => self.frame_control()?,
             // without a byte of data, too
@@ -246,6 +253,10 @@ impl Png {
 
     fn frame_control(&mut self) -> Result<(), Flaw> {
         let (Some(animation), Some(header)) = (&mut self.animation, self.header) else {
+            // the first frame's may stand before acTL; more make no sense
+            if self.early_frames.is_empty() {
+                self.early_frames.push(self.content.clone());
+            }
             return Ok(());
         };
         let frame = animation.frame(&self.content, header.dimensions)?;

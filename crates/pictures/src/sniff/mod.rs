@@ -46,6 +46,9 @@ pub fn sniff(head: &[u8]) -> Result<Format, Flaw> {
     if let Some((_, format)) = PICTURES.iter().find(|(magic, _)| head.starts_with(magic)) {
         return Ok(*format);
     }
+    if begins_like_a_jpeg(head) {
+        return Ok(Format::Jpeg);
+    }
     if PICTURES.iter().any(|(magic, _)| magic.starts_with(head)) {
         return Err(Flaw::truncated(format!("only its first {} bytes are there", head.len())));
     }
@@ -66,6 +69,15 @@ pub fn zeros(zeros: u64, size: u64) -> Flaw {
         return Flaw::truncated("it holds nothing but zeros");
     }
     Flaw::damaged(format!("its first {zeros} bytes are zeros"))
+}
+
+/// Its start marker, some junk, and the marker of a segment that comes first.
+fn begins_like_a_jpeg(head: &[u8]) -> bool {
+    const MOST_JUNK: usize = 64;
+    let start = head.strip_prefix(b"\xff\xd8").unwrap_or_default();
+    let junk = &start[..start.len().min(MOST_JUNK)];
+    junk.windows(2)
+        .any(|pair| pair[0] == 0xff && matches!(pair[1], 0xc0..=0xc4 | 0xdb | 0xdd | 0xe0..=0xef | 0xfe))
 }
 
 fn starts_with_any(bytes: &[u8], starts: &[&[u8]]) -> bool {

@@ -1,0 +1,5 @@
+#![no_main]
+
+mod common;
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| common::check(input, pictures::Format::Gif));
