@@ -112,7 +112,8 @@ fn make(from: &Sources, path: &std::path::Path, stamp: Stamp) -> Option<Vec<u8>>
     }
     let format = format_of(&file)?;
     let bytes = decoding_cost(&file, format, from)?;
-    let _share = from.picture_memory.take(bytes)?;
+    // a page is not made to wait for checks: without memory there is no thumbnail now
+    let _share = from.picture_memory.try_take(bytes)?;
     let mut limits = Limits::default();
     limits.max_alloc = Some(bytes);
     let mut reader = ImageReader::new(BufReader::new(file)).with_guessed_format().ok()?;

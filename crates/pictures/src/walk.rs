@@ -102,15 +102,12 @@ impl Walk {
     /// How many bytes a decoder of the `image` crate holds at its peak, for the first picture of a file that was walked
     /// through. `None`: it does not handle such a file.
     pub fn decoding_cost(&self) -> Option<u64> {
-        let pixels = self.largest()?.pixels();
-        let bytes_per_pixel = match &self.format {
-            FormatWalk::Jpeg(walk) if !walk.usual_sampling() => return None,
-            // the pixels, and the coefficients of two bytes each
-            FormatWalk::Jpeg(walk) if walk.keeps_coefficients() => 4 + 8,
-            FormatWalk::Jpeg(_) => 4,
-            // four samples of 16 bits; a frame, and the screen that it is drawn on
-            FormatWalk::Png(_) | FormatWalk::Gif(_) => 8,
-        };
-        Some(pixels.saturating_mul(bytes_per_pixel))
+        match &self.format {
+            FormatWalk::Jpeg(walk) => walk.decoding_cost(),
+            // four samples, of 16 bits at most
+            FormatWalk::Png(walk) => Some(walk.dimensions()?.pixels().saturating_mul(8)),
+            // a frame, and the screen that it is drawn on
+            FormatWalk::Gif(walk) => Some(walk.largest()?.pixels().saturating_mul(4 + 4)),
+        }
     }
 }

@@ -72,6 +72,11 @@ impl Frame {
         across * down
     }
 
+    /// How many blocks all components have.
+    pub(super) fn all_blocks(&self) -> u64 {
+        (0..self.components.len()).map(|component| u64::from(self.block_count(component))).sum()
+    }
+
     /// The units of a scan of these components (T.81 A.2), and the component of each block of a unit.
     ///
     /// # Errors

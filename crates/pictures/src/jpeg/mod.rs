@@ -78,14 +78,13 @@ impl Jpeg {
         self.frame.as_ref().map(|frame| frame.dimensions)
     }
 
-    /// A decoder keeps all coefficients until the last scan has come.
-    pub(crate) fn keeps_coefficients(&self) -> bool {
-        self.scans > 1 || self.frame.as_ref().is_some_and(|frame| frame.progressive)
-    }
-
-    /// Decoders handle its sampling factors in their usual way.
-    pub(crate) fn usual_sampling(&self) -> bool {
-        self.frame.as_ref().is_some_and(Frame::usual_sampling)
+    /// Bytes that a decoder needs: the pixels, and all coefficients of two bytes each if it has to keep them until the last
+    /// scan has come. `None`: sampling factors that decoders do not handle in their usual way.
+    pub(crate) fn decoding_cost(&self) -> Option<u64> {
+        let frame = self.frame.as_ref().filter(|frame| frame.usual_sampling())?;
+        let keeps = self.scans > 1 || frame.progressive;
+        let pixels = frame.dimensions.pixels() * frame.components.len() as u64;
+        Some(pixels + if keeps { frame.all_blocks() * 64 * 2 } else { 0 })
     }
 
     pub(crate) fn ended(&self) -> bool {

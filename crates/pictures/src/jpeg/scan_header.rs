@@ -88,9 +88,7 @@ impl ScanHeader {
         if !frame.progressive || self.start == 0 || (self.after == 0 && !self.is_refinement()) {
             return true;
         }
-        let count = |component| u64::from(frame.block_count(component));
-        let all = (0..frame.components.len()).map(count).sum();
-        history.keep(self.components[0], frame.block_count(self.components[0]), all, budget)
+        history.keep(self.components[0], frame.block_count(self.components[0]), frame.all_blocks(), budget)
     }
 
     /// How the blocks of this scan are coded.
