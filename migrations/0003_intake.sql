@@ -12,3 +12,7 @@ CREATE TABLE reading (
 
 -- every other file that is sent is the one that came last
 CREATE INDEX upload_newest ON upload (turn, ctime_ns DESC, id) WHERE state IN ('queued', 'retrying') AND held = 0;
+
+-- what is surely on OSS in the file's slot: a file that is back as it was is not sent again
+ALTER TABLE upload ADD COLUMN object_sha256 TEXT;
+UPDATE upload SET object_sha256 = sha256 WHERE state = 'uploaded' AND slot IS NOT NULL;

@@ -237,7 +237,7 @@ pub fn is_full(path: &Path) -> bool {
 /// # Errors
 /// Those of `statfs`.
 pub fn remote_file_system(path: &Path) -> io::Result<Option<&'static str>> {
-    const KNOWN: [(u64, &str); 11] = [
+    const KNOWN: [(u64, &str); 20] = [
         (0x6969, "NFS"),
         (0x517b, "SMB"),
         (0xff53_4d42, "CIFS"),
@@ -249,6 +249,16 @@ pub fn remote_file_system(path: &Path) -> io::Result<Option<&'static str>> {
         (0x7375_7245, "Coda"),
         (0x0102_1997, "9p"),
         (0x7461_636f, "OCFS2"),
+        (0x0116_1970, "GFS2"),
+        (0x6b41_4653, "AFS"),
+        (0x0bd0_0bd0, "Lustre"),
+        (0x4750_4653, "GPFS"),
+        (0x1983_0326, "BeeGFS"),
+        (0xaad7_aaea, "PanFS"),
+        // folders of the machine that this virtual machine runs on
+        (0x786f_4256, "a VirtualBox shared folder"),
+        (0xbacb_acbc, "a VMware shared folder"),
+        (0x7c7c_6673, "a Parallels shared folder"),
     ];
     let magic = u64::from_ne_bytes(fs::statfs(path)?.f_type.to_ne_bytes()) & 0xffff_ffff;
     Ok(KNOWN.iter().find(|(number, _)| *number == magic).map(|(_, name)| *name))

@@ -38,6 +38,9 @@ pub(super) const READ_AGAIN: Duration = Duration::from_secs(5);
 /// After files could not be tidied away, it is tried again this much later.
 const TIDY_AGAIN: Duration = Duration::from_mins(1);
 
+/// So long it is waited for: another question than others about the folder.
+const TIDY: Duration = Duration::from_secs(40);
+
 /// A brand's folder and what is remembered of it between looks.
 #[derive(Debug)]
 pub(super) struct Folder {
@@ -306,7 +309,12 @@ impl<'a> Reconcile<'a> {
         if !work.is_empty() {
             let now = self.now.steady;
             if self.folder.tidy_after.is_none_or(|after| after <= now) {
-                let (done, put_back) = blocking(move || tidy_all(&rules, brand, &folder, work)).await?;
+                let tidy = move || tidy_all(&rules, brand, &folder, work);
+                let silent = || {
+                    (Err((OsString::new(), io::Error::new(io::ErrorKind::TimedOut, SILENT))), HashMap::new())
+                };
+                let tidied = self.ctx.patience.ask(&self.folder.path, TIDY, tidy).await;
+                let (done, put_back) = tidied.unwrap_or_else(silent);
                 self.log_tidied(brand, &done);
                 self.folder.put_back = put_back;
                 self.folder.tidy_after = done.is_err().then(|| now + TIDY_AGAIN);
@@ -360,13 +368,6 @@ fn tidy_all(
         }
     }
     (done, put_back)
-}
-
-/// Runs blocking work off the runtime's threads.
-pub(super) async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> T + Send + 'static,
-) -> Result<T, IntakeError> {
-    tokio::task::spawn_blocking(work).await.map_err(|error| IntakeError::Thread(io::Error::other(error)))
 }
 
 /// Opens and inspects one entry; for links and special files, says so without opening them.

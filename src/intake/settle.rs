@@ -135,7 +135,7 @@ fn grace_ends(sight: &Sight, now: Now, grace: Duration) -> Option<Instant> {
 }
 
 /// How long ago anything about a file changed; `None` when that lies in the future.
-fn age(look: &Look, now: Timestamp) -> Option<Duration> {
+pub(super) fn age(look: &Look, now: Timestamp) -> Option<Duration> {
     let nanos = now.as_nanosecond() - i128::from(look.stamp.mtime_ns.max(look.ctime_ns));
     u64::try_from(nanos).ok().map(Duration::from_nanos)
 }

@@ -7,6 +7,7 @@ use std::path::Path;
 use super::folder::Reconcile;
 use super::inspect::{Flaw, Inspected};
 use super::scan::Entry;
+use super::settle;
 use crate::config::SlotsBy;
 use crate::domain::failure::{ErrorKind, Failure};
 use crate::domain::upload::{Picture, Stamp};
@@ -53,12 +54,28 @@ impl Reconcile<'_> {
             io::ErrorKind::PermissionDenied => {
                 Failure::new(ErrorKind::Unreadable, "the service's user may not read this file")
             }
+            // whoever holds it (Samba for its clients, a scanner) is done in a moment
+            io::ErrorKind::WouldBlock | io::ErrorKind::ResourceBusy if self.is_young(entry) => {
+                self.folder.stillness.closed([entry.name.clone()]);
+                self.wait(entry, self.now.steady + self.ctx.settings.watch.settle);
+                return None;
+            }
+            io::ErrorKind::WouldBlock | io::ErrorKind::ResourceBusy => {
+                let error = io::Error::new(error.kind(), "another program holds it");
+                self.cannot_be_read(&entry.name, &error);
+                return None;
+            }
             _ => {
                 self.cannot_be_read(&entry.name, error);
                 return None;
             }
         };
         Some(self.found(entry, entry.look.stamp, Verdict::Refused(failure)))
+    }
+
+    /// Did it change within the grace?
+    fn is_young(&self, entry: &Entry) -> bool {
+        settle::age(&entry.look, self.now.wall) < Some(self.ctx.settings.watch.grace)
     }
 
     fn picture(&self, entry: &Entry, stamp: Stamp, picture: Picture) -> Found {

@@ -147,7 +147,7 @@ async fn end_claim(tx: &mut Tx, claim: &Claim, finish: &Finish, now: &str) -> Re
                 attempts = attempts + ?6, asked = asked + ?7,
                 error_kind = ?8, error_code = ?9, error_message = ?10,
                 request_id = iif(?8 IS NULL, request_id, ?11),
-                sent = max(sent, ?12), slot = iif(?3 = 'failed' AND max(sent, ?12) = 0, NULL, slot)
+                sent = max(sent, ?12), object_sha256 = iif(?3 = 'uploaded', sha256, NULL), slot = iif(?3 = 'failed' AND max(sent, ?12) = 0, NULL, slot)
          WHERE id = ?1 AND claim = ?2 AND state = 'uploading' RETURNING brand_id",
     )
     .bind(claim.id)

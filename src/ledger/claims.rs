@@ -70,7 +70,7 @@ impl Order {
 macro_rules! claim_by {
     ($index:literal, $order:literal) => {
         concat!(
-            "UPDATE upload SET state = 'uploading', claim = ?4, lease_until = ?3, next_attempt_at = NULL,
+            "UPDATE upload SET state = 'uploading', object_sha256 = NULL, claim = ?4, lease_until = ?3, next_attempt_at = NULL,
                     tries = tries + 1, updated_at = ?1
              WHERE id = (SELECT id FROM upload INDEXED BY ",
             $index,

@@ -185,7 +185,7 @@ impl Ledger {
     pub async fn adopt(&self, brand: Option<i64>) -> Result<u64> {
         let mut tx = self.begin().await?;
         let result = sqlx::query(
-            "UPDATE upload SET state = 'uploaded', held = 0, sent = 1, uploaded_at = ?1, updated_at = ?1,
+            "UPDATE upload SET state = 'uploaded', object_sha256 = sha256, held = 0, sent = 1, uploaded_at = ?1, updated_at = ?1,
                     next_attempt_at = NULL, error_message = NULL
              WHERE held = 1 AND state = 'queued' AND (?2 IS NULL OR brand_id = ?2)",
         )

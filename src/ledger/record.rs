@@ -109,6 +109,8 @@ struct Existing {
     state: State,
     slot: Option<u32>,
     sha256: Option<String>,
+    /// What is on OSS in its slot.
+    object_sha256: Option<String>,
     /// Why it was refused, or failed.
     error_kind: Option<String>,
 }
@@ -126,6 +128,9 @@ impl Recorder<'_> {
             (_, Some(row)) if row.state == State::Uploading => self.look_later(tx, &row).await,
             (Verdict::Refused(failure), row) => self.refuse(tx, failure, row.as_ref()).await,
             (Verdict::Picture(picture, _), Some(row)) if row.holds(picture) => self.touch(tx, &row).await,
+            (Verdict::Picture(picture, wish), Some(row)) if row.sent_before(picture) => {
+                self.restore(tx, picture, *wish, &row).await
+            }
             (Verdict::Picture(picture, wish), Some(row)) => match self.moved_onto(tx, picture, &row).await? {
                 Some(moved) => self.take_over(tx, &moved).await,
                 None => self.place(tx, picture, *wish, Some(&row)).await,
@@ -139,7 +144,7 @@ impl Recorder<'_> {
 
     async fn existing(&self, tx: &mut Tx) -> Result<Option<Existing>> {
         let row = sqlx::query(
-            "SELECT id, state, slot, sha256, error_kind FROM upload WHERE brand_id = ?1 AND path_bytes = ?2",
+            "SELECT id, state, slot, sha256, object_sha256, error_kind FROM upload WHERE brand_id = ?1 AND path_bytes = ?2",
         )
         .bind(self.brand.id)
         .bind(self.file.path.as_os_str().as_bytes())
@@ -156,7 +161,9 @@ impl Recorder<'_> {
         let same = |row: &&Known| row.path.file_name() == self.file.path.file_name();
         for old in self.relocated.iter().filter(same).filter(|row| self.missing.contains(&row.id)) {
             if set_path(tx, old.id, &self.file.path, self.now).await? {
-                let row = sqlx::query("SELECT id, state, slot, sha256, error_kind FROM upload WHERE id = ?1");
+                let row = sqlx::query(
+                    "SELECT id, state, slot, sha256, object_sha256, error_kind FROM upload WHERE id = ?1",
+                );
                 return existing(&row.bind(old.id).fetch_one(&mut **tx).await?).map(Some);
             }
         }
@@ -166,7 +173,7 @@ impl Recorder<'_> {
     /// A row with this content whose file is no longer where it was.
     async fn moved_from(&self, tx: &mut Tx, picture: &Picture) -> Result<Option<Existing>> {
         let rows = sqlx::query(
-            "SELECT id, state, slot, sha256, error_kind FROM upload
+            "SELECT id, state, slot, sha256, object_sha256, error_kind FROM upload
              WHERE brand_id = ?1 AND sha256 = ?2 AND slot IS NOT NULL AND state NOT IN ('rejected', 'gone')
              ORDER BY id",
         )
@@ -228,6 +235,22 @@ impl Recorder<'_> {
     async fn take_over(&self, tx: &mut Tx, row: &Existing) -> Result<Recorded> {
         set_path(tx, row.id, &self.file.path, self.now).await?;
         self.touch(tx, row).await
+    }
+
+    /// A file that was refused for a while is again what is on OSS in its slot: nothing is sent.
+    async fn restore(
+        &self,
+        tx: &mut Tx,
+        picture: &Picture,
+        wish: Option<u32>,
+        row: &Existing,
+    ) -> Result<Recorded> {
+        let id = self.write(tx, State::Queued, row.slot, Some((picture, wish)), None, None).await?;
+        sqlx::query("UPDATE upload SET state = 'uploaded', next_attempt_at = NULL WHERE id = ?1")
+            .bind(id)
+            .execute(&mut **tx)
+            .await?;
+        Ok(self.recorded(id, State::Uploaded, row.slot, None, Some(row)))
     }
 
     async fn place(
@@ -353,7 +376,7 @@ impl Recorder<'_> {
                  ctime_ns = excluded.ctime_ns,
                  suffix = excluded.suffix, width = excluded.width, height = excluded.height,
                  revision = revision + (uploaded_at IS NOT NULL AND excluded.sha256 IS NOT NULL
-                                        AND sha256 IS NOT excluded.sha256),
+                                        AND coalesce(sha256, object_sha256) IS NOT excluded.sha256),
                  sha256 = excluded.sha256, md5 = excluded.md5, crc64 = excluded.crc64,
                  duplicate_of = excluded.duplicate_of, next_attempt_at = excluded.next_attempt_at,
                  error_kind = excluded.error_kind, error_code = NULL, error_message = excluded.error_message,
@@ -415,6 +438,12 @@ impl Existing {
         let same = self.sha256.as_deref() == Some(&picture.digests.sha256);
         same && matches!(self.state, State::Queued | State::Retrying | State::Uploaded | State::Failed)
     }
+
+    /// Was the row refused, and is this content what was sent before that, and is on OSS?
+    fn sent_before(&self, picture: &Picture) -> bool {
+        let refused = self.state == State::Rejected && self.slot.is_some();
+        refused && self.object_sha256.as_deref() == Some(&picture.digests.sha256)
+    }
 }
 
 fn is_news(row: Option<&Existing>, refused: Option<&Failure>) -> bool {
@@ -434,6 +463,7 @@ fn existing(row: &SqliteRow) -> Result<Existing> {
         state: state(row)?,
         slot: row.try_get("slot")?,
         sha256: row.try_get("sha256")?,
+        object_sha256: row.try_get("object_sha256")?,
         error_kind: row.try_get("error_kind")?,
     })
 }

@@ -271,11 +271,13 @@ async fn release_one(tx: &mut Tx, brand: BrandRow, slot: u32, now: &str) -> Resu
         );
         return Err(LedgerError::Refused(message));
     }
-    sqlx::query("UPDATE upload SET slot = NULL, sent = 0, updated_at = ?2 WHERE id = ?1")
-        .bind(id)
-        .bind(now)
-        .execute(&mut **tx)
-        .await?;
+    sqlx::query(
+        "UPDATE upload SET slot = NULL, sent = 0, object_sha256 = NULL, updated_at = ?2 WHERE id = ?1",
+    )
+    .bind(id)
+    .bind(now)
+    .execute(&mut **tx)
+    .await?;
     // its copies are copies of nothing that will last
     slots::recheck_duplicates_of(tx, id).await
 }

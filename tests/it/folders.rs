@@ -474,3 +474,62 @@ async fn files_that_cannot_be_reached_take_no_turns() {
     bench.until("the others are due at once", |rows| rows.iter().all(|row| row.state == "uploaded")).await;
     bench.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_type_folder_that_is_made_anew_under_its_old_name_is_watched() {
+    let mut bench = Bench::new().await;
+    bench.drop_file(OWN, "a.jpg", &jpg(1));
+    bench.start().await;
+    bench.until_state("a.jpg", State::Uploaded).await;
+    let kind = bench.folder.path().join("inbox/OWNBRAND");
+    fs::rename(&kind, bench.folder.path().join("away")).unwrap();
+    fs::create_dir(&kind).unwrap();
+    bench.seen(OTHER).await;
+    bench.drop_file("OWNBRAND/5", "b.jpg", &jpg(2));
+    bench.until_state("b.jpg", State::Uploaded).await;
+    bench.drop_file("OWNBRAND/5", "c.jpg", &jpg(3));
+    bench.until_state("c.jpg", State::Uploaded).await;
+    bench.stop().await;
+}
+
+/// As a file server that was restored, or copied to another disk that is mounted in its place.
+#[tokio::test(flavor = "multi_thread")]
+async fn files_with_other_inodes_are_read_and_not_sent() {
+    let mut bench = Bench::new().await;
+    for seed in 1..=3 {
+        bench.drop_file(OWN, format!("{seed}.jpg"), &jpg(seed));
+    }
+    bench.once().await;
+    let (inbox, copy) = (bench.folder.path().join("inbox"), bench.folder.path().join("copy"));
+    let copied = std::process::Command::new("cp").arg("-a").args([&inbox, &copy]).status().unwrap();
+    assert!(copied.success());
+    fs::remove_dir_all(&inbox).unwrap();
+    fs::rename(&copy, &inbox).unwrap();
+    let before = bench.rows().await;
+    bench.once().await;
+    let places =
+        |rows: &[StatusRow]| rows.iter().map(|row| (row.id, row.slot, row.revision)).collect::<Vec<_>>();
+    assert_eq!(places(&bench.rows().await), places(&before));
+    assert_eq!(bench.puts().len(), 3);
+}
+
+/// As mounts of cloud storage show files for a while after they were touched.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_uploaded_file_that_looks_empty_for_a_while_is_not_sent_again() {
+    for other in [None, Some(jpg(2))] {
+        let mut bench = Bench::new().await;
+        let path = bench.drop_file(OWN, "a.jpg", &jpg(1));
+        bench.start().await;
+        bench.until_state("a.jpg", State::Uploaded).await;
+        let file = fs::File::options().write(true).truncate(true).open(&path).unwrap();
+        bench.until_state("a.jpg", State::Rejected).await;
+        drop(file);
+        fs::write(&path, other.clone().unwrap_or_else(|| jpg(1))).unwrap();
+        let row = bench.until_state("a.jpg", State::Uploaded).await;
+        let (puts, revision) = if other.is_some() { (2, 2) } else { (1, 1) };
+        assert_eq!((row.slot, row.revision, row.error_kind), (Some(1), revision, None));
+        bench.stop().await;
+        assert_eq!(bench.puts().len(), puts);
+        assert_eq!(bench.object("qualification/OWNBRAND/1001/1.jpg"), other.unwrap_or_else(|| jpg(1)));
+    }
+}
