@@ -12,7 +12,7 @@ use super::NO;
 use super::lang::{self, tr};
 use super::service;
 use super::style::{FAINT, paint};
-use crate::cloud::Clouds;
+use crate::cloud::{Clients, Clouds};
 use crate::config::{SecretError, Settings};
 use crate::domain::clock::{Clock, SystemClock};
 use crate::domain::failure::ErrorKind;
@@ -102,6 +102,10 @@ async fn offline(sheet: &mut Sheet, settings: &Settings) {
     sheet.note("inotify", inotify());
     sheet.note("database", database(settings).await);
     sheet.note("clock", clock());
+    // what is wrong with it keeps the daemon from its start
+    if let Err(error) = Clients::new(settings) {
+        sheet.note("network", Err(whole(error)));
+    }
 }
 
 async fn folders(sheet: &mut Sheet, settings: &Settings) {

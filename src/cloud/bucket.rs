@@ -2,6 +2,7 @@
 
 mod answer;
 mod body;
+mod receipt;
 
 use std::fs::File;
 use std::sync::Arc;
@@ -22,8 +23,8 @@ use crate::config::Settings;
 use crate::domain::failure::ErrorKind;
 use crate::domain::image::Format;
 use crate::domain::upload::Digests;
-use answer::CANNOT_LOOK;
 use body::{Flow, Progress};
+use receipt::CANNOT_LOOK;
 
 pub use body::BytesLimiter;
 
@@ -86,7 +87,7 @@ impl Bucket {
             self.untyped.store(untyped, Ordering::Relaxed);
         }
         match result {
-            Err(error) if answer::forbids_overwriting(&error) => {
+            Err(error) if receipt::forbids_overwriting(&error) => {
                 self.look(target, grant, digests, error).await
             }
             Err(error) if presigned => Err(answer::in_url(error, other_type)),
@@ -149,7 +150,7 @@ impl Bucket {
         answer: Response,
     ) -> Result<Receipt, CloudError> {
         let (status, headers) = (answer.status(), answer.headers().clone());
-        let receipt = status.is_success().then(|| answer::receipt(status, &headers, digests, target.host()));
+        let receipt = status.is_success().then(|| receipt::receipt(status, &headers, digests, target.host()));
         if let Some(Ok(receipt)) = receipt {
             return Ok(receipt);
         }
@@ -174,7 +175,7 @@ impl Bucket {
         digests: &Digests,
         refusal: CloudError,
     ) -> Result<Receipt, CloudError> {
-        let Some(target) = target.otherwise() else { return Err(answer::in_the_way(refusal, CANNOT_LOOK)) };
+        let Some(target) = target.otherwise() else { return Err(receipt::in_the_way(refusal, CANNOT_LOOK)) };
         let (url, mut headers) = self.clients.route(&target.url);
         headers.extend(self.headers("HEAD", &target, grant, Vec::new())?);
         let request = self.clients.http.head(url).headers(headers).timeout(self.timeout);
@@ -182,7 +183,7 @@ impl Bucket {
         // nothing of the file was kept by the PUT, and nothing is sent now
         let unsent = |error: CloudError| CloudError { sent: false, ..error };
         let answer = answer.map_err(|error| unsent(self.clients.error(Service::Oss, &target.url, &error)))?;
-        answer::existing(answer.status(), answer.headers(), digests, &target, refusal).map_err(unsent)
+        receipt::existing(answer.status(), answer.headers(), digests, &target, refusal).map_err(unsent)
     }
 
     /// All headers of a request with these that describe its content.

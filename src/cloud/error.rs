@@ -138,6 +138,12 @@ fn with_hint(cause: &str) -> String {
         _ if cause.contains("UnknownIssuer") => {
             "; if a proxy or an authority of your own signs here, name its certificate in network.ca_file"
         }
+        _ if cause.contains("tunnel error: unsuccessful") => {
+            "; the proxy does not let this machine through to it"
+        }
+        _ if cause.contains("proxy authorization required") => {
+            "; put the user and password into the proxy's URL"
+        }
         _ if cause.contains("certificate expired") || cause.contains("not valid yet") => {
             "; check this machine's clock (NTP)"
         }

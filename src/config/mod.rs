@@ -1,6 +1,7 @@
 //! `config.toml`: what the operator writes (`file`), how it is found and read (`read`), and what the daemon
 //! works with (`settings`).
 
+mod encoding;
 mod file;
 mod folders;
 mod problem;

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use url::Url;
 
+use super::encoding;
 use super::problem::{Problem, Problems};
 use super::read;
 use super::resolve::resolve;
@@ -14,7 +15,6 @@ use super::secret::{Secret, SecretSource};
 use crate::domain::backoff::Backoff;
 use crate::domain::brand::Brand;
 use crate::domain::glob::Glob;
-use crate::domain::text::unmarked;
 
 /// The resolved configuration.
 #[derive(Debug, Clone)]
@@ -343,7 +343,7 @@ impl Settings {
                 _ => format!("cannot be read: {error}"),
             })
         })?;
-        let text = text(&bytes)
+        let text = encoding::text(&bytes)
             .map_err(|encoding| problem(format!("is no UTF-8 but {encoding}: save it as UTF-8")))?;
         Self::parse(path, text, std::env::vars_os())
     }
@@ -366,46 +366,5 @@ impl Settings {
     pub fn slots_of(&self, brand: Brand) -> u32 {
         let own = self.brands.iter().find(|folder| folder.brand == brand);
         own.map_or(self.images.max_per_brand, |folder| folder.max)
-    }
-}
-
-/// The text of the file, or which encoding it seems to be in.
-fn text(bytes: &[u8]) -> Result<&str, String> {
-    let utf16 = matches!(bytes, [0xff, 0xfe, ..] | [0xfe, 0xff, ..]) || bytes.contains(&0);
-    match std::str::from_utf8(unmarked(bytes)) {
-        _ if utf16 => Err("UTF-16".to_owned()),
-        Ok(text) => Ok(text),
-        Err(error) => {
-            let line = bytes[..error.valid_up_to()].split(|byte| *byte == b'\n').count();
-            Err(format!("GBK or another encoding (line {line})"))
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn other_encodings_are_named_and_a_byte_order_mark_is_none() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("config.toml");
-        let good = "[gateway]\napp_id = \"a\"\napp_key = \"k\"\n[watch]\nroot = \"资质图片\"\n";
-        let load = |bytes: &[u8]| {
-            std::fs::write(&path, bytes).unwrap();
-            Settings::load(&path).map_err(|problems| problems.to_string())
-        };
-        load(good.as_bytes()).unwrap();
-        load(&[b"\xef\xbb\xbf", good.as_bytes()].concat()).unwrap();
-        let utf16: Vec<u8> =
-            [0xfeff].into_iter().chain(good.encode_utf16()).flat_map(u16::to_le_bytes).collect();
-        assert!(load(&utf16).unwrap_err().ends_with("is no UTF-8 but UTF-16: save it as UTF-8"));
-        let gbk =
-            [&good.as_bytes()[..good.find('资').unwrap()], b"\xd7\xca\xd6\xca\xcd\xbc\xc6\xac\"\n"].concat();
-        let error = load(&gbk).unwrap_err();
-        assert!(
-            error.ends_with("is no UTF-8 but GBK or another encoding (line 5): save it as UTF-8"),
-            "{error}"
-        );
     }
 }

@@ -7,7 +7,7 @@ use brandpost::domain::upload::State;
 use brandpost::ledger::StatusRow;
 use brandpost::sim::{Fault, FaultAction};
 
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::support::pictures::jpg;
@@ -152,5 +152,35 @@ async fn a_proxy_that_cannot_be_one_is_an_error() {
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(!output.status.success() && said.contains(name) && !said.contains("s3cret"), "{said}");
         assert_eq!(bench.sandbox.requests().len(), 0, "nothing goes past the proxy");
+        let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_brandpost"));
+        let output =
+            command.arg("--config").arg(bench.config()).arg("check").env(name, value).output().await.unwrap();
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(!output.status.success() && said.contains(name) && !said.contains("s3cret"), "{said}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_proxy_that_lets_nobody_through_is_told_from_a_network_that_is_down() {
+    for (answer, words) in
+        [("403 Forbidden", "does not let this machine through"), ("407 Auth", "user and password")]
+    {
+        let bench = Bench::with("[retry]\nfirst_delay = \"2m\"\nmax_delay = \"2m\"\n").await;
+        bench.drop_file(OWN, "a.jpg", &jpg(1));
+        let text = std::fs::read_to_string(bench.config()).unwrap();
+        std::fs::write(bench.config(), text.replace("http://api", "https://api")).unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let proxy = listener.local_addr().unwrap();
+        let refusing = tokio::spawn(async move {
+            while let Ok((mut socket, _)) = listener.accept().await {
+                let _ = socket.read(&mut [0; 1024]).await;
+                let answer = format!("HTTP/1.1 {answer}\r\nContent-Length: 0\r\n\r\n");
+                let _ = socket.write_all(answer.as_bytes()).await;
+            }
+        });
+        run_once(&bench, &[("https_proxy", &format!("http://{proxy}"))]).await;
+        let message = bench.row("a.jpg").await.error_message.unwrap();
+        assert!(message.contains(&proxy.to_string()) && message.contains(words), "{message}");
+        refusing.abort();
     }
 }
