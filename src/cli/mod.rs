@@ -4,6 +4,7 @@ mod adopt;
 mod backup;
 mod brands;
 mod check;
+mod data;
 mod folders;
 mod generate;
 mod help;
@@ -121,30 +122,19 @@ impl Cli {
 
 /// `brandpost status | head`: when the reader has had enough, that is no mistake. (The standard library panics.)
 pub fn be_quiet_when_nobody_reads() {
-    const LIKE_SIGPIPE: i32 = 141;
     let before = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |info| {
         let text = info.payload_as_str().unwrap_or_default();
         if text.starts_with("failed printing to stdout") && text.contains("Broken pipe") {
-            std::process::exit(LIKE_SIGPIPE);
+            nobody_reads();
         }
         before(info);
     }));
 }
 
-/// Rows for programs: JSON, or CSV with a heading.
-fn print_data<T: serde::Serialize>(rows: &[T], columns: &[&str], csv: bool) -> anyhow::Result<()> {
-    if !csv {
-        anstream::println!("{}", serde_json::to_string_pretty(rows)?);
-        return Ok(());
-    }
-    let mut text = csv::WriterBuilder::new().has_headers(false).from_writer(Vec::new());
-    text.write_record(columns)?;
-    for row in rows {
-        text.serialize(row)?;
-    }
-    anstream::print!("{}", String::from_utf8_lossy(&text.into_inner()?));
-    Ok(())
+/// Ends as `SIGPIPE` would.
+fn nobody_reads() -> ! {
+    std::process::exit(141)
 }
 
 async fn report(settings: &Settings) -> anyhow::Result<Report> {

@@ -339,3 +339,19 @@ async fn what_is_paused_is_not_sent_until_it_is_resumed() {
     bench.until_state("a.jpg", brandpost::domain::upload::State::Uploaded).await;
     bench.stop().await;
 }
+
+/// The old way took colours out of a pipe, and parts of names with them.
+#[tokio::test(flavor = "multi_thread")]
+async fn names_reach_programs_whole_and_spreadsheets_find_no_formula() {
+    let bench = Bench::new().await;
+    let name = "=HYPERLINK(1)\u{1b}[31m\u{202e}.jpg";
+    bench.drop_file(OWN, name, &jpg(1));
+    run(&bench, &["run", "--once"]).await;
+    let (_, out, _) = run(&bench, &["status", "--csv"]).await;
+    assert!(out.lines().nth(1).unwrap().starts_with(&format!("1,OWNBRAND,1001,'{name},/")), "{out:?}");
+    let (_, out, _) = run(&bench, &["status", "--json"]).await;
+    assert!(!out.contains(['\u{1b}', '\u{202e}']), "{out:?}");
+    assert_eq!(serde_json::from_str::<serde_json::Value>(&out).unwrap()[0]["file_name"], name);
+    let (_, out, _) = run(&bench, &["show", "1"]).await;
+    assert!(!out.contains(['\u{1b}', '\u{202e}']), "{out:?}");
+}
