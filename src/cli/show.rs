@@ -77,7 +77,8 @@ fn print_row(row: &StatusRow) {
     line(&tr!("brand", "品牌"), format!("{}/{}", row.brand_type, row.brand_id));
     line(&tr!("state", "状态"), paint(style::of_state(&row.state), &lang::state(&row.state)));
     if let (Some(kind), Some(message)) = (&row.error_kind, &row.error_message) {
-        let code = row.error_code.as_ref().map(|code| format!(" [{}]", style::visible(code))).unwrap_or_default();
+        let code =
+            row.error_code.as_ref().map(|code| format!(" [{}]", style::visible(code))).unwrap_or_default();
         line(&tr!("why", "原因"), format!("{}{code}: {}", lang::kind(kind), style::visible(message)));
         if let Ok(kind) = kind.parse::<ErrorKind>() {
             line(&tr!("what to do", "处理办法"), lang::advice(kind).into());

@@ -73,7 +73,11 @@ mod tests {
     fn names_cannot_play_tricks() {
         assert_eq!(visible("a\nb\u{202e}gpj.exe图"), "a\\u{a}b\\u{202e}gpj.exe图");
         for hidden in ['\u{1b}', '\u{9b}', '\u{61c}', '\u{200d}', '\u{2069}', '\u{3164}', '\u{e0041}'] {
-            assert!(is_hidden(hidden) && visible(&hidden.to_string()).is_ascii(), "{}", hidden.escape_unicode());
+            assert!(
+                is_hidden(hidden) && visible(&hidden.to_string()).is_ascii(),
+                "{}",
+                hidden.escape_unicode()
+            );
         }
     }
 

@@ -7,8 +7,8 @@ use quick_xml::Reader;
 use quick_xml::events::Event;
 
 use super::Receipt;
-use crate::cloud::client::{retry_after, text};
-use crate::cloud::error::{CloudError, LONGEST_MESSAGE, LONGEST_NAME, Remedy, Service};
+use crate::cloud::client::{name, retry_after, text};
+use crate::cloud::error::{CloudError, LONGEST_MESSAGE, Remedy, Service, short_name};
 use crate::cloud::target::Target;
 use crate::domain::failure::{ErrorKind, Failure};
 use crate::domain::text::{hex, one_line};
@@ -25,7 +25,7 @@ pub(super) fn receipt(
     digests: &Digests,
     host: &str,
 ) -> Result<Receipt, CloudError> {
-    let request_id = text(headers, "x-oss-request-id").map(str::to_owned);
+    let request_id = name(headers, "x-oss-request-id");
     let (etag, expected) = (etag(headers), md5_hex(digests));
     let what = match (text(headers, "x-oss-hash-crc64ecma"), etag) {
         (Some(crc), etag) if crc.trim().parse() == Ok(digests.crc64) => {
@@ -35,7 +35,7 @@ pub(super) fn receipt(
             return Ok(Receipt { etag, request_id });
         }
         (Some(crc), _) => {
-            let crc = one_line(crc, LONGEST_NAME);
+            let crc = short_name(crc);
             format!("OSS has other bytes than the file: CRC-64 {crc} instead of {}", digests.crc64)
         }
         _ if request_id.is_none() => {
@@ -58,7 +58,7 @@ pub(super) fn receipt(
 /// Without quotes, and without the mark of a weak one.
 fn etag(headers: &HeaderMap) -> Option<String> {
     let etag = text(headers, "etag")?.trim();
-    let etag = one_line(etag.strip_prefix("W/").unwrap_or(etag).trim_matches('"'), LONGEST_NAME);
+    let etag = short_name(etag.strip_prefix("W/").unwrap_or(etag).trim_matches('"'));
     (!etag.is_empty()).then_some(etag)
 }
 
@@ -74,7 +74,7 @@ pub(super) fn is_error(body: &[u8]) -> bool {
 /// Reads a refusal.
 pub(super) fn refusal(status: StatusCode, headers: &HeaderMap, body: &[u8], target: &Target) -> CloudError {
     let error = Xml::read(body);
-    let request_id = text(headers, "x-oss-request-id").map(str::to_owned).or(error.request_id);
+    let request_id = name(headers, "x-oss-request-id").or(error.request_id.as_deref().map(short_name));
     if error.code.is_none() && request_id.is_none() {
         return CloudError::intercepted(Service::Oss, target.host(), status, headers);
     }
@@ -226,7 +226,9 @@ impl Xml {
             ("Error", "RequestId") => &mut self.request_id,
             _ => return,
         };
-        let line = one_line(text, LONGEST_MESSAGE);
+        // it may come in any number of pieces
+        let so_far = part.as_ref().map_or(0, |part| part.chars().count());
+        let line = one_line(text, LONGEST_MESSAGE - so_far);
         if !line.is_empty() {
             part.get_or_insert_default().push_str(&line);
         }
@@ -287,6 +289,27 @@ mod tests {
             assert_eq!(error.failure.code.as_deref(), Some(code));
             assert_eq!(error.failure.request_id.as_deref(), Some("R1"));
         }
+    }
+
+    #[test]
+    fn what_is_kept_of_an_answer_is_short() {
+        let long = "<![CDATA[x]]>y\u{202e}&amp;".repeat(2000);
+        let body = format!(
+            "<Error><Code>{long}</Code><Message>{long}</Message><RequestId>{long}</RequestId></Error>"
+        );
+        let error = refusal(StatusCode::FORBIDDEN, &HeaderMap::new(), body.as_bytes(), &target());
+        let (code, id) = (error.failure.code.unwrap(), error.failure.request_id.unwrap());
+        assert!(code.len() <= 80 && id.len() <= 80, "{code} {id}");
+        assert!(error.failure.message.len() <= 300 && !error.failure.message.contains('\u{202e}'));
+        let long = "x".repeat(8000);
+        let etag = ("etag", &*long);
+        let error = receipt_of(&[etag, ("x-oss-request-id", &long)]).unwrap_err();
+        assert!(error.failure.message.len() < 400 && error.failure.request_id.unwrap().len() <= 80);
+        let error = receipt_of(&[etag, ("x-oss-hash-crc64ecma", &long)]).unwrap_err();
+        assert!(error.failure.message.len() < 300);
+        let receipt =
+            receipt_of(&[etag, ("x-oss-hash-crc64ecma", "7"), ("x-oss-request-id", &long)]).unwrap();
+        assert!(receipt.etag.len() <= 80 && receipt.request_id.unwrap().len() <= 80);
     }
 
     #[test]
