@@ -3,7 +3,8 @@
 //! In a pipe nothing is stripped. JSON escapes hidden characters, which changes nothing of what it says. CSV has
 //! no such escape: it holds them as they are, and only a terminal gets them escaped.
 
-use std::io::{ErrorKind, IsTerminal, Write};
+use std::fmt::Write as _;
+use std::io::{ErrorKind, IsTerminal, Write as _};
 
 use serde::Serialize;
 use serde_json::Value;
@@ -26,11 +27,19 @@ pub(super) fn print<T: Serialize>(rows: &[T], columns: &[&str], as_csv: bool) ->
 }
 
 fn json<T: Serialize>(rows: &[T]) -> anyhow::Result<String> {
-    let text = serde_json::to_string_pretty(rows)? + "\n";
-    // outside of texts JSON has no hidden characters but line breaks, and within texts those are escaped already
-    let units = |c: char| c.encode_utf16(&mut [0; 2]).iter().map(|unit| format!("\\u{unit:04x}")).collect();
-    let escape = |c: char| if c != '\n' && is_hidden(c) { units(c) } else { c.to_string() };
-    Ok(text.chars().map(escape).collect())
+    let plain = serde_json::to_string_pretty(rows)? + "\n";
+    let mut text = String::with_capacity(plain.len());
+    for c in plain.chars() {
+        // line breaks stand between texts only: within one, they are escaped already
+        if c == '\n' || !is_hidden(c) {
+            text.push(c);
+            continue;
+        }
+        for unit in c.encode_utf16(&mut [0; 2]) {
+            write!(text, "\\u{unit:04x}")?;
+        }
+    }
+    Ok(text)
 }
 
 fn csv<T: Serialize>(rows: &[T], columns: &[&str], terminal: bool) -> anyhow::Result<String> {

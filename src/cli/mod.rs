@@ -10,6 +10,7 @@ mod generate;
 mod help;
 mod inspect;
 mod lang;
+mod page;
 mod pause;
 mod retry;
 mod run;
@@ -65,6 +66,8 @@ enum Command {
     Pause(pause::Args),
     /// Let uploads go on
     Resume,
+    /// Print the address of the page with its token, ready to open
+    Page,
     /// Is everything as it must be? Configuration, folders, database, secret, clock
     Check(check::Args),
     /// The verdict on pictures that are in no inbox yet
@@ -105,6 +108,7 @@ impl Cli {
                 Command::Show(args) => show::show(&Settings::load(&path)?, &args).await,
                 Command::Brands(args) => brands::brands(&Settings::load(&path)?, &args).await,
                 Command::Pause(args) => pause::pause(&Settings::load(&path)?, &args).await,
+                Command::Page => page::page(&Settings::load(&path)?),
                 Command::Resume => pause::resume(&Settings::load(&path)?).await,
                 Command::Retry(args) => retry::retry(&Settings::load(&path)?, &args).await,
                 Command::Adopt(args) => adopt::adopt(&Settings::load(&path)?, &args).await,
