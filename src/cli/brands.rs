@@ -28,7 +28,7 @@ pub(super) struct Args {
 pub(super) async fn brands(settings: &Settings, args: &Args) -> anyhow::Result<ExitCode> {
     let rows = super::report(settings).await?.brands(args.text.as_deref(), None, args.limit).await?;
     if args.json || args.csv {
-        super::print_data(&rows, &SummaryRow::COLUMNS, args.csv)?;
+        super::data::print(&rows, &SummaryRow::COLUMNS, args.csv)?;
     } else if rows.is_empty() {
         anstream::println!("{}", tr!("no brands yet", "还没有品牌"));
     } else {

@@ -13,7 +13,7 @@ use super::lang::{self, tr};
 use super::service;
 use super::style::{FAINT, paint};
 use crate::cloud::{Clients, Clouds};
-use crate::config::{SecretError, Settings};
+use crate::config::{SecretError, Settings, TokenError, TokenSource};
 use crate::domain::clock::{Clock, SystemClock};
 use crate::domain::failure::ErrorKind;
 use crate::domain::text::visible;
@@ -98,6 +98,7 @@ async fn offline(sheet: &mut Sheet, settings: &Settings) {
             secret.map(|_| tr!("the app secret is there", "AppSecret 已就绪")).map_err(whole),
         ),
     }
+    page(sheet, settings);
     folders(sheet, settings).await;
     sheet.note("inotify", inotify());
     sheet.note("database", database(settings).await);
@@ -105,6 +106,26 @@ async fn offline(sheet: &mut Sheet, settings: &Settings) {
     // what is wrong with it keeps the daemon from its start
     if let Err(error) = Clients::new(settings) {
         sheet.note("network", Err(whole(error)));
+    }
+}
+
+/// The operator's token; a generated one is always good.
+fn page(sheet: &mut Sheet, settings: &Settings) {
+    let (Some(address), TokenSource::File(path)) = (settings.http.listen, &settings.http.token) else {
+        return;
+    };
+    match settings.http.token.load() {
+        Err(TokenError::Unreadable { source, .. }) if source.kind() == ErrorKindOfIo::PermissionDenied => {
+            mention(
+                "page",
+                &tr!(
+                    "{} is for the service alone; root can check it",
+                    "{} 只有服务能读；以 root 运行可检查",
+                    path.display()
+                ),
+            );
+        }
+        token => sheet.note("page", token.map(|_| format!("http://{address}")).map_err(whole)),
     }
 }
 

@@ -4,11 +4,13 @@ mod adopt;
 mod backup;
 mod brands;
 mod check;
+mod data;
 mod folders;
 mod generate;
 mod help;
 mod inspect;
 mod lang;
+mod page;
 mod pause;
 mod retry;
 mod run;
@@ -64,6 +66,8 @@ enum Command {
     Pause(pause::Args),
     /// Let uploads go on
     Resume,
+    /// Print the address of the page with its token, ready to open
+    Page,
     /// Is everything as it must be? Configuration, folders, database, secret, clock
     Check(check::Args),
     /// The verdict on pictures that are in no inbox yet
@@ -104,6 +108,7 @@ impl Cli {
                 Command::Show(args) => show::show(&Settings::load(&path)?, &args).await,
                 Command::Brands(args) => brands::brands(&Settings::load(&path)?, &args).await,
                 Command::Pause(args) => pause::pause(&Settings::load(&path)?, &args).await,
+                Command::Page => page::page(&Settings::load(&path)?),
                 Command::Resume => pause::resume(&Settings::load(&path)?).await,
                 Command::Retry(args) => retry::retry(&Settings::load(&path)?, &args).await,
                 Command::Adopt(args) => adopt::adopt(&Settings::load(&path)?, &args).await,
@@ -121,30 +126,19 @@ impl Cli {
 
 /// `brandpost status | head`: when the reader has had enough, that is no mistake. (The standard library panics.)
 pub fn be_quiet_when_nobody_reads() {
-    const LIKE_SIGPIPE: i32 = 141;
     let before = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |info| {
         let text = info.payload_as_str().unwrap_or_default();
         if text.starts_with("failed printing to stdout") && text.contains("Broken pipe") {
-            std::process::exit(LIKE_SIGPIPE);
+            nobody_reads();
         }
         before(info);
     }));
 }
 
-/// Rows for programs: JSON, or CSV with a heading.
-fn print_data<T: serde::Serialize>(rows: &[T], columns: &[&str], csv: bool) -> anyhow::Result<()> {
-    if !csv {
-        anstream::println!("{}", serde_json::to_string_pretty(rows)?);
-        return Ok(());
-    }
-    let mut text = csv::WriterBuilder::new().has_headers(false).from_writer(Vec::new());
-    text.write_record(columns)?;
-    for row in rows {
-        text.serialize(row)?;
-    }
-    anstream::print!("{}", String::from_utf8_lossy(&text.into_inner()?));
-    Ok(())
+/// Ends as `SIGPIPE` would.
+fn nobody_reads() -> ! {
+    std::process::exit(141)
 }
 
 async fn report(settings: &Settings) -> anyhow::Result<Report> {

@@ -70,14 +70,15 @@ fn print_row(row: &StatusRow) {
     };
     let maybe = |name: &str, value: &Option<String>| {
         if let Some(value) = value {
-            line(name, value.clone());
+            line(name, style::visible(value));
         }
     };
     line(&tr!("file", "文件"), style::visible(&row.path));
     line(&tr!("brand", "品牌"), format!("{}/{}", row.brand_type, row.brand_id));
     line(&tr!("state", "状态"), paint(style::of_state(&row.state), &lang::state(&row.state)));
     if let (Some(kind), Some(message)) = (&row.error_kind, &row.error_message) {
-        let code = row.error_code.as_ref().map(|code| format!(" [{code}]")).unwrap_or_default();
+        let code =
+            row.error_code.as_ref().map(|code| format!(" [{}]", style::visible(code))).unwrap_or_default();
         line(&tr!("why", "原因"), format!("{}{code}: {}", lang::kind(kind), style::visible(message)));
         if let Ok(kind) = kind.parse::<ErrorKind>() {
             line(&tr!("what to do", "处理办法"), lang::advice(kind).into());
@@ -113,13 +114,14 @@ fn print_attempts(attempts: &[AttemptRow]) {
         let kind = attempt.error_kind.as_deref().unwrap_or_default();
         let code = attempt.error_code.as_ref().map(|code| format!(" [{code}]")).unwrap_or_default();
         let message = attempt.error_message.as_ref().map(|text| format!(": {text}")).unwrap_or_default();
+        let why = format!("{}{code}{message}", lang::kind(kind));
         table.add_row([
             attempt.attempt.to_string(),
             style::local(&attempt.started_at),
             attempt.millis.map(|millis| format!("{millis} ms")).unwrap_or_default(),
             lang::outcome(attempt.outcome.as_deref()),
-            format!("{}{code}{message}", lang::kind(kind)),
-            attempt.request_id.clone().unwrap_or_default(),
+            style::visible(&why),
+            style::visible(attempt.request_id.as_deref().unwrap_or_default()),
         ]);
     }
     anstream::print!("{}", style::text(&table));

@@ -85,7 +85,7 @@ pub(super) async fn status(settings: &Settings, args: &Args) -> anyhow::Result<E
     }
     if args.json || args.csv {
         let rows = report.uploads(&args.filter(args.limit)).await?;
-        super::print_data(&rows, &StatusRow::COLUMNS, args.csv)?;
+        super::data::print(&rows, &StatusRow::COLUMNS, args.csv)?;
     } else if args.watch {
         watch(settings, &report, args).await?;
     } else {
@@ -141,7 +141,9 @@ async fn pulse(report: &Report, uploaded: &VecDeque<(Instant, u64)>) -> anyhow::
 impl Args {
     fn filter(&self, limit: Option<u32>) -> Filter {
         let since = self.since.map(rfc3339);
-        Filter { brand: self.brand, states: self.states.clone(), since, limit, ..Filter::default() }
+        // each state once, however often it was named
+        let states = State::ALL.into_iter().filter(|state| self.states.contains(state)).collect();
+        Filter { brand: self.brand, states, since, limit, ..Filter::default() }
     }
 }
 
@@ -163,7 +165,7 @@ async fn page(settings: &Settings, report: &Report, args: &Args) -> anyhow::Resu
     }
     for notice in report.notices().await? {
         let since = style::local(&notice.since);
-        let text = paint(AnsiColor::Red.on_default(), &notice.message);
+        let text = paint(AnsiColor::Red.on_default(), &style::visible(&notice.message));
         writeln!(page, "{}", tr!("{text} (since {since})", "{text}（自 {since}）"))?;
     }
     page += &folders::lines(settings, report, args.brand).await?;
@@ -197,7 +199,7 @@ pub fn table(rows: &[StatusRow]) -> String {
 fn why(row: &StatusRow) -> String {
     let Some(kind) = &row.error_kind else { return String::new() };
     let message = style::visible(row.error_message.as_deref().unwrap_or_default());
-    let code = row.error_code.as_ref().map(|code| format!(" [{code}]")).unwrap_or_default();
+    let code = row.error_code.as_ref().map(|code| format!(" [{}]", style::visible(code))).unwrap_or_default();
     let waits = row.state == State::Retrying.as_str() && kind != ErrorKind::Credentials.as_str();
     let again = row.next_attempt_at.as_ref().filter(|_| waits).map(|time| match time.parse::<Timestamp>() {
         // its time has come, and others are before it

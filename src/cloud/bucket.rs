@@ -125,6 +125,7 @@ impl Bucket {
         let request = self.clients.http.put(url).headers(headers).body(body::stream(flow));
         let exchange = async {
             let answer = request.send().await.map_err(|error| self.lost(target, &progress, &error))?;
+            progress.answered();
             self.read(target, digests, answer).await
         };
         tokio::select! {

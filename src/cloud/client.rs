@@ -14,7 +14,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use url::Url;
 
-use super::error::{CloudError, Service, root_cause};
+use super::error::{CloudError, Service, root_cause, short_name};
 use super::proxy::Proxies;
 use crate::config::Settings;
 use crate::domain::text::unmarked;
@@ -159,6 +159,11 @@ pub(super) async fn read_body(mut answer: Response) -> Result<Vec<u8>, reqwest::
 /// A header's text; one that is empty says nothing.
 pub(super) fn text<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
     headers.get(name)?.to_str().ok().map(str::trim).filter(|text| !text.is_empty())
+}
+
+/// A header's text that names something, such as the id of the request.
+pub(super) fn name(headers: &HeaderMap, name: &str) -> Option<String> {
+    text(headers, name).map(short_name)
 }
 
 /// `Retry-After`, in seconds or as a date (counted from the answer's own), at most an hour.

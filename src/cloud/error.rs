@@ -13,7 +13,7 @@ use crate::domain::text::one_line;
 pub(super) const LONGEST_MESSAGE: usize = 300;
 
 /// Nor of a name or a checksum.
-pub(super) const LONGEST_NAME: usize = 80;
+const LONGEST_NAME: usize = 80;
 
 /// Which of the two it was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,7 +75,7 @@ impl CloudError {
     }
 
     pub(super) fn with_code(mut self, code: Option<String>) -> Self {
-        self.failure.code = code;
+        self.failure.code = code.map(|code| short_name(&code));
         self
     }
 
@@ -104,8 +104,7 @@ impl CloudError {
         // a load balancer of the cloud may have no id either
         let theirs = status.is_server_error() || status == StatusCode::REQUEST_TIMEOUT;
         let kind = if theirs { kind } else { ErrorKind::Network };
-        let server =
-            text(headers, "server").map(|name| format!(" (server: {})", one_line(name, LONGEST_NAME)));
+        let server = text(headers, "server").map(|name| format!(" (server: {})", short_name(name)));
         let message = format!(
             "HTTP {status} from {host} without {header}: it comes from a proxy, a firewall or a login page in between{}; \
              let this machine reach {host}",
@@ -150,6 +149,11 @@ fn with_hint(cause: &str) -> String {
         _ => "",
     };
     format!("{cause}{hint}")
+}
+
+/// A code, an id, a checksum: no name that means anything is longer.
+pub(super) fn short_name(text: &str) -> String {
+    one_line(text, LONGEST_NAME)
 }
 
 /// The innermost cause, which says most.

@@ -9,6 +9,7 @@ mod read;
 mod resolve;
 mod secret;
 mod settings;
+mod token;
 mod values;
 
 pub use problem::{Problem, Problems};
@@ -19,3 +20,4 @@ pub use settings::{
     Limits, Log, LogFormat, Mismatch, Network, Oss, Retry, Settings, SignatureChoice, SlotsBy, Upload, Watch,
     WatchMode,
 };
+pub use token::{TokenError, TokenSource};

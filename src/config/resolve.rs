@@ -17,6 +17,7 @@ use super::settings::{
     Limits, Log, LogFormat, Mismatch, Network, Oss, Retry, Settings, SignatureChoice, SlotsBy, Upload, Watch,
     WatchMode,
 };
+use super::token::TokenSource;
 use crate::domain::backoff::Backoff;
 use crate::domain::brand::{Brand, BrandType};
 use crate::domain::glob::Glob;
@@ -375,6 +376,7 @@ impl Resolver<'_> {
 
     fn http(&mut self) -> Http {
         let file = self.file().http.clone();
+        let database = self.path(&self.file().database.path);
         let token_file = Some(&file.token_file).filter(|path| !path.is_empty()).map(|path| self.path(path));
         let listen: Option<SocketAddr> = file.listen.parse().ok();
         match listen {
@@ -389,7 +391,7 @@ impl Resolver<'_> {
             }
             _ => {}
         }
-        Http { listen, token_file, hosts: file.hosts }
+        Http { listen, token: TokenSource::new(token_file, runtime_dir(), &database), hosts: file.hosts }
     }
 
     fn alerts(&mut self) -> Alerts {
@@ -451,6 +453,12 @@ fn is_header_text(text: &str) -> bool {
 fn credential(name: &str) -> Option<PathBuf> {
     let path = Path::new(&std::env::var_os("CREDENTIALS_DIRECTORY")?).join(name);
     path.exists().then_some(path)
+}
+
+/// The service's folder in `/run`, if systemd made one; the first, if there are several.
+fn runtime_dir() -> Option<PathBuf> {
+    let folders = std::env::var_os("RUNTIME_DIRECTORY")?.into_string().ok()?;
+    folders.split(':').next().filter(|folder| !folder.is_empty()).map(PathBuf::from)
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ use super::problem::{Problem, Problems};
 use super::read;
 use super::resolve::resolve;
 use super::secret::{Secret, SecretSource};
+use super::token::TokenSource;
 use crate::domain::backoff::Backoff;
 use crate::domain::brand::Brand;
 use crate::domain::glob::Glob;
@@ -258,8 +259,8 @@ pub struct Database {
 pub struct Http {
     /// Where it listens; `None` is off.
     pub listen: Option<SocketAddr>,
-    /// Holds what whoever comes must show; needed when others than this machine can come.
-    pub token_file: Option<PathBuf>,
+    /// The token that whoever comes must show.
+    pub token: TokenSource,
     /// Names of this machine that pages may be opened by, beside `localhost` and addresses.
     pub hosts: Vec<String>,
 }

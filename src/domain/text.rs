@@ -1,6 +1,7 @@
 //! Bytes as text.
 
 use std::fmt::Write;
+use std::ops::RangeInclusive;
 
 /// Lower-case hexadecimal.
 pub fn hex(bytes: &[u8]) -> String {
@@ -16,19 +17,46 @@ pub fn unmarked(text: &[u8]) -> &[u8] {
     text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text)
 }
 
-/// One line of at most `most` characters, without control characters: for words that come from elsewhere.
+/// What no text from outside may bring to a terminal, a page or a log: control characters, line separators,
+/// characters that turn the direction of writing, and those that cannot be seen (Unicode calls them default
+/// ignorable: joiners, fillers, variation selectors, tags).
+pub const HIDDEN: &[RangeInclusive<char>] = &[
+    '\0'..='\u{1f}',
+    '\u{7f}'..='\u{9f}',
+    '\u{ad}'..='\u{ad}',
+    '\u{34f}'..='\u{34f}',
+    '\u{61c}'..='\u{61c}',
+    '\u{115f}'..='\u{1160}',
+    '\u{17b4}'..='\u{17b5}',
+    '\u{180b}'..='\u{180f}',
+    '\u{200b}'..='\u{200f}',
+    '\u{2028}'..='\u{202e}',
+    '\u{2060}'..='\u{206f}',
+    '\u{3164}'..='\u{3164}',
+    '\u{fe00}'..='\u{fe0f}',
+    '\u{feff}'..='\u{feff}',
+    '\u{ffa0}'..='\u{ffa0}',
+    '\u{fff0}'..='\u{fffb}',
+    '\u{1bca0}'..='\u{1bca3}',
+    '\u{1d173}'..='\u{1d17a}',
+    '\u{e0000}'..='\u{e0fff}',
+];
+
+/// Is it one of [`HIDDEN`]?
+pub fn is_hidden(c: char) -> bool {
+    // most text is ASCII
+    if c.is_ascii() { c.is_ascii_control() } else { HIDDEN.iter().any(|range| range.contains(&c)) }
+}
+
+/// One line of at most `most` characters, without hidden ones: for words that come from elsewhere.
 pub fn one_line(text: &str, most: usize) -> String {
-    let line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(most).collect();
+    let line: String = text.chars().map(|c| if is_hidden(c) { ' ' } else { c }).take(most).collect();
     line.trim().to_owned()
 }
 
-/// A name as it may be shown: control characters, line breaks, characters that turn the direction of
-/// writing and those that cannot be seen are escaped.
+/// A name as it may be shown: hidden characters are written as in `\u{202e}`.
 pub fn visible(text: &str) -> String {
-    let turns = |c: char| matches!(c, '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}');
-    let show = |c: char| {
-        if c.is_control() || turns(c) { c.escape_unicode().to_string() } else { c.to_string() }
-    };
+    let show = |c: char| if is_hidden(c) { c.escape_unicode().to_string() } else { c.to_string() };
     text.chars().map(show).collect()
 }
 
@@ -44,6 +72,20 @@ mod tests {
     #[test]
     fn names_cannot_play_tricks() {
         assert_eq!(visible("a\nb\u{202e}gpj.exe图"), "a\\u{a}b\\u{202e}gpj.exe图");
+        for hidden in ['\u{1b}', '\u{9b}', '\u{61c}', '\u{200d}', '\u{2069}', '\u{3164}', '\u{e0041}'] {
+            assert!(
+                is_hidden(hidden) && visible(&hidden.to_string()).is_ascii(),
+                "{}",
+                hidden.escape_unicode()
+            );
+        }
+    }
+
+    #[test]
+    fn every_control_character_is_hidden_and_no_writing_is() {
+        assert!(('\0'..=char::MAX).all(|c| !c.is_control() || is_hidden(c)));
+        assert!("AZaz09 ._-÷éñ中文，。（）ー한글العربية😀\u{20000}".chars().all(|c| !is_hidden(c)));
+        assert!(HIDDEN.windows(2).all(|pair| pair[0].end() < pair[1].start()), "in order, none twice");
     }
 
     #[test]

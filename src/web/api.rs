@@ -118,12 +118,17 @@ impl Ask {
     }
 
     fn filter(&self) -> Result<Filter, Refusal> {
-        let states = self.state.iter().flat_map(|states| states.split(',')).map(str::parse::<Upload>);
+        let states: Vec<_> = self.state.iter().flat_map(|states| states.split(',')).collect();
+        if states.len() > Upload::ALL.len() {
+            return Err(bad("state names more states than there are"));
+        }
+        let states: Vec<Upload> =
+            states.into_iter().map(str::parse).collect::<Result<_, _>>().map_err(bad)?;
         let since =
             self.since.as_ref().map(|since| since.parse::<jiff::Timestamp>()).transpose().map_err(bad)?;
         Ok(Filter {
             brand: Self::brand(self.brand.as_ref())?,
-            states: states.collect::<Result<_, _>>().map_err(bad)?,
+            states: Upload::ALL.into_iter().filter(|state| states.contains(state)).collect(),
             text: self.text().map(str::to_owned),
             since: since.map(crate::domain::clock::rfc3339),
             after: self.after.as_ref().map(|after| after.parse()).transpose().map_err(bad)?,

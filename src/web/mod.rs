@@ -2,12 +2,14 @@
 //! health and readiness.
 
 mod api;
-mod doors;
+mod auth;
+mod connections;
+mod credentials;
 mod events;
-mod guard;
 mod health;
 mod page;
 mod thumbnail;
+mod write_timeout;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -21,13 +23,13 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::Settings;
+use crate::config::{Settings, TokenSource};
 use crate::intake;
 use crate::ledger::Ledger;
 use crate::metrics::Metrics;
 use crate::publish;
+use credentials::Authenticator;
 use events::Feed;
-use guard::Token;
 use thumbnail::Thumbnails;
 
 /// What the service shows.
@@ -53,7 +55,7 @@ pub struct Sources {
 #[derive(Debug)]
 struct Shared {
     from: Sources,
-    token: Option<Token>,
+    authenticator: Authenticator,
     feed: Feed,
     thumbnails: Thumbnails,
 }
@@ -71,12 +73,15 @@ pub fn bind(listen: Option<SocketAddr>) -> anyhow::Result<Option<std::net::TcpLi
     })?))
 }
 
-/// Reads what guards the service, to find out early that it cannot be read.
+/// Reads the operator's token before the start or a reload.
 ///
 /// # Errors
-/// When the token's file is missing, unreadable, or holds too little.
+/// When it cannot be read or is not safe.
 pub fn check(settings: &Settings) -> anyhow::Result<()> {
-    Token::load(&settings.http).map(drop)
+    match &settings.http.token {
+        TokenSource::File(_) if settings.http.listen.is_some() => Ok(settings.http.token.load().map(drop)?),
+        _ => Ok(()),
+    }
 }
 
 /// Serves for ever; without a listener it only waits.
@@ -88,20 +93,22 @@ pub async fn serve(listener: Option<std::net::TcpListener>, from: Sources) -> an
         return std::future::pending().await;
     };
     let listener = TcpListener::from_std(listener)?;
-    tracing::info!(address = %listener.local_addr()?, "HTTP");
-    let token = Token::load(&from.settings.http)?;
-    let shared = Shared { from, token, feed: Feed::default(), thumbnails: Thumbnails::default() };
+    let authenticator = Authenticator::new(&from.settings.http.token.load_or_generate()?);
+    tracing::info!(address = %listener.local_addr()?, "HTTP; `brandpost page` prints the page's address with its token");
+    let shared = Shared { from, authenticator, feed: Feed::default(), thumbnails: Thumbnails::default() };
     let shared = Arc::new(shared);
     tokio::select! {
-        () = doors::serve(listener, router(shared.clone())) => Ok(()),
+        () = connections::serve(listener, router(shared.clone())) => Ok(()),
         () = events::feed(&shared) => Ok(()),
     }
 }
 
 fn router(shared: Arc<Shared>) -> Router {
-    Router::new()
+    let monitoring = Router::new()
         .route("/metrics", get(health::metrics))
         .route("/readyz", get(health::readyz))
+        .layer(middleware::from_fn_with_state(shared.clone(), auth::require_token_unless_local));
+    Router::new()
         .route("/api/v1/summary", get(api::summary))
         .route("/api/v1/uploads", get(api::uploads))
         .route("/api/v1/uploads/{id}", get(api::upload))
@@ -112,13 +119,15 @@ fn router(shared: Arc<Shared>) -> Router {
         .route("/api/v1/pause", post(api::pause))
         .route("/api/v1/resume", post(api::resume))
         .route("/api/v1/events", get(events::events))
-        .layer(middleware::from_fn_with_state(shared.clone(), guard::only_with_token))
+        .layer(middleware::from_fn_with_state(shared.clone(), auth::require_token))
+        .merge(monitoring)
         .route("/", get(page::index))
         .route("/assets/{name}", get(page::asset))
         .route("/healthz", get(health::healthz))
-        .route("/api/v1/login", post(guard::login))
-        .layer(middleware::from_fn(guard::only_our_own_posts))
-        .layer(middleware::from_fn_with_state(shared.clone(), guard::only_known_names))
-        .layer(middleware::map_response(guard::with_headers))
+        .route("/api/v1/login", post(auth::login))
+        .layer(middleware::from_fn(auth::require_same_origin))
+        .layer(middleware::from_fn_with_state(shared.clone(), auth::require_known_host))
+        .layer(middleware::from_fn(auth::limit_request))
+        .layer(middleware::map_response(auth::add_security_headers))
         .with_state(shared)
 }

@@ -1,21 +1,35 @@
 //! The operators' page. Its files are part of the program; scripts and styles are served as files of their own,
 //! so that nothing inline need be allowed.
 
+use std::sync::LazyLock;
+
 use axum::extract::Path;
 use axum::http::{StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
+
+use crate::domain::text;
 
 const INDEX: &str = include_str!("page/index.html");
 
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 
-const ASSETS: [(&str, &str, &str); 5] = [
-    ("page.css", "text/css; charset=utf-8", include_str!("page/page.css")),
-    ("page.js", SCRIPT, include_str!("page/page.js")),
-    ("dom.js", SCRIPT, include_str!("page/dom.js")),
-    ("words.js", SCRIPT, include_str!("page/words.js")),
-    ("icon.svg", "image/svg+xml", include_str!("page/icon.svg")),
-];
+static ASSETS: LazyLock<[(&str, &str, &str); 6]> = LazyLock::new(|| {
+    [
+        ("page.css", "text/css; charset=utf-8", include_str!("page/page.css")),
+        ("page.js", SCRIPT, include_str!("page/page.js")),
+        ("dom.js", SCRIPT, include_str!("page/dom.js")),
+        ("words.js", SCRIPT, include_str!("page/words.js")),
+        ("hidden.js", SCRIPT, hidden().leak()),
+        ("icon.svg", "image/svg+xml", include_str!("page/icon.svg")),
+    ]
+});
+
+/// The page escapes the same characters as the rest of the program.
+fn hidden() -> String {
+    let code = |c: &char| format!("\\u{{{:x}}}", u32::from(*c));
+    let ranges = text::HIDDEN.iter().map(|range| format!("{}-{}", code(range.start()), code(range.end())));
+    format!("export const HIDDEN = /[{}]/gu;\n", ranges.collect::<String>())
+}
 
 pub(super) async fn index() -> Html<&'static str> {
     Html(INDEX)

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use crate::support::pictures::jpg;
+use crate::support::process::Process;
 use crate::support::{Bench, OWN};
 
 fn brandpost(config: &Path, args: &[&str]) -> Output {
@@ -90,6 +91,29 @@ async fn status_is_a_table_for_people_and_json_for_scripts() {
     found.sort_unstable();
     assert_eq!(found, expected);
     assert_eq!((rows.as_array().unwrap().len(), &row["brand_id"]), (1, &serde_json::json!(1001)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn inspect_judges_files_that_are_in_no_inbox() {
+    let bench = Bench::new().await;
+    let pictures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/pictures");
+    let file = |name: &str| pictures.join(name).display().to_string();
+    let (sound, cut, text) =
+        (file("a-ok-for-comparison.jpg"), file("b-jpg-scan-cut-eoi-added.jpg"), file("c-gbk-text.jpg"));
+    let folder = bench.folder.path().display().to_string();
+    let (code, out, _) = run(&bench, &["inspect", &sound, &cut, &text, &folder, "missing.jpg"]).await;
+    assert_eq!(code, 1);
+    insta::assert_snapshot!("inspect", steady(&bench, &out).replace(&format!("{}/", pictures.display()), ""));
+    assert_eq!(run(&bench, &["inspect", &sound]).await.0, 0);
+    let (code, out, _) = run(&bench, &["inspect", "--json", &sound, &cut]).await;
+    let verdicts: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((code, &verdicts[0]["ok"], &verdicts[0]["width"]), (1, &true.into(), &320.into()));
+    assert_eq!(verdicts[0]["sha256"].as_str().unwrap().len(), 64);
+    assert_eq!(verdicts[1]["error_kind"], "damaged_image");
+    // the configuration's own rules count
+    bench.configure("[images]\nmax_pixels = 1000\n");
+    let (_, out, _) = run(&bench, &["inspect", "--json", &sound]).await;
+    assert!(out.contains("too_many_pixels"), "{out}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -338,4 +362,113 @@ async fn what_is_paused_is_not_sent_until_it_is_resumed() {
     assert_eq!(run(&bench, &["resume"]).await.0, 0);
     bench.until_state("a.jpg", brandpost::domain::upload::State::Uploaded).await;
     bench.stop().await;
+}
+
+/// The old way took colours out of a pipe, and parts of names with them.
+#[tokio::test(flavor = "multi_thread")]
+async fn names_reach_programs_whole_and_spreadsheets_find_no_formula() {
+    let bench = Bench::new().await;
+    let name = "=HYPERLINK(1)\u{1b}[31m\u{202e}.jpg";
+    bench.drop_file(OWN, name, &jpg(1));
+    run(&bench, &["run", "--once"]).await;
+    let (_, out, _) = run(&bench, &["status", "--csv"]).await;
+    assert!(out.lines().nth(1).unwrap().starts_with(&format!("1,OWNBRAND,1001,'{name},/")), "{out:?}");
+    let (_, out, _) = run(&bench, &["status", "--json"]).await;
+    assert!(!out.contains(['\u{1b}', '\u{202e}']), "{out:?}");
+    assert_eq!(serde_json::from_str::<serde_json::Value>(&out).unwrap()[0]["file_name"], name);
+    let (_, out, _) = run(&bench, &["show", "1"]).await;
+    assert!(!out.contains(['\u{1b}', '\u{202e}']), "{out:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_page_is_one_click_away() {
+    let bench = Bench::new().await;
+    let (code, _, err) = run(&bench, &["page"]).await;
+    assert!(code == 1 && err.contains("http.listen is not set"), "{err}");
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    bench.configure(&format!("[http]\nlisten = \"127.0.0.1:{port}\"\n"));
+    let (code, _, err) = run(&bench, &["page"]).await;
+    assert!(code == 1 && err.contains("there is no token yet"), "{err}");
+    // as the unit runs it
+    let runtime = bench.folder.path().join("run");
+    fs::create_dir(&runtime).unwrap();
+    let daemon = Process::with(&bench, &[("RUNTIME_DIRECTORY", runtime.to_str().unwrap())]);
+    crate::crash::wait_for("the token", async || run(&bench, &["page"]).await.0 == 0).await;
+    let (_, out, err) = run(&bench, &["page"]).await;
+    let token = fs::read_to_string(runtime.join("token")).unwrap();
+    assert_eq!((out, err), (format!("http://127.0.0.1:{port}/#token={token}"), String::new()));
+    let url = format!("http://127.0.0.1:{port}/api/v1/summary");
+    let served = async || {
+        let request = reqwest::Client::new().get(&url).bearer_auth(token.trim());
+        request.send().await.is_ok_and(|answer| answer.status().is_success())
+    };
+    crate::crash::wait_for("the page", served).await;
+    daemon.kill();
+    let log = fs::read_to_string(bench.folder.path().join("daemon.log")).unwrap();
+    assert!(log.contains("`brandpost page` prints") && !log.contains(token.trim()), "{log}");
+    let (_, _, err) = run(&bench, &["page"]).await;
+    assert_eq!(err, "brandpost: no daemon runs now\n");
+}
+
+struct Service(std::process::Child);
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// With real user ids: the service, a member of its group, and somebody else.
+#[tokio::test(flavor = "multi_thread")]
+async fn other_accounts_of_the_machine_are_no_operators() {
+    use std::os::unix::fs::{PermissionsExt, chown};
+    use std::os::unix::process::CommandExt;
+    const SERVICE: u32 = 64_711;
+    if !rustix::process::geteuid().is_root() {
+        eprintln!(
+            "SKIPPED, and nothing of it is tested: other_accounts_of_the_machine_are_no_operators needs root"
+        );
+        return;
+    }
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let http = format!("[http]\nlisten = \"127.0.0.1:{port}\"\n[database]\npath = \"state/brandpost.db\"\n");
+    let bench = Bench::with(&http).await;
+    let folder = bench.folder.path().to_owned();
+    let program = folder.join("brandpost");
+    fs::copy(env!("CARGO_BIN_EXE_brandpost"), &program).unwrap();
+    fs::set_permissions(&folder, fs::Permissions::from_mode(0o755)).unwrap();
+    for (name, mode) in [("state", 0o750), ("run", 0o750), ("inbox", 0o750), ("secret", 0o600)] {
+        let path = folder.join(name);
+        let _ = fs::create_dir(&path);
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        chown(path, Some(SERVICE), Some(SERVICE)).unwrap();
+    }
+    let as_user = |user: u32, group: u32, command: &str| {
+        let mut line = Command::new(&program);
+        line.arg("--config")
+            .arg(folder.join("config.toml"))
+            .arg(command)
+            .current_dir("/")
+            .uid(user)
+            .gid(group);
+        line
+    };
+    let mut service = as_user(SERVICE, SERVICE, "run");
+    service.env("RUNTIME_DIRECTORY", folder.join("run")).stderr(std::process::Stdio::null());
+    let _service = Service(service.spawn().unwrap());
+    let page = |user, group| {
+        let output = as_user(user, group, "page").env("LC_ALL", "C").output().unwrap();
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+    };
+    crate::crash::wait_for("the token", async || folder.join("run/token").exists()).await;
+    let token = fs::read_to_string(folder.join("run/token")).unwrap();
+    let address = format!("http://127.0.0.1:{port}/#token={token}");
+    let member = page(SERVICE + 1, SERVICE);
+    assert_eq!((member.0, &member.1), (0, &address), "{}", member.2);
+    let stranger = page(SERVICE + 2, SERVICE + 2);
+    assert!(stranger.0 == 1 && stranger.1.is_empty(), "{stranger:?}");
+    assert!(stranger.2.contains("may not read the token: run `sudo brandpost page`"), "{stranger:?}");
+    assert_eq!(page(0, 0).1, address, "root");
 }

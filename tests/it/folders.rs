@@ -55,6 +55,22 @@ async fn hidden_unfinished_and_deeper_names_are_never_recorded() {
     assert_eq!(bench.rows().await, []);
 }
 
+/// A panorama of a phone has no end marker before its film, and some GIFs have no trailer.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_picture_without_its_end_marker_is_waited_for_and_then_taken() {
+    let mut bench = Bench::with("[watch]\nsettle = \"50ms\"\ngrace = \"1s\"\n").await;
+    bench.start().await;
+    let pictures = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/pictures");
+    let began = std::time::Instant::now();
+    for name in ["a-jpg-samsung-panorama-quiet.jpg", "a-gif-no-trailer.gif"] {
+        bench.drop_file(OWN, name, &fs::read(pictures.join(name)).unwrap());
+    }
+    bench.until_state("a-jpg-samsung-panorama-quiet.jpg", State::Uploaded).await;
+    bench.until_state("a-gif-no-trailer.gif", State::Uploaded).await;
+    assert!(began.elapsed() >= Duration::from_millis(900), "{:?}", began.elapsed());
+    bench.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_picture_that_is_still_being_copied_is_waited_for() {
     let mut bench = Bench::with("[watch]\nsettle = \"50ms\"\ngrace = \"60s\"\n").await;

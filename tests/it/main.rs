@@ -15,6 +15,7 @@ mod cli;
 mod cloud;
 mod crash;
 mod damage;
+mod endless;
 mod folders;
 mod grants;
 mod https;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
 use brandpost::domain::upload::State;
@@ -14,7 +15,12 @@ use crate::support::{Bench, OTHER, OWN};
 const HTTP: &str = "[http]\nlisten = \"127.0.0.1:0\"\n";
 
 async fn get(bench: &Bench, path: &str) -> Response {
-    Client::new().get(bench.http() + path).send().await.unwrap()
+    Client::new().get(bench.http() + path).bearer_auth(bench.token()).send().await.unwrap()
+}
+
+/// Without the token.
+fn stranger(bench: &Bench, path: &str) -> RequestBuilder {
+    Client::new().get(bench.http() + path)
 }
 
 async fn json(bench: &Bench, path: &str) -> Value {
@@ -24,7 +30,8 @@ async fn json(bench: &Bench, path: &str) -> Value {
 }
 
 fn post(bench: &Bench, path: &str) -> RequestBuilder {
-    Client::new().request(Method::POST, bench.http() + path).header("x-brandpost", "1")
+    let request = Client::new().request(Method::POST, bench.http() + path).header("x-brandpost", "1");
+    request.bearer_auth(bench.token())
 }
 
 async fn uploaded() -> Bench {
@@ -62,7 +69,20 @@ async fn the_table_is_listed_in_pages() {
         let page = json(&bench, &format!("/api/v1/uploads?{ask}")).await;
         assert_eq!(names(&page).len(), count, "{ask}");
     }
-    for wrong in ["state=lost", "brand=X/1", "after=x", "since=yesterday", "color=red", "limit=-1"] {
+    assert_eq!(names(&json(&bench, "/api/v1/uploads?state=rejected,rejected").await).len(), 1);
+    let many = format!("state={}", ["failed"; 600].join(","));
+    let long = format!("q={}", "x".repeat(60_000));
+    for wrong in [
+        "state=lost",
+        "brand=X/1",
+        "after=x",
+        "since=yesterday",
+        "color=red",
+        "limit=-1",
+        &many,
+        &many[..60],
+        &long,
+    ] {
         let answer = get(&bench, &format!("/api/v1/uploads?{wrong}")).await;
         assert_eq!(answer.status(), StatusCode::BAD_REQUEST, "{wrong}");
     }
@@ -114,13 +134,8 @@ async fn operators_retry_release_pause_and_resume() {
 async fn foreign_names_and_foreign_pages_are_refused() {
     let mut bench = uploaded().await;
     let with_host = async |host: &str| {
-        Client::new()
-            .get(bench.http() + "/api/v1/summary")
-            .header("host", host)
-            .send()
-            .await
-            .unwrap()
-            .status()
+        let request = stranger(&bench, "/api/v1/summary").bearer_auth(bench.token());
+        request.header("host", host).send().await.unwrap().status()
     };
     for host in ["evil.example", "localhost.evil.example:9600", "127.0.0.1.evil.example", ""] {
         assert_eq!(with_host(host).await, StatusCode::MISDIRECTED_REQUEST, "{host}");
@@ -138,6 +153,7 @@ async fn foreign_names_and_foreign_pages_are_refused() {
     }
     assert_eq!(json(&bench, "/api/v1/summary").await["paused_by_operator"], false);
     let page = get(&bench, "/").await;
+    assert_eq!(page.headers()["cross-origin-resource-policy"], "same-origin");
     let policy = page.headers()["content-security-policy"].to_str().unwrap().to_owned();
     assert!(policy.contains("default-src 'none'") && !policy.contains("unsafe"), "{policy}");
     let html = page.text().await.unwrap();
@@ -170,37 +186,212 @@ async fn thumbnails_are_small_and_only_of_checked_files() {
     bench.stop().await;
 }
 
+/// What no stranger is shown, also on this machine.
+const GUARDED: [&str; 5] =
+    ["/api/v1/summary", "/api/v1/uploads", "/api/v1/brands", "/api/v1/events", "/api/v1/uploads/1/thumbnail"];
+
 #[tokio::test(flavor = "multi_thread")]
-async fn with_a_token_nothing_is_shown_without_it() {
-    let mut bench = Bench::with(&format!("{HTTP}token_file = \"token\"\n")).await;
-    let token = "0123456789abcdef-token";
-    fs::write(bench.folder.path().join("token"), format!("{token}\n")).unwrap();
+async fn nothing_is_shown_or_done_without_the_token() {
+    let mut bench = uploaded().await;
+    let token = bench.token();
+    for path in GUARDED {
+        let answer = stranger(&bench, path).send().await.unwrap();
+        assert_eq!(answer.status(), StatusCode::UNAUTHORIZED, "{path}");
+        assert!(answer.text().await.unwrap().contains("brandpost page"), "{path}");
+    }
+    for path in ["pause", "resume", "uploads/1/retry", &format!("brands/{OWN}/slots/1/release")] {
+        let request = Client::new().post(bench.http() + "/api/v1/" + path).header("x-brandpost", "1");
+        assert_eq!(request.send().await.unwrap().status(), StatusCode::UNAUTHORIZED, "{path}");
+    }
+    assert_eq!(json(&bench, "/api/v1/summary").await["paused_by_operator"], false);
+    for path in ["/", "/assets/page.js", "/healthz", "/metrics", "/readyz"] {
+        let answer = stranger(&bench, path).send().await.unwrap();
+        assert_eq!(answer.status(), StatusCode::OK, "{path}");
+        assert!(!answer.text().await.unwrap().contains(&token), "{path}");
+    }
+    bench.stop().await;
     bench.start().await;
-    for path in ["/api/v1/summary", "/metrics", "/readyz", "/api/v1/events", "/api/v1/uploads/1/thumbnail"] {
-        assert_eq!(get(&bench, path).await.status(), StatusCode::UNAUTHORIZED, "{path}");
+    assert_eq!(bench.token(), token, "a page stays open over a restart");
+    bench.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_machines_watch_is_open_to_this_machine_alone() {
+    let mut bench = Bench::with(&format!("{HTTP}hosts = [\"brandpost.lan\"]\n")).await;
+    bench.start().await;
+    for path in ["/metrics", "/readyz"] {
+        let ask = async |name: &str, value: &str| {
+            let request = stranger(&bench, path).header(name, value);
+            request.send().await.unwrap().status()
+        };
+        assert_eq!(ask("host", "localhost:9600").await, StatusCode::OK, "{path}");
+        assert_eq!(ask("host", "[::1]").await, StatusCode::OK, "{path}");
+        // by a proxy
+        assert_eq!(ask("host", "brandpost.lan").await, StatusCode::UNAUTHORIZED, "{path}");
+        assert_eq!(ask("host", "10.1.2.3").await, StatusCode::UNAUTHORIZED, "{path}");
+        assert_eq!(ask("x-forwarded-for", "10.1.2.3").await, StatusCode::UNAUTHORIZED, "{path}");
+        let bearer = stranger(&bench, path).header("host", "brandpost.lan").bearer_auth(bench.token());
+        assert_eq!(bearer.send().await.unwrap().status(), StatusCode::OK, "{path}");
     }
-    for path in ["/", "/assets/page.js", "/healthz"] {
-        assert_eq!(get(&bench, path).await.status(), StatusCode::OK, "{path}");
-    }
+    bench.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_of_the_operator_opens_the_page_until_there_is_a_new_one() {
+    let mut bench = Bench::with(&format!("{HTTP}token_file = \"token\"\n")).await;
+    let (token, next) = ("3f9a1c0be2d84756a1b0c9d8e7f60512", "77aa1c0be2d84756a1b0c9d8e7f60512");
+    let path = bench.folder.path().join("token");
+    let write = |token: &str| {
+        fs::write(&path, format!("{token}\n")).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+    };
+    write(token);
+    bench.start().await;
     let login = async |token: &str| {
         let body = format!("{{\"token\":\"{token}\"}}");
-        let request = post(&bench, "/api/v1/login").header("content-type", "application/json").body(body);
-        request.send().await.unwrap()
+        let request = Client::new().post(bench.http() + "/api/v1/login").header("x-brandpost", "1");
+        request.header("content-type", "application/json").body(body).send().await
     };
-    assert_eq!(login("another-token-as-long").await.status(), StatusCode::UNAUTHORIZED);
-    let answer = login(token).await;
+    assert_eq!(login(next).await.unwrap().status(), StatusCode::UNAUTHORIZED);
+    let answer = login(token).await.unwrap();
     let cookie = answer.headers()["set-cookie"].to_str().unwrap().to_owned();
     assert!(
-        cookie.contains("HttpOnly") && cookie.contains("SameSite=Strict") && !cookie.contains(token),
+        cookie.contains("HttpOnly")
+            && cookie.contains("SameSite=Strict")
+            && cookie.ends_with("Max-Age=2592000")
+            && !cookie.contains(token),
         "{cookie}"
     );
-    let summary = || Client::new().get(bench.http() + "/api/v1/summary");
-    let with_cookie = summary().header("cookie", cookie.split(';').next().unwrap());
-    assert_eq!(with_cookie.send().await.unwrap().status(), StatusCode::OK);
-    let bearer = summary().header("authorization", format!("Bearer {token}"));
-    assert_eq!(bearer.send().await.unwrap().status(), StatusCode::OK);
-    let wrong = summary().header("cookie", "brandpost=x").header("authorization", "Bearer x");
-    assert_eq!(wrong.send().await.unwrap().status(), StatusCode::UNAUTHORIZED);
+    let status = async |name: &str, value: &str| {
+        stranger(&bench, "/api/v1/summary").header(name, value).send().await.unwrap().status()
+    };
+    let cookie = cookie.split(';').next().unwrap();
+    assert_eq!(status("cookie", cookie).await, StatusCode::OK);
+    assert_eq!(status("authorization", &format!("Bearer {token}")).await, StatusCode::OK);
+    assert_eq!(status("authorization", "Bearer x").await, StatusCode::UNAUTHORIZED);
+    assert_eq!(status("cookie", "brandpost=x").await, StatusCode::UNAUTHORIZED);
+    write(next);
+    bench.reload();
+    let is_in = async || login(next).await.is_ok_and(|answer| answer.status() == StatusCode::NO_CONTENT);
+    crate::crash::wait_for("the new token", is_in).await;
+    assert_eq!(status("cookie", cookie).await, StatusCode::UNAUTHORIZED, "the old cookie is over");
+    bench.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_that_could_be_guessed_is_refused_at_the_start() {
+    let bench = Bench::with(&format!("{HTTP}token_file = \"token\"\n")).await;
+    let path = bench.folder.path().join("token");
+    fs::write(&path, "brandpost-operators\n").unwrap();
+    let settings = brandpost::config::Settings::load(&bench.config()).unwrap();
+    for (mode, wrong) in [(0o600, "128 bits"), (0o644, "can be read by other users")] {
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        let error = brandpost::web::check(&settings).unwrap_err().to_string();
+        assert!(error.contains(wrong) && !error.contains("operators"), "{error}");
+    }
+}
+
+/// 10,000 a second were checked before.
+#[tokio::test(flavor = "multi_thread")]
+async fn guesses_are_slow_and_the_right_token_comes_through() {
+    let mut bench = uploaded().await;
+    let (http, token) = (bench.http(), bench.token());
+    let begin = std::time::Instant::now();
+    let mut crowd = tokio::task::JoinSet::new();
+    let checked = std::sync::Arc::new(std::sync::atomic::AtomicU32::new(0));
+    for guesser in 0..64 {
+        let (url, checked) = (format!("{http}/api/v1/summary"), checked.clone());
+        crowd.spawn(async move {
+            let client = Client::new();
+            loop {
+                let answer = client.get(&url).bearer_auth(format!("guess-{guesser}")).send().await;
+                if answer.is_ok_and(|answer| answer.status() == StatusCode::UNAUTHORIZED) {
+                    checked.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                }
+            }
+        });
+    }
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let mine = std::time::Instant::now();
+    let answer =
+        Client::new().get(format!("{http}/api/v1/summary")).bearer_auth(&token).send().await.unwrap();
+    assert_eq!(answer.status(), StatusCode::OK);
+    assert!(mine.elapsed() < Duration::from_secs(15), "{:?}", mine.elapsed());
+    crowd.shutdown().await;
+    let checked = checked.load(std::sync::atomic::Ordering::Relaxed);
+    let most = 1 + begin.elapsed().as_millis() / 25;
+    assert!(u128::from(checked) <= most, "{checked} guesses in {:?}", begin.elapsed());
+    bench.stop().await;
+}
+
+/// All places of this machine are taken by guesses that are being answered, so that none makes room.
+#[tokio::test(flavor = "multi_thread")]
+async fn places_are_kept_for_other_addresses() {
+    let route = std::net::UdpSocket::bind("0.0.0.0:0").unwrap();
+    let Ok(()) = route.connect("192.0.2.1:9") else {
+        eprintln!("SKIPPED: places_are_kept_for_other_addresses needs an address beside loopback");
+        return;
+    };
+    let other = route.local_addr().unwrap().ip();
+    let mut bench = Bench::with("[http]\nlisten = \"0.0.0.0:0\"\ntoken_file = \"token\"\n").await;
+    let path = bench.folder.path().join("token");
+    fs::write(&path, "3f9a1c0be2d84756a1b0c9d8e7f60512").unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+    bench.start().await;
+    let port = bench.http().rsplit_once(':').unwrap().1.to_owned();
+    let mut crowd = tokio::task::JoinSet::new();
+    for _ in 0..200 {
+        let url = format!("http://127.0.0.1:{port}/api/v1/summary");
+        crowd.spawn(async move {
+            loop {
+                let _ = Client::new().get(&url).bearer_auth("guess").send().await;
+            }
+        });
+    }
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    for _ in 0..5 {
+        let begin = std::time::Instant::now();
+        let answer = Client::new().get(format!("http://{other}:{port}/healthz")).send().await.unwrap();
+        assert_eq!(answer.status(), StatusCode::OK);
+        assert!(begin.elapsed() < Duration::from_secs(2), "{:?}", begin.elapsed());
+        // and what is open to this machine is not open to another address of it
+        let answer = Client::new().get(format!("http://{other}:{port}/metrics")).send().await;
+        assert!(answer.is_err() || answer.unwrap().status() == StatusCode::UNAUTHORIZED);
+    }
+    crowd.shutdown().await;
+    bench.stop().await;
+}
+
+/// Real sockets: so many that stand in the door, in each of the ways in which one can.
+#[tokio::test(flavor = "multi_thread")]
+async fn strangers_cannot_close_the_page() {
+    use tokio::io::AsyncWriteExt;
+    let mut bench = uploaded().await;
+    let address = bench.http().replace("http://", "");
+    let login = "POST /api/v1/login HTTP/1.1\r\nhost: localhost\r\nx-brandpost: 1\r\ncontent-type: application/json\r\n";
+    let no_body = format!("{login}content-length: 1900\r\n\r\n{{\"token\":\"");
+    let never_read = "GET /assets/page.js HTTP/1.1\r\nhost: localhost\r\n\r\n".repeat(400);
+    for says in ["", "GET /healthz HT", &no_body, &never_read] {
+        let mut crowd = Vec::new();
+        for _ in 0..160 {
+            let stream = tokio::net::TcpStream::connect(&address).await.unwrap();
+            // what does not fit into the socket is not waited for
+            let _ = stream.try_write(says.as_bytes());
+            crowd.push(stream);
+        }
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        for path in ["/healthz", "/", "/api/v1/summary"] {
+            let begin = std::time::Instant::now();
+            assert_eq!(get(&bench, path).await.status(), StatusCode::OK, "{path}");
+            assert!(begin.elapsed() < Duration::from_secs(3), "{path} after {:?}", begin.elapsed());
+        }
+    }
+    // a body that is too long is not read, and nothing is kept of it
+    let mut stream = tokio::net::TcpStream::connect(&address).await.unwrap();
+    stream.write_all(format!("{login}content-length: 1900000\r\n\r\n").as_bytes()).await.unwrap();
+    let mut answer = [0; 12];
+    tokio::io::AsyncReadExt::read_exact(&mut stream, &mut answer).await.unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 413");
     bench.stop().await;
 }
 

@@ -17,7 +17,7 @@ const overhang = (page) => page.evaluate(() => document.documentElement.scrollWi
 
 test('an upload appears without a reload, with its picture', async () => {
   const scene = await stage();
-  const page = await visit(scene.url);
+  const page = await visit(scene.page);
   await page.getByText('No brands yet').waitFor();
   await page.evaluate(() => { window.loadedOnce = true; });
   await scene.drop('OWNBRAND/1001/front.jpg', await picture(1));
@@ -39,9 +39,9 @@ test('a failed one says why and is tried again by a click', async () => {
   await scene.fault(refused);
   await scene.drop('OWNBRAND/1001/front.jpg', await picture(1));
   await scene.row('front.jpg', 'failed');
-  const page = await visit(scene.url);
+  const page = await visit(scene.page);
   const line = brand(page, 1001).locator('.refused li').first();
-  assert.match(await line.innerText(), /OSS refused it/);
+  await until('it says why', async () => /OSS refused it/.test(await line.innerText()));
   await page.locator('.tally.failed').click();
   assert.match(await page.locator('article.file').innerText(), /AccessDenied/);
   await page.locator('article.file').getByRole('button', { name: 'Try again' }).click();
@@ -58,7 +58,7 @@ test('a failed one says why and is tried again by a click', async () => {
 test('the eleventh waits until a slot is released on the page', async () => {
   const scene = await stage();
   for (let number = 1; number <= 11; number += 1) await scene.drop(`OWNBRAND/1001/${number}.jpg`, await picture(number, 'image/jpeg', [120, 144]));
-  const page = await visit(scene.url);
+  const page = await visit(scene.page);
   await until('ten are there', async () => (await page.locator('button.place.uploaded').count()) === 10);
   await page.getByText('All slots are taken').first().waitFor();
   await page.locator('button.place').first().click();
@@ -77,7 +77,7 @@ test('the eleventh waits until a slot is released on the page', async () => {
 
 test('uploads are paused and go on', async () => {
   const scene = await stage();
-  const page = await visit(scene.url);
+  const page = await visit(scene.page);
   await page.getByRole('button', { name: 'Pause uploads' }).click();
   const notices = page.locator('.notice');
   await notices.first().waitFor();
@@ -96,7 +96,7 @@ test('a cloud that is down is said at the top', async () => {
   const scene = await stage();
   await scene.fault({ service: 'gateway', action: { do: 'ca_error', status: 400, error_code: 'A403IS', message: 'Invalid Signature' } });
   await scene.drop('OWNBRAND/1001/front.jpg', await picture(1));
-  const page = await visit(scene.url, { locale: 'zh-CN' });
+  const page = await visit(scene.page, { locale: 'zh-CN' });
   await page.locator('.notice', { hasText: '上传已自动暂停' }).waitFor();
   assert.equal(await page.title(), '(!) brandpost');
   await scene.well();
@@ -110,7 +110,7 @@ test('the language follows the browser, can be chosen, and is remembered', async
   const scene = await stage();
   await scene.drop('OWNBRAND/1001/scan.jpg', Buffer.from('%PDF-1.7 and so on, and so on'));
   await scene.row('scan.jpg', 'rejected');
-  const page = await visit(scene.url, { locale: 'zh-CN' });
+  const page = await visit(scene.page, { locale: 'zh-CN' });
   await page.getByText('不是支持的图片格式').first().waitFor();
   assert.equal(await page.locator('html').getAttribute('lang'), 'zh-CN');
   assert.equal(await page.evaluate(() => /undefined|\[object/.test(document.body.innerText)), false);
@@ -125,34 +125,96 @@ test('the language follows the browser, can be chosen, and is remembered', async
 
 test('names from outside are text, whatever they hold', async () => {
   const scene = await stage();
-  const names = ['<img src=x onerror=alert(1)>.jpg', 'a\u202egpj.exe.jpg', 'two\nlines.jpg', `${'长'.repeat(80)}.jpg`];
+  const names = ['<img src=x onerror=alert(1)>.jpg', 'a\u202egpj.exe.jpg', 'two\nlines.jpg', `${'长'.repeat(80)}.jpg`, 'tag\u{e0041}\u{200d}\u{9b}.jpg'];
   for (const [number, name] of names.entries()) await scene.drop(`OWNBRAND/1001/${name}`, await picture(number + 1, 'image/jpeg', [120, 144]));
-  const page = await visit(scene.url, { viewport: { width: 375, height: 740 } });
+  const page = await visit(scene.page, { viewport: { width: 375, height: 740 } });
   await until('all are there', async () => (await page.locator('button.place.uploaded').count()) === names.length);
   await page.locator('.tally.uploaded').click();
   await until('all are listed', async () => (await page.locator('article.file').count()) === names.length);
   const text = await page.locator('#list').innerText();
   assert.match(text, /<img src=x onerror=alert\(1\)>\.jpg/);
   assert.match(text, /a\\u\{202e\}gpj\.exe\.jpg/);
+  assert.match(text, /tag\\u\{e0041\}\\u\{200d\}\\u\{9b\}\.jpg/);
   assert.ok((await overhang(page)) <= 0, 'a long name is wrapped');
   assert.deepEqual(page.trouble, []);
   await scene.close();
 });
 
-test('with a token, nothing is shown before it is entered', async () => {
-  const scene = await stage('token_file = "token"');
-  const page = await visit(scene.url);
-  await page.getByLabel('Token').fill('a guess of somebody');
-  await page.getByRole('button', { name: 'Enter' }).click();
-  await page.getByText('That is not the token').waitFor();
-  assert.equal(await page.locator('#desk').isVisible(), false);
-  await page.getByLabel('Token').fill('a-token-of-the-page-tests');
-  await page.getByRole('button', { name: 'Enter' }).click();
+/** Of what goes wrong, that the browser itself says that it was refused is right here. */
+const unexpected = (page) => page.trouble.filter((text) => !text.includes('401'));
+
+test('without the token nothing is shown; it may be typed, or pasted with its address', async () => {
+  for (const more of ['', 'token_file = "token"']) {
+    const scene = await stage(more);
+    for (const proof of [scene.token, ` ${scene.page} `]) {
+      const page = await visit(scene.url);
+      await page.getByText('sudo brandpost page').waitFor();
+      await page.getByLabel('Token').fill('a guess of somebody');
+      await page.getByRole('button', { name: 'Enter' }).click();
+      await page.getByText('That is not the token').waitFor();
+      assert.equal(await page.locator('#desk').isVisible(), false);
+      await page.getByLabel('Token').fill(proof);
+      await page.getByRole('button', { name: 'Enter' }).click();
+      await page.getByText('No brands yet').waitFor();
+      assert.equal(await page.locator('#login').isVisible(), false);
+      await page.reload();
+      await page.getByText('No brands yet').waitFor();
+      assert.deepEqual(unexpected(page), []);
+      await page.context().close();
+    }
+    await scene.close();
+  }
+});
+
+test('the address with the token opens the page and does not keep it', async () => {
+  const scene = await stage();
+  const page = await visit(scene.page);
   await page.getByText('No brands yet').waitFor();
+  assert.equal(page.url(), `${scene.url}/`);
+  const [cookie] = await page.context().cookies();
+  assert.ok(cookie.httpOnly && cookie.sameSite === 'Strict' && !cookie.value.includes(scene.token), JSON.stringify(cookie));
+  const days = (cookie.expires - Date.now() / 1000) / 86400;
+  assert.ok(days > 29 && days < 31, `${days} days`);
+  assert.equal(await page.evaluate(() => document.cookie), '');
+  assert.deepEqual(page.trouble, []);
+  // an address whose token is over: what counts is the cookie, if there is one
+  const old = `${scene.url}/#token=${'0'.repeat(64)}`;
+  await page.goto(old);
+  await until('it is gone from the address', () => page.url() === `${scene.url}/`);
+  await page.getByText('No brands yet').waitFor();
+  await page.context().clearCookies();
+  await page.goto(old);
   await page.reload();
+  await page.getByText('sudo brandpost page').waitFor();
+  assert.equal(await page.locator('#desk').isVisible(), false);
+  await page.goto(scene.page);
   await page.getByText('No brands yet').waitFor();
-  // the browser itself says that it was refused before
-  assert.deepEqual(page.trouble.filter((text) => !text.includes('401')), []);
+  assert.deepEqual(unexpected(page), []);
+  await scene.close();
+});
+
+test('the way in is plain in both languages, on a phone too', async () => {
+  const scene = await stage();
+  for (const [width, height] of [[375, 812], [1280, 900]]) {
+    for (const locale of ['zh-CN', 'en-GB']) {
+      for (const colorScheme of ['light', 'dark']) {
+        const page = await visit(scene.url, { viewport: { width, height }, locale, colorScheme });
+        await page.locator('#login-form').waitFor();
+        await page.locator('#token').fill('wrong');
+        await page.locator('#login-form button').click();
+        await page.locator('#wrong', { hasText: /./ }).waitFor();
+        await page.evaluate(axe.source);
+        const { violations } = await page.evaluate(() => window.axe.run());
+        assert.deepEqual(violations.map(({ id, nodes }) => `${id}: ${nodes[0].html}`), []);
+        assert.ok((await overhang(page)) <= 0);
+        if (process.env.SHOTS) {
+          await mkdir(process.env.SHOTS, { recursive: true });
+          await page.screenshot({ path: join(process.env.SHOTS, `${width}-${locale.slice(0, 2)}-${colorScheme}-login.png`) });
+        }
+        await page.context().close();
+      }
+    }
+  }
   await scene.close();
 });
 
@@ -162,7 +224,7 @@ test('brands and files are found', async () => {
   await scene.drop('OTHERBRAND/2002/contract.jpg', await picture(2));
   await scene.row('front.jpg', 'uploaded');
   await scene.row('contract.jpg', 'uploaded');
-  const page = await visit(scene.url);
+  const page = await visit(scene.page);
   await until('both are shown', async () => (await page.locator('article.brand').count()) === 2);
   await page.keyboard.press('/');
   await page.keyboard.type('contract');
@@ -179,7 +241,7 @@ test('more refusals than fit are listed, of this brand alone', async () => {
   await scene.drop('OWNBRAND/10/other.jpg', Buffer.from('%PDF-1.7 and so on, and so on'));
   for (let number = 1; number <= 25; number += 1) await scene.drop(`OWNBRAND/1/${number}.jpg`, Buffer.from(`%PDF-1.7 number ${number}, and so on`));
   await scene.row('25.jpg', 'rejected');
-  const page = await visit(scene.url);
+  const page = await visit(scene.page);
   await brand(page, 1).first().getByRole('button', { name: /Show all/ }).click();
   await brand(page, 1).first().getByRole('button', { name: /more, show them/ }).click();
   await until('all of them are listed', async () => (await page.locator('article.file').count()) === 25);
@@ -203,7 +265,7 @@ test('it works on a phone, in both languages and themes, for everybody', async (
   for (const [width, height] of [[375, 812], [1280, 900]]) {
     for (const locale of ['zh-CN', 'en-GB']) {
       for (const colorScheme of ['light', 'dark']) {
-        const page = await visit(scene.url, { viewport: { width, height }, locale, colorScheme });
+        const page = await visit(scene.page, { viewport: { width, height }, locale, colorScheme });
         await until('it is drawn', async () => (await page.locator('article.brand').count()) === 3);
         await page.waitForFunction(() => [...document.images].every((img) => img.complete));
         const wrong = [];

@@ -1,7 +1,7 @@
 // A stage for a test: the sandbox cloud, the daemon, and a browser before its page.
 
 import { spawn } from 'node:child_process';
-import { mkdir, mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -39,7 +39,7 @@ export async function stage(more = '') {
   const folder = await mkdtemp(join(tmpdir(), 'brandpost-page-'));
   const [cloud, http] = [await freePort(), await freePort()];
   await mkdir(join(folder, 'inbox'));
-  await writeFile(join(folder, 'token'), 'a-token-of-the-page-tests\n', { mode: 0o600 });
+  await writeFile(join(folder, 'token'), '3f9a1c0be2d84756a1b0c9d8e7f60512\n', { mode: 0o600 });
   await writeFile(join(folder, 'secret'), 'sandbox-app-secret\n', { mode: 0o600 });
   await writeFile(join(folder, 'config.toml'), `
 [gateway]
@@ -77,9 +77,14 @@ ${more}`);
   } catch (error) {
     throw new Error(`${error.message}\n${daemon.said}`);
   }
+  const made = more.includes('token_file') ? 'token' : 'brandpost.db.token';
+  const token = (await readFile(join(folder, made), 'utf8')).trim();
   return {
     url,
     folder,
+    token,
+    /** What `brandpost page` prints. */
+    page: `${url}/#token=${token}`,
     /** The faults of the cloud from now on. */
     fault: (...faults) => fetch(`http://127.0.0.1:${cloud}/_sandbox/faults`, { method: 'POST', body: JSON.stringify(faults) }),
     well: () => fetch(`http://127.0.0.1:${cloud}/_sandbox/faults`, { method: 'DELETE' }),
@@ -92,7 +97,8 @@ ${more}`);
     },
     /** A row once it has come so far. */
     row: (file, state) => until(`${file} is ${state}`, async () => {
-      const page = await (await fetch(`${url}/api/v1/uploads?q=${encodeURIComponent(file)}`)).json();
+      const headers = { authorization: `Bearer ${token}` };
+      const page = await (await fetch(`${url}/api/v1/uploads?q=${encodeURIComponent(file)}`, { headers })).json();
       return page.items.find((row) => row.file_name === file && row.state === state);
     }),
     async close() {
@@ -110,7 +116,7 @@ export async function visit(url, options = {}) {
   const trouble = [];
   page.on('pageerror', (error) => trouble.push(String(error)));
   page.on('console', (message) => { if (message.type() === 'error') trouble.push(message.text()); });
-  page.on('request', (request) => { if (!request.url().startsWith(url) && !request.url().startsWith('data:')) trouble.push(`asks ${request.url()}`); });
+  page.on('request', (request) => { if (!request.url().startsWith(new URL(url).origin) && !request.url().startsWith('data:')) trouble.push(`asks ${request.url()}`); });
   await page.goto(url);
   return Object.assign(page, { trouble });
 }

@@ -4,8 +4,8 @@ use http::{HeaderMap, StatusCode};
 use quick_xml::Reader;
 use quick_xml::events::Event;
 
-use crate::cloud::client::{retry_after, text};
-use crate::cloud::error::{CloudError, LONGEST_MESSAGE, Remedy, Service};
+use crate::cloud::client::{name, retry_after};
+use crate::cloud::error::{CloudError, LONGEST_MESSAGE, Remedy, Service, short_name};
 use crate::cloud::target::Target;
 use crate::domain::failure::{ErrorKind, Failure};
 use crate::domain::text::one_line;
@@ -18,7 +18,7 @@ pub(super) fn is_error(body: &[u8]) -> bool {
 /// Reads a refusal.
 pub(super) fn refusal(status: StatusCode, headers: &HeaderMap, body: &[u8], target: &Target) -> CloudError {
     let error = Xml::read(body);
-    let request_id = text(headers, "x-oss-request-id").map(str::to_owned).or(error.request_id);
+    let request_id = name(headers, "x-oss-request-id").or(error.request_id.as_deref().map(short_name));
     if error.code.is_none() && request_id.is_none() {
         return CloudError::intercepted(Service::Oss, target.host(), status, headers);
     }
@@ -124,7 +124,9 @@ impl Xml {
             ("Error", "RequestId") => &mut self.request_id,
             _ => return,
         };
-        let line = one_line(text, LONGEST_MESSAGE);
+        // it may come in any number of pieces
+        let so_far = part.as_ref().map_or(0, |part| part.chars().count());
+        let line = one_line(text, LONGEST_MESSAGE - so_far);
         if !line.is_empty() {
             part.get_or_insert_default().push_str(&line);
         }
@@ -185,6 +187,18 @@ mod tests {
             assert_eq!(error.failure.code.as_deref(), Some(code));
             assert_eq!(error.failure.request_id.as_deref(), Some("R1"));
         }
+    }
+
+    #[test]
+    fn what_is_kept_of_an_answer_is_short() {
+        let long = "<![CDATA[x]]>y\u{202e}&amp;".repeat(2000);
+        let body = format!(
+            "<Error><Code>{long}</Code><Message>{long}</Message><RequestId>{long}</RequestId></Error>"
+        );
+        let error = refusal(StatusCode::FORBIDDEN, &HeaderMap::new(), body.as_bytes(), &target());
+        let (code, id) = (error.failure.code.unwrap(), error.failure.request_id.unwrap());
+        assert!(code.len() <= 80 && id.len() <= 80, "{code} {id}");
+        assert!(error.failure.message.len() <= 300 && !error.failure.message.contains('\u{202e}'));
     }
 
     #[test]

@@ -36,12 +36,19 @@ struct State {
     moved: Instant,
     /// We wait for our own limit, not for the cloud.
     held: bool,
+    /// The answer has begun: from now on nothing of the file counts, and the limit is one for the whole answer.
+    answered: bool,
     file_error: Option<String>,
 }
 
 impl Default for Progress {
     fn default() -> Self {
-        Self(Arc::new(Mutex::new(State { moved: Instant::now(), held: false, file_error: None })))
+        Self(Arc::new(Mutex::new(State {
+            moved: Instant::now(),
+            held: false,
+            answered: false,
+            file_error: None,
+        })))
     }
 }
 
@@ -55,7 +62,7 @@ impl Progress {
         loop {
             let (moved, held) = {
                 let state = self.lock();
-                (state.moved, state.held)
+                (state.moved, state.held && !state.answered)
             };
             let end = if held { Instant::now() + timeout } else { moved + timeout };
             if Instant::now() >= end {
@@ -63,6 +70,12 @@ impl Progress {
             }
             tokio::time::sleep_until(end).await;
         }
+    }
+
+    /// The answer has begun.
+    pub(super) fn answered(&self) {
+        let mut state = self.lock();
+        (state.answered, state.moved) = (true, Instant::now());
     }
 
     pub(super) fn file_error(&self) -> Option<String> {
@@ -123,7 +136,10 @@ async fn next_piece(flow: &mut Flow, sent: u64) -> io::Result<Bytes> {
         let _ = limiter.until_n_ready(count).await;
     }
     let mut state = flow.progress.lock();
-    (state.held, state.moved) = (false, Instant::now());
+    state.held = false;
+    if !state.answered {
+        state.moved = Instant::now();
+    }
     drop(state);
     Ok(piece)
 }

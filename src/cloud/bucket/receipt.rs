@@ -6,11 +6,11 @@ use http::{HeaderMap, StatusCode};
 
 use super::Receipt;
 use super::answer;
-use crate::cloud::client::text;
-use crate::cloud::error::{CloudError, LONGEST_NAME, Remedy, Service};
+use crate::cloud::client::{name, text};
+use crate::cloud::error::{CloudError, Remedy, Service, short_name};
 use crate::cloud::target::Target;
 use crate::domain::failure::{ErrorKind, Failure};
-use crate::domain::text::{hex, one_line};
+use crate::domain::text::hex;
 use crate::domain::upload::Digests;
 
 /// Did our bytes arrive? The CRC-64 decides where it is there: with server-side encryption, or behind a CDN, an
@@ -24,7 +24,7 @@ pub(super) fn receipt(
     digests: &Digests,
     host: &str,
 ) -> Result<Receipt, CloudError> {
-    let request_id = text(headers, "x-oss-request-id").map(str::to_owned);
+    let request_id = name(headers, "x-oss-request-id");
     let (etag, expected) = (etag(headers), md5_hex(digests));
     let what = match (text(headers, "x-oss-hash-crc64ecma"), etag) {
         (Some(crc), etag) if crc.trim().parse() == Ok(digests.crc64) => {
@@ -34,7 +34,7 @@ pub(super) fn receipt(
             return Ok(Receipt { etag, request_id });
         }
         (Some(crc), _) => {
-            let crc = one_line(crc, LONGEST_NAME);
+            let crc = short_name(crc);
             format!("OSS has other bytes than the file: CRC-64 {crc} instead of {}", digests.crc64)
         }
         _ if request_id.is_none() => {
@@ -57,7 +57,7 @@ pub(super) fn receipt(
 /// Without quotes, and without the mark of a weak one.
 fn etag(headers: &HeaderMap) -> Option<String> {
     let etag = text(headers, "etag")?.trim();
-    let etag = one_line(etag.strip_prefix("W/").unwrap_or(etag).trim_matches('"'), LONGEST_NAME);
+    let etag = short_name(etag.strip_prefix("W/").unwrap_or(etag).trim_matches('"'));
     (!etag.is_empty()).then_some(etag)
 }
 
@@ -147,5 +147,18 @@ mod tests {
         for page in [&[][..], &[other], &[("server", "a portal")]] {
             assert_eq!(receipt_of(page).unwrap_err().failure.kind, ErrorKind::Network, "{page:?}");
         }
+    }
+
+    #[test]
+    fn what_is_kept_of_an_answer_is_short() {
+        let long = "x".repeat(8000);
+        let etag = ("etag", &*long);
+        let error = receipt_of(&[etag, ("x-oss-request-id", &long)]).unwrap_err();
+        assert!(error.failure.message.len() < 400 && error.failure.request_id.unwrap().len() <= 80);
+        let error = receipt_of(&[etag, ("x-oss-hash-crc64ecma", &long)]).unwrap_err();
+        assert!(error.failure.message.len() < 300);
+        let receipt =
+            receipt_of(&[etag, ("x-oss-hash-crc64ecma", "7"), ("x-oss-request-id", &long)]).unwrap();
+        assert!(receipt.etag.len() <= 80 && receipt.request_id.unwrap().len() <= 80);
     }
 }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 use super::granted::{Now, grant};
-use crate::cloud::client::{retry_after, text};
+use crate::cloud::client::{name, retry_after, text};
 use crate::cloud::credentials::Grant;
 use crate::cloud::error::{CloudError, LONGEST_MESSAGE, Remedy, Service};
 use crate::domain::failure::ErrorKind;
@@ -53,7 +53,7 @@ pub(super) fn read(
     host: &str,
     now: Now,
 ) -> Result<Grant, CloudError> {
-    let request_id = text(headers, "x-ca-request-id").map(str::to_owned);
+    let request_id = name(headers, "x-ca-request-id");
     let envelope: Option<Envelope> = serde_json::from_slice(unmarked(body)).ok();
     let marks = ["x-ca-request-id", "x-ca-error-code", "x-ca-error-message"];
     if envelope.is_none() && marks.iter().all(|name| text(headers, name).is_none()) {
@@ -247,6 +247,21 @@ mod tests {
         let error = ask(200, &[("x-ca-request-id", "R1")], body).unwrap_err();
         assert_eq!(error.to_string(), "gateway_rejected [460]: request parameter error. / 请求参数错误");
         assert_eq!(error.failure.request_id.as_deref(), Some("R1"));
+    }
+
+    #[test]
+    fn what_is_kept_of_an_answer_is_short() {
+        let long = "x".repeat(8000);
+        let headers =
+            [("x-ca-error-code", &*long), ("x-ca-error-message", &long), ("x-ca-request-id", &long)];
+        let body = format!(r#"{{"code":"777","message":"{long}","localizedMsg":"{long}y"}}"#);
+        for (status, body) in [(403, ""), (500, &*body), (200, &body)] {
+            let failure = ask(status, &headers, body).unwrap_err().failure;
+            assert!(failure.code.unwrap().len() <= 80 && failure.request_id.unwrap().len() <= 80);
+            assert!(failure.message.len() <= 603, "{}", failure.message);
+        }
+        let grant = ask(200, &[("x-ca-request-id", &long)], &data("2026-01-01T01:00:00Z")).unwrap();
+        assert!(grant.request_id.unwrap().len() <= 80);
     }
 
     #[test]

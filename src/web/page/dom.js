@@ -1,5 +1,6 @@
 // Small tools: nodes, names from outside, times and sizes.
 
+import { HIDDEN } from './hidden.js';
 import { language } from './words.js';
 
 /**
@@ -58,10 +59,8 @@ export function refresh(old, build) {
   return node;
 }
 
-const UNSEEN = /[\p{Cc}\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff\u{e0000}-\u{e007f}]/gu;
-
-/** A text as it may be shown: what cannot be seen or turns the direction of writing is written as `\u{202e}`. */
-export const visible = (text) => String(text ?? '').replace(UNSEEN, (c) => `\\u{${c.codePointAt(0).toString(16)}}`);
+/** A text as it may be shown: hidden characters, of which the server has the list, are written as `\u{202e}`. */
+export const visible = (text) => String(text ?? '').replace(HIDDEN, (c) => `\\u{${c.codePointAt(0).toString(16)}}`);
 
 /** A name from outside, kept apart from the direction of the text around it. */
 export const name = (text, props = {}) => el('bdi.name', { dir: 'auto', ...props }, visible(text));

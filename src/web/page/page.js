@@ -535,6 +535,28 @@ function choose(group, q = view.q, brand = null) {
   load();
 }
 
+/** Shows the token; whoever pastes the whole address that `brandpost page` prints means the token in it. */
+async function login(token) {
+  $('wrong').textContent = '';
+  try {
+    await ask('login', { token: token.split('#token=').pop().trim() });
+    $('token').value = '';
+  } catch (error) {
+    $('wrong').textContent = error.status === 401 ? t('wrongToken') : visible(error.message);
+    if (!$('login').hidden) return;
+  }
+  connect(); // after an address with an old token the cookie may be good still
+}
+
+/** An address that brings the token along logs in; the token does not stay in the address. */
+function arrive() {
+  const token = new URLSearchParams(location.hash.slice(1)).get('token');
+  if (token === null) return false;
+  history.replaceState(null, '', location.pathname);
+  login(token);
+  return true;
+}
+
 function showLogin() {
   source?.close();
   source = null;
@@ -609,16 +631,10 @@ for (const dialog of document.querySelectorAll('dialog')) {
   dialog.onclick = (event) => { if (event.target === dialog) dialog.close(); }; // the backdrop
 }
 
-$('login-form').onsubmit = async (event) => {
+$('login-form').onsubmit = (event) => {
   event.preventDefault();
-  $('wrong').textContent = '';
-  try {
-    await ask('login', { token: $('token').value });
-    $('token').value = '';
-    connect();
-  } catch (error) {
-    $('wrong').textContent = error.status === 401 ? t('wrongToken') : visible(error.message);
-  }
+  login($('token').value);
 };
 
-connect();
+window.onhashchange = arrive;
+if (!arrive()) connect();

@@ -30,7 +30,7 @@ const WORDS = {
     releaseText: (file) => `${file} 将不再占用这个序号。如果有图片因序号已满在等，等得最久的那张会自动补上，并覆盖 OSS 上原来的图片；没有的话，OSS 上的图片保持不变。`,
     why: '原因', what: '怎么办', said: '原始信息', attemptsTitle: '上传经过', noAttempts: '还没有上传过。',
     attempt: (n) => `第 ${n} 次`, noThumbnail: '没有预览',
-    login: '请输入访问口令', loginText: '口令由部署 brandpost 的管理员提供。', token: '口令', enter: '进入', wrongToken: '口令不对，请重新输入。',
+    login: '请输入访问口令', loginText: '在服务器上执行下面的命令，点开它给出的地址即可进入；也可以把地址或口令粘贴到这里。', token: '口令', enter: '进入', wrongToken: '口令不对或已更换，请重新获取。',
     fields: {
       id: '编号', brand: '品牌', path: '路径', size: '大小', pixels: '尺寸', suffix: '格式', revision: '版本', attempts: '失败次数',
       next_attempt_at: '下次尝试', detected_at: '发现时间', uploaded_at: '上传时间', updated_at: '最近变化', object_url: 'OSS 地址',
@@ -73,7 +73,7 @@ const WORDS = {
     releaseText: (file) => `${file} gives up this slot. If a picture waits because all slots are taken, the one that has waited longest moves in and replaces the object on OSS. If none waits, the object on OSS stays as it is.`,
     why: 'Why', what: 'What to do', said: 'In detail', attemptsTitle: 'Attempts', noAttempts: 'None yet.',
     attempt: (n) => `Attempt ${n}`, noThumbnail: 'no preview',
-    login: 'Enter the access token', loginText: 'Whoever set brandpost up has it.', token: 'Token', enter: 'Enter', wrongToken: 'That is not the token. Please try again.',
+    login: 'Enter the access token', loginText: 'Run this on the server and open the address that it prints, or paste the address or the token here.', token: 'Token', enter: 'Enter', wrongToken: 'That is not the token, or not any more.',
     fields: {
       id: 'Number', brand: 'Brand', path: 'Path', size: 'Size', pixels: 'Pixels', suffix: 'Format', revision: 'Version', attempts: 'Failed attempts',
       next_attempt_at: 'Next attempt', detected_at: 'First seen', uploaded_at: 'Uploaded', updated_at: 'Last change', object_url: 'Object on OSS',

@@ -178,6 +178,19 @@ impl Bench {
         format!("http://{}", address.expect("http.listen is set"))
     }
 
+    /// The token of the page, which the daemon makes when it begins to serve.
+    pub fn token(&self) -> String {
+        let path = self.folder.path().join("brandpost.db.token");
+        let end = std::time::Instant::now() + PATIENCE;
+        loop {
+            match fs::read_to_string(&path) {
+                Ok(token) => return token.trim().to_owned(),
+                Err(error) if std::time::Instant::now() > end => panic!("{}: {error}", path.display()),
+                Err(_) => std::thread::sleep(Duration::from_millis(5)),
+            }
+        }
+    }
+
     pub fn intake(&self) -> tokio::sync::watch::Receiver<brandpost::intake::Progress> {
         self.daemon.as_ref().expect("a daemon that runs").progress.intake.clone()
     }

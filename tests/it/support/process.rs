@@ -14,8 +14,15 @@ pub struct Process(Child);
 
 impl Process {
     pub fn start(bench: &Bench) -> Self {
+        Self::with(bench, &[])
+    }
+
+    /// With these variables in its environment.
+    pub fn with(bench: &Bench, environment: &[(&str, &str)]) -> Self {
         let program = std::env::var("BRANDPOST_BIN").unwrap_or(env!("CARGO_BIN_EXE_brandpost").into());
-        Self::spawn(bench, Command::new(program))
+        let mut command = Command::new(program);
+        command.envs(environment.iter().copied());
+        Self::spawn(bench, command)
     }
 
     /// As a user that is not root, whom folders can be closed to. All that is in the bench is theirs.

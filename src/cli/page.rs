@@ -1,0 +1,69 @@
+//! `brandpost page`.
+
+use std::io::IsTerminal;
+use std::net::{IpAddr, SocketAddr};
+use std::process::ExitCode;
+
+use anyhow::{Context, bail};
+
+use super::lang::tr;
+use super::style::{FAINT, paint};
+use crate::config::Settings;
+use crate::ledger::DaemonLock;
+
+/// The address goes to stdout, alone; what a person may want to know beside it, to stderr.
+pub(super) fn page(settings: &Settings) -> anyhow::Result<ExitCode> {
+    let listen = settings.http.listen.with_context(|| {
+        tr!(
+            "there is no page: http.listen is not set; set it to \"127.0.0.1:9600\", and reload the service",
+            "没有网页：http.listen 未设置；请设为 \"127.0.0.1:9600\"，然后重新加载服务"
+        )
+    })?;
+    if listen.port() == 0 {
+        bail!(tr!(
+            "http.listen leaves the port to chance; the log says which one it is",
+            "http.listen 没有指定端口；实际端口见日志"
+        ));
+    }
+    let token = settings.http.token.load()?;
+    anstream::println!("http://{}/#token={}", at(listen), token.expose());
+    if std::io::stderr().is_terminal() {
+        anstream::eprintln!("{}", paint(FAINT, &hint(listen)));
+    }
+    if !DaemonLock::is_held(&settings.database.path) {
+        anstream::eprintln!("{}", tr!("brandpost: no daemon runs now", "brandpost：守护进程没有运行"));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// As a browser on this machine finds it.
+fn at(listen: SocketAddr) -> SocketAddr {
+    match listen.ip() {
+        IpAddr::V4(any) if any.is_unspecified() => SocketAddr::from(([127, 0, 0, 1], listen.port())),
+        IpAddr::V6(any) if any.is_unspecified() => {
+            SocketAddr::from(([0, 0, 0, 0, 0, 0, 0, 1], listen.port()))
+        }
+        _ => listen,
+    }
+}
+
+fn hint(listen: SocketAddr) -> String {
+    let (here, port) = (at(listen), listen.port());
+    match listen.ip() {
+        ip if ip.is_loopback() => tr!(
+            "From another computer, first: ssh -L {port}:{here} THIS-SERVER. Whoever has this address can do all \
+             that the page can.",
+            "从别的电脑打开，先执行：ssh -L {port}:{here} 这台服务器。拿到这个地址的人可以进行网页上的全部操作。"
+        ),
+        ip if ip.is_unspecified() => tr!(
+            "From another computer, put this server's name in place of {}. Whoever has this address can do all that \
+             the page can.",
+            "从别的电脑打开，请把 {} 换成这台服务器的地址。拿到这个地址的人可以进行网页上的全部操作。",
+            here.ip()
+        ),
+        _ => tr!(
+            "Whoever has this address can do all that the page can.",
+            "拿到这个地址的人可以进行网页上的全部操作。"
+        ),
+    }
+}
