@@ -121,7 +121,11 @@ fn line(verdict: &Verdict) -> String {
         (Some(kind), _) => {
             let message = visible(verdict.error_message.as_deref().unwrap_or_default());
             let label = paint(of_state(State::Rejected.as_str()), &lang::kind(kind.as_str()));
-            format!("{file}: {label}: {message}. {}", lang::advice(kind))
+            match kind {
+                // what is said of these is meant for the inbox
+                ErrorKind::Unreadable | ErrorKind::NotAFile => format!("{file}: {label}: {message}"),
+                _ => format!("{file}: {label}: {message}. {}", lang::advice(kind)),
+            }
         }
         (None, size) => {
             let (width, height) = size.unwrap_or_default();
