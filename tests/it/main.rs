@@ -34,5 +34,6 @@ mod sandbox;
 mod simulation;
 mod slots;
 mod support;
+mod users;
 mod way;
 mod web;
