@@ -26,6 +26,7 @@ mod logs;
 mod moved_inbox;
 mod operators;
 mod overflow;
+mod packaging;
 mod pauses;
 mod queries;
 mod same_stamp;
