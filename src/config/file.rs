@@ -54,6 +54,7 @@ section!(Gateway {
     app_secret: Secret = Secret::default(),
     app_secret_file: String = String::new(),
     iot_token: Secret = Secret::default(),
+    iot_token_file: String = String::new(),
     stage: String = String::new(),
     timeout: Span = Span::secs(5),
 });
@@ -129,8 +130,10 @@ section!(Http {
 
 section!(Alerts {
     webhook: Secret = Secret::default(),
+    webhook_file: String = String::new(),
     kind: String = "json".into(),
     secret: Secret = Secret::default(),
+    secret_file: String = String::new(),
     command: Vec<String> = Vec::new(),
     min_interval: Span = Span::secs(300),
 });

@@ -46,7 +46,9 @@ async fn bench(extra: &str) -> Bench {
 fn give(path: &Path, user: u32) {
     chown(path, Some(user), Some(user)).unwrap();
     if path.is_dir() {
-        fs::read_dir(path).unwrap().for_each(|entry| give(&entry.unwrap().path(), user));
+        for entry in fs::read_dir(path).unwrap() {
+            give(&entry.unwrap().path(), user);
+        }
     }
 }
 
@@ -204,4 +206,49 @@ async fn a_mapped_folder_that_its_owner_turns_into_a_link_sends_nothing() {
     until_uploaded(&bench, 2).await;
     daemon.kill();
     assert_eq!(bench.row("own.jpg").await.brand_type, "OTHERBRAND");
+}
+
+/// Root in somebody's folder, where a configuration lies.
+#[tokio::test(flavor = "multi_thread")]
+async fn root_does_not_obey_the_configuration_of_others() {
+    if !is_root("root_does_not_obey_the_configuration_of_others") {
+        return;
+    }
+    let bench = Bench::new().await;
+    let show = |config: Option<&Path>| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_brandpost"));
+        command.current_dir(bench.folder.path()).env_remove("BRANDPOST_CONFIG").env("LC_ALL", "C");
+        if let Some(path) = config {
+            command.arg("--config").arg(path);
+        }
+        String::from_utf8(command.args(["show", "1"]).output().unwrap().stderr).unwrap()
+    };
+    let (folder, config) = (bench.folder.path(), bench.config());
+    let obeyed = "there is none yet; `brandpost run` makes it";
+    let table = [
+        // owner and mode of the folder, of the file, and whether it counts by itself
+        (0, 0o755, 0, 0o644, true),
+        (0, 0o700, 0, 0o600, true),
+        (STAFF, 0o755, STAFF, 0o644, false),
+        (STAFF, 0o755, 0, 0o644, false),
+        (0, 0o755, STAFF, 0o644, false),
+        (0, 0o1777, 0, 0o644, false),
+        (0, 0o755, 0, 0o646, false),
+    ];
+    for (folders, folder_mode, files, file_mode, good) in table {
+        chown(folder, Some(folders), None).unwrap();
+        mode(folder, folder_mode);
+        chown(&config, Some(files), None).unwrap();
+        mode(&config, file_mode);
+        let words = if good { obeyed } else { "config.toml: root does not obey it" };
+        let err = show(None);
+        assert!(err.contains(words), "{folders} {folder_mode:o} {files} {file_mode:o}: {err}");
+        // named on purpose: only what others can write is refused
+        let words = if file_mode & 0o002 == 0 { obeyed } else { "because other users can write it" };
+        let err = show(Some(&config));
+        assert!(err.contains(words), "--config {folders} {folder_mode:o} {files} {file_mode:o}: {err}");
+    }
+    chown(&config, Some(0), Some(STAFF)).unwrap();
+    mode(&config, 0o660);
+    assert!(show(Some(&config)).contains("because other users can write it"), "a group is others");
 }
