@@ -8,6 +8,7 @@ mod error;
 pub mod gateway;
 mod presigned;
 mod proxy;
+mod resolver;
 mod signature;
 mod target;
 mod webhook;

@@ -18,6 +18,7 @@ use super::settings::{
     WatchMode,
 };
 use super::token::TokenSource;
+use crate::domain::address::is_for_the_machine_alone;
 use crate::domain::backoff::Backoff;
 use crate::domain::brand::{Brand, BrandType};
 use crate::domain::glob::Glob;
@@ -225,7 +226,12 @@ impl Resolver<'_> {
         }
         let mut patterns = Vec::new();
         for host in hosts {
+            let address = host.trim_matches(['[', ']']).parse().ok();
             match HostPattern::parse(host) {
+                Some(_) if address.is_some_and(is_for_the_machine_alone) => self.wrong(
+                    "oss.allowed_hosts",
+                    format!("\"{host}\" is where clouds keep the credentials of machines; no picture belongs there"),
+                ),
                 Some(pattern) => patterns.push(pattern),
                 None => self.wrong(
                     "oss.allowed_hosts",
@@ -504,6 +510,18 @@ mod tests {
         let problems = parse(&text).unwrap_err().to_string();
         for line in [":5: watch.root: \"~\" is not replaced here", "brand[0]: \"~\" is not replaced here"] {
             assert!(problems.contains(line), "{problems}");
+        }
+    }
+
+    #[test]
+    fn no_picture_is_sent_to_where_clouds_keep_credentials() {
+        for host in ["169.254.169.254", "100.100.100.200", "[fe80::1]", "fd00:ec2::254"] {
+            let problems =
+                parse(&format!("{GOOD}[oss]\nallowed_hosts = [\"{host}\"]\n")).unwrap_err().to_string();
+            assert!(
+                problems.contains("oss.allowed_hosts: ") && problems.contains("credentials"),
+                "{problems}"
+            );
         }
     }
 
