@@ -65,6 +65,7 @@ section!(Oss {
     key_template: String = "qualification/{type}/{id}/{index}.{suffix}".into(),
     https: String = "upgrade".into(),
     allowed_hosts: Vec<String> = vec!["*.aliyuncs.com".into()],
+    bucket: String = String::new(),
     connect_timeout: Span = Span::secs(5),
     timeout: Span = Span::secs(60),
 });

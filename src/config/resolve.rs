@@ -189,6 +189,7 @@ impl Resolver<'_> {
             region: Some(file.region).filter(|region| !region.is_empty()),
             https: self.choice("oss.https", &file.https, &https),
             allowed_hosts: self.allowed_hosts(&file.allowed_hosts),
+            bucket: self.bucket(&file.bucket),
             key_template: file.key_template,
             connect_timeout: self.at_least(
                 "oss.connect_timeout",
@@ -218,6 +219,15 @@ impl Resolver<'_> {
         if template.starts_with('/') || dots || template.contains(['\\', '\n', '\r', '\0']) {
             self.wrong("oss.key_template", "is no OSS key: no leading \"/\", no \"..\", no backslash");
         }
+    }
+
+    fn bucket(&mut self, name: &str) -> Option<String> {
+        let shape = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+        let good = (3..=63).contains(&name.len()) && name.bytes().all(shape);
+        if !good && !name.is_empty() {
+            self.wrong("oss.bucket", "is no name of a bucket: 3 to 63 of a-z, 0-9 and \"-\"");
+        }
+        Some(name.to_owned()).filter(|name| !name.is_empty())
     }
 
     fn allowed_hosts(&mut self, hosts: &[String]) -> Vec<HostPattern> {

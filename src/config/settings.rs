@@ -83,6 +83,7 @@ pub struct Oss {
     pub key_template: String,
     pub https: Https,
     pub allowed_hosts: Vec<HostPattern>,
+    pub bucket: Option<String>,
     pub connect_timeout: Duration,
     pub timeout: Duration,
 }

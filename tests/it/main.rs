@@ -18,6 +18,7 @@ mod damage;
 mod endless;
 mod folders;
 mod grants;
+mod hosts;
 mod https;
 mod in_between;
 mod ledger;
