@@ -63,11 +63,17 @@ page:
 monitoring:
     tests/monitoring/run
 
-# the Debian package, in target/debian, checked with lintian if that is there
+# licences, sources, duplicates and advisories of the dependencies
+deny:
+    .ci/deny
+
+# the Debian package, in target/debian, with its bill of materials and checksums; checked with lintian if that is there
 deb:
     cargo build --release --locked
     packaging/assets target/release target/packaging
     cargo deb --no-build --no-strip
+    packaging/sbom target/debian
+    cd target/debian && sha256sum *.deb *.cdx.json >SHA256SUMS
     ! command -v lintian >/dev/null || lintian --fail-on error,warning target/debian/*.deb
 
 # installs to /usr/local (as root; PREFIX and DESTDIR are obeyed), for systems without .deb packages

@@ -53,6 +53,7 @@ fn config(folder: &Path, port: u16) -> Settings {
     );
     fs::create_dir_all(folder.join("inbox")).unwrap();
     fs::write(folder.join("secret"), "sandbox-app-secret").unwrap();
+    fs::set_permissions(folder.join("secret"), std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
     fs::write(folder.join("config.toml"), text).unwrap();
     Settings::load(&folder.join("config.toml")).unwrap()
 }

@@ -3,6 +3,8 @@
 //! Links are never followed and nothing but regular files is opened: the name is resolved beneath the brand's
 //! folder, and what counts is the `fstat` of the descriptor that came out.
 
+mod named;
+
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
@@ -14,6 +16,8 @@ use rustix::fs::{
 };
 use rustix::io::Errno;
 use rustix::path::Arg;
+
+pub use named::{make_folder_in, make_named_folder, named_identity, open_named_folder};
 
 use crate::domain::upload::Stamp;
 
@@ -48,7 +52,7 @@ pub struct Look {
 pub fn open_folder_below(top: &Path, path: &Path) -> io::Result<OwnedFd> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let below = path.strip_prefix(top).map_err(|_| io::ErrorKind::InvalidInput)?;
-    let mut folder = open_any_folder(top)?;
+    let mut folder = open_named_folder(top)?;
     let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
     match fs::openat2(&folder, below, flags, Mode::empty(), resolve) {
         // kernels before 5.6, and sandboxes that do not know the call
@@ -68,17 +72,8 @@ pub fn open_folder_below(top: &Path, path: &Path) -> io::Result<OwnedFd> {
 pub fn open_brand_folder(top: Option<&Path>, folder: &Path) -> io::Result<OwnedFd> {
     match top {
         Some(top) => open_folder_below(top, folder),
-        None => open_any_folder(folder),
+        None => open_named_folder(folder),
     }
-}
-
-/// Opens a folder that the operator named: it may be a link.
-///
-/// # Errors
-/// Those of `open`.
-pub fn open_any_folder(path: &Path) -> io::Result<OwnedFd> {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    Ok(fs::open(path, flags, Mode::empty())?)
 }
 
 /// Opens a regular file in a folder for reading; links and special files are refused, and a FIFO does not
@@ -286,7 +281,7 @@ mod tests {
         std::fs::create_dir(path("folder.jpg")).unwrap();
         fs::mknodat(fs::CWD, path("fifo"), FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
         let _socket = std::os::unix::net::UnixListener::bind(path("socket")).unwrap();
-        let open = |name: &str| open_regular(open_any_folder(folder.path()).unwrap(), OsStr::new(name));
+        let open = |name: &str| open_regular(open_named_folder(folder.path()).unwrap(), OsStr::new(name));
         assert_eq!(stamp(open("file").unwrap()).unwrap().size, 1);
         for name in ["link", "folder.jpg", "fifo", "socket", "../file"] {
             assert!(open(name).is_err(), "{name}");

@@ -43,12 +43,20 @@ pub async fn prepare(settings: &Settings, ledger: &Ledger) -> Result<(), LedgerE
     ledger.set_ways(&Way::names(&settings.alerts)).await
 }
 
+/// Reads what alerts are sent with, to find out early that it cannot be used.
+///
+/// # Errors
+/// When a secret cannot be had.
+pub fn check(settings: &Settings) -> anyhow::Result<()> {
+    Ok(Way::all(&settings.alerts, &Clients::new(settings)?).map(drop)?)
+}
+
 /// Watches the table for ever.
 ///
 /// # Errors
-/// When no HTTP client can be had.
+/// When no HTTP client can be had, or what `check` found good is so no longer.
 pub async fn watch(settings: Arc<Settings>, ledger: Ledger) -> anyhow::Result<()> {
-    let ways = Way::all(&settings.alerts, &Clients::new(&settings)?);
+    let ways = Way::all(&settings.alerts, &Clients::new(&settings)?)?;
     while let Err(error) = prepare(&settings, &ledger).await {
         ledger.complain(&error);
         tokio::time::sleep(WRITE_AGAIN).await;

@@ -10,7 +10,7 @@ use tokio::process::Command;
 use super::digest::Digest;
 use super::robot;
 use crate::cloud::{Clients, post_json};
-use crate::config::{AlertKind, Alerts, Secret};
+use crate::config::{AlertKind, Alerts, Secret, SecretError, SecretSource};
 
 /// A program that takes longer than this is stopped.
 const PROGRAM: Duration = Duration::from_secs(30);
@@ -21,19 +21,27 @@ const COMMAND: &str = "command";
 /// One way of telling people.
 pub(super) enum Way {
     /// A POST to a robot of a chat system, or to a program.
-    Webhook { alerts: Alerts, url: Secret, clients: Clients },
+    Webhook { kind: AlertKind, url: Secret, secret: Option<Secret>, clients: Clients },
     /// A program on this machine.
     Command(Vec<String>),
 }
 
 impl Way {
     /// Those that are configured.
-    pub(super) fn all(alerts: &Alerts, clients: &Clients) -> Vec<Self> {
-        let webhook = alerts.webhook.clone();
-        let webhook =
-            webhook.map(|url| Way::Webhook { alerts: alerts.clone(), url, clients: clients.clone() });
-        let command = (!alerts.command.is_empty()).then(|| Way::Command(alerts.command.clone()));
-        webhook.into_iter().chain(command).collect()
+    ///
+    /// # Errors
+    /// When a secret cannot be had.
+    pub(super) fn all(alerts: &Alerts, clients: &Clients) -> Result<Vec<Self>, SecretError> {
+        let mut ways = Vec::new();
+        if let Some(webhook) = &alerts.webhook {
+            let url = webhook.load()?;
+            let secret = alerts.secret.as_ref().map(SecretSource::load).transpose()?;
+            ways.push(Way::Webhook { kind: alerts.kind, url, secret, clients: clients.clone() });
+        }
+        if !alerts.command.is_empty() {
+            ways.push(Way::Command(alerts.command.clone()));
+        }
+        Ok(ways)
     }
 
     /// Their names.
@@ -52,10 +60,10 @@ impl Way {
 
     pub(super) async fn send(&self, digest: &Digest, now: Timestamp) -> Result<(), String> {
         match self {
-            Way::Webhook { alerts, url, clients } => {
-                let message = robot::message(alerts.kind, digest, alerts.secret.as_ref(), now);
+            Way::Webhook { kind, url, secret, clients } => {
+                let message = robot::message(*kind, digest, secret.as_ref(), now);
                 let answer = post_json(clients, url, &message.query, &message.body).await?;
-                is_accepted(alerts.kind, &answer)
+                is_accepted(*kind, &answer)
             }
             Way::Command(command) => {
                 let text = robot::data(digest, now).to_string();

@@ -82,22 +82,14 @@ fn mention(what: &str, text: &str) {
     anstream::println!("{}  {what:<9} {text}", paint(FAINT, "note"));
 }
 
+/// What works, and should not stay so.
+fn warn(what: &str, text: &str) {
+    anstream::println!("{}  {what:<9} {text}", paint(AnsiColor::Yellow.on_default(), "WARN"));
+}
+
 async fn offline(sheet: &mut Sheet, settings: &Settings) {
-    match settings.gateway.secret.load() {
-        Err(SecretError::Unreadable { path, source }) if source.kind() == ErrorKindOfIo::PermissionDenied => {
-            mention(
-                "secret",
-                &tr!(
-                    "{path} is for the service alone; root can check it",
-                    "{path} 只有服务能读；以 root 运行可检查"
-                ),
-            );
-        }
-        secret => sheet.note(
-            "secret",
-            secret.map(|_| tr!("the app secret is there", "AppSecret 已就绪")).map_err(whole),
-        ),
-    }
+    secrets(sheet, settings);
+    encryption(settings);
     page(sheet, settings);
     folders(sheet, settings).await;
     sheet.note("inotify", inotify());
@@ -126,6 +118,48 @@ fn page(sheet: &mut Sheet, settings: &Settings) {
             );
         }
         token => sheet.note("page", token.map(|_| format!("http://{address}")).map_err(whole)),
+    }
+}
+
+/// Is each there, fit for use, and closed to others?
+fn secrets(sheet: &mut Sheet, settings: &Settings) {
+    let (gateway, alerts) = (&settings.gateway, &settings.alerts);
+    let others = [&gateway.iot_token, &alerts.webhook, &alerts.secret].into_iter().flatten();
+    for source in std::iter::once(&gateway.secret).chain(others) {
+        match source.load() {
+            Err(SecretError::Unreadable { path, source, .. })
+                if source.kind() == ErrorKindOfIo::PermissionDenied =>
+            {
+                mention(
+                    "secret",
+                    &tr!(
+                        "{path} is for the service alone; root can check it",
+                        "{path} 只有服务能读；以 root 运行可检查"
+                    ),
+                );
+            }
+            secret => {
+                let good = |_| tr!("{} is there", "{} 已就绪", source.key);
+                sheet.note("secret", secret.map(good).map_err(whole));
+            }
+        }
+    }
+}
+
+/// The sandbox on this machine speaks HTTP; the real gateway does not.
+fn encryption(settings: &Settings) {
+    let url = &settings.gateway.url;
+    let host = url.host_str().unwrap_or_default();
+    let address = host.trim_matches(['[', ']']).parse::<std::net::IpAddr>();
+    let local = host == "localhost" || address.is_ok_and(|address| address.is_loopback());
+    if url.scheme() == "http" && !local {
+        warn(
+            "gateway",
+            &tr!(
+                "gateway.url = \"http://{host}\" is not encrypted: whoever is on the network path can read the credentials of OSS; use https",
+                "gateway.url = \"http://{host}\" 未加密：网络路径上的任何人都能读到 OSS 凭证；请使用 https"
+            ),
+        );
     }
 }
 

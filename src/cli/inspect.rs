@@ -69,7 +69,7 @@ pub(super) fn inspect(config: Option<PathBuf>, args: &Args) -> anyhow::Result<Ex
 /// Those of the configuration, if there is one: people check pictures on machines without the service too.
 fn rules(config: Option<PathBuf>) -> anyhow::Result<Images> {
     let asked = config.is_some();
-    let path = locate(config);
+    let path = locate(config)?;
     if !asked && !path.exists() {
         return Ok(Images::default());
     }

@@ -98,7 +98,7 @@ impl Cli {
             Command::Inspect(args) => return inspect::inspect(self.config, args),
             _ => {}
         }
-        let path = locate(self.config);
+        let path = locate(self.config)?;
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         let code = runtime.block_on(async {
             match self.command {

@@ -16,6 +16,7 @@ use url::Url;
 
 use super::error::{CloudError, Service, root_cause, short_name};
 use super::proxy::Proxies;
+use super::resolver::Resolver;
 use crate::config::Settings;
 use crate::domain::text::unmarked;
 
@@ -71,6 +72,7 @@ impl Clients {
         let mut builder = Client::builder()
             .user_agent(concat!("brandpost/", env!("CARGO_PKG_VERSION")))
             .redirect(Policy::none())
+            .dns_resolver(Resolver)
             .referer(false)
             .http1_only()
             .connect_timeout(settings.oss.connect_timeout)

@@ -17,7 +17,7 @@ use super::error::{CloudError, Remedy, Service};
 use super::signature::{
     SigningClock, gateway_signature, gateway_string_to_sign, http_date, md5_base64, signed_gateway_headers,
 };
-use crate::config::{Secret, SecretSource, Settings};
+use crate::config::{Secret, SecretError, SecretSource, Settings};
 use crate::domain::brand::Brand;
 use crate::domain::failure::ErrorKind;
 use crate::domain::image::Format;
@@ -58,25 +58,24 @@ pub struct Gateway {
 impl Gateway {
     pub(super) fn new(
         settings: &Settings,
-        secret: Secret,
         clients: Clients,
         clock: Arc<SigningClock>,
-    ) -> Self {
+    ) -> Result<Self, SecretError> {
         let gateway = &settings.gateway;
         let mut url = gateway.url.clone();
         url.set_path(PATH);
-        Self {
+        Ok(Self {
             url,
             app_id: gateway.app_id.clone(),
             app_key: gateway.app_key.clone(),
             source: gateway.secret.clone(),
-            secret: Mutex::new(secret),
-            iot_token: gateway.iot_token.clone(),
+            secret: Mutex::new(gateway.secret.load()?),
+            iot_token: gateway.iot_token.as_ref().map(SecretSource::load).transpose()?,
             stage: gateway.stage.clone(),
             timeout: gateway.timeout,
             clients,
             clock,
-        }
+        })
     }
 
     /// Reads the app secret again. True when it is another one than before; a secret that cannot be read now

@@ -8,6 +8,7 @@ mod error;
 pub mod gateway;
 mod presigned;
 mod proxy;
+mod resolver;
 mod signature;
 mod target;
 mod webhook;
@@ -49,14 +50,14 @@ pub enum SetupError {
 }
 
 impl Clouds {
-    /// Reads the app secret and sets the clients up.
+    /// Reads the secrets and sets the clients up.
     ///
     /// # Errors
-    /// When there is no app secret, or a certificate file cannot be used.
+    /// When there is no app secret, a secret cannot be used, or a certificate file cannot be used.
     pub fn new(settings: &Settings, clock: Arc<dyn Clock>) -> Result<Self, SetupError> {
         let clock = Arc::new(SigningClock::new(clock));
         let clients = Clients::new(settings)?;
-        let gateway = Gateway::new(settings, settings.gateway.secret.load()?, clients.clone(), clock.clone());
+        let gateway = Gateway::new(settings, clients.clone(), clock.clone())?;
         let bucket = Bucket::new(settings, clients, clock.clone());
         Ok(Self { gateway, bucket, clock })
     }

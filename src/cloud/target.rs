@@ -78,6 +78,7 @@ impl Target {
         secure(oss, &mut url)?;
         let key = key(oss, &url, place)?;
         let (bucket, region) = bucket_and_region(oss, grant, url.host_str().unwrap_or_default());
+        let bucket = pinned(oss, url.host_str().unwrap_or_default(), bucket)?;
         let (signing, otherwise) = match (signed, choose(oss, region)) {
             (true, otherwise) => (Signing::InUrl, otherwise.ok().filter(|_| bucket.is_some())),
             (false, signing) => (signing?, None),
@@ -135,6 +136,23 @@ fn check_host(oss: &Oss, url: &Url) -> Result<(), Failure> {
             Err(Failure::new(ErrorKind::ForbiddenHost, message))
         }
     }
+}
+
+/// `oss.bucket` is the only one that counts, and names the bucket behind a domain of one's own.
+fn pinned(oss: &Oss, host: &str, bucket: Option<String>) -> Result<Option<String>, Failure> {
+    let Some(pinned) = &oss.bucket else { return Ok(bucket) };
+    let fits = match &bucket {
+        Some(bucket) => bucket == pinned,
+        // the host of every bucket begins with its name
+        None if host.ends_with(".aliyuncs.com") => host.split('.').next() == Some(pinned),
+        None => true,
+    };
+    if fits {
+        return Ok(Some(pinned.clone()));
+    }
+    let message =
+        format!("the gateway wants the file sent to {host}, which is not the bucket {pinned} of oss.bucket");
+    Err(Failure::new(ErrorKind::ForbiddenHost, message))
 }
 
 fn secure(oss: &Oss, url: &mut Url) -> Result<(), Failure> {
@@ -310,6 +328,35 @@ mod tests {
         }
         target("allowed_hosts = [\"127.0.0.1\"]\nregion = \"r\"", "http://127.0.0.1/k?x-oss-signature=1")
             .unwrap();
+    }
+
+    #[test]
+    fn a_pinned_bucket_is_the_only_one() {
+        let pinned = "bucket = \"acme\"\nallowed_hosts = [\"*.aliyuncs.com\", \"img.acme.com\"]";
+        for host in [
+            "acme.oss-cn-hangzhou.aliyuncs.com",
+            "acme.oss-cn-beijing-internal.aliyuncs.com",
+            "acme.cn-hangzhou.oss.aliyuncs.com",
+            "img.acme.com",
+        ] {
+            for query in ["", "?x-oss-signature-version=V4&x-oss-signature=s"] {
+                let target = target(pinned, &format!("https://{host}/k.jpg{query}")).unwrap();
+                assert_eq!(target.bucket, "acme", "{host}");
+            }
+        }
+        for host in [
+            "evil.oss-cn-hangzhou.aliyuncs.com",
+            "acme2.oss-cn-hangzhou.aliyuncs.com",
+            "evil.cn-hangzhou.oss.aliyuncs.com",
+            "evil.acme.oss-cn-hangzhou.aliyuncs.com",
+            "oss-cn-hangzhou.aliyuncs.com",
+        ] {
+            for query in ["", "?x-oss-signature-version=V4&x-oss-signature=s"] {
+                let failure = target(pinned, &format!("https://{host}/k.jpg{query}")).unwrap_err();
+                assert_eq!(failure.kind, ErrorKind::ForbiddenHost, "{host}");
+                assert!(failure.message.ends_with("which is not the bucket acme of oss.bucket"), "{failure}");
+            }
+        }
     }
 
     #[test]

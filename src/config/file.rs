@@ -54,6 +54,7 @@ section!(Gateway {
     app_secret: Secret = Secret::default(),
     app_secret_file: String = String::new(),
     iot_token: Secret = Secret::default(),
+    iot_token_file: String = String::new(),
     stage: String = String::new(),
     timeout: Span = Span::secs(5),
 });
@@ -64,6 +65,7 @@ section!(Oss {
     key_template: String = "qualification/{type}/{id}/{index}.{suffix}".into(),
     https: String = "upgrade".into(),
     allowed_hosts: Vec<String> = vec!["*.aliyuncs.com".into()],
+    bucket: String = String::new(),
     connect_timeout: Span = Span::secs(5),
     timeout: Span = Span::secs(60),
 });
@@ -129,8 +131,10 @@ section!(Http {
 
 section!(Alerts {
     webhook: Secret = Secret::default(),
+    webhook_file: String = String::new(),
     kind: String = "json".into(),
     secret: Secret = Secret::default(),
+    secret_file: String = String::new(),
     command: Vec<String> = Vec::new(),
     min_interval: Span = Span::secs(300),
 });

@@ -1,9 +1,10 @@
-//! `config.toml`: what the operator writes (`file`), how it is found and read (`read`), and what the daemon
+//! `config.toml`: what the operator writes (`file`), how it is found (`locate`) and read (`read`), and what the daemon
 //! works with (`settings`).
 
 mod encoding;
 mod file;
 mod folders;
+mod locate;
 mod problem;
 mod read;
 mod resolve;
@@ -12,9 +13,10 @@ mod settings;
 mod token;
 mod values;
 
+pub use locate::locate;
 pub use problem::{Problem, Problems};
-pub use read::{ENV_PREFIX, locate};
-pub use secret::{Secret, SecretError, SecretSource};
+pub use read::ENV_PREFIX;
+pub use secret::{Secret, SecretError, SecretPlace, SecretSource};
 pub use settings::{
     After, AlertKind, Alerts, BrandFolder, Check, Database, Gateway, HostPattern, Http, Https, Images,
     Limits, Log, LogFormat, Mismatch, Network, Oss, Retry, Settings, SignatureChoice, SlotsBy, Upload, Watch,

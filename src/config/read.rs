@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 use std::ffi::OsString;
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde::Deserialize;
 use toml::Spanned;
@@ -17,16 +17,6 @@ use super::problem::{Problem, Problems, Source};
 
 /// `BRANDPOST_<SECTION>__<KEY>` overrides a key.
 pub const ENV_PREFIX: &str = "BRANDPOST_";
-
-/// The configuration file to use: the one asked for, `$BRANDPOST_CONFIG`, `./config.toml`, or
-/// `/etc/brandpost/config.toml`.
-pub fn locate(asked: Option<PathBuf>) -> PathBuf {
-    let local = PathBuf::from("config.toml");
-    asked
-        .or_else(|| std::env::var_os("BRANDPOST_CONFIG").map(PathBuf::from))
-        .or_else(|| local.exists().then_some(local))
-        .unwrap_or_else(|| PathBuf::from("/etc/brandpost/config.toml"))
-}
 
 /// The file as it was accepted, and where each key stands in it.
 pub(super) struct Document {

@@ -11,13 +11,14 @@ use super::file::File;
 use super::folders;
 use super::problem::{Problem, Problems};
 use super::read::Document;
-use super::secret::{Secret, SecretSource};
+use super::secret::{self, Secret, SecretPlace, SecretSource};
 use super::settings::{
     After, AlertKind, Alerts, BrandFolder, Check, Database, Gateway, HostPattern, Http, Https, Images,
     Limits, Log, LogFormat, Mismatch, Network, Oss, Retry, Settings, SignatureChoice, SlotsBy, Upload, Watch,
     WatchMode,
 };
 use super::token::TokenSource;
+use crate::domain::address::is_for_the_machine_alone;
 use crate::domain::backoff::Backoff;
 use crate::domain::brand::{Brand, BrandType};
 use crate::domain::glob::Glob;
@@ -107,7 +108,7 @@ impl Resolver<'_> {
                 keep_attempts: self.file().database.keep_attempts.0,
             },
             http: self.http(),
-            alerts: self.alerts(),
+            alerts: self.alerts(path),
             log: self.log(),
         }
     }
@@ -129,8 +130,8 @@ impl Resolver<'_> {
             url: self.gateway_url(&file.url),
             app_id: file.app_id,
             app_key: file.app_key,
-            secret: self.secret_source(path),
-            iot_token: self.iot_token(),
+            secret: self.app_secret(path),
+            iot_token: self.secret(secret::IOT_TOKEN, &file.iot_token, &file.iot_token_file, path),
             stage,
             timeout: self.at_least("gateway.timeout", file.timeout.0, Duration::from_millis(100)),
         }
@@ -147,30 +148,29 @@ impl Resolver<'_> {
         })
     }
 
-    fn secret_source(&self, config: &Path) -> SecretSource {
-        let gateway = &self.file().gateway;
-        let inline = Some(&gateway.app_secret).filter(|secret| !secret.is_empty());
-        if let Some(secret) = inline.filter(|_| self.document.is_overridden("gateway.app_secret")) {
-            SecretSource::Environment(secret.clone())
-        } else if !gateway.app_secret_file.is_empty() {
-            SecretSource::File(self.path(&gateway.app_secret_file))
-        } else if let Some(path) = credential("app_secret") {
-            SecretSource::Credential(path)
-        } else if let Some(secret) = inline {
-            SecretSource::Inline(secret.clone(), config.into())
-        } else if self.path("app_secret").exists() {
-            // what the unit hands to the service as a credential; commands find it there
-            SecretSource::File(self.path("app_secret"))
+    /// Where a secret is; `None`: nowhere.
+    fn secret(&self, key: secret::Key, inline: &Secret, file: &str, config: &Path) -> Option<SecretSource> {
+        let inline = Some(inline).filter(|secret| !secret.is_empty());
+        let place = if let Some(secret) = inline.filter(|_| self.document.is_overridden(key)) {
+            SecretPlace::Environment(secret.clone())
+        } else if !file.is_empty() {
+            SecretPlace::File(self.path(file))
+        } else if let Some(path) = credential(secret::credential_name(key)) {
+            SecretPlace::Credential(path)
         } else {
-            SecretSource::Missing
-        }
+            SecretPlace::Inline(inline?.clone(), config.into())
+        };
+        Some(SecretSource { key, place })
     }
 
-    fn iot_token(&self) -> Option<Secret> {
-        let inline = Some(self.file().gateway.iot_token.clone()).filter(|token| !token.is_empty());
-        inline.or_else(|| {
-            let text = std::fs::read_to_string(credential("iot_token")?).ok()?;
-            Some(Secret::from(text.trim().to_owned())).filter(|token| !token.is_empty())
+    fn app_secret(&self, config: &Path) -> SecretSource {
+        let gateway = &self.file().gateway;
+        let set = self.secret(secret::APP_SECRET, &gateway.app_secret, &gateway.app_secret_file, config);
+        set.unwrap_or_else(|| {
+            // what the unit hands to the service as a credential; commands find it there
+            let beside = Some(self.path("app_secret")).filter(|path| path.exists());
+            let place = beside.map_or(SecretPlace::Missing, SecretPlace::File);
+            SecretSource { key: secret::APP_SECRET, place }
         })
     }
 
@@ -189,6 +189,7 @@ impl Resolver<'_> {
             region: Some(file.region).filter(|region| !region.is_empty()),
             https: self.choice("oss.https", &file.https, &https),
             allowed_hosts: self.allowed_hosts(&file.allowed_hosts),
+            bucket: self.bucket(&file.bucket),
             key_template: file.key_template,
             connect_timeout: self.at_least(
                 "oss.connect_timeout",
@@ -220,13 +221,27 @@ impl Resolver<'_> {
         }
     }
 
+    fn bucket(&mut self, name: &str) -> Option<String> {
+        let shape = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+        let good = (3..=63).contains(&name.len()) && name.bytes().all(shape);
+        if !good && !name.is_empty() {
+            self.wrong("oss.bucket", "is no name of a bucket: 3 to 63 of a-z, 0-9 and \"-\"");
+        }
+        Some(name.to_owned()).filter(|name| !name.is_empty())
+    }
+
     fn allowed_hosts(&mut self, hosts: &[String]) -> Vec<HostPattern> {
         if hosts.is_empty() {
             self.wrong("oss.allowed_hosts", "is empty: no file could be sent anywhere");
         }
         let mut patterns = Vec::new();
         for host in hosts {
+            let address = host.trim_matches(['[', ']']).parse().ok();
             match HostPattern::parse(host) {
+                Some(_) if address.is_some_and(is_for_the_machine_alone) => self.wrong(
+                    "oss.allowed_hosts",
+                    format!("\"{host}\" is where clouds keep the credentials of machines; no picture belongs there"),
+                ),
                 Some(pattern) => patterns.push(pattern),
                 None => self.wrong(
                     "oss.allowed_hosts",
@@ -394,7 +409,7 @@ impl Resolver<'_> {
         Http { listen, token: TokenSource::new(token_file, runtime_dir(), &database), hosts: file.hosts }
     }
 
-    fn alerts(&mut self) -> Alerts {
+    fn alerts(&mut self, path: &Path) -> Alerts {
         let file = self.file().alerts.clone();
         let kinds = [
             ("json", AlertKind::Json),
@@ -402,18 +417,10 @@ impl Resolver<'_> {
             ("wecom", AlertKind::Wecom),
             ("feishu", AlertKind::Feishu),
         ];
-        let webhook = Some(file.webhook).filter(|url| !url.is_empty());
-        let parses = |url: &Secret| {
-            Url::parse(url.expose())
-                .is_ok_and(|url| ["http", "https"].contains(&url.scheme()) && url.has_host())
-        };
-        if webhook.as_ref().is_some_and(|url| !parses(url)) {
-            self.wrong("alerts.webhook", "is no URL: copy it whole from the robot's settings");
-        }
         Alerts {
-            webhook,
+            webhook: self.secret(secret::WEBHOOK, &file.webhook, &file.webhook_file, path),
             kind: self.choice("alerts.kind", &file.kind, &kinds),
-            secret: Some(file.secret).filter(|secret| !secret.is_empty()),
+            secret: self.secret(secret::ALERT_SECRET, &file.secret, &file.secret_file, path),
             command: file.command,
             min_interval: self.at_least(
                 "alerts.min_interval",
@@ -513,6 +520,18 @@ mod tests {
         let problems = parse(&text).unwrap_err().to_string();
         for line in [":5: watch.root: \"~\" is not replaced here", "brand[0]: \"~\" is not replaced here"] {
             assert!(problems.contains(line), "{problems}");
+        }
+    }
+
+    #[test]
+    fn no_picture_is_sent_to_where_clouds_keep_credentials() {
+        for host in ["169.254.169.254", "100.100.100.200", "[fe80::1]", "fd00:ec2::254"] {
+            let problems =
+                parse(&format!("{GOOD}[oss]\nallowed_hosts = [\"{host}\"]\n")).unwrap_err().to_string();
+            assert!(
+                problems.contains("oss.allowed_hosts: ") && problems.contains("credentials"),
+                "{problems}"
+            );
         }
     }
 

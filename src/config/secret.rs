@@ -1,10 +1,13 @@
-//! Secrets: where the app secret may come from, and a type that does not show what it holds.
+//! Secrets: where each may come from, what is wrong with one, and a type that does not show what it holds.
 
 use std::fmt;
+use std::fs::OpenOptions;
+use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
+use url::Url;
 use zeroize::Zeroizing;
 
 /// A text that is wiped when dropped and never printed.
@@ -36,80 +39,186 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// Where the app secret is taken from: the first of the four places that is set.
+/// Which secret it is: its key in `config.toml`, as `section.key`. A `_file` behind it names its file.
+pub type Key = &'static str;
+
+/// Signs the calls of the gateway.
+pub const APP_SECRET: Key = "gateway.app_secret";
+/// A user token for the gateway.
+pub const IOT_TOKEN: Key = "gateway.iot_token";
+/// Where alerts go; the URL holds a key.
+pub const WEBHOOK: Key = "alerts.webhook";
+/// Signs alerts.
+pub const ALERT_SECRET: Key = "alerts.secret";
+
+/// Where a secret is taken from.
 #[derive(Debug, Clone)]
-pub enum SecretSource {
-    /// `BRANDPOST_GATEWAY__APP_SECRET`.
+pub struct SecretSource {
+    /// Which one it is.
+    pub key: Key,
+    /// Where it is.
+    pub place: SecretPlace,
+}
+
+/// The first of these that is set counts.
+#[derive(Debug, Clone)]
+pub enum SecretPlace {
+    /// `BRANDPOST_<SECTION>__<KEY>`.
     Environment(Secret),
-    /// `gateway.app_secret_file`.
+    /// The file that `<key>_file` names.
     File(PathBuf),
-    /// The systemd credential `app_secret` (a file in `$CREDENTIALS_DIRECTORY`).
+    /// A systemd credential (a file in `$CREDENTIALS_DIRECTORY`).
     Credential(PathBuf),
-    /// `gateway.app_secret` in this configuration file.
+    /// `<key>` in this configuration file.
     Inline(Secret, PathBuf),
     /// Nowhere.
     Missing,
 }
 
-/// Why there is no app secret.
+/// Why there is no secret.
 #[derive(Debug, thiserror::Error)]
 pub enum SecretError {
-    /// None of the four places has one.
-    #[error(
-        "there is no app secret: set gateway.app_secret_file, or BRANDPOST_GATEWAY__APP_SECRET, \
-         or the systemd credential app_secret"
-    )]
-    Missing,
+    /// None of the places has one.
+    #[error("there is no {0}: set {0}_file, or {env}, or the systemd credential {1}", env = variable(.0))]
+    Missing(Key, &'static str),
     /// The file that should hold it cannot be read.
-    #[error("cannot read the app secret from {path}")]
+    #[error("cannot read {key} from {path}")]
     Unreadable {
+        /// Which secret.
+        key: Key,
         /// Which file.
         path: String,
         /// Why.
-        source: std::io::Error,
+        source: io::Error,
     },
-    /// The file is there and holds nothing.
-    #[error("the app secret in {0} is empty")]
-    Empty(String),
-    /// It stands in a configuration file that others can read.
+    /// The place is there and holds nothing.
+    #[error("{0} in {1} is empty")]
+    Empty(Key, String),
+    /// It lies in a file that every user of the machine can read.
     #[error(
-        "gateway.app_secret stands in {0}, which other users can read: run `chmod 600 {0}`, or use app_secret_file"
+        "{1} holds {0}, and other users can read it: run `chmod 600 {1}` (it must stay readable for the service)"
     )]
-    Exposed(String),
+    Exposed(Key, String),
+    /// It stands in a configuration file that others can read.
+    #[error("{0} stands in {1}, which other users can read: run `chmod {2} {1}`, or use {0}_file")]
+    ExposedInline(Key, String, &'static str),
+    /// Nothing like it can be a secret; it was pasted wrongly.
+    #[error("{0} in {1} {2}")]
+    Unusable(Key, String, String),
 }
 
 impl SecretSource {
     /// Reads the secret.
     ///
     /// # Errors
-    /// When there is none, it is empty or unreadable, or it lies open to other users.
+    /// When there is none, it is empty, unreadable or no such text, or it lies open to other users.
     pub fn load(&self) -> Result<Secret, SecretError> {
-        match self {
-            SecretSource::Environment(secret) => Ok(secret.clone()),
-            SecretSource::File(path) | SecretSource::Credential(path) => read(path),
-            SecretSource::Inline(secret, config) => guarded(secret, config),
-            SecretSource::Missing => Err(SecretError::Missing),
+        let key = self.key;
+        match &self.place {
+            SecretPlace::Environment(secret) => clean(key, &variable(key), secret.expose()),
+            SecretPlace::File(path) => read(key, path, true),
+            // systemd guards it
+            SecretPlace::Credential(path) => read(key, path, false),
+            SecretPlace::Inline(secret, config) => {
+                guard(key, config)?;
+                clean(key, &config.display().to_string(), secret.expose())
+            }
+            SecretPlace::Missing => Err(SecretError::Missing(key, credential_name(key))),
         }
     }
 }
 
-fn read(path: &Path) -> Result<Secret, SecretError> {
-    let name = || path.display().to_string();
-    let text = std::fs::read_to_string(path)
-        .map(Zeroizing::new)
-        .map_err(|source| SecretError::Unreadable { path: name(), source })?;
-    match text.trim() {
-        "" => Err(SecretError::Empty(name())),
-        secret => Ok(Secret::from(secret.to_owned())),
+/// What the systemd credential of a secret is called.
+pub(super) fn credential_name(key: Key) -> &'static str {
+    match key {
+        APP_SECRET => "app_secret",
+        IOT_TOKEN => "iot_token",
+        WEBHOOK => "alerts_webhook",
+        _ => "alerts_secret",
     }
 }
 
-fn guarded(secret: &Secret, config: &Path) -> Result<Secret, SecretError> {
-    const READABLE_BY_OTHERS: u32 = 0o044;
+fn variable(key: Key) -> String {
+    let (section, key) = key.split_once('.').unwrap_or_default();
+    format!("${}{}__{}", super::ENV_PREFIX, section.to_uppercase(), key.to_uppercase())
+}
+
+/// Reads a secret's file, at most so many bytes of it.
+pub(super) fn read(key: Key, path: &Path, guarded: bool) -> Result<Secret, SecretError> {
+    const LONGEST: u64 = 64 << 10;
+    const READABLE_BY_OTHERS: u32 = 0o004;
+    let name = path.display().to_string();
+    let unreadable = |source| SecretError::Unreadable { key, path: path.display().to_string(), source };
+    let file = OpenOptions::new().read(true).open(path).map_err(unreadable)?;
+    let about = file.metadata().map_err(unreadable)?;
+    if guarded && about.is_file() && about.mode() & READABLE_BY_OTHERS != 0 {
+        return Err(SecretError::Exposed(key, name));
+    }
+    let mut bytes = Zeroizing::new(Vec::new());
+    file.take(LONGEST).read_to_end(&mut bytes).map_err(unreadable)?;
+    let not_utf8 =
+        |_| SecretError::Unusable(key, name.clone(), "is no text in UTF-8: save it as UTF-8".into());
+    clean(key, &name, std::str::from_utf8(&bytes).map_err(not_utf8)?)
+}
+
+/// Staff may read the configuration of the package. An app secret is for nobody but the service.
+fn guard(key: Key, config: &Path) -> Result<(), SecretError> {
+    let (readable, advice) = if key == APP_SECRET { (0o044, "600") } else { (0o004, "o-r") };
     let name = || config.display().to_string();
-    let mode =
-        std::fs::metadata(config).map_err(|source| SecretError::Unreadable { path: name(), source })?.mode();
-    if mode & READABLE_BY_OTHERS == 0 { Ok(secret.clone()) } else { Err(SecretError::Exposed(name())) }
+    let about = std::fs::metadata(config);
+    let mode = about.map_err(|source| SecretError::Unreadable { key, path: name(), source })?.mode();
+    if mode & readable == 0 { Ok(()) } else { Err(SecretError::ExposedInline(key, name(), advice)) }
+}
+
+/// Takes away what programs and web pages put around a secret; what stands in the middle of it is named, without
+/// showing any of it.
+fn clean(key: Key, place: &str, text: &str) -> Result<Secret, SecretError> {
+    const QUOTES: &str = "\"'`“”‘’„「」『』«»";
+    let text = text.trim_matches(|c: char| c.is_whitespace() || c.is_control() || is_invisible(c));
+    let unusable = |flaw: String| Err(SecretError::Unusable(key, place.to_owned(), flaw));
+    if text.is_empty() {
+        return Err(SecretError::Empty(key, place.to_owned()));
+    }
+    if text.chars().count() > 1
+        && text.starts_with(|c| QUOTES.contains(c))
+        && text.ends_with(|c| QUOTES.contains(c))
+    {
+        return unusable("stands in quotation marks: take them away".into());
+    }
+    // a URL may have letters of any script
+    let strange = |c: char| {
+        !c.is_ascii_graphic() && (key != WEBHOOK || c.is_whitespace() || c.is_control() || is_invisible(c))
+    };
+    match text.chars().enumerate().find(|(_, c)| strange(*c)) {
+        None if key == WEBHOOK && !is_url(text) => {
+            unusable("is no URL: copy it whole from the robot's settings".into())
+        }
+        None => Ok(Secret::from(text.to_owned())),
+        Some((_, '\n' | '\r')) => unusable("has more than one line: leave only the secret".into()),
+        Some((at, c)) => unusable(format!(
+            "has {} (U+{:04X}) as its character number {}: copy it once more, or type it",
+            kind(c),
+            u32::from(c),
+            at + 1
+        )),
+    }
+}
+
+fn is_url(text: &str) -> bool {
+    Url::parse(text).is_ok_and(|url| ["http", "https"].contains(&url.scheme()) && url.has_host())
+}
+
+fn kind(c: char) -> &'static str {
+    match c {
+        c if c.is_whitespace() => "a blank",
+        c if c.is_control() || is_invisible(c) => "a character that cannot be seen",
+        _ => "a character that no such secret has",
+    }
+}
+
+/// Zero-width characters, a byte-order mark, a soft hyphen, what turns the direction of writing.
+fn is_invisible(c: char) -> bool {
+    matches!(c, '\u{ad}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 
 #[cfg(test)]
@@ -117,32 +226,123 @@ mod tests {
     use super::*;
     use std::os::unix::fs::PermissionsExt;
 
+    fn file(content: &[u8], mode: u32) -> (tempfile::TempDir, PathBuf) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("secret");
+        std::fs::write(&path, content).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+        (folder, path)
+    }
+
+    fn load(key: Key, place: SecretPlace) -> Result<Secret, SecretError> {
+        SecretSource { key, place }.load()
+    }
+
     #[test]
     fn a_secret_is_not_shown() {
         let secret = Secret::from("s3cret".to_owned());
         assert_eq!(format!("{secret:?}"), "(hidden)");
-        assert!(!format!("{:?}", SecretSource::Environment(secret)).contains("s3cret"));
+        assert!(!format!("{:?}", SecretPlace::Environment(secret)).contains("s3cret"));
     }
 
     #[test]
-    fn a_file_is_trimmed_and_must_hold_something() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("secret");
-        std::fs::write(&path, "abc\n").unwrap();
-        assert_eq!(SecretSource::File(path.clone()).load().unwrap().expose(), "abc");
-        std::fs::write(&path, "\n").unwrap();
-        assert!(matches!(SecretSource::File(path).load(), Err(SecretError::Empty(_))));
+    fn what_was_put_around_a_secret_is_taken_away() {
+        for content in [
+            "abc\n",
+            "abc\r\n",
+            "\u{feff}abc",
+            "\u{200b}abc\u{200b} \r\n\n",
+            " abc\t",
+            "\u{a0}abc\u{3000}",
+            "abc\0",
+        ] {
+            let (_folder, path) = file(content.as_bytes(), 0o600);
+            assert_eq!(load(APP_SECRET, SecretPlace::File(path)).unwrap().expose(), "abc", "{content:?}");
+            let variable = SecretPlace::Environment(Secret::from(content.to_owned()));
+            assert_eq!(load(IOT_TOKEN, variable).unwrap().expose(), "abc", "{content:?}");
+        }
+        let url = "https://example.com/告警?key=1";
+        assert_eq!(
+            load(WEBHOOK, SecretPlace::Environment(Secret::from(format!("{url}\r")))).unwrap().expose(),
+            url
+        );
+    }
+
+    #[test]
+    fn what_stands_in_a_secret_is_named_and_the_secret_is_not() {
+        let table: [(&[u8], &str); 9] = [
+            (b"\n", "is empty"),
+            (b"\xef\xbb\xbf\r\n", "is empty"),
+            (b"\"s3cret\"\n", "stands in quotation marks: take them away"),
+            ("“s3cret”".as_bytes(), "stands in quotation marks: take them away"),
+            (b"s3cret\r\nother\r\n", "has more than one line: leave only the secret"),
+            (b"s3 cret", "has a blank (U+0020) as its character number 3"),
+            (
+                "s3\u{200b}cret".as_bytes(),
+                "has a character that cannot be seen (U+200B) as its character number 3",
+            ),
+            (
+                "s3cre１".as_bytes(),
+                "has a character that no such secret has (U+FF11) as its character number 6",
+            ),
+            (b"\xff\xfes\x003\x00", "is no text in UTF-8: save it as UTF-8"),
+        ];
+        for (content, flaw) in table {
+            let (_folder, path) = file(content, 0o600);
+            let error = load(APP_SECRET, SecretPlace::File(path)).unwrap_err().to_string();
+            assert!(error.starts_with("gateway.app_secret in /") && error.contains(flaw), "{error}");
+            assert!(!error.contains("s3"), "{error}");
+        }
+        let error =
+            load(WEBHOOK, SecretPlace::Environment(Secret::from("example.com/x".to_owned()))).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "alerts.webhook in $BRANDPOST_ALERTS__WEBHOOK is no URL: copy it whole from the robot's settings"
+        );
+        let variable = SecretPlace::Environment(Secret::from("a b".to_owned()));
+        let error = load(ALERT_SECRET, variable).unwrap_err().to_string();
+        assert!(error.starts_with("alerts.secret in $BRANDPOST_ALERTS__SECRET has a blank"), "{error}");
+    }
+
+    #[test]
+    fn a_file_that_others_can_read_holds_no_secret() {
+        for key in [APP_SECRET, IOT_TOKEN, WEBHOOK, ALERT_SECRET] {
+            let content = if key == WEBHOOK { "http://example.com" } else { "abc" }.as_bytes();
+            for (mode, good) in [(0o600, true), (0o400, true), (0o640, true), (0o644, false), (0o604, false)]
+            {
+                let (_folder, path) = file(content, mode);
+                let loaded = load(key, SecretPlace::File(path.clone()));
+                assert_eq!(loaded.is_ok(), good, "{key} {mode:o}");
+                assert_eq!(matches!(loaded, Err(SecretError::Exposed(..))), !good, "{key} {mode:o}");
+                assert!(load(key, SecretPlace::Credential(path)).is_ok());
+            }
+        }
     }
 
     #[test]
     fn an_inline_secret_needs_a_private_file() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("config.toml");
-        std::fs::write(&path, "").unwrap();
-        let inline = SecretSource::Inline(Secret::from("abc".to_owned()), path.clone());
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
-        assert!(matches!(inline.load(), Err(SecretError::Exposed(_))));
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
-        assert_eq!(inline.load().unwrap().expose(), "abc");
+        for (key, mode, good) in [
+            (APP_SECRET, 0o600, true),
+            (APP_SECRET, 0o640, false),
+            (APP_SECRET, 0o644, false),
+            (ALERT_SECRET, 0o640, true),
+            (ALERT_SECRET, 0o644, false),
+            (WEBHOOK, 0o644, false),
+            (IOT_TOKEN, 0o644, false),
+        ] {
+            let (_folder, path) = file(b"", mode);
+            let loaded = load(key, SecretPlace::Inline(Secret::from("abc".to_owned()), path));
+            assert_eq!(loaded.is_ok(), good, "{key} {mode:o}");
+            assert_eq!(matches!(loaded, Err(SecretError::ExposedInline(..))), !good, "{key} {mode:o}");
+        }
+    }
+
+    #[test]
+    fn a_secret_that_is_nowhere_says_where_it_may_be() {
+        assert_eq!(
+            load(APP_SECRET, SecretPlace::Missing).unwrap_err().to_string(),
+            "there is no gateway.app_secret: set gateway.app_secret_file, or $BRANDPOST_GATEWAY__APP_SECRET, or the systemd \
+             credential app_secret"
+        );
     }
 }

@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use url::Url;
 
-use super::encoding;
-use super::problem::{Problem, Problems};
+use super::locate;
+use super::problem::Problems;
 use super::read;
 use super::resolve::resolve;
-use super::secret::{Secret, SecretSource};
+use super::secret::SecretSource;
 use super::token::TokenSource;
 use crate::domain::backoff::Backoff;
 use crate::domain::brand::Brand;
@@ -47,7 +47,7 @@ pub struct Gateway {
     pub app_id: String,
     pub app_key: String,
     pub secret: SecretSource,
-    pub iot_token: Option<Secret>,
+    pub iot_token: Option<SecretSource>,
     pub stage: Option<String>,
     pub timeout: Duration,
 }
@@ -83,6 +83,7 @@ pub struct Oss {
     pub key_template: String,
     pub https: Https,
     pub allowed_hosts: Vec<HostPattern>,
+    pub bucket: Option<String>,
     pub connect_timeout: Duration,
     pub timeout: Duration,
 }
@@ -293,11 +294,11 @@ pub enum AlertKind {
 #[derive(Debug, Clone)]
 pub struct Alerts {
     /// Where; the URL holds a key.
-    pub webhook: Option<Secret>,
+    pub webhook: Option<SecretSource>,
     /// What is understood there.
     pub kind: AlertKind,
     /// Signs messages to `DingTalk` and Feishu.
-    pub secret: Option<Secret>,
+    pub secret: Option<SecretSource>,
     /// A program and its arguments; it gets JSON on stdin.
     pub command: Vec<String>,
     /// At most one alert in so long.
@@ -333,20 +334,8 @@ impl Settings {
     /// # Errors
     /// All mistakes at once.
     pub fn load(path: &Path) -> Result<Self, Problems> {
-        let problem = |message: String| {
-            Problems(vec![Problem { place: path.display().to_string(), key: String::new(), message }])
-        };
-        let bytes = std::fs::read(path).map_err(|error| {
-            problem(match error.kind() {
-                std::io::ErrorKind::NotFound => {
-                    "there is no such file: name one with --config, or put config.toml here or in /etc/brandpost".into()
-                }
-                _ => format!("cannot be read: {error}"),
-            })
-        })?;
-        let text = encoding::text(&bytes)
-            .map_err(|encoding| problem(format!("is no UTF-8 but {encoding}: save it as UTF-8")))?;
-        Self::parse(path, text, std::env::vars_os())
+        let text = locate::read(path)?;
+        Self::parse(path, &text, std::env::vars_os())
     }
 
     /// As `load`, from a text and variables. Relative paths count from the folder of `path`.

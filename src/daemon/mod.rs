@@ -126,6 +126,7 @@ impl Setup {
         share_descriptors(&mut settings);
         let clouds = Clouds::new(&settings, clock.clone())?;
         web::check(&settings)?;
+        alerts::check(&settings)?;
         let same = before.filter(|before| before.settings.http.listen == settings.http.listen);
         let listener = match same {
             Some(before) => before.listener.as_ref().map(std::net::TcpListener::try_clone).transpose()?,

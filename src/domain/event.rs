@@ -41,11 +41,13 @@ pub const STRAY: &str = "3b91deff28fa48c19acfe6c0655af049";
 pub const OVERFLOW: &str = "565c6aaeb92c46b38226a3b978ff0e3d";
 /// An alert could not be sent.
 pub const ALERT_LOST: &str = "5d0f6c1e0e9b4e1c8f0a7b7d1a2c3e4f";
+/// Pictures go to another host than before.
+pub const HOST_CHANGED: &str = "0c9d3f0b6a1f4b5d9a1b7c2e5f8d4a36";
 /// The machine's clock is wrong or was set.
 pub const CLOCK: &str = "50aa18813a5e41cea186f18b90c9ad16";
 
 /// All of them.
-pub const ALL: [(&str, &str); 21] = [
+pub const ALL: [(&str, &str); 22] = [
     ("started", STARTED),
     ("stopped", STOPPED),
     ("reloaded", RELOADED),
@@ -66,6 +68,7 @@ pub const ALL: [(&str, &str); 21] = [
     ("stray", STRAY),
     ("overflow", OVERFLOW),
     ("alert-lost", ALERT_LOST),
+    ("host-changed", HOST_CHANGED),
     ("clock", CLOCK),
 ];
 

@@ -1,5 +1,6 @@
 //! The words of the trade, and their rules: pure, no I/O.
 
+pub mod address;
 pub mod backoff;
 pub mod brand;
 pub mod chinese;

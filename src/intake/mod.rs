@@ -4,6 +4,7 @@
 //! the table) makes no difference to what is done.
 
 mod agenda;
+mod archive;
 pub mod backlog;
 mod context;
 mod decide;

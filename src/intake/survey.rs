@@ -58,7 +58,7 @@ pub fn survey(settings: &Settings) -> io::Result<Survey> {
 /// As `survey`, without the folders of `[[brand]]`.
 pub(super) fn survey_root(settings: &Settings) -> io::Result<Survey> {
     let root = &settings.watch.root;
-    let mut survey = Survey { root: Some(files::identity(root)?), ..Survey::default() };
+    let mut survey = Survey { root: Some(files::named_identity(root)?), ..Survey::default() };
     survey.parents.push((root.clone(), survey.root));
     for (name, path) in subfolders(settings, root, &mut survey.strays)? {
         match name.parse::<BrandType>() {
@@ -84,7 +84,10 @@ fn brand(kind: BrandType, name: &str) -> Result<Brand, String> {
 
 /// The folders of `[[brand]]`.
 pub fn mapped(settings: &Settings) -> impl Iterator<Item = Place> + '_ {
-    settings.brands.iter().map(|folder| place(folder.brand, folder.path.clone()))
+    settings.brands.iter().map(|folder| {
+        let identity = files::named_identity(&folder.path).ok();
+        Place { path: folder.path.clone(), brand: folder.brand, identity }
+    })
 }
 
 fn place(brand: Brand, path: PathBuf) -> Place {

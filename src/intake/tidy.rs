@@ -1,19 +1,18 @@
 //! After the upload: the local file stays, moves to the archive, or is deleted.
 
 use std::ffi::OsStr;
-use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
 
-use rustix::fs::{self, AtFlags, CWD, Dir, Mode, OFlags};
-use rustix::io::Errno;
+use rustix::fs::{self, AtFlags, Dir, Mode, OFlags};
+use rustix::process::geteuid;
 
+use super::archive;
 use crate::config::{After, Upload};
 use crate::domain::brand::Brand;
 use crate::domain::upload::Stamp;
-use crate::files;
+use crate::files::{self, Kind};
 
 /// Where a file is between the folder and its end. Hidden, so that it is never taken for a new one.
 const LIMBO: &str = ".brandpost";
@@ -33,18 +32,17 @@ pub(super) fn tidy(
     if rules.after == After::Keep {
         return Ok(());
     }
-    let target = rules.archive.join(brand.to_string());
-    if rules.after == After::Archive {
-        // before the file is touched: an archive that cannot be written must not stir the folder
-        std::fs::create_dir_all(&target)?;
-    }
+    // before the file is touched: an archive that cannot be written must not stir the folder
+    let archived =
+        (rules.after == After::Archive).then(|| archive::open(&rules.archive, brand)).transpose()?;
     let folder = folder.as_fd();
     let limbo = limbo(folder)?;
     files::rename_new(folder, name, &limbo, name)?;
-    let uploaded = files::look(&limbo, name).is_ok_and(|look| look.stamp == stamp);
-    let done = match (uploaded, rules.after) {
-        (true, After::Delete) => Ok(fs::unlinkat(&limbo, name, AtFlags::empty())?),
-        (true, _) => archive(&target, &limbo, name),
+    let uploaded =
+        files::look(&limbo, name).is_ok_and(|look| look.kind == Kind::Regular && look.stamp == stamp);
+    let done = match (uploaded, archived) {
+        (true, Some(archived)) => archive::take_in(&archived, &limbo, name),
+        (true, None) => Ok(fs::unlinkat(&limbo, name, AtFlags::empty())?),
         (false, _) => Err(io::Error::other("it was replaced by another file in the same moment")),
     };
     if done.is_err() {
@@ -54,12 +52,30 @@ pub(super) fn tidy(
 }
 
 fn limbo(folder: BorrowedFd<'_>) -> io::Result<OwnedFd> {
-    match fs::mkdirat(folder, LIMBO, Mode::RWXU) {
-        Ok(()) | Err(Errno::EXIST) => {}
-        Err(error) => return Err(error.into()),
+    let limbo = files::make_folder_in(folder, OsStr::new(LIMBO), Mode::RWXU)?;
+    match is_ours(&limbo, folder)? {
+        true => Ok(limbo),
+        false => Err(io::Error::other(format!(
+            "there is a folder {LIMBO} that others made or can write; files are moved through it, so take it away"
+        ))),
     }
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    Ok(fs::openat(folder, LIMBO, flags, Mode::empty())?)
+}
+
+/// Did we make it, and can nobody write there who cannot write in the folder that it stands in? (Some file systems give
+/// all folders one mode.)
+fn is_ours(limbo: &OwnedFd, folder: BorrowedFd<'_>) -> io::Result<bool> {
+    const WRITABLE_BY_OTHERS: u32 = 0o022;
+    let stat = fs::fstat(limbo)?;
+    if stat.st_uid != geteuid().as_raw() {
+        return Ok(false);
+    }
+    let mode = if stat.st_mode & WRITABLE_BY_OTHERS == 0 {
+        stat.st_mode
+    } else {
+        let _ = fs::fchmod(limbo, Mode::RWXU);
+        fs::fstat(limbo)?.st_mode
+    };
+    Ok(mode & WRITABLE_BY_OTHERS & !fs::fstat(folder)?.st_mode == 0)
 }
 
 /// Puts back what a crash left between the folder and its end: it is judged anew. Where a new file has the
@@ -70,6 +86,9 @@ fn limbo(folder: BorrowedFd<'_>) -> io::Result<OwnedFd> {
 pub(super) fn recover(folder: impl AsFd) -> io::Result<()> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let Ok(limbo) = fs::openat(&folder, LIMBO, flags, Mode::empty()) else { return Ok(()) };
+    if !is_ours(&limbo, folder.as_fd())? {
+        return Ok(());
+    }
     for item in Dir::read_from(&limbo)? {
         let item = item?;
         let name = OsStr::from_bytes(item.file_name().to_bytes());
@@ -80,50 +99,6 @@ pub(super) fn recover(folder: impl AsFd) -> io::Result<()> {
     // it goes when nothing is left in it
     let _ = fs::unlinkat(&folder, LIMBO, AtFlags::REMOVEDIR);
     Ok(())
-}
-
-/// Moves a file under the first name that is free, across file systems if need be.
-fn archive(to: &Path, limbo: impl AsFd, name: &OsStr) -> io::Result<()> {
-    for target in candidates(to, name) {
-        match files::rename_new(&limbo, name, CWD, &target) {
-            Ok(()) => return Ok(()),
-            Err(Errno::EXIST) => {}
-            Err(Errno::XDEV) => return copy(&limbo, name, &target),
-            Err(error) => return Err(error.into()),
-        }
-    }
-    Err(io::Error::other("the archive has a thousand files of this name"))
-}
-
-fn candidates(to: &Path, name: &OsStr) -> impl Iterator<Item = PathBuf> {
-    let path = Path::new(name);
-    let stem = path.file_stem().unwrap_or(name).to_owned();
-    let suffix = path.extension().map(OsStr::to_owned);
-    let (to, name) = (to.to_owned(), name.to_owned());
-    (1..1000).map(move |number| {
-        if number == 1 {
-            return to.join(&name);
-        }
-        let mut other = stem.clone();
-        other.push(format!(" ({number})"));
-        if let Some(suffix) = &suffix {
-            other.push(".");
-            other.push(suffix);
-        }
-        to.join(other)
-    })
-}
-
-/// Across file systems: nothing half-copied is left behind, and the original goes last.
-fn copy(limbo: impl AsFd, name: &OsStr, target: &Path) -> io::Result<()> {
-    let mut from = files::open_regular(&limbo, name)?;
-    let mut to = File::create_new(target)?;
-    let copied = io::copy(&mut from, &mut to).and_then(|_| to.sync_all());
-    if let Err(error) = copied {
-        let _ = std::fs::remove_file(target);
-        return Err(error);
-    }
-    Ok(fs::unlinkat(limbo, name, AtFlags::empty())?)
 }
 
 #[cfg(test)]
@@ -139,15 +114,42 @@ mod tests {
         let brand: Brand = "OWNBRAND/1".parse().unwrap();
         for content in ["one", "two"] {
             std::fs::write(inbox.join("a.jpg"), content).unwrap();
-            let folder = files::open_any_folder(&inbox).unwrap();
+            let folder = files::open_named_folder(&inbox).unwrap();
             let stamp = files::look(&folder, OsStr::new("a.jpg")).unwrap().stamp;
             tidy(&rules, brand, &folder, OsStr::new("a.jpg"), stamp).unwrap();
         }
         let read =
             |name: &str| std::fs::read_to_string(place.path().join("archive/OWNBRAND/1").join(name)).unwrap();
         assert_eq!((read("a.jpg"), read("a (2).jpg")), ("one".into(), "two".into()));
-        recover(files::open_any_folder(&inbox).unwrap()).unwrap();
+        recover(files::open_named_folder(&inbox).unwrap()).unwrap();
         assert_eq!(std::fs::read_dir(&inbox).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn names_as_long_as_can_be_are_archived_twice_on_this_file_system_and_on_another() {
+        let device = |path: &std::path::Path| files::identity(path).map(|(device, _)| device).ok();
+        let here = tempfile::tempdir().unwrap();
+        let other = tempfile::tempdir_in("/dev/shm").ok();
+        let other = other.filter(|other| device(other.path()) != device(here.path()));
+        let name = format!("{}.jpg", "图".repeat(83));
+        for archive in [Some(&here), other.as_ref()].into_iter().flatten() {
+            let archive = archive.path().join("archive");
+            let rules = Upload { after: After::Archive, archive: archive.clone() };
+            let inbox = here.path().join("inbox");
+            std::fs::create_dir_all(&inbox).unwrap();
+            for content in ["one", "two"] {
+                std::fs::write(inbox.join(&name), content).unwrap();
+                let folder = files::open_named_folder(&inbox).unwrap();
+                let stamp = files::look(&folder, OsStr::new(&name)).unwrap().stamp;
+                tidy(&rules, "OWNBRAND/1".parse().unwrap(), &folder, OsStr::new(&name), stamp).unwrap();
+                assert!(!inbox.join(&name).exists());
+            }
+            let archived = std::fs::read_dir(archive.join("OWNBRAND/1")).unwrap();
+            let mut archived: Vec<_> =
+                archived.map(|entry| std::fs::read_to_string(entry.unwrap().path()).unwrap()).collect();
+            archived.sort();
+            assert_eq!(archived, ["one", "two"], "{}", archive.display());
+        }
     }
 
     #[test]
@@ -155,7 +157,7 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         std::fs::create_dir(place.path().join(LIMBO)).unwrap();
         std::fs::write(place.path().join(LIMBO).join("a.jpg"), "left").unwrap();
-        recover(files::open_any_folder(place.path()).unwrap()).unwrap();
+        recover(files::open_named_folder(place.path()).unwrap()).unwrap();
         assert_eq!(std::fs::read_to_string(place.path().join("a.jpg")).unwrap(), "left");
         assert!(!place.path().join(LIMBO).exists());
     }
@@ -165,7 +167,7 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         std::fs::write(place.path().join("a.jpg"), "new").unwrap();
         let rules = Upload { after: After::Delete, archive: place.path().join("archive") };
-        let folder = files::open_any_folder(place.path()).unwrap();
+        let folder = files::open_named_folder(place.path()).unwrap();
         let other = Stamp { size: 1, mtime_ns: 1, inode: 1 };
         tidy(&rules, "OWNBRAND/1".parse().unwrap(), &folder, OsStr::new("a.jpg"), other).unwrap_err();
         assert_eq!(std::fs::read_to_string(place.path().join("a.jpg")).unwrap(), "new");

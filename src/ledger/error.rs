@@ -83,6 +83,7 @@ fn primary(error: &sqlx::Error) -> Option<u32> {
 fn words(error: &sqlx::Error) -> String {
     match error {
         sqlx::Error::Database(error) => error.message().to_owned(),
+        sqlx::Error::Io(error) => error.to_string(),
         other => other.to_string(),
     }
 }

@@ -8,6 +8,7 @@ mod access;
 mod attempts;
 mod brands;
 mod claims;
+mod copy;
 mod damage;
 mod error;
 mod gauges;

@@ -55,8 +55,7 @@ async fn keep(pool: &SqlitePool, copy: &Path) -> Result<()> {
     }
     let unfinished = beside(copy, ".part");
     let _ = std::fs::remove_file(&unfinished);
-    let name = unfinished.to_string_lossy().into_owned();
-    sqlx::query("VACUUM INTO ?1").bind(name).execute(pool).await?;
+    super::copy::copy(pool, &unfinished).await?;
     std::fs::rename(&unfinished, copy).map_err(sqlx::Error::Io)?;
     tracing::info!(copy = %copy.display(), "the database is from an older version: it is kept there, and brought up to date");
     Ok(())

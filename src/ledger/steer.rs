@@ -11,6 +11,7 @@ use sqlx::Row;
 use super::Ledger;
 use super::Tx;
 use super::brands::BrandRow;
+use super::copy::copy;
 use super::damage;
 use super::error::{LedgerError, Result};
 use super::slots::{self, Slots};
@@ -164,17 +165,12 @@ impl Ledger {
         self.commit(tx).await
     }
 
-    /// Writes a consistent copy of the database, also while a daemon works with it.
+    /// Writes a consistent copy of the database, also while a daemon works with it. No other user can read it.
     ///
     /// # Errors
-    /// When the file exists already or cannot be written.
+    /// When the file exists already or cannot be written; then there is none.
     pub async fn backup(&self, to: &Path) -> Result<()> {
-        if to.exists() {
-            return Err(LedgerError::Refused(format!("{} exists already; name a new file", to.display())));
-        }
-        let path = to.to_string_lossy().into_owned();
-        sqlx::query("VACUUM INTO ?1").bind(path).execute(&self.writer).await?;
-        Ok(())
+        copy(&self.writer, to).await
     }
 }
 

@@ -58,6 +58,18 @@ impl Known {
 }
 
 impl Ledger {
+    /// The object of the newest file that has one.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn last_object_url(&self) -> Result<Option<String>> {
+        let mut connection = self.report().connection().await?;
+        let query = sqlx::query_scalar(
+            "SELECT object_url FROM upload WHERE object_url IS NOT NULL ORDER BY id DESC LIMIT 1",
+        );
+        Ok(query.fetch_optional(&mut *connection).await?)
+    }
+
     /// All rows of a brand.
     ///
     /// # Errors

@@ -25,6 +25,7 @@ impl Shared {
             Outcome::Uploaded { target, receipt, changed } => {
                 self.pace.recover();
                 self.tell(self.gate.succeeded(Instant::now()), "");
+                self.learn_host(target.host()).await;
                 Finish::Uploaded {
                     object_url: target.object_url(),
                     etag: receipt.etag,

@@ -5,6 +5,7 @@
 
 mod attempt;
 mod gate;
+mod hosts;
 mod judge;
 mod notices;
 mod objects;
@@ -33,6 +34,7 @@ use crate::patience::Patience;
 use attempt::attempt;
 pub use gate::Cause;
 use gate::{Admission, Gate};
+use hosts::Hosts;
 use notices::Notices;
 use objects::Objects;
 use pace::Pace;
@@ -63,6 +65,7 @@ struct Shared {
     objects: Objects,
     pace: Pace,
     gate: Gate,
+    hosts: Hosts,
     patience: Patience,
     chorus: Chorus<(ErrorKind, Option<String>)>,
     metrics: Metrics,
@@ -131,6 +134,7 @@ impl Publish {
             objects: Objects::default(),
             pace,
             gate,
+            hosts: Hosts::default(),
             patience: Patience::default(),
             chorus: Chorus::default(),
             metrics: metrics.clone(),

@@ -1,12 +1,13 @@
 //! The command line, as people and scripts see it.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Output};
 
 use crate::support::pictures::jpg;
 use crate::support::process::Process;
-use crate::support::{Bench, OWN};
+use crate::support::{Bench, OWN, write_private};
 
 fn brandpost(config: &Path, args: &[&str]) -> Output {
     // a first argument of this shape is a locale
@@ -203,7 +204,7 @@ async fn bad_input_gets_one_clear_line() {
     lines.push(fail("", &["run", "--once"]).await);
     fs::write(bench.folder.path().join("garbage.db"), "this is no database at all, is it".repeat(100))
         .unwrap();
-    fs::write(bench.folder.path().join("secret"), "x").unwrap();
+    write_private(&bench.folder.path().join("secret"), "x");
     lines.push(fail("[database]\npath = \"garbage.db\"\n", &["run", "--once"]).await);
     insta::assert_snapshot!("bad_input", lines.join("\n"));
 }
@@ -249,11 +250,107 @@ async fn a_backup_is_a_whole_database() {
     let copy = bench.folder.path().join("copy.db");
     let (code, _, err) = run(&bench, &["backup", copy.to_str().unwrap()]).await;
     assert_eq!(code, 0, "{err}");
+    let mode = fs::metadata(&copy).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600, "it is for its owner alone");
     let report = brandpost::ledger::Report::open(&copy).await.unwrap();
     assert_eq!(report.counts(None).await.unwrap().total(), 1);
     let (code, _, _) = run(&bench, &["backup", copy.to_str().unwrap()]).await;
     assert_eq!(code, 1, "a backup is never overwritten");
     bench.stop().await;
+}
+
+/// As on a full disk: no file may become longer than 64 KiB.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backup_that_does_not_fit_leaves_no_file() {
+    let mut bench = Bench::new().await;
+    bench.drop_file(OWN, "a.jpg", &jpg(1));
+    bench.once().await;
+    let copy = bench.folder.path().join("copy.db");
+    let script = "trap '' XFSZ; ulimit -f 128; exec \"$1\" --config \"$2\" backup \"$3\"";
+    let mut shell = Command::new("sh");
+    shell.args(["-c", script, "sh", env!("CARGO_BIN_EXE_brandpost")]).arg(bench.config()).arg(&copy);
+    let output = tokio::task::spawn_blocking(move || shell.output().unwrap()).await.unwrap();
+    assert_eq!(output.status.code(), Some(1), "{}", String::from_utf8_lossy(&output.stderr));
+    let left: Vec<_> =
+        fs::read_dir(bench.folder.path()).unwrap().map(|file| file.unwrap().file_name()).collect();
+    assert!(left.iter().all(|name| !name.to_string_lossy().contains("copy")), "{left:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn secrets_that_lie_open_are_refused() {
+    let bench = Bench::new().await;
+    let path = |name: &str| bench.folder.path().join(name);
+    let open = |name: &str, mode| fs::set_permissions(path(name), fs::Permissions::from_mode(mode)).unwrap();
+    fs::write(path("token"), "iot-token").unwrap();
+    fs::write(path("webhook"), "http://127.0.0.1:9/key").unwrap();
+    fs::write(path("robot"), "SEC123").unwrap();
+    let keys = "webhook_file = \"webhook\"\nsecret_file = \"robot\"\n";
+    bench.configure(&format!("[alerts]\n{keys}"));
+    let text = fs::read_to_string(bench.config()).unwrap();
+    let with_token = text.replace("app_secret_file", "iot_token_file = \"token\"\napp_secret_file");
+    write_private(&bench.config(), &with_token);
+    let files = [
+        ("secret", "gateway.app_secret"),
+        ("token", "gateway.iot_token"),
+        ("webhook", "alerts.webhook"),
+        ("robot", "alerts.secret"),
+    ];
+    for (name, _) in files {
+        open(name, 0o600);
+    }
+    let (code, out, _) = run(&bench, &["check"]).await;
+    assert_eq!(code, 0, "{out}");
+    for (name, key) in files {
+        assert!(out.contains(&format!("ok    secret    {key} is there")), "{out}");
+        open(name, 0o644);
+        let file = path(name).display().to_string();
+        let words = format!("{file} holds {key}, and other users can read it: run `chmod 600 {file}`");
+        let (code, out, _) = run(&bench, &["check"]).await;
+        assert!(code == 1 && out.contains(&format!("FAIL  secret    {words}")), "{out}");
+        let (code, _, err) = run(&bench, &["run", "--once"]).await;
+        assert!(code == 1 && err.contains(&words), "{err}");
+        open(name, 0o600);
+    }
+    bench.configure("[alerts]\nwebhook = \"http://127.0.0.1:9/key\"\n");
+    open("config.toml", 0o644);
+    let (code, _, err) = run(&bench, &["run", "--once"]).await;
+    assert!(code == 1 && err.contains("alerts.webhook stands in"), "{err}");
+    assert!(!err.contains("/key"), "{err}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn check_warns_of_a_gateway_without_encryption() {
+    let bench = Bench::new().await;
+    let (code, out, _) = run(&bench, &["check"]).await;
+    assert_eq!(code, 0, "{out}");
+    assert!(
+        out.contains("WARN  gateway   gateway.url = \"http://api.link.aliyun.com\" is not encrypted"),
+        "{out}"
+    );
+    let text = fs::read_to_string(bench.config()).unwrap();
+    write_private(&bench.config(), &text.replace("http://api.link.aliyun.com", "http://127.0.0.1:9610"));
+    let (_, out, _) = run(&bench, &["check"]).await;
+    assert!(!out.contains("WARN"), "{out}");
+}
+
+#[test]
+fn a_sandbox_for_other_machines_must_be_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut sandbox = Command::new(env!("CARGO_BIN_EXE_brandpost-sandbox"));
+    sandbox.args(["serve", "--listen", "0.0.0.0:0", "--dir"]).arg(folder.path());
+    let output = sandbox.output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let err = String::from_utf8(output.stderr).unwrap();
+    assert!(err.contains("lets other machines in") && err.contains("--allow-remote"), "{err}");
+    let mut allowed = sandbox.arg("--allow-remote").stdout(std::process::Stdio::piped()).spawn().unwrap();
+    let mut first = String::new();
+    std::io::BufRead::read_line(&mut std::io::BufReader::new(allowed.stdout.take().unwrap()), &mut first)
+        .unwrap();
+    allowed.kill().unwrap();
+    allowed.wait().unwrap();
+    assert!(first.starts_with("gateway  http://0.0.0.0:"), "{first}");
+    let secret = fs::metadata(folder.path().join("app_secret")).unwrap();
+    assert_eq!(secret.permissions().mode() & 0o777, 0o600);
 }
 
 #[test]

@@ -22,6 +22,8 @@ use tempfile::TempDir;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::support::write_private;
+
 use super::hub::{At, Held, Hub, Pulse, Verdict};
 use super::shelf::{BRANDS, Shelf};
 
@@ -188,7 +190,7 @@ impl World {
              [watch]\nmode = \"poll\"\npoll_interval = \"40s\"\nrescan = \"60s\"\nsettle = \"1s\"\ngrace = \"5s\"\n"
         );
         std::fs::write(self.place.path().join("config.toml"), text).unwrap();
-        std::fs::write(self.place.path().join("secret"), "sandbox-app-secret\n").unwrap();
+        write_private(&self.place.path().join("secret"), "sandbox-app-secret\n");
         self.trace(format!("check {check}, slots by {by}, after {after}, attempts {attempts}"));
     }
 

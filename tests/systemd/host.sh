@@ -13,7 +13,7 @@
 
 HOST_DIR=$(realpath -m "${HOST_DIR:-/var/tmp/brandpost-systemd}")
 HOST_NAME=brandpost-test
-HOST_PACKAGES=systemd,systemd-sysv,dbus,procps,ca-certificates,tzdata,sqlite3,acl
+HOST_PACKAGES=systemd,systemd-sysv,dbus,procps,ca-certificates,tzdata,sqlite3,acl,iproute2
 HOST_CGROUP=$(awk '$3 == "cgroup2" { print $2; exit }' /proc/mounts)/$HOST_NAME
 
 host_fail() {

@@ -20,6 +20,7 @@ use image::ImageFormat;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::pictures::draw;
+use crate::serve::write_private;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -44,7 +45,7 @@ pub(crate) async fn demo(args: Args) -> anyhow::Result<()> {
     };
     sandbox.fault(Fault::oss(busy).times(1).matching("OTHERBRAND/2002/1"));
     std::fs::write(folder.path("config.toml"), config.replace("{port}", &sandbox.addr().port().to_string()))?;
-    std::fs::write(folder.path("app_secret"), "sandbox-app-secret\n")?;
+    write_private(&folder.path("app_secret"), "sandbox-app-secret")?;
     let settings = Settings::load(&folder.path("config.toml"))?;
     telemetry::init(&settings.log, Arc::new(File::create(folder.path("brandpost.log"))?))?;
 

@@ -5,6 +5,7 @@ pub mod process;
 
 use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -53,7 +54,7 @@ impl Bench {
         let folder = tempfile::tempdir().unwrap();
         let sandbox = Sandbox::start(options).await.unwrap();
         fs::create_dir_all(folder.path().join("inbox")).unwrap();
-        fs::write(folder.path().join("secret"), "sandbox-app-secret\n").unwrap();
+        write_private(&folder.path().join("secret"), "sandbox-app-secret\n");
         let bench = Self { folder, sandbox, clock: Arc::new(SystemClock), daemon: None };
         bench.configure(extra);
         bench
@@ -77,7 +78,7 @@ impl Bench {
                 text = format!("{text}[{section}]\n{keys}");
             }
         }
-        fs::write(self.config(), text + extra).unwrap();
+        write_private(&self.config(), &(text + extra));
     }
 
     pub fn config(&self) -> PathBuf {
@@ -284,6 +285,12 @@ impl Bench {
 
 pub fn names_in_state(rows: &[StatusRow], state: State) -> Vec<&str> {
     rows.iter().filter(|row| row.state == state.as_str()).map(|row| row.file_name.as_str()).collect()
+}
+
+/// Writes a file that no other user can read.
+pub fn write_private(path: &Path, text: &str) {
+    fs::write(path, text).unwrap();
+    fs::set_permissions(path, fs::Permissions::from_mode(0o600)).unwrap();
 }
 
 pub fn touch(path: &Path) {

@@ -19,17 +19,21 @@ impl Process {
 
     /// With these variables in its environment.
     pub fn with(bench: &Bench, environment: &[(&str, &str)]) -> Self {
-        let program = std::env::var("BRANDPOST_BIN").unwrap_or(env!("CARGO_BIN_EXE_brandpost").into());
-        let mut command = Command::new(program);
+        let mut command = Command::new(program());
         command.envs(environment.iter().copied());
+        Self::spawn(bench, command)
+    }
+
+    /// As another user, whose number is also that of his only group.
+    pub fn start_as(bench: &Bench, user: u32) -> Self {
+        let mut command = copy_of_program(bench);
+        command.uid(user).gid(user);
         Self::spawn(bench, command)
     }
 
     /// As a user that is not root, whom folders can be closed to. All that is in the bench is theirs.
     pub fn start_as_nobody(bench: &Bench) -> Self {
-        let program = bench.folder.path().join("brandpost");
-        std::fs::copy(env!("CARGO_BIN_EXE_brandpost"), &program).unwrap();
-        let mut command = Command::new(program);
+        let mut command = copy_of_program(bench);
         if std::fs::metadata("/proc/self").unwrap().uid() == 0 {
             let owner = format!("{NOBODY}:{NOBODY}");
             assert!(
@@ -68,4 +72,15 @@ impl Drop for Process {
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
+}
+
+fn program() -> String {
+    std::env::var("BRANDPOST_BIN").unwrap_or(env!("CARGO_BIN_EXE_brandpost").into())
+}
+
+/// Where the tree lies another user may not be let in.
+fn copy_of_program(bench: &Bench) -> Command {
+    let copy = bench.folder.path().join("brandpost");
+    std::fs::copy(program(), &copy).unwrap();
+    Command::new(copy)
 }

@@ -1,0 +1,220 @@
+//! Folders that the operator named: `watch.root`, `[[brand]]`, `upload.archive`.
+//!
+//! A link on the path to one of them is followed only if it belongs to root or to the user of this process. Otherwise
+//! whoever owns a folder on that path could turn it into a link, and have files sent, or put, where the operator never
+//! pointed.
+
+use std::collections::VecDeque;
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStringExt;
+use std::path::{Component, Path, PathBuf};
+
+use rustix::fs::{self, CWD, FileType, Mode, OFlags, ResolveFlags};
+use rustix::io::Errno;
+use rustix::process::geteuid;
+
+use super::Identity;
+
+/// So many links are followed on one path, as by the kernel.
+const MOST_LINKS: usize = 40;
+
+const FOLDER: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+
+/// Enough to go on from, and to ask what it is; its contents cannot be read.
+const POINT: OFlags = OFlags::PATH.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+
+/// The mode of folders for which nobody asked: the group can look in.
+const MADE: Mode = Mode::RWXU.union(Mode::RGRP).union(Mode::XGRP);
+
+/// Opens a folder that the operator named.
+///
+/// # Errors
+/// Those of `open`; `PermissionDenied` when a link on the path belongs to somebody else.
+pub fn open_named_folder(path: &Path) -> io::Result<OwnedFd> {
+    Ok(fs::openat(resolve(path)?, ".", FOLDER, Mode::empty())?)
+}
+
+/// As `open_named_folder`; the folder, and those above it, are made if they are not there.
+///
+/// # Errors
+/// As of `open_named_folder`, and those of `mkdir`.
+pub fn make_named_folder(path: &Path) -> io::Result<OwnedFd> {
+    match (open_named_folder(path), path.parent(), path.file_name()) {
+        (Err(error), Some(parent), Some(name)) if error.kind() == io::ErrorKind::NotFound => {
+            make_folder_in(make_named_folder(parent)?, name, MADE)
+        }
+        (opened, ..) => opened,
+    }
+}
+
+/// Opens a folder in another one, and makes it with this mode if it is not there. It may not be a link.
+///
+/// # Errors
+/// Those of `mkdir` and `open`.
+pub fn make_folder_in(folder: impl AsFd, name: &OsStr, mode: Mode) -> io::Result<OwnedFd> {
+    match fs::mkdirat(&folder, name, mode) {
+        Ok(()) | Err(Errno::EXIST) => Ok(fs::openat(&folder, name, FOLDER, Mode::empty())?),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Which folder a path leads to, by the same rule.
+///
+/// # Errors
+/// As of `open_named_folder`, but the folder need not be readable.
+pub fn named_identity(path: &Path) -> io::Result<Identity> {
+    let stat = fs::fstat(resolve(path)?)?;
+    Ok((stat.st_dev, stat.st_ino))
+}
+
+fn resolve(path: &Path) -> io::Result<OwnedFd> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    match fs::openat2(CWD, path, flags, Mode::empty(), ResolveFlags::NO_SYMLINKS) {
+        // a link is on the path; kernels before 5.6, and sandboxes that do not know the call
+        Err(Errno::LOOP | Errno::NOSYS | Errno::PERM) => Walk::along(path),
+        opened => Ok(opened?),
+    }
+}
+
+/// Name by name along a path.
+struct Walk {
+    at: OwnedFd,
+    /// Where that is, for people.
+    path: PathBuf,
+    rest: VecDeque<OsString>,
+    links: usize,
+}
+
+impl Walk {
+    fn along(path: &Path) -> io::Result<OwnedFd> {
+        let path = std::path::absolute(path)?;
+        let mut walk = Walk { at: top()?, path: "/".into(), rest: names(&path), links: 0 };
+        while let Some(name) = walk.rest.pop_front() {
+            walk.step(&name)?;
+        }
+        Ok(walk.at)
+    }
+
+    fn step(&mut self, name: &OsStr) -> io::Result<()> {
+        let next = fs::openat(&self.at, name, POINT, Mode::empty())?;
+        let stat = fs::fstat(&next)?;
+        match FileType::from_raw_mode(stat.st_mode) {
+            FileType::Directory => {
+                self.path.push(name);
+                self.at = next;
+                Ok(())
+            }
+            FileType::Symlink => {
+                let shown = self.path.join(name);
+                // a second name of another's link is no link of his: somebody else gave it
+                if ![0, geteuid().as_raw()].contains(&stat.st_uid) || stat.st_nlink > 1 {
+                    return Err(foreign(&shown, stat.st_uid));
+                }
+                self.follow(&next)
+            }
+            _ => Err(Errno::NOTDIR.into()),
+        }
+    }
+
+    fn follow(&mut self, link: &OwnedFd) -> io::Result<()> {
+        self.links += 1;
+        if self.links > MOST_LINKS {
+            return Err(Errno::LOOP.into());
+        }
+        let target = PathBuf::from(OsString::from_vec(fs::readlinkat(link, "", Vec::new())?.into_bytes()));
+        if target.is_absolute() {
+            (self.at, self.path) = (top()?, "/".into());
+        }
+        let mut rest = names(&target);
+        rest.append(&mut self.rest);
+        self.rest = rest;
+        Ok(())
+    }
+}
+
+fn top() -> io::Result<OwnedFd> {
+    Ok(fs::open("/", POINT, Mode::empty())?)
+}
+
+fn names(path: &Path) -> VecDeque<OsString> {
+    let steps = path.components().filter_map(|part| match part {
+        Component::Normal(name) => Some(name.to_owned()),
+        Component::ParentDir => Some("..".into()),
+        Component::RootDir | Component::CurDir | Component::Prefix(_) => None,
+    });
+    steps.collect()
+}
+
+fn foreign(link: &Path, owner: u32) -> io::Error {
+    let text = format!(
+        "{} is a symbolic link of the user with the number {owner}; on the path to a folder of the configuration only links \
+         of root and of the service's user are followed: name the folder itself, or have root make the link",
+        link.display()
+    );
+    io::Error::new(io::ErrorKind::PermissionDenied, text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::{lchown, symlink};
+
+    #[test]
+    fn links_of_ours_lead_to_folders_and_loops_nowhere() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        std::fs::create_dir_all(path("real/deep")).unwrap();
+        symlink("real", path("relative")).unwrap();
+        symlink(path("relative/deep/.."), path("absolute")).unwrap();
+        symlink("loop", path("loop")).unwrap();
+        symlink("/etc/hostname", path("file")).unwrap();
+        let real = named_identity(&path("real")).unwrap();
+        for name in ["relative", "absolute", "relative/../real", "absolute/deep/.."] {
+            assert_eq!(named_identity(&path(name)).unwrap(), real, "{name}");
+            assert!(open_named_folder(&path(name)).is_ok(), "{name}");
+        }
+        for name in ["loop", "file", "missing", "real/missing/.."] {
+            assert!(open_named_folder(&path(name)).is_err(), "{name}");
+        }
+    }
+
+    #[test]
+    #[expect(clippy::print_stderr, reason = "a test that is skipped says so")]
+    fn links_of_others_lead_nowhere() {
+        if !geteuid().is_root() {
+            eprintln!("SKIPPED, because it needs root: links_of_others_lead_nowhere");
+            return;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        std::fs::create_dir_all(path("real/deep")).unwrap();
+        symlink(path("real"), path("theirs")).unwrap();
+        symlink("theirs", path("ours")).unwrap();
+        lchown(path("theirs"), Some(4711), Some(4711)).unwrap();
+        for name in ["theirs", "theirs/deep", "ours", "ours/deep"] {
+            let error = open_named_folder(&path(name)).unwrap_err();
+            assert!(error.to_string().contains("number 4711"), "{name}: {error}");
+            assert!(
+                named_identity(&path(name)).is_err() && make_named_folder(&path(name)).is_err(),
+                "{name}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_missing_is_made_but_not_behind_links() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        make_named_folder(&path("a/b/c")).unwrap();
+        make_named_folder(&path("a/b/c")).unwrap();
+        assert!(path("a/b/c").is_dir());
+        symlink(path("nowhere"), path("dangling")).unwrap();
+        make_named_folder(&path("dangling")).unwrap_err();
+        let top = open_named_folder(folder.path()).unwrap();
+        symlink("a", path("link")).unwrap();
+        make_folder_in(&top, OsStr::new("link"), MADE).unwrap_err();
+        assert!(!path("nowhere").exists());
+    }
+}

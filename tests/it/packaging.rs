@@ -1,0 +1,73 @@
+//! The package's scripts, as they are, among files whose names the service's user chose.
+
+use std::path::Path;
+use std::process::Command;
+
+/// Runs a script of the package as root, in a folder with a tree that belongs to root, `victim`. `/etc` and `/var/lib`
+/// are others there: `brandpost` is a user, whose state folder `setup` fills.
+fn run(script: &str, arguments: &str, setup: &str, checks: &str) {
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("\n***** SKIPPED, because it needs root: packaging::{script} *****\n");
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("packaging/deb").join(script);
+    let text = format!(
+        r#"cp -a /etc "$1/etc"; mkdir -p "$1/lib/brandpost/backups" "$1/bin" "$1/work/victim/deep" "$1/etc/brandpost"
+        mount --bind "$1/etc" /etc; mount --bind "$1/lib" /var/lib
+        echo 'brandpost:x:47110:47110::/var/lib/brandpost:/usr/sbin/nologin' >>/etc/passwd
+        echo 'brandpost:x:47110:' >>/etc/group
+        touch /etc/brandpost/config.toml "$1/work/victim/deep/file"
+        # it stands for the program: `brandpost --config FILE backup FILE`
+        printf '#!/bin/sh\n[ "$(id -u)" = 47110 ] && echo copy >"$4"\n' >"$1/bin/brandpost"
+        chmod -R a+rX "$1"; chmod 755 "$1/bin/brandpost"
+        chown -R brandpost:brandpost /var/lib/brandpost
+        cd "$1/work"
+        {setup}
+        PATH="$1/bin:$PATH" sh "$2" {arguments}
+        test -e victim/deep/file
+        {checks}"#
+    );
+    let mut shell = Command::new("unshare");
+    shell
+        .args(["--mount", "--propagation", "private", "sh", "-euc", &text, "sh"])
+        .arg(folder.path())
+        .arg(script);
+    let output = shell.output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    if said.contains("unshare: unshare failed") {
+        eprintln!("\n***** SKIPPED, because nothing can be mounted here: {said} *****\n");
+        return;
+    }
+    assert!(output.status.success(), "{}{said}", String::from_utf8_lossy(&output.stdout));
+}
+
+/// What the service's user leaves there. `rm` would take the words of the first one for options and names.
+const HOSTILE: &str = r#"
+        as_service() { runuser -u brandpost -- "$@"; }
+        cd /var/lib/brandpost/backups
+        as_service touch -d '3 days ago' 'brandpost-1 -r victim x.db' "$(printf 'brandpost-2\nvictim\n.db')" \
+            'brandpost-3"quoted.db' "brandpost-4'quoted.db" 'brandpost-$(touch victim.gone).db' 'brandpost-*.db'
+        as_service ln -s "$1/work/victim" brandpost-link.db
+        as_service ln -s "$1/work/victim" ../link
+        as_service touch -d '2 days ago' brandpost-kept-1.db; as_service touch -d '1 day ago' brandpost-kept-2.db
+        cd "$1/work"
+"#;
+
+#[test]
+fn preinst_keeps_the_newest_copies_and_touches_nothing_else() {
+    run(
+        "preinst",
+        "upgrade 1.0",
+        HOSTILE,
+        r#"cd /var/lib/brandpost/backups
+        test "$(find . -type f | wc -l)" = 3
+        test -e brandpost-kept-1.db; test -e brandpost-kept-2.db
+        test "$(find . -type f -name 'brandpost-1.0-*.db' -user brandpost | wc -l)" = 1"#,
+    );
+}
+
+#[test]
+fn postrm_takes_away_the_state_folder_and_nothing_else() {
+    run("postrm", "purge", HOSTILE, "test ! -e /var/lib/brandpost");
+}

@@ -1,0 +1,254 @@
+//! Who may write in one folder reaches no other: the real binary as one user, staff as another.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, chown, symlink};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use brandpost::domain::upload::State;
+
+use crate::support::pictures::jpg;
+use crate::support::process::Process;
+use crate::support::{Bench, OTHER, OWN};
+
+/// The service's user, its group, and somebody of that group.
+const SERVICE: u32 = 47_110;
+const STAFF: u32 = 47_120;
+
+/// Longer than anything takes that works.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Other users can be played by root only.
+fn is_root(test: &str) -> bool {
+    let root = rustix::process::geteuid().is_root();
+    if !root {
+        eprintln!("\n***** SKIPPED, because it needs root: users::{test} *****\n");
+    }
+    root
+}
+
+/// A bench whose folder belongs to the service, with an inbox in which staff may write.
+async fn bench(extra: &str) -> Bench {
+    let bench = Bench::with(extra).await;
+    bench.brand(OWN);
+    give(bench.folder.path(), SERVICE);
+    mode(bench.folder.path(), 0o755);
+    for folder in ["inbox", "inbox/OWNBRAND", "inbox/OWNBRAND/1001"] {
+        mode(&bench.folder.path().join(folder), 0o2770);
+    }
+    mode(&bench.folder.path().join("secret"), 0o600);
+    bench
+}
+
+/// Gives a folder and all that is in it to a user.
+fn give(path: &Path, user: u32) {
+    chown(path, Some(user), Some(user)).unwrap();
+    if path.is_dir() {
+        for entry in fs::read_dir(path).unwrap() {
+            give(&entry.unwrap().path(), user);
+        }
+    }
+}
+
+fn mode(path: &Path, mode: u32) {
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+}
+
+/// What somebody of the service's group does in a shell.
+fn staff(script: &str, arguments: &[&Path]) {
+    let mut shell = Command::new("sh");
+    shell.args(["-euc", &format!("umask 002; {script}"), "sh"]).args(arguments);
+    assert!(shell.uid(STAFF).gid(SERVICE).status().unwrap().success(), "{script}");
+}
+
+fn drop_as_staff(bench: &Bench, brand: &str, name: &str, seed: u8) {
+    let picture = bench.folder.path().join("picture");
+    fs::write(&picture, jpg(seed)).unwrap();
+    let to = bench.folder.path().join("inbox").join(brand).join(name);
+    staff("cp \"$1\" \"$2.part\"; mv \"$2.part\" \"$2\"", &[&picture, &to]);
+}
+
+async fn until(bench: &Bench, what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    let end = Instant::now() + PATIENCE;
+    while !holds().await {
+        assert!(Instant::now() < end, "waited in vain for: {what}\n{}", log(bench));
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+async fn until_uploaded(bench: &Bench, count: u64) {
+    let uploaded = async || bench.counts_so_far().await.of(State::Uploaded) == count;
+    until(bench, &format!("{count} uploaded"), uploaded).await;
+}
+
+async fn until_said(bench: &Bench, words: &str) {
+    until(bench, words, async || log(bench).contains(words)).await;
+}
+
+fn log(bench: &Bench) -> String {
+    fs::read_to_string(bench.folder.path().join("daemon.log")).unwrap_or_default()
+}
+
+fn names(folder: PathBuf) -> Vec<String> {
+    let name = |entry: fs::DirEntry| entry.file_name().into_string().unwrap();
+    let mut names: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| name(entry.unwrap())).collect();
+    names.sort();
+    names
+}
+
+/// Staff who may write in the archive make a link there, to where only the service may write.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_link_in_the_archive_leads_nowhere() {
+    if !is_root("a_link_in_the_archive_leads_nowhere") {
+        return;
+    }
+    for (closed, link) in [("state", "archive/OWNBRAND/1001"), ("state", "archive/OWNBRAND")] {
+        let bench = bench("[upload]\nafter = \"archive\"\n").await;
+        let closed = bench.folder.path().join(closed);
+        fs::create_dir_all(closed.join("1001")).unwrap();
+        give(&closed, SERVICE);
+        mode(&closed, 0o700);
+        let archive = bench.folder.path().join("archive");
+        fs::create_dir(&archive).unwrap();
+        give(&archive, SERVICE);
+        mode(&archive, 0o2770);
+        let link = bench.folder.path().join(link);
+        staff("mkdir -p \"$(dirname \"$1\")\"; ln -s \"$2\" \"$1\"", &[&link, &closed]);
+        let daemon = Process::start_as(&bench, SERVICE);
+        drop_as_staff(&bench, OWN, "brandpost.db-journal.jpg", 1);
+        until_uploaded(&bench, 1).await;
+        until_said(&bench, "cannot be tidied away").await;
+        daemon.kill();
+        assert_eq!(names(closed.clone()), ["1001"]);
+        assert!(names(closed.join("1001")).is_empty());
+        assert_eq!(names(bench.brand(OWN)), ["brandpost.db-journal.jpg"]);
+    }
+}
+
+/// Nor does a folder there that staff made: they could take out what comes in.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_folder_of_somebody_else_in_the_archive_is_not_used() {
+    if !is_root("a_folder_of_somebody_else_in_the_archive_is_not_used") {
+        return;
+    }
+    let bench = bench("[upload]\nafter = \"archive\"\n").await;
+    let archive = bench.folder.path().join("archive");
+    fs::create_dir(&archive).unwrap();
+    give(&archive, SERVICE);
+    mode(&archive, 0o2770);
+    staff("mkdir -p \"$1\"", &[&archive.join(OWN)]);
+    let daemon = Process::start_as(&bench, SERVICE);
+    drop_as_staff(&bench, OWN, "a.jpg", 1);
+    until_said(&bench, "OWNBRAND: it belongs to another user (number 47120)").await;
+    daemon.kill();
+    assert_eq!(names(bench.brand(OWN)), ["a.jpg"]);
+    fs::rename(archive.join("OWNBRAND"), bench.folder.path().join("away")).unwrap();
+    let daemon = Process::start_as(&bench, SERVICE);
+    until(&bench, "the archive", async || archive.join(OWN).join("a.jpg").exists()).await;
+    daemon.kill();
+    for folder in ["OWNBRAND", OWN] {
+        assert_eq!(archive.join(folder).metadata().unwrap().permissions().mode() & 0o022, 0, "{folder}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_staging_folder_that_somebody_else_made_is_not_used() {
+    if !is_root("a_staging_folder_that_somebody_else_made_is_not_used") {
+        return;
+    }
+    let bench = bench("[upload]\nafter = \"delete\"\n").await;
+    let folder = bench.brand(OWN);
+    // what is in it is nobody's to put into the inbox
+    staff("mkdir \"$1\"; echo x >\"$1/planted.jpg\"", &[&folder.join(".brandpost")]);
+    let daemon = Process::start_as(&bench, SERVICE);
+    drop_as_staff(&bench, OWN, "a.jpg", 1);
+    until_said(&bench, "there is a folder .brandpost that others made or can write").await;
+    daemon.kill();
+    assert_eq!(names(folder.clone()), [".brandpost", "a.jpg"]);
+    fs::rename(folder.join(".brandpost"), bench.folder.path().join("away")).unwrap();
+    let daemon = Process::start_as(&bench, SERVICE);
+    until(&bench, "a.jpg is deleted", async || !folder.join("a.jpg").exists()).await;
+    daemon.kill();
+}
+
+/// Who owns a folder of `[[brand]]` turns it into a link to a folder that is closed to him.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mapped_folder_that_its_owner_turns_into_a_link_sends_nothing() {
+    if !is_root("a_mapped_folder_that_its_owner_turns_into_a_link_sends_nothing") {
+        return;
+    }
+    let home = tempfile::tempdir().unwrap();
+    mode(home.path(), 0o755);
+    let mapped = home.path().join("acme");
+    fs::create_dir(&mapped).unwrap();
+    give(home.path(), STAFF);
+    let entry = format!(
+        "[[brand]]\ntype = \"OTHERBRAND\"\nid = 2002\npath = \"{}\"\n[watch]\npoll_interval = \"100ms\"\nsettle = \"100ms\"\n",
+        mapped.display()
+    );
+    let bench = bench(&entry).await;
+    drop_as_staff(&bench, OWN, "secret.jpg", 1);
+    let closed = bench.brand(OWN);
+    mode(&closed, 0o700);
+    let daemon = Process::start_as(&bench, SERVICE);
+    until_uploaded(&bench, 1).await;
+    staff("mv \"$1\" \"$1.away\"; ln -s \"$2\" \"$1\"", &[&mapped, &closed]);
+    until_said(&bench, "is a symbolic link of the user with the number 47120").await;
+    let sent: Vec<_> = bench.puts().iter().map(|put| put.path.clone()).collect();
+    assert!(sent.iter().all(|path| !path.contains(OTHER)), "{sent:?}");
+    // a link of root's is the operator's word
+    fs::remove_file(&mapped).unwrap();
+    symlink(home.path().join("acme.away"), &mapped).unwrap();
+    let own = home.path().join("acme.away/own.jpg");
+    fs::write(&own, jpg(2)).unwrap();
+    until_uploaded(&bench, 2).await;
+    daemon.kill();
+    assert_eq!(bench.row("own.jpg").await.brand_type, "OTHERBRAND");
+}
+
+/// Root in somebody's folder, where a configuration lies.
+#[tokio::test(flavor = "multi_thread")]
+async fn root_does_not_obey_the_configuration_of_others() {
+    if !is_root("root_does_not_obey_the_configuration_of_others") {
+        return;
+    }
+    let bench = Bench::new().await;
+    let show = |config: Option<&Path>| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_brandpost"));
+        command.current_dir(bench.folder.path()).env_remove("BRANDPOST_CONFIG").env("LC_ALL", "C");
+        if let Some(path) = config {
+            command.arg("--config").arg(path);
+        }
+        String::from_utf8(command.args(["show", "1"]).output().unwrap().stderr).unwrap()
+    };
+    let (folder, config) = (bench.folder.path(), bench.config());
+    let obeyed = "there is none yet; `brandpost run` makes it";
+    let table = [
+        // owner and mode of the folder, of the file, and whether it counts by itself
+        (0, 0o755, 0, 0o644, true),
+        (0, 0o700, 0, 0o600, true),
+        (STAFF, 0o755, STAFF, 0o644, false),
+        (STAFF, 0o755, 0, 0o644, false),
+        (0, 0o755, STAFF, 0o644, false),
+        (0, 0o1777, 0, 0o644, false),
+        (0, 0o755, 0, 0o646, false),
+    ];
+    for (folders, folder_mode, files, file_mode, good) in table {
+        chown(folder, Some(folders), None).unwrap();
+        mode(folder, folder_mode);
+        chown(&config, Some(files), None).unwrap();
+        mode(&config, file_mode);
+        let words = if good { obeyed } else { "config.toml: root does not obey it" };
+        let err = show(None);
+        assert!(err.contains(words), "{folders} {folder_mode:o} {files} {file_mode:o}: {err}");
+        // named on purpose: only what others can write is refused
+        let words = if file_mode & 0o002 == 0 { obeyed } else { "because other users can write it" };
+        let err = show(Some(&config));
+        assert!(err.contains(words), "--config {folders} {folder_mode:o} {files} {file_mode:o}: {err}");
+    }
+    chown(&config, Some(0), Some(STAFF)).unwrap();
+    mode(&config, 0o660);
+    assert!(show(Some(&config)).contains("because other users can write it"), "a group is others");
+}
