@@ -20,8 +20,9 @@ use crate::domain::text::visible;
 use crate::intake::{self, backlog::Backlog};
 use crate::ledger::{self, DaemonLock, Report};
 
-/// So long folders are listed.
+/// So long folders are listed, and so long a file system that does not answer is waited for.
 const LIST: Duration = Duration::from_secs(30);
+const SILENCE: Duration = Duration::from_secs(5);
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -169,9 +170,16 @@ async fn folders(sheet: &mut Sheet, settings: &Settings) {
     let ours = service::can_answer(database);
     let deadline = Instant::now() + LIST;
     let list = service::as_service(database, move || Backlog::list(&settings, None, deadline));
-    let Some(backlog) = list.await else {
-        return sheet
-            .note("folders", Err(tr!("this user cannot ask as the service's", "无法以服务用户的身份检查")));
+    let backlog = match tokio::time::timeout(LIST + SILENCE, list).await {
+        Ok(Some(backlog)) => backlog,
+        Ok(None) => {
+            let text = tr!("this user cannot ask as the service's", "无法以服务用户的身份检查");
+            return sheet.note("folders", Err(text));
+        }
+        Err(_) => {
+            let text = tr!("a file system of theirs does not answer", "所在的文件系统没有响应");
+            return sheet.note("folders", Err(format!("{root}: {text}")));
+        }
     };
     sheet.note("folders", Ok(format!("{root}: {}", brands(backlog.folders))));
     for path in &backlog.missing {

@@ -26,8 +26,10 @@ impl Reconcile<'_> {
         match look {
             Ok(Some(Inspected { stamp, result, lacks_end })) => {
                 let may_grow = lacks_end || matches!(result, Err(Flaw::Truncated(_) | Flaw::Damaged(_)));
-                let grace = self.folder.stillness.unfinished(&entry.name, &entry.look, self.now, watch.grace);
-                match grace.filter(|_| may_grow) {
+                // only of those that may grow: others are taken as soon as the table can be written again
+                let stillness = &mut self.folder.stillness;
+                let mut grace = || stillness.unfinished(&entry.name, &entry.look, self.now, watch.grace);
+                match may_grow.then(&mut grace).flatten() {
                     Some(end) => {
                         self.wait(entry, end);
                         None

@@ -2,12 +2,19 @@
 
 use std::fs;
 use std::os::unix::fs::FileExt;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use brandpost::config::Settings;
 use brandpost::domain::upload::State;
-use brandpost::ledger::{Ledger, LedgerError, Which};
+use brandpost::intake::Intake;
+use brandpost::ledger::{Ledger, LedgerError, Seam, Which};
+use brandpost::metrics::Metrics;
 
 use sqlx::Connection;
+use tokio_util::sync::CancellationToken;
 
 use crate::support::pictures::{gif, jpg, png};
 use crate::support::{Bench, OWN};
@@ -267,4 +274,49 @@ async fn a_sound_database_is_left_alone_after_a_crash() {
     bench.once().await;
     assert_eq!(bench.row("a.jpg").await.state, "uploaded");
     assert_eq!((bench.puts().len(), aside(&bench).len()), (1, 0));
+}
+
+/// A disk that is full for one commit, when it is told to be.
+#[derive(Debug, Default)]
+struct FullOnce(AtomicBool);
+
+impl Seam for FullOnce {
+    fn begin(&self) -> Pin<Box<dyn Future<Output = Result<(), LedgerError>> + Send + '_>> {
+        Box::pin(async { Ok(()) })
+    }
+
+    fn commit(&self) -> Result<(), LedgerError> {
+        match self.0.swap(false, Ordering::Relaxed) {
+            true => Err(sqlx::Error::PoolTimedOut.into()),
+            false => Ok(()),
+        }
+    }
+
+    fn committed(&self) -> Result<(), LedgerError> {
+        Ok(())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_could_not_be_written_down_is_as_soon_as_it_can_be() {
+    let bench = Bench::with("[watch]\nsettle = \"100ms\"\ngrace = \"10m\"\n").await;
+    bench.brand(OWN);
+    let full = Arc::new(FullOnce::default());
+    let ledger = bench.ledger_of_its_own().await.with_seam(full.clone());
+    let (settings, stop) = (Arc::new(Settings::load(&bench.config()).unwrap()), CancellationToken::new());
+    let intake = Intake::new(settings, ledger.clone(), stop.clone(), &Metrics::new(ledger.now()));
+    let mut progress = intake.progress();
+    let work = tokio::spawn(intake.run());
+    progress.wait_for(|progress| progress.scanned && progress.idle).await.unwrap();
+    full.0.store(true, Ordering::Relaxed);
+    bench.drop_file(OWN, "a.jpg", &jpg(1));
+    let recorded = tokio::time::timeout(Duration::from_secs(20), async {
+        while bench.rows().await.is_empty() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    });
+    recorded.await.expect("it does not wait for its grace");
+    assert!(!full.0.load(Ordering::Relaxed));
+    stop.cancel();
+    work.await.unwrap().unwrap();
 }

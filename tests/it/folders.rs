@@ -549,3 +549,17 @@ async fn an_uploaded_file_that_looks_empty_for_a_while_is_not_sent_again() {
         assert_eq!(bench.object("qualification/OWNBRAND/1001/1.jpg"), other.unwrap_or_else(|| jpg(1)));
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_that_is_given_up_leaves_no_row() {
+    let mut bench = Bench::with("[watch]\nsettle = \"50ms\"\ngrace = \"60s\"\n").await;
+    bench.start().await;
+    bench.quiet().await;
+    let path = bench.brand(OWN).join("a.jpg");
+    fs::write(&path, &jpg(1)[..200]).unwrap();
+    bench.seen(OWN).await;
+    fs::remove_file(&path).unwrap();
+    bench.seen(OWN).await;
+    bench.stop().await;
+    assert!(bench.rows().await.iter().all(|row| row.file_name.starts_with("marker")));
+}

@@ -77,3 +77,26 @@ async fn folders_that_cannot_be_read_and_are_back_are_said_to_be() {
     assert!(!log(&bench).contains("max_user_watches"));
     process.kill();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_service_may_read_again_is_taken_by_itself() {
+    for mode in ["native", "poll"] {
+        let watch = format!("[watch]\nmode = \"{mode}\"\npoll_interval = \"100ms\"\nsettle = \"100ms\"\n");
+        let missing = "[[brand]]\ntype = \"OWNBRAND\"\nid = 7\npath = \"none\"\n";
+        let bench = Bench::with(&format!("{watch}{missing}")).await;
+        let file = bench.drop_file(OWN, "a.jpg", &jpg(1));
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o000)).unwrap();
+        let process = Process::start_as_nobody(&bench);
+        until_logged(
+            &bench,
+            "Let the service's user read the file; it is taken by itself then",
+            Path::new("a.jpg"),
+        )
+        .await;
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
+        wait_for("it is sent", async || bench.counts_so_far().await.of(State::Uploaded) == 1).await;
+        let words = "is not there; its files wait (make it, or correct the path of its [[brand]])";
+        until_logged(&bench, words, &bench.folder.path().join("none")).await;
+        process.kill();
+    }
+}
