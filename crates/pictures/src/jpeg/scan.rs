@@ -141,18 +141,20 @@ impl Scan {
         for block in 0..self.blocks_per_unit {
             one_block(&mut self.coding, block, bits, history).map_err(|fault| certain(fault, bits))?;
         }
+        within(bits)?;
         self.next_unit();
-        if bits.overdrawn() { Err(Fault::Ended) } else { Ok(()) }
+        Ok(())
     }
 
     fn next_block(&mut self, bits: &mut Bits<'_>, history: &mut History) -> Result<(), Fault> {
         one_block(&mut self.coding, self.block, bits, history).map_err(|fault| certain(fault, bits))?;
+        within(bits)?;
         self.block += 1;
         if self.block == self.blocks_per_unit {
             self.block = 0;
             self.next_unit();
         }
-        if bits.overdrawn() { Err(Fault::Ended) } else { Ok(()) }
+        Ok(())
     }
 
     #[inline]
@@ -254,6 +256,12 @@ fn one_block(
         }
         Coding::Ac(band, table) => band.block(bits, table, history),
     }
+}
+
+/// What was read lies within the data.
+#[inline]
+fn within(bits: &Bits<'_>) -> Result<(), Fault> {
+    if bits.overdrawn() { Err(Fault::Ended) } else { Ok(()) }
 }
 
 /// Behind the end of the data there are zeros, which may look like anything.

@@ -5,6 +5,8 @@
     reason = "test pictures are small"
 )]
 
+use std::sync::OnceLock;
+
 use image::codecs::jpeg::JpegEncoder;
 use image::{Rgb, RgbImage};
 use proptest::prelude::*;
@@ -15,6 +17,11 @@ const SIZE: Dimensions = Dimensions { width: 400, height: 300 };
 
 /// A baseline picture with something in every block.
 fn baseline() -> Vec<u8> {
+    static PICTURE: OnceLock<Vec<u8>> = OnceLock::new();
+    PICTURE.get_or_init(draw).clone()
+}
+
+fn draw() -> Vec<u8> {
     let mut seed = 7u32;
     let picture = RgbImage::from_fn(SIZE.width, SIZE.height, |x, y| {
         seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
@@ -153,6 +160,20 @@ fn a_frame_header_that_browsers_do_not_show_is_named() {
         assert!(matches!(&flaw, Flaw::Unsupported(text) if text.contains(reason)), "{reason}: {flaw}");
     }
     assert!(matches!(with(7, &[0, 0]), Flaw::Damaged(_)));
+}
+
+/// The percentage is of whole units, however many of their bytes are at hand.
+#[test]
+fn a_cut_is_told_alike_in_portions_of_any_size() {
+    let sound = baseline();
+    let start = scan_start(&sound);
+    for cut in (start + 600..start + 3000).step_by(37) {
+        let bytes = [&sound[..cut], &[0xff, 0xd9], &[0; 9000]].concat();
+        let whole = walk(&bytes);
+        for part in [64, 500, 5000] {
+            assert_eq!(walk_in_parts(&bytes, part, Depth::Decode), whole, "cut at {cut}, {part} at a time");
+        }
+    }
 }
 
 proptest! {
