@@ -46,7 +46,8 @@ impl Intake {
     /// Which folder stands there; `None` also when its file system does not answer.
     async fn identity(&self, path: &Path) -> Option<Identity> {
         let (look, devices) = (path.to_owned(), self.ctx.devices.clone());
-        let look = move || files::named_identity(&look).ok().inspect(|identity| devices.learn(&look, *identity));
+        let look =
+            move || files::named_identity(&look).ok().inspect(|identity| devices.learn(&look, *identity));
         self.ctx.patience.ask(path, LOOK, look).await.flatten()
     }
 
