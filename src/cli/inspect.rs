@@ -42,6 +42,7 @@ struct Verdict {
     error_message: Option<String>,
 }
 
+#[expect(clippy::ref_option, clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
 fn as_word<S: serde::Serializer>(kind: &Option<ErrorKind>, to: S) -> Result<S::Ok, S::Error> {
     kind.map(ErrorKind::as_str).serialize(to)
 }

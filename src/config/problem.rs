@@ -74,7 +74,7 @@ impl Source {
             },
             Some(at) => {
                 let before = self.text.as_bytes().get(..at).unwrap_or_default();
-                let line = 1 + before.iter().filter(|byte| **byte == b'\n').count();
+                let line = before.split(|byte| *byte == b'\n').count();
                 format!("{file}:{line}")
             }
         }

@@ -141,6 +141,11 @@ impl Reads {
             }
             place = if stuck { place.be_stuck(&file_system) } else { place.go_aside(&file_system) };
         }
+        let broken = |read: &mut Read| read.answer.is_none();
+        // it broke off: nobody will ever answer
+        if self.lock().get_mut(&path).is_some_and(broken) {
+            self.lock().remove(&path);
+        }
     }
 
     /// `None`: the file is not being read yet, and now the caller does it.
@@ -365,6 +370,23 @@ mod tests {
         let again =
             reads.read(Path::new("/nas/a"), look(0), NAS, || Err(io::ErrorKind::NotFound.into())).await;
         assert!(matches!(again, Reading::Done(Err(_))));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_read_that_breaks_off_is_begun_again() {
+        let reads = Arc::new(Reads::new(1));
+        let (bytes, work) = slow();
+        let broken = move || {
+            let _ = work();
+            panic!("as a mistake in the program")
+        };
+        begin(&reads, "/nas/a", broken).await;
+        drop(bytes);
+        while !reads.lock().is_empty() {
+            pass(ASK).await;
+        }
+        let again = reads.read(Path::new("/nas/a"), look(0), NAS, || Ok(None)).await;
+        assert!(matches!(again, Reading::Done(Ok(None))));
     }
 
     #[tokio::test(start_paused = true)]
