@@ -38,10 +38,12 @@ impl ScanHeader {
             after: bits & 15,
         };
         for selector in selectors.chunks_exact(2) {
-            let index = frame.components.iter().position(|component| component.id == selector[0]);
-            header
-                .components
-                .push(index.filter(|index| !header.components.contains(index)).ok_or_else(wrong)?);
+            // some files give the same id to all components: the next one is meant
+            let is_it = |index: &usize| {
+                frame.components[*index].id == selector[0] && !header.components.contains(index)
+            };
+            let index = (0..frame.components.len()).find(is_it).ok_or_else(wrong)?;
+            header.components.push(index);
             header.tables.push((usize::from(selector[1] >> 4), usize::from(selector[1] & 15)));
         }
         if !frame.progressive {

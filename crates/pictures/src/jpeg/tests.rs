@@ -124,6 +124,18 @@ fn without_its_end_marker_a_picture_is_whole_and_may_go_on() {
 }
 
 #[test]
+fn components_may_share_their_id() {
+    let mut bytes = baseline();
+    let sof = memchr::memmem::find(&bytes, &[0xff, 0xc0]).unwrap();
+    let start = scan_start(&bytes);
+    for component in 0..3 {
+        bytes[sof + 10 + 3 * component] = 1;
+        bytes[start - 9 + 2 * component] = 1;
+    }
+    assert!(walk(&bytes).is_ok());
+}
+
+#[test]
 fn tables_that_were_never_defined_are_missed() {
     let sound = baseline();
     let mut no_quantization = sound.clone();
