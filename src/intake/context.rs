@@ -88,7 +88,7 @@ impl Context {
             let look = entry.look;
             let inspect = move || {
                 let began = std::time::Instant::now();
-                let result = look_at(&inspector, &*folder, &entry);
+                let result = look_at(&inspector, &folder, &entry);
                 metrics.inspected(began.elapsed());
                 result
             };
