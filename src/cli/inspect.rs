@@ -27,7 +27,7 @@ pub(super) struct Args {
     json: bool,
 }
 
-/// The verdict on one file. An error leaves the size and the checksum empty.
+/// The verdict on one file, as programs read it. An error leaves the size and the checksum empty.
 #[derive(Debug, Default, Serialize)]
 struct Verdict {
     file: String,
@@ -37,14 +37,8 @@ struct Verdict {
     height: Option<u32>,
     size_bytes: Option<u64>,
     sha256: Option<String>,
-    #[serde(serialize_with = "as_word")]
-    error_kind: Option<ErrorKind>,
+    error_kind: Option<&'static str>,
     error_message: Option<String>,
-}
-
-#[expect(clippy::ref_option, clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
-fn as_word<S: serde::Serializer>(kind: &Option<ErrorKind>, to: S) -> Result<S::Ok, S::Error> {
-    kind.map(ErrorKind::as_str).serialize(to)
 }
 
 /// One line a file as it is checked, or all of them as JSON.
@@ -53,12 +47,12 @@ pub(super) fn inspect(config: Option<PathBuf>, args: &Args) -> anyhow::Result<Ex
     let mut verdicts = Vec::new();
     let mut all_sound = true;
     for path in &args.files {
-        let verdict = verdict(&inspector, path);
-        all_sound &= verdict.ok;
+        let found = look_at(&inspector, path);
+        all_sound &= found.is_ok();
         if args.json {
-            verdicts.push(verdict);
+            verdicts.push(verdict(path, found));
         } else {
-            anstream::println!("{}", line(&verdict));
+            anstream::println!("{}", line(path, &found));
         }
     }
     if args.json {
@@ -77,9 +71,9 @@ fn rules(config: Option<PathBuf>) -> anyhow::Result<Images> {
     Ok(Settings::load(&path)?.images)
 }
 
-fn verdict(inspector: &Inspector, path: &Path) -> Verdict {
+fn verdict(path: &Path, found: Result<(Picture, u64), Failure>) -> Verdict {
     let file = path.to_string_lossy().into_owned();
-    match look_at(inspector, path) {
+    match found {
         Ok((picture, size)) => Verdict {
             file,
             ok: true,
@@ -92,7 +86,7 @@ fn verdict(inspector: &Inspector, path: &Path) -> Verdict {
         },
         Err(failure) => Verdict {
             file,
-            error_kind: Some(failure.kind),
+            error_kind: Some(failure.kind.as_str()),
             error_message: Some(failure.message),
             ..Verdict::default()
         },
@@ -116,23 +110,21 @@ fn look_at(inspector: &Inspector, path: &Path) -> Result<(Picture, u64), Failure
     Ok((picture.clone(), inspected.stamp.size))
 }
 
-fn line(verdict: &Verdict) -> String {
-    let file = visible(&verdict.file);
-    match (verdict.error_kind, verdict.width.zip(verdict.height)) {
-        (Some(kind), _) => {
-            let message = visible(verdict.error_message.as_deref().unwrap_or_default());
-            let label = paint(of_state(State::Rejected.as_str()), &lang::kind(kind.as_str()));
-            match kind {
-                // what is said of these is meant for the inbox
-                ErrorKind::Unreadable | ErrorKind::NotAFile => format!("{file}: {label}: {message}"),
-                _ => format!("{file}: {label}: {message}. {}", lang::advice(kind)),
-            }
-        }
-        (None, size) => {
-            let (width, height) = size.unwrap_or_default();
-            let format = verdict.suffix.unwrap_or_default();
+fn line(path: &Path, found: &Result<(Picture, u64), Failure>) -> String {
+    let file = visible(&path.to_string_lossy());
+    match found {
+        Ok((picture, _)) => {
             let sound = paint(of_state(State::Uploaded.as_str()), &tr!("sound", "合格"));
-            format!("{file}: {sound}: {format}, {width}×{height}")
+            format!("{file}: {sound}: {}, {}", picture.format.suffix(), picture.dimensions)
+        }
+        Err(failure) => {
+            let message = visible(&failure.message);
+            let label = paint(of_state(State::Rejected.as_str()), &lang::kind(failure.kind.as_str()));
+            match failure.kind {
+                // the advice for these is meant for the inbox
+                ErrorKind::Unreadable | ErrorKind::NotAFile => format!("{file}: {label}: {message}"),
+                kind => format!("{file}: {label}: {message}. {}", lang::advice(kind)),
+            }
         }
     }
 }
