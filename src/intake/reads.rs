@@ -64,7 +64,7 @@ pub(super) struct Reads {
 struct Read {
     /// What the file looked like: of another one the answer says nothing.
     look: Look,
-    bytes_read: ByteCount,
+    count: ByteCount,
     stuck: bool,
     answer: Option<Answer>,
 }
@@ -102,10 +102,10 @@ impl Reads {
             self.lock().remove(path);
             return Reading::UnderWay(ReadStatus { bytes: None, stuck: false });
         };
-        let bytes_read = self.lock().get(path).map(|read| read.bytes_read.clone()).unwrap_or_default();
+        let count = self.lock().get(path).map(|read| read.count.clone()).unwrap_or_default();
         let (all, file) = (self.clone(), path.to_owned());
         let mut work = tokio::task::spawn_blocking(move || {
-            let answer = bytes_read.counts(work);
+            let answer = count.during(work);
             if let Some(read) = all.lock().get_mut(&file) {
                 read.answer = Some(answer);
             }
@@ -134,7 +134,7 @@ impl Reads {
         let mut holding = Holding::keep(&file_system, thread).or_slow(&file_system);
         let mut before = None;
         while tokio::time::timeout(STUCK, &mut work).await.is_err() {
-            let Some(bytes) = self.lock().get(&path).map(|read| read.bytes_read.bytes()) else { break };
+            let Some(bytes) = self.lock().get(&path).map(|read| read.count.bytes()) else { break };
             let stuck = before.replace(bytes) == Some(bytes);
             if let Some(read) = self.lock().get_mut(&path) {
                 read.stuck = stuck;
@@ -152,13 +152,13 @@ impl Reads {
     fn begun(&self, path: &Path, look: Look) -> Option<Reading> {
         let mut under_way = self.lock();
         let Some(read) = under_way.get(path) else {
-            let read = Read { look, bytes_read: ByteCount::default(), stuck: false, answer: None };
+            let read = Read { look, count: ByteCount::default(), stuck: false, answer: None };
             under_way.insert(path.to_owned(), read);
             return None;
         };
         if read.answer.is_none() {
             return Some(Reading::UnderWay(ReadStatus {
-                bytes: Some(read.bytes_read.bytes()),
+                bytes: Some(read.count.bytes()),
                 stuck: read.stuck,
             }));
         }
@@ -264,7 +264,7 @@ struct ByteCount(Arc<AtomicU64>);
 
 impl ByteCount {
     /// Counts what the work reads on this thread.
-    fn counts<T>(&self, work: impl FnOnce() -> T) -> T {
+    fn during<T>(&self, work: impl FnOnce() -> T) -> T {
         CURRENT.set(Some(self.clone()));
         let done = work();
         CURRENT.take();
