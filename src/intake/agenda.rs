@@ -15,13 +15,13 @@ const TURN: u64 = 4;
 pub(super) struct Agenda {
     urgent: BTreeSet<(Instant, Arc<Path>)>,
     routine: BTreeSet<(Instant, Arc<Path>)>,
-    by_folder: HashMap<Arc<Path>, (Instant, Urgency)>,
+    by_folder: HashMap<Arc<Path>, (Instant, Priority)>,
     taken: u64,
 }
 
 /// Why a folder is to be looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Urgency {
+pub(super) enum Priority {
     /// To be sure: a survey, a poll.
     Routine,
     /// Something has happened in it, or is waited for.
@@ -30,37 +30,38 @@ pub(super) enum Urgency {
 
 impl Agenda {
     /// The folder is to be looked at by `at`.
-    pub(super) fn add(&mut self, folder: &Path, at: Instant, urgency: Urgency) {
+    pub(super) fn add(&mut self, folder: &Path, at: Instant, priority: Priority) {
         let before = self.by_folder.get(folder).copied();
-        if before.is_some_and(|(before, was)| before <= at && was >= urgency) {
+        if before.is_some_and(|(before, was)| before <= at && was >= priority) {
             return;
         }
         self.remove(folder);
-        let (at, urgency) = before.map_or((at, urgency), |(before, was)| (before.min(at), was.max(urgency)));
+        let (at, priority) =
+            before.map_or((at, priority), |(before, was)| (before.min(at), was.max(priority)));
         let folder: Arc<Path> = folder.into();
-        self.by_folder.insert(folder.clone(), (at, urgency));
-        self.list(urgency).insert((at, folder));
+        self.by_folder.insert(folder.clone(), (at, priority));
+        self.list(priority).insert((at, folder));
     }
 
     /// The folder needs no look any more.
     pub(super) fn remove(&mut self, folder: &Path) {
-        if let Some((folder, (at, urgency))) = self.by_folder.remove_entry(folder) {
-            self.list(urgency).remove(&(at, folder));
+        if let Some((folder, (at, priority))) = self.by_folder.remove_entry(folder) {
+            self.list(priority).remove(&(at, folder));
         }
     }
 
     /// When the next look is due that is at least so urgent.
-    pub(super) fn next(&self, least: Urgency) -> Option<Instant> {
-        let routine = self.routine.first().filter(|_| least == Urgency::Routine);
+    pub(super) fn next(&self, least: Priority) -> Option<Instant> {
+        let routine = self.routine.first().filter(|_| least == Priority::Routine);
         self.urgent.first().into_iter().chain(routine).map(|(at, _)| *at).min()
     }
 
     /// Takes the folder that has been due for longest, among those that are at least so urgent.
-    pub(super) fn take_due(&mut self, now: Instant, least: Urgency) -> Option<PathBuf> {
+    pub(super) fn take_due(&mut self, now: Instant, least: Priority) -> Option<PathBuf> {
         let due = |list: &BTreeSet<(Instant, Arc<Path>)>| {
             list.first().filter(|(at, _)| *at <= now).map(|(_, folder)| folder.clone())
         };
-        let routine = || due(&self.routine).filter(|_| least == Urgency::Routine);
+        let routine = || due(&self.routine).filter(|_| least == Priority::Routine);
         let folder = match self.taken % TURN {
             0 => routine().or_else(|| due(&self.urgent)),
             _ => due(&self.urgent).or_else(routine),
@@ -70,17 +71,17 @@ impl Agenda {
         Some(folder.to_path_buf())
     }
 
-    fn list(&mut self, urgency: Urgency) -> &mut BTreeSet<(Instant, Arc<Path>)> {
-        match urgency {
-            Urgency::Urgent => &mut self.urgent,
-            Urgency::Routine => &mut self.routine,
+    fn list(&mut self, priority: Priority) -> &mut BTreeSet<(Instant, Arc<Path>)> {
+        match priority {
+            Priority::Urgent => &mut self.urgent,
+            Priority::Routine => &mut self.routine,
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::Urgency::{Routine, Urgent};
+    use super::Priority::{Routine, Urgent};
     use super::*;
     use std::time::Duration;
 

@@ -8,7 +8,7 @@ use pictures::Budget;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::devices::Devices;
+use super::devices::RemoteDevices;
 use super::folder::look_at;
 use super::inspect::Inspector;
 use super::mounts::Mounts;
@@ -35,7 +35,7 @@ pub(super) struct Context {
     /// Memory for pictures, shared with whoever else works on them.
     pub(super) budget: Budget,
     pub(super) patience: Patience,
-    pub(super) devices: Devices,
+    pub(super) devices: RemoteDevices,
     reads: Arc<Reads>,
     /// Why files cannot be tidied away, and why some cannot be read.
     pub(super) untidied: Chorus<String>,
@@ -64,7 +64,7 @@ impl Context {
             settings,
             ledger,
             patience,
-            devices: Devices::default(),
+            devices: RemoteDevices::default(),
             reads: Arc::new(Reads::new(cores)),
             untidied: Chorus::default(),
             unread: Chorus::default(),

@@ -10,9 +10,9 @@ use crate::files::{self, Identity};
 
 /// The name of the network file system, by device.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Devices(Arc<Mutex<HashMap<u64, Option<&'static str>>>>);
+pub(super) struct RemoteDevices(Arc<Mutex<HashMap<u64, Option<&'static str>>>>);
 
-impl Devices {
+impl RemoteDevices {
     /// Asks what the folder, which has this identity, is on. Blocks.
     pub(super) fn learn(&self, path: &Path, (device, _): Identity) {
         if !self.lock().contains_key(&device)

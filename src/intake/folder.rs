@@ -13,7 +13,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::context::Context;
-use super::log::Full;
+use super::log::LimitLog;
 use super::mounts::UNMOUNTED;
 use super::reads::Reading;
 use super::scan::{self, Entry, Listing};
@@ -60,7 +60,7 @@ pub(super) struct Folder {
     /// The table says that files in it are being read.
     pub(super) reading: bool,
     /// Files found no slot.
-    pub(super) full: Full,
+    pub(super) full: LimitLog,
 }
 
 impl Folder {
@@ -75,7 +75,7 @@ impl Folder {
             tidy_after: None,
             put_back: HashMap::new(),
             reading: false,
-            full: Full::default(),
+            full: LimitLog::default(),
         }
     }
 }
@@ -245,7 +245,7 @@ impl<'a> Reconcile<'a> {
         for (entry, look) in batch.iter().zip(looks) {
             match look.await.map_err(|error| IntakeError::Thread(io::Error::other(error)))? {
                 Reading::Done(answer) => found.extend(self.conclude(entry, answer, known.get(&entry.name))),
-                Reading::UnderWay(status) => self.still_read(entry, status),
+                Reading::UnderWay(status) => self.read_under_way(entry, status),
             }
         }
         if found.is_empty() {

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::IntakeError;
 use super::folder::{READ_AGAIN, Reconcile};
-use super::reads::Status;
+use super::reads::ReadStatus;
 use super::scan::Entry;
 use crate::domain::brand::Brand;
 use crate::domain::event;
@@ -28,13 +28,13 @@ const COUNT: Duration = Duration::from_secs(10);
 
 /// Files of a brand that found no slot: one warning, with a count.
 #[derive(Debug, Default)]
-pub(super) struct Full {
+pub(super) struct LimitLog {
     logged: Option<Instant>,
     /// Those that are not logged yet: since when, the first of them, and how many there are.
     files: Option<(Instant, Vec<Recorded>, usize)>,
 }
 
-impl Full {
+impl LimitLog {
     fn add(&mut self, files: Vec<Recorded>, now: Instant) {
         let (_, first, count) = self.files.get_or_insert_with(|| (now, Vec::new(), 0));
         *count += files.len();
@@ -86,7 +86,7 @@ impl Reconcile<'_> {
             None => {
                 let file = visible(&recorded.path.file_name().unwrap_or_default().to_string_lossy());
                 tracing::info!(message_id = event::RECORDED, %brand, %file, id, %state, slot, "recorded");
-                self.folder.full = Full::default();
+                self.folder.full = LimitLog::default();
             }
         }
     }
@@ -169,7 +169,7 @@ impl Reconcile<'_> {
     }
 
     /// It takes long to read a file, or it was not begun yet: a later look takes what comes of it.
-    pub(super) fn still_read(&mut self, entry: &Entry, status: Status) {
+    pub(super) fn read_under_way(&mut self, entry: &Entry, status: ReadStatus) {
         self.folder.stillness.closed([entry.name.clone()]);
         if status.stuck {
             return self.cannot_be_read(&entry.name, &io::Error::new(io::ErrorKind::TimedOut, SILENT));

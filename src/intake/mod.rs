@@ -41,7 +41,7 @@ use crate::domain::event;
 use crate::files::Identity;
 use crate::ledger::{Ledger, LedgerError};
 use crate::metrics::Metrics;
-use agenda::{Agenda, Urgency};
+use agenda::{Agenda, Priority};
 use context::Context;
 use folder::{Folder, Outcome, Reconcile};
 use survey::Place;
@@ -303,10 +303,10 @@ impl Intake {
     }
 
     /// How urgent a look must be to be begun now; `None`: none is.
-    fn room(&self) -> Option<Urgency> {
+    fn room(&self) -> Option<Priority> {
         match self.out.len() {
-            ..FOLDERS_AT_ONCE => Some(Urgency::Routine),
-            count if count < FOLDERS_AT_ONCE + URGENT_FOLDERS => Some(Urgency::Urgent),
+            ..FOLDERS_AT_ONCE => Some(Priority::Routine),
+            count if count < FOLDERS_AT_ONCE + URGENT_FOLDERS => Some(Priority::Urgent),
             _ => None,
         }
     }
@@ -337,7 +337,7 @@ impl Intake {
             if let Some(again) = self.out.get_mut(&path) {
                 *again = true;
             } else if self.folders.contains_key(&path) {
-                self.agenda.add(&path, now + wait, Urgency::Urgent);
+                self.agenda.add(&path, now + wait, Priority::Urgent);
             }
             if !wake.closed.is_empty() {
                 self.closed.entry(path).or_default().extend(wake.closed);
@@ -355,7 +355,7 @@ impl Intake {
             if let Some(again) = self.out.get_mut(folder) {
                 *again = true;
             } else if self.folders.contains_key(folder) {
-                self.agenda.add(folder, now, Urgency::Urgent);
+                self.agenda.add(folder, now, Priority::Urgent);
             } else {
                 orphans.insert(*brand);
             }
@@ -434,11 +434,11 @@ impl Intake {
         let polled = !self.watched.contains_key(&path);
         let poll = polled.then(|| now + self.ctx.settings.watch.poll_interval);
         let again = again.then(|| now + GATHER);
-        for (at, urgency) in
-            [(outcome.next, Urgency::Urgent), (again, Urgency::Urgent), (poll, Urgency::Routine)]
+        for (at, priority) in
+            [(outcome.next, Priority::Urgent), (again, Priority::Urgent), (poll, Priority::Routine)]
         {
             if let Some(at) = at {
-                self.agenda.add(&path, at, urgency);
+                self.agenda.add(&path, at, priority);
             }
         }
         let brand = folder.brand.brand;
@@ -455,7 +455,7 @@ impl Intake {
         let soon = Instant::now() + GATHER;
         let due = self.next_survey <= soon
             || self.event_survey.is_some()
-            || self.agenda.next(Urgency::Routine).is_some_and(|due| due <= soon);
+            || self.agenda.next(Priority::Routine).is_some_and(|due| due <= soon);
         let idle = scanned && self.out.is_empty() && !due && !self.watch.has_news();
         let (copying, unread) = (
             self.copying.values().sum(),

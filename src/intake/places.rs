@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::agenda::Urgency;
+use super::agenda::Priority;
 use super::folder::Folder;
 use super::mounts::UNMOUNTED;
 use super::survey::{self, Place, Survey};
@@ -106,11 +106,11 @@ impl Intake {
         }
         let now = Instant::now();
         let concerned = |path: &Path| all || before.get(path) != self.places.get(path);
-        let urgency = if all { Urgency::Routine } else { Urgency::Urgent };
+        let priority = if all { Priority::Routine } else { Priority::Urgent };
         self.folders
             .keys()
             .filter(|path| concerned(path))
-            .for_each(|path| self.agenda.add(path, now, urgency));
+            .for_each(|path| self.agenda.add(path, now, priority));
         self.out.iter_mut().filter(|(path, _)| concerned(path)).for_each(|(_, again)| *again = true);
         Ok(())
     }
@@ -302,10 +302,10 @@ impl Intake {
     }
 
     fn look_soon(&mut self, path: &Path) {
-        let urgency = if self.surveyed { Urgency::Urgent } else { Urgency::Routine };
+        let priority = if self.surveyed { Priority::Urgent } else { Priority::Routine };
         match self.out.get_mut(path) {
             Some(again) => *again = true,
-            None if self.folders.contains_key(path) => self.agenda.add(path, Instant::now(), urgency),
+            None if self.folders.contains_key(path) => self.agenda.add(path, Instant::now(), priority),
             None => {}
         }
     }

@@ -1,8 +1,8 @@
 //! Reads of pictures, which a slow file server makes long and a dead one endless. Each is begun once and goes on until
 //! it ends; a look that does not want to wait for it leaves, and a later one takes what came of it.
 //!
-//! File systems do not hold each other up: each has its own threads. A read that takes long goes aside, so that others
-//! of its file system come to their turn; not many may, for they share what little it gives.
+//! File systems do not hold each other up: each has its own threads. A read that takes long gives its thread to
+//! others of its file system; only a few may, for they share what little it gives.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -26,8 +26,8 @@ const STUCK: Duration = Duration::from_mins(1);
 /// Who waits for a thread asks so often whether those who have them take long.
 const ASK: Duration = Duration::from_secs(1);
 
-/// So many reads of one file system may be aside because they take long, and because they are stuck.
-const MOST_ASIDE: usize = 4;
+/// So many reads of one file system may go on beside its threads: slow ones, and stuck ones.
+const MOST_SLOW: usize = 4;
 const MOST_STUCK: usize = 16;
 
 /// What comes of a read.
@@ -39,12 +39,12 @@ pub(super) enum Reading {
     /// It has ended.
     Done(Answer),
     /// It goes on, or waits until others of its file system have ended.
-    UnderWay(Status),
+    UnderWay(ReadStatus),
 }
 
 /// A read that goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Status {
+pub(super) struct ReadStatus {
     /// So many bytes were read; `None`: it was not begun yet.
     pub(super) bytes: Option<u64>,
     /// It gets no further.
@@ -64,7 +64,7 @@ pub(super) struct Reads {
 struct Read {
     /// What the file looked like: of another one the answer says nothing.
     look: Look,
-    progress: Progress,
+    count: ByteCount,
     stuck: bool,
     answer: Option<Answer>,
 }
@@ -73,10 +73,10 @@ struct Read {
 #[derive(Debug)]
 struct FileSystem {
     threads: Arc<Semaphore>,
-    /// Reads that take long and are aside, stuck, or keep one of the threads.
-    aside: AtomicUsize,
+    /// Slow and stuck reads beside the threads, and slow ones on a thread.
+    slow: AtomicUsize,
     stuck: AtomicUsize,
-    keeping: AtomicUsize,
+    slow_on_threads: AtomicUsize,
 }
 
 impl Reads {
@@ -100,12 +100,12 @@ impl Reads {
         let file_system = self.file_system(device);
         let Some(thread) = file_system.thread().await else {
             self.lock().remove(path);
-            return Reading::UnderWay(Status { bytes: None, stuck: false });
+            return Reading::UnderWay(ReadStatus { bytes: None, stuck: false });
         };
-        let progress = self.lock().get(path).map(|read| read.progress.clone()).unwrap_or_default();
+        let count = self.lock().get(path).map(|read| read.count.clone()).unwrap_or_default();
         let (all, file) = (self.clone(), path.to_owned());
         let mut work = tokio::task::spawn_blocking(move || {
-            let answer = progress.counts(work);
+            let answer = count.during(work);
             if let Some(read) = all.lock().get_mut(&file) {
                 read.answer = Some(answer);
             }
@@ -120,7 +120,7 @@ impl Reads {
             }
             Err(_) => drop(tokio::spawn(self.clone().outlast(path.to_owned(), file_system, thread, work))),
         }
-        self.begun(path, look).unwrap_or(Reading::UnderWay(Status { bytes: None, stuck: false }))
+        self.begun(path, look).unwrap_or(Reading::UnderWay(ReadStatus { bytes: None, stuck: false }))
     }
 
     /// Stays with a read that takes long, until it ends.
@@ -131,15 +131,15 @@ impl Reads {
         thread: OwnedSemaphorePermit,
         mut work: tokio::task::JoinHandle<()>,
     ) {
-        let mut place = Place::keep(&file_system, thread).go_aside(&file_system);
+        let mut holding = Holding::keep(&file_system, thread).or_slow(&file_system);
         let mut before = None;
         while tokio::time::timeout(STUCK, &mut work).await.is_err() {
-            let Some(bytes) = self.lock().get(&path).map(|read| read.progress.bytes()) else { break };
+            let Some(bytes) = self.lock().get(&path).map(|read| read.count.bytes()) else { break };
             let stuck = before.replace(bytes) == Some(bytes);
             if let Some(read) = self.lock().get_mut(&path) {
                 read.stuck = stuck;
             }
-            place = if stuck { place.be_stuck(&file_system) } else { place.go_aside(&file_system) };
+            holding = if stuck { holding.or_stuck(&file_system) } else { holding.or_slow(&file_system) };
         }
         let broken = |read: &mut Read| read.answer.is_none();
         // it broke off: nobody will ever answer
@@ -152,12 +152,15 @@ impl Reads {
     fn begun(&self, path: &Path, look: Look) -> Option<Reading> {
         let mut under_way = self.lock();
         let Some(read) = under_way.get(path) else {
-            let read = Read { look, progress: Progress::default(), stuck: false, answer: None };
+            let read = Read { look, count: ByteCount::default(), stuck: false, answer: None };
             under_way.insert(path.to_owned(), read);
             return None;
         };
         if read.answer.is_none() {
-            return Some(Reading::UnderWay(Status { bytes: Some(read.progress.bytes()), stuck: read.stuck }));
+            return Some(Reading::UnderWay(ReadStatus {
+                bytes: Some(read.count.bytes()),
+                stuck: read.stuck,
+            }));
         }
         let read = under_way.remove(path)?;
         if read.look == look {
@@ -171,9 +174,9 @@ impl Reads {
         let mut all = self.file_systems.lock().unwrap_or_else(PoisonError::into_inner);
         let new = || FileSystem {
             threads: Arc::new(Semaphore::new(self.at_once)),
-            aside: AtomicUsize::default(),
+            slow: AtomicUsize::default(),
             stuck: AtomicUsize::default(),
-            keeping: AtomicUsize::default(),
+            slow_on_threads: AtomicUsize::default(),
         };
         all.entry(device).or_insert_with(|| Arc::new(new())).clone()
     }
@@ -187,7 +190,7 @@ impl FileSystem {
     /// Waits for a thread, but not for those who take long.
     async fn thread(&self) -> Option<OwnedSemaphorePermit> {
         loop {
-            if self.keeping.load(Ordering::Relaxed) > 0 {
+            if self.slow_on_threads.load(Ordering::Relaxed) > 0 {
                 return self.threads.clone().try_acquire_owned().ok();
             }
             if let Ok(thread) = tokio::time::timeout(ASK, self.threads.clone().acquire_owned()).await {
@@ -197,14 +200,14 @@ impl FileSystem {
     }
 }
 
-/// Where a read is that takes long.
-enum Place<'a> {
+/// What a read that takes long holds.
+enum Holding<'a> {
     /// It keeps one of the threads that others wait for.
-    Keeping {
+    Thread {
         _thread: OwnedSemaphorePermit,
         _count: Option<Counted<'a>>,
     },
-    Aside {
+    Slow {
         _count: Counted<'a>,
     },
     Stuck {
@@ -212,24 +215,24 @@ enum Place<'a> {
     },
 }
 
-impl<'a> Place<'a> {
+impl<'a> Holding<'a> {
     fn keep(file_system: &'a FileSystem, thread: OwnedSemaphorePermit) -> Self {
-        Place::Keeping { _thread: thread, _count: Counted::new(&file_system.keeping, usize::MAX) }
+        Holding::Thread { _thread: thread, _count: Counted::new(&file_system.slow_on_threads, usize::MAX) }
     }
 
-    fn go_aside(self, file_system: &'a FileSystem) -> Self {
+    fn or_slow(self, file_system: &'a FileSystem) -> Self {
         match self {
-            Place::Keeping { .. } => Counted::new(&file_system.aside, MOST_ASIDE)
-                .map_or(self, |count| Place::Aside { _count: count }),
+            Holding::Thread { .. } => Counted::new(&file_system.slow, MOST_SLOW)
+                .map_or(self, |count| Holding::Slow { _count: count }),
             other => other,
         }
     }
 
-    fn be_stuck(self, file_system: &'a FileSystem) -> Self {
+    fn or_stuck(self, file_system: &'a FileSystem) -> Self {
         match self {
-            Place::Stuck { .. } => self,
+            Holding::Stuck { .. } => self,
             _ => Counted::new(&file_system.stuck, MOST_STUCK)
-                .map_or(self, |count| Place::Stuck { _count: count }),
+                .map_or(self, |count| Holding::Stuck { _count: count }),
         }
     }
 }
@@ -252,16 +255,16 @@ impl Drop for Counted<'_> {
 
 thread_local! {
     /// Of the read that this thread is at.
-    static CURRENT: RefCell<Option<Progress>> = const { RefCell::new(None) };
+    static CURRENT: RefCell<Option<ByteCount>> = const { RefCell::new(None) };
 }
 
 /// How many bytes a read has got.
 #[derive(Debug, Clone, Default)]
-struct Progress(Arc<AtomicU64>);
+struct ByteCount(Arc<AtomicU64>);
 
-impl Progress {
+impl ByteCount {
     /// Counts what the work reads on this thread.
-    fn counts<T>(&self, work: impl FnOnce() -> T) -> T {
+    fn during<T>(&self, work: impl FnOnce() -> T) -> T {
         CURRENT.set(Some(self.clone()));
         let done = work();
         CURRENT.take();
@@ -276,7 +279,7 @@ impl Progress {
 /// The read that this thread is at has got so many bytes more.
 pub(super) fn advance(bytes: usize) {
     CURRENT.with_borrow(|current| {
-        if let Some(Progress(count)) = current {
+        if let Some(ByteCount(count)) = current {
             count.fetch_add(bytes as u64, Ordering::Relaxed);
         }
     });
@@ -312,7 +315,7 @@ mod tests {
         panic!("it is read already")
     }
 
-    fn status(reading: &Reading) -> Status {
+    fn status(reading: &Reading) -> ReadStatus {
         match reading {
             Reading::UnderWay(status) => *status,
             Reading::Done(_) => panic!("it has not ended"),
@@ -353,7 +356,7 @@ mod tests {
     async fn a_read_that_takes_long_is_begun_once_and_its_answer_is_taken_later() {
         let reads = Arc::new(Reads::new(1));
         let (bytes, work) = slow();
-        assert_eq!(status(&begin(&reads, "/nas/a", work).await), Status { bytes: Some(0), stuck: false });
+        assert_eq!(status(&begin(&reads, "/nas/a", work).await), ReadStatus { bytes: Some(0), stuck: false });
         // it takes longer than anything may that stands still
         for count in 1..=10 {
             bytes.send(()).unwrap();
@@ -410,15 +413,15 @@ mod tests {
         let read = async |path: &str, device| reads.read(Path::new(path), look(0), device, || Ok(None)).await;
         let paths = ["/nas/a", "/nas/b", "/nas/c", "/nas/d", "/nas/e"];
         let mut bytes = Vec::new();
-        for path in &paths[..MOST_ASIDE] {
+        for path in &paths[..MOST_SLOW] {
             let (sender, work) = slow();
             bytes.push(sender);
             begin(&reads, path, work).await;
             assert!(matches!(read("/nas/fast", NAS).await, Reading::Done(Ok(None))), "it is aside");
         }
         let (_last, work) = slow();
-        begin(&reads, paths[MOST_ASIDE], work).await;
-        let waits = Status { bytes: None, stuck: false };
+        begin(&reads, paths[MOST_SLOW], work).await;
+        let waits = ReadStatus { bytes: None, stuck: false };
         assert_eq!(
             status(&read("/nas/fast", NAS).await),
             waits,

@@ -139,7 +139,7 @@ impl LedgerError {
 
     /// Does the connection stay unusable when the cause is over? A file that was opened while it could only be read
     /// stays one that can only be read.
-    pub(super) fn spoils_connection(&self) -> bool {
+    pub(super) fn needs_new_connection(&self) -> bool {
         // READONLY, IOERR, CANTOPEN
         matches!(self, LedgerError::Sql(error) if matches!(primary(error), Some(8 | 10 | 14)))
     }

@@ -76,7 +76,7 @@ pub struct Ledger {
     clock: Arc<dyn Clock>,
     changed: Arc<watch::Sender<u64>>,
     trouble: Arc<trouble::Trouble>,
-    /// The connections are to be opened anew before they are used again.
+    /// The connections must be opened again before they are used.
     stale: Arc<AtomicBool>,
     nudges: Arc<AtomicU64>,
     /// How many times a file was claimed.
@@ -183,7 +183,7 @@ impl Ledger {
     /// Logs what is wrong with the database: when it begins, when it becomes something else, once an hour, and
     /// (after the next commit) when it is over. A connection that will not recover is not used again.
     pub fn complain(&self, error: &LedgerError) {
-        self.stale.fetch_or(error.spoils_connection(), Ordering::Relaxed);
+        self.stale.fetch_or(error.needs_new_connection(), Ordering::Relaxed);
         // a connection that was left inside a transaction is only what follows from the real trouble
         if !matches!(error, LedgerError::Sql(sqlx::Error::InvalidSavePointStatement)) {
             self.trouble.note(error);
@@ -207,7 +207,7 @@ impl Ledger {
         }
         if self.stale.swap(false, Ordering::Relaxed) {
             self.writer.acquire().await?.close().await?;
-            self.report.open_anew().await;
+            self.report.reopen_idle().await;
         }
         match self.writer.begin_with("BEGIN IMMEDIATE").await {
             Err(sqlx::Error::InvalidSavePointStatement) => {

@@ -148,7 +148,7 @@ impl Report {
     }
 
     /// Closes the connections that nobody uses now; those who need one open it.
-    pub(super) async fn open_anew(&self) {
+    pub(super) async fn reopen_idle(&self) {
         while let Some(connection) = self.0.try_acquire() {
             // it is given up either way
             let _ = connection.close().await;

@@ -535,6 +535,7 @@ async fn other_accounts_of_the_machine_are_no_operators() {
     let program = folder.join("brandpost");
     fs::copy(env!("CARGO_BIN_EXE_brandpost"), &program).unwrap();
     fs::set_permissions(&folder, fs::Permissions::from_mode(0o755)).unwrap();
+    fs::set_permissions(bench.config(), fs::Permissions::from_mode(0o644)).unwrap();
     for (name, mode) in [("state", 0o750), ("run", 0o750), ("inbox", 0o750), ("secret", 0o600)] {
         let path = folder.join(name);
         let _ = fs::create_dir(&path);

@@ -563,3 +563,38 @@ async fn a_copy_that_is_given_up_leaves_no_row() {
     bench.stop().await;
     assert!(bench.rows().await.iter().all(|row| row.file_name.starts_with("marker")));
 }
+
+/// A link raises no close: its ctime, which is new, has to settle.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hard_link_from_elsewhere_is_taken() {
+    let mut bench = Bench::new().await;
+    let elsewhere = bench.folder.path().join("a.jpg");
+    fs::write(&elsewhere, jpg(1)).unwrap();
+    bench.brand(OWN);
+    bench.start().await;
+    bench.quiet().await;
+    fs::hard_link(&elsewhere, bench.brand(OWN).join("a.jpg")).unwrap();
+    bench.until_state("a.jpg", State::Uploaded).await;
+    bench.stop().await;
+}
+
+/// The watches go with the folders, and their events still come under the old names.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_folder_above_the_root_that_is_moved_away_and_back_loses_nothing() {
+    let mut bench =
+        Bench::with("[watch]\nroot = \"deep/inbox\"\npoll_interval = \"50ms\"\nsettle = \"50ms\"\n").await;
+    let (deep, away) = (bench.folder.path().join("deep"), bench.folder.path().join("away"));
+    fs::create_dir_all(deep.join("inbox").join(OWN)).unwrap();
+    fs::write(deep.join("inbox").join(OWN).join("a.jpg"), jpg(1)).unwrap();
+    bench.start().await;
+    bench.until_state("a.jpg", State::Uploaded).await;
+    fs::rename(&deep, &away).unwrap();
+    fs::write(away.join("inbox").join(OWN).join("b.jpg"), jpg(2)).unwrap();
+    bench.intake().wait_for(|progress| progress.unread > 0).await.unwrap();
+    assert_eq!(bench.rows().await.len(), 1, "nothing is known of what is there now");
+    fs::rename(&away, &deep).unwrap();
+    bench.until_state("b.jpg", State::Uploaded).await;
+    fs::write(deep.join("inbox").join(OWN).join("c.jpg"), jpg(3)).unwrap();
+    bench.until_state("c.jpg", State::Uploaded).await;
+    bench.stop().await;
+}

@@ -121,6 +121,7 @@ async fn status_without_a_daemon_works_where_nothing_can_be_written() {
     bench.once().await;
     let program = bench.folder.path().join("brandpost");
     fs::copy(env!("CARGO_BIN_EXE_brandpost"), &program).unwrap();
+    set_mode(&bench.config(), 0o644);
     set_mode(&bench.database(), 0o444);
     set_mode(bench.folder.path(), 0o555);
     let mut status = Command::new(program);
