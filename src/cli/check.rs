@@ -108,7 +108,9 @@ fn page(sheet: &mut Sheet, settings: &Settings) {
         return;
     };
     match settings.http.token.load() {
-        Err(TokenError::Unreadable { source, .. }) if source.kind() == ErrorKindOfIo::PermissionDenied => {
+        Err(TokenError::Secret(SecretError::Unreadable { source, .. }))
+            if source.kind() == ErrorKindOfIo::PermissionDenied =>
+        {
             mention(
                 "page",
                 &tr!(

@@ -50,6 +50,8 @@ pub const IOT_TOKEN: Key = "gateway.iot_token";
 pub const WEBHOOK: Key = "alerts.webhook";
 /// Signs alerts.
 pub const ALERT_SECRET: Key = "alerts.secret";
+/// Opens the page. It is never in the configuration itself.
+pub const PAGE_TOKEN: Key = "http.token";
 
 /// Where a secret is taken from.
 #[derive(Debug, Clone)]
@@ -96,7 +98,7 @@ pub enum SecretError {
     Empty(Key, String),
     /// It lies in a file that every user of the machine can read.
     #[error(
-        "{1} holds {0}, and other users can read it: run `chmod 600 {1}` (it must stay readable for the service)"
+        "{1} holds {0}, and other users can read it: run `chmod o-r {1}` (it must stay readable for the service)"
     )]
     Exposed(Key, String),
     /// It stands in a configuration file that others can read.
@@ -134,7 +136,8 @@ pub(super) fn credential_name(key: Key) -> &'static str {
         APP_SECRET => "app_secret",
         IOT_TOKEN => "iot_token",
         WEBHOOK => "alerts_webhook",
-        _ => "alerts_secret",
+        ALERT_SECRET => "alerts_secret",
+        _ => "http_token",
     }
 }
 

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
-use super::secret::Secret;
+use super::secret::{self, Secret, SecretError};
 
 /// What a token must have, as far as its length and its characters tell.
 const BITS: f64 = 128.0;
@@ -33,31 +33,15 @@ pub enum TokenSource {
 /// Why there is no token.
 #[derive(Debug, thiserror::Error)]
 pub enum TokenError {
-    /// `http.token_file` cannot be read.
-    #[error("http.token_file {path} cannot be read")]
-    Unreadable {
-        /// Which file.
-        path: String,
-        /// Why.
-        source: io::Error,
-    },
-    /// Everybody on the machine can read it.
-    #[error(
-        "http.token_file {0} can be read by other users: run `chmod o-r {0}` (it must stay readable for the service)"
-    )]
-    Exposed(String),
+    /// The operator's own cannot be used.
+    #[error(transparent)]
+    Secret(#[from] SecretError),
     /// It has too few bits.
     #[error(
         "http.token_file {0} holds a token that could be guessed: it must have 128 bits, which is 32 hexadecimal \
          digits, or 22 letters and digits; `openssl rand -hex 24` makes a good one"
     )]
     Weak(String),
-    /// It cannot be sent in a header.
-    #[error(
-        "http.token_file {0} holds characters that cannot be sent: a token is one word of visible ASCII; \
-         `openssl rand -hex 24` makes a good one"
-    )]
-    InvalidCharacters(String),
     /// The daemon has not generated one.
     #[error("there is no token yet: the daemon generates one when it starts with http.listen set")]
     NotGenerated,
@@ -129,21 +113,11 @@ impl TokenSource {
 }
 
 fn load_configured(path: &Path) -> Result<Secret, TokenError> {
-    const READABLE_BY_OTHERS: u32 = 0o004;
-    let name = || path.display().to_string();
-    let unreadable = |source| TokenError::Unreadable { path: name(), source };
-    let file = open(path, 0).map_err(unreadable)?;
-    let about = file.metadata().map_err(unreadable)?;
-    if about.is_file() && about.mode() & READABLE_BY_OTHERS != 0 {
-        return Err(TokenError::Exposed(name()));
+    let token = secret::read(secret::PAGE_TOKEN, path, true)?;
+    match bits(token.expose()) {
+        BITS.. => Ok(token),
+        _ => Err(TokenError::Weak(path.display().to_string())),
     }
-    let mut text = Zeroizing::new(String::new());
-    file.take(MAX_LENGTH).read_to_string(&mut text).map_err(unreadable)?;
-    let token = text.trim();
-    if !token.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Err(TokenError::InvalidCharacters(name()));
-    }
-    if bits(token) < BITS { Err(TokenError::Weak(name())) } else { Ok(Secret::from(token.to_owned())) }
 }
 
 /// Opens a file; a FIFO does not block it.
@@ -241,7 +215,6 @@ mod tests {
             "correct-horse-battery-staple-x",
         ];
         let weak = [
-            "",
             "0123456789abcdef",
             "0123456789abcdef-token",
             "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
@@ -264,11 +237,14 @@ mod tests {
         }
         for token in ["two words that are long enough to be one", "口令口令口令口令口令口令口令口令"]
         {
-            assert!(matches!(read(token), Err(TokenError::InvalidCharacters(_))), "{token}");
+            assert!(matches!(read(token), Err(TokenError::Secret(SecretError::Unusable(..)))), "{token}");
         }
         read(good[0]).unwrap();
         mode(0o644);
-        assert!(matches!(TokenSource::File(path.clone()).load(), Err(TokenError::Exposed(_))));
+        assert!(matches!(
+            TokenSource::File(path.clone()).load(),
+            Err(TokenError::Secret(SecretError::Exposed(..)))
+        ));
     }
 
     #[test]

@@ -63,12 +63,12 @@ impl Reconcile<'_> {
                 io::ErrorKind::NotFound => {
                     "is not there; its files wait (make it, or correct the path of its [[brand]])"
                 }
-                io::ErrorKind::PermissionDenied => {
+                io::ErrorKind::PermissionDenied if error.raw_os_error().is_some() => {
                     "cannot be read; its files wait (give the service's user access to it)"
                 }
                 _ => "cannot be read; its files wait",
             };
-            tracing::warn!(message_id = event::FOLDER_LOST, %folder, %error, "the folder {what}");
+            tracing::warn!(message_id = event::FOLDER_LOST, %folder, "the folder {what}: {error}");
             self.folder.trouble = Some(text);
         }
     }
@@ -136,7 +136,7 @@ impl Reconcile<'_> {
             Err((name, error)) => {
                 if let Some(times) = chorus.join(error.to_string(), now) {
                     let file = visible(&name.to_string_lossy());
-                    tracing::warn!(%brand, %file, %error, times, "uploaded files cannot be tidied away; they stay, are not sent again, and it is tried every minute");
+                    tracing::warn!(%brand, %file, times, "uploaded files cannot be tidied away; they stay, are not sent again, and it is tried every minute: {error}");
                 }
             }
         }

@@ -304,7 +304,7 @@ async fn secrets_that_lie_open_are_refused() {
         assert!(out.contains(&format!("ok    secret    {key} is there")), "{out}");
         open(name, 0o644);
         let file = path(name).display().to_string();
-        let words = format!("{file} holds {key}, and other users can read it: run `chmod 600 {file}`");
+        let words = format!("{file} holds {key}, and other users can read it: run `chmod o-r {file}`");
         let (code, out, _) = run(&bench, &["check"]).await;
         assert!(code == 1 && out.contains(&format!("FAIL  secret    {words}")), "{out}");
         let (code, _, err) = run(&bench, &["run", "--once"]).await;

@@ -284,7 +284,7 @@ async fn a_token_that_could_be_guessed_is_refused_at_the_start() {
     let path = bench.folder.path().join("token");
     fs::write(&path, "brandpost-operators\n").unwrap();
     let settings = brandpost::config::Settings::load(&bench.config()).unwrap();
-    for (mode, wrong) in [(0o600, "128 bits"), (0o644, "can be read by other users")] {
+    for (mode, wrong) in [(0o600, "128 bits"), (0o644, "other users can read it")] {
         fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
         let error = brandpost::web::check(&settings).unwrap_err().to_string();
         assert!(error.contains(wrong) && !error.contains("operators"), "{error}");
