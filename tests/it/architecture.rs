@@ -20,7 +20,7 @@ const RULES: [(&str, &[&str]); 14] = [
         "web",
         &["domain", "config", "files", "ledger", "metrics", "patience", "descriptors", "intake", "publish"],
     ),
-    ("cli", &["daemon", "config", "domain", "ledger", "cloud", "intake"]),
+    ("cli", &["daemon", "config", "domain", "files", "ledger", "cloud", "intake"]),
     ("sim", &["domain"]),
 ];
 

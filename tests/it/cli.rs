@@ -494,6 +494,8 @@ async fn the_page_is_one_click_away() {
     let (_, out, err) = run(&bench, &["page"]).await;
     let token = fs::read_to_string(runtime.join("token")).unwrap();
     assert_eq!((out, err), (format!("http://127.0.0.1:{port}/#token={token}"), String::new()));
+    // an error means that it is installed already
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let url = format!("http://127.0.0.1:{port}/api/v1/summary");
     let served = async || {
         let request = reqwest::Client::new().get(&url).bearer_auth(token.trim());
@@ -535,6 +537,7 @@ async fn other_accounts_of_the_machine_are_no_operators() {
     let program = folder.join("brandpost");
     fs::copy(env!("CARGO_BIN_EXE_brandpost"), &program).unwrap();
     fs::set_permissions(&folder, fs::Permissions::from_mode(0o755)).unwrap();
+    fs::set_permissions(bench.config(), fs::Permissions::from_mode(0o644)).unwrap();
     for (name, mode) in [("state", 0o750), ("run", 0o750), ("inbox", 0o750), ("secret", 0o600)] {
         let path = folder.join(name);
         let _ = fs::create_dir(&path);
