@@ -14,12 +14,22 @@ use crate::domain::text::{is_hidden, visible};
 /// What makes a spreadsheet take a cell for a formula, also in its full-width form.
 const FORMULA: [char; 11] = ['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠'];
 
-/// Prints rows as a JSON array, or as CSV with the names of their columns.
-///
-/// Not by `anstream`, which takes colours out of what goes into a pipe, and with them parts of names.
+/// Prints rows as CSV, after the names of their columns, or as a JSON array.
 pub(super) fn print<T: Serialize>(rows: &[T], columns: &[&str], as_csv: bool) -> anyhow::Result<()> {
+    match as_csv {
+        true => write(&csv(rows, columns, std::io::stdout().is_terminal())?),
+        false => print_json(rows),
+    }
+}
+
+/// Prints rows as a JSON array.
+pub(super) fn print_json<T: Serialize>(rows: &[T]) -> anyhow::Result<()> {
+    write(&json(rows)?)
+}
+
+/// Not by `anstream`, which takes colours out of what goes into a pipe, and with them parts of names.
+fn write(text: &str) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
-    let text = if as_csv { csv(rows, columns, out.is_terminal())? } else { json(rows)? };
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => super::nobody_reads(),
         written => Ok(written?),

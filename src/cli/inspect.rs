@@ -56,7 +56,7 @@ pub(super) fn inspect(config: Option<PathBuf>, args: &Args) -> anyhow::Result<Ex
         }
     }
     if args.json {
-        anstream::println!("{}", serde_json::to_string_pretty(&verdicts)?);
+        super::data::print_json(&verdicts)?;
     }
     Ok(if all_sound { ExitCode::SUCCESS } else { ExitCode::from(super::NO) })
 }

@@ -3,13 +3,13 @@
 
 mod api;
 mod auth;
+mod client_stream;
 mod connections;
 mod credentials;
 mod events;
 mod health;
 mod page;
 mod thumbnail;
-mod write_timeout;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

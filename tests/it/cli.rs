@@ -494,6 +494,8 @@ async fn the_page_is_one_click_away() {
     let (_, out, err) = run(&bench, &["page"]).await;
     let token = fs::read_to_string(runtime.join("token")).unwrap();
     assert_eq!((out, err), (format!("http://127.0.0.1:{port}/#token={token}"), String::new()));
+    // an error means that it is installed already
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let url = format!("http://127.0.0.1:{port}/api/v1/summary");
     let served = async || {
         let request = reqwest::Client::new().get(&url).bearer_auth(token.trim());
