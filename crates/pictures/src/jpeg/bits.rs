@@ -8,6 +8,9 @@
 /// So many bytes may one block take at most: 64 coefficients of 31 bits, each byte stuffed, and what is read ahead.
 pub(super) const LONGEST_BLOCK: usize = 512;
 
+/// So many bytes of the window are read ahead at most: eight, each stuffed.
+pub(super) const READ_AHEAD: usize = 16;
+
 /// Bits that were read ahead, the next one highest.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Ahead {
@@ -17,11 +20,10 @@ pub(super) struct Ahead {
 }
 
 impl Ahead {
-    /// The rest of the byte that was begun is neither all ones nor all zeros.
+    /// For what [`Bits::unread`] leaves: the rest of the byte that was begun is neither all ones nor all zeros.
     pub(super) fn has_mixed_padding(self) -> bool {
-        let count = self.count.max(0) % 8;
-        let padding = self.bits >> 56 >> (8 - count);
-        padding != 0 && padding != (1 << count) - 1
+        let padding = self.bits >> 56 >> (8 - self.count);
+        padding != 0 && padding != (1 << self.count) - 1
     }
 }
 
@@ -37,6 +39,11 @@ pub(super) struct Bits<'a> {
 impl<'a> Bits<'a> {
     pub(super) fn new(ahead: Ahead, window: &'a [u8], at: usize) -> Self {
         Self { ahead, window, at }
+    }
+
+    /// How far the window was read.
+    pub(super) fn at(&self) -> usize {
+        self.at
     }
 
     /// What is to be kept for the next window, and how far this one was read.
@@ -108,11 +115,19 @@ impl<'a> Bits<'a> {
         self.ahead.count < 16
     }
 
-    /// Leaves the rest of the byte that was begun, which is padding. Gives the whole bytes that were read ahead.
-    pub(super) fn align(&mut self) -> Vec<u8> {
-        let whole = self.ahead.count.max(0) / 8;
-        self.skip((self.ahead.count.max(0) % 8).cast_unsigned());
-        self.ahead.bits.to_be_bytes()[..usize::try_from(whole).unwrap_or_default()].to_vec()
+    /// Gives back the whole bytes that were read ahead: what is ahead then is the rest of the byte that was begun, and
+    /// where the next byte stands.
+    pub(super) fn unread(self) -> (Ahead, usize) {
+        let (mut at, left) = (self.at, self.ahead.count.max(0) % 8);
+        for _ in 0..self.ahead.count.max(0) / 8 {
+            at -= 1;
+            if at > 0 && self.window[at] == 0 && self.window[at - 1] == 0xff {
+                // stuffed, and perhaps filled
+                at = self.window[..at].iter().rposition(|byte| *byte != 0xff).map_or(0, |last| last + 1);
+            }
+        }
+        let mask = !(u64::MAX >> left);
+        (Ahead { bits: self.ahead.bits & mask, count: left }, at)
     }
 }
 
@@ -203,6 +218,20 @@ mod tests {
             let second: Vec<_> = (whole..bytes.len()).map(|_| bits.take(8)).collect();
             let read: Vec<_> = first.into_iter().chain(second).collect();
             assert!(read.iter().zip(&bytes).all(|(read, byte)| *read == u32::from(*byte)), "{split}");
+        }
+    }
+
+    #[test]
+    fn what_was_read_ahead_is_given_back() {
+        let bytes =
+            [0x12, 0xff, 0x00, 0x34, 0xff, 0xff, 0x00, 0x56, 0x78, 0x9a, 0xbc, 0xde, 0xf0, 0xff, 0x00, 0x01];
+        let begins = [0, 1, 3, 4, 7, 8, 9, 10, 11, 12, 13, 15];
+        for (read, begin) in begins.into_iter().enumerate() {
+            let mut bits = Bits::new(Ahead::default(), &bytes, 0);
+            for _ in 0..read {
+                bits.take(8);
+            }
+            assert_eq!(bits.unread().1, begin, "{read} bytes");
         }
     }
 

@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 
-use super::bits::{Ahead, Bits, next_marker};
+use super::bits::{Ahead, Bits, READ_AHEAD, next_marker};
 use super::frame::Frame;
 use super::huffman::{NoSuchCode, Skip, Table};
 use super::marker::{DHT, EOI, RST0, RST7, SOS};
@@ -65,6 +65,8 @@ pub(super) struct Scan {
     /// After the last block of an interval.
     tail: Option<Tail>,
     suspicion: Suspicion,
+    /// So many bytes were read, and perhaps only ahead: the suspicion did not see them.
+    unlooked: usize,
 }
 
 impl Scan {
@@ -87,6 +89,7 @@ impl Scan {
             restart: 0,
             tail: None,
             suspicion: Suspicion::default(),
+            unlooked: 0,
         })
     }
 
@@ -125,9 +128,12 @@ impl Scan {
             };
             read.map_err(|fault| self.flaw(fault, bits.marker().is_none() && window.last))?;
         }
-        let from = window.at;
-        (self.ahead, window.at) = bits.rest();
-        self.suspicion.take(&window.bytes[from..window.at]);
+        let from = window.at - self.unlooked;
+        (self.ahead, window.at) = if whole { bits.unread() } else { bits.rest() };
+        // what was only read ahead is perhaps no coded data
+        let to = if whole { window.at } else { window.at.saturating_sub(READ_AHEAD).max(from) };
+        self.suspicion.take(&window.bytes[from..to]);
+        self.unlooked = window.at - to;
         Ok(whole)
     }
 
@@ -233,6 +239,7 @@ impl Scan {
         self.restart = (self.restart + 1) % 8;
         self.to_restart = self.restart_interval;
         self.ahead = Ahead::default();
+        self.suspicion.interval();
         if let Coding::Ac(band, _) = &mut self.coding {
             band.restart();
         }

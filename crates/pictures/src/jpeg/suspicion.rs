@@ -4,15 +4,16 @@
 use super::huffman::Table;
 use super::scan::Coding;
 
-/// So many zeros in a row, counted in steps of 16 bytes, are a hole where zeros stand for coefficients.
-const HOLE: u32 = 64;
+/// So many zeros in a row are a hole where zeros stand for coefficients.
+const HOLE: usize = 64;
 /// So many line feeds, each behind a carriage return, are no accident.
 const LINES: u32 = 16;
 
 /// What was seen of a scan's bytes.
 #[derive(Debug, Default)]
 pub(super) struct Suspicion {
-    zeros: u32,
+    /// Zeros at the end of what was seen.
+    zeros: usize,
     hole: bool,
     line_feeds: u32,
     without_return: bool,
@@ -22,16 +23,32 @@ pub(super) struct Suspicion {
 impl Suspicion {
     /// Takes coded data.
     pub(super) fn take(&mut self, bytes: &[u8]) {
-        for part in bytes.chunks_exact(16) {
-            self.zeros = if part == [0; 16] { self.zeros + 16 } else { 0 };
-            self.hole |= self.zeros >= HOLE;
-        }
+        self.look_for_holes(bytes);
         for at in memchr::memchr_iter(b'\n', bytes) {
             let before = if at == 0 { self.last } else { bytes[at - 1] };
             self.line_feeds += 1;
             self.without_return |= before != b'\r';
         }
         self.last = bytes.last().copied().unwrap_or(self.last);
+    }
+
+    /// A restart marker stands before what is taken next.
+    pub(super) fn interval(&mut self) {
+        (self.zeros, self.last) = (0, 0);
+    }
+
+    /// A hole covers at least one of the places that are a hole's length apart.
+    fn look_for_holes(&mut self, bytes: &[u8]) {
+        let zeros = |bytes: &[u8]| bytes.iter().take_while(|byte| **byte == 0).count();
+        let zeros_back = |bytes: &[u8]| bytes.iter().rev().take_while(|byte| **byte == 0).count();
+        let leading = zeros(bytes);
+        self.hole |= self.zeros + leading >= HOLE;
+        self.zeros = if leading == bytes.len() { self.zeros + leading } else { zeros_back(bytes) };
+        let mut at = HOLE - 1;
+        while at < bytes.len() && !self.hole {
+            self.hole = bytes[at] == 0 && zeros_back(&bytes[..at]) + zeros(&bytes[at..]) >= HOLE;
+            at += HOLE;
+        }
     }
 
     /// What is wrong with the data, if anything.

@@ -18,7 +18,7 @@ const MEANT: u32 = 64;
 #[derive(Debug)]
 pub(super) struct Tail {
     ahead: Ahead,
-    /// What was read of the window after the bits that were read ahead.
+    /// The first of the bytes.
     sample: Vec<u8>,
     length: u64,
     /// All bytes so far are this one.
@@ -30,22 +30,19 @@ pub(super) struct Tail {
 }
 
 impl Tail {
-    /// After `ahead`, which was read before the last block ended, and `before`, what the window held until there.
+    /// After `ahead`, the rest of the byte in which the last block ended, and `before`, what the window held until there.
     pub(super) fn new(ahead: Ahead, before: &[u8]) -> Self {
-        let whole = Bits::new(ahead, &[], 0).align();
         let zeros_before =
             before.len() >= HOLE && before[before.len() - HOLE..].iter().all(|byte| *byte == 0);
-        let mut tail = Self {
+        Self {
             ahead,
             sample: Vec::new(),
             length: 0,
-            constant: whole.first().copied(),
+            constant: None,
             zeros_before,
             mixed_padding: ahead.has_mixed_padding(),
             stuffed: false,
-        };
-        tail.count(&whole);
-        tail
+        }
     }
 
     /// Takes the bytes up to the next marker.
@@ -54,10 +51,6 @@ impl Tail {
         self.stuffed |= bytes.windows(2).any(|pair| pair == [0xff, 0]);
         let room = (SAMPLE - self.sample.len()).min(bytes.len());
         self.sample.extend_from_slice(&bytes[..room]);
-        self.count(bytes);
-    }
-
-    fn count(&mut self, bytes: &[u8]) {
         self.length += bytes.len() as u64;
         self.constant = self.constant.filter(|constant| bytes.iter().all(|byte| byte == constant));
     }
@@ -80,7 +73,7 @@ impl Tail {
         }
         let mut bits = Bits::new(self.ahead, &self.sample, 0);
         let blocks = (0..MEANT).take_while(|_| read_block(&mut bits)).count();
-        let to_the_end = bits.overdrawn() && bits.rest().1 == self.sample.len();
+        let to_the_end = bits.overdrawn() && bits.at() == self.sample.len();
         self.stuffed || to_the_end || blocks == MEANT as usize
     }
 }
