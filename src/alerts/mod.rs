@@ -15,7 +15,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::cloud::Clients;
-use crate::config::Settings;
+use crate::config::{SecretError, SecretSource, Settings};
 use crate::domain::event;
 use crate::ledger::{Ledger, LedgerError, News};
 use digest::{Digest, by_name};
@@ -43,12 +43,13 @@ pub async fn prepare(settings: &Settings, ledger: &Ledger) -> Result<(), LedgerE
     ledger.set_ways(&Way::names(&settings.alerts)).await
 }
 
-/// Reads what alerts are sent with, to find out early that it cannot be used.
+/// Reads the secrets that alerts are sent with, to find out early that one cannot be used.
 ///
 /// # Errors
-/// When a secret cannot be had.
-pub fn check(settings: &Settings) -> anyhow::Result<()> {
-    Ok(Way::all(&settings.alerts, &Clients::new(settings)?).map(drop)?)
+/// When one cannot be had.
+pub fn check(settings: &Settings) -> Result<(), SecretError> {
+    let secrets = [&settings.alerts.webhook, &settings.alerts.secret].into_iter().flatten();
+    secrets.map(SecretSource::load).try_for_each(|secret| secret.map(drop))
 }
 
 /// Watches the table for ever.

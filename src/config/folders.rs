@@ -1,11 +1,13 @@
 //! Folders that are named twice, the second time by a link or a way around: each file has one brand.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::time::Duration;
 
 use super::settings::BrandFolder;
 use crate::domain::brand::BrandType;
+use crate::files;
 
 /// So long file systems are asked which folders links lead to; a dead file server is not waited for.
 const ANSWER: Duration = Duration::from_secs(2);
@@ -48,8 +50,12 @@ fn real_paths(root: &Path, folders: &[BrandFolder]) -> (PathBuf, Vec<PathBuf>) {
     (paths.remove(0), rest)
 }
 
-/// Without links and `..`, also where the last names are not there yet.
+/// Without links and `..`, also where the last names are not there yet. A link that is not followed leads nowhere:
+/// whoever owns a folder must not be able to make a mistake of the configuration.
 fn real(path: &Path) -> PathBuf {
+    if files::named_identity(path).is_err_and(|error| error.kind() == io::ErrorKind::PermissionDenied) {
+        return path.to_owned();
+    }
     path.canonicalize().unwrap_or_else(|_| match (path.parent(), path.file_name()) {
         (Some(parent), Some(name)) => real(parent).join(name),
         // it ends in `..`

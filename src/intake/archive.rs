@@ -79,8 +79,8 @@ pub(super) fn take_in(archive: &OwnedFd, from: impl AsFd, name: &OsStr) -> io::R
                 let _ = fs::unlinkat(archive, &copy, AtFlags::empty());
                 return Err(error.into());
             }
-            // the original goes last
-            fs::fsync(archive)?;
+            // the original goes last; not every file system can write a folder down on demand
+            let _ = fs::fsync(archive);
             Ok(fs::unlinkat(from, name, AtFlags::empty())?)
         }
         moved => Ok(moved?),

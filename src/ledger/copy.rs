@@ -42,5 +42,8 @@ fn cannot_be_made(path: &Path, error: &io::Error) -> LedgerError {
 
 fn sync(file: &File, path: &Path) -> io::Result<()> {
     file.sync_all()?;
-    path.parent().map_or(Ok(()), |folder| OpenOptions::new().read(true).open(folder)?.sync_all())
+    // the name too; not every file system can do that
+    let folder = path.parent().and_then(|folder| OpenOptions::new().read(true).open(folder).ok());
+    let _ = folder.map(|folder| folder.sync_all());
+    Ok(())
 }

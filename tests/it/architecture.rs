@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 const RULES: [(&str, &[&str]); 14] = [
     ("domain", &[]),
-    ("config", &["domain"]),
+    ("config", &["domain", "files"]),
     ("files", &["domain"]),
     ("patience", &[]),
     ("descriptors", &[]),

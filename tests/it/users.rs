@@ -196,6 +196,11 @@ async fn a_mapped_folder_that_its_owner_turns_into_a_link_sends_nothing() {
     until_uploaded(&bench, 1).await;
     staff("mv \"$1\" \"$1.away\"; ln -s \"$2\" \"$1\"", &[&mapped, &closed]);
     until_said(&bench, "is a symbolic link of the user with the number 47120").await;
+    // nor does he keep the service from its next start
+    daemon.kill();
+    let daemon = Process::start_as(&bench, SERVICE);
+    let twice = async || log(&bench).matches("is a symbolic link of the user").count() == 2;
+    until(&bench, "it is said again", twice).await;
     let sent: Vec<_> = bench.puts().iter().map(|put| put.path.clone()).collect();
     assert!(sent.iter().all(|path| !path.contains(OTHER)), "{sent:?}");
     // a link of root's is the operator's word
