@@ -7,6 +7,7 @@
 #     -v brandpost:/var/lib/brandpost -v /srv/brandpost/inbox:/srv/brandpost/inbox:ro brandpost
 #
 # 10001 must be able to read config.toml, app_secret and the inbox: `setfacl -R -m u:10001:rX -d -m u:10001:rX inbox`.
+# app_secret must be closed to all other users: `chown 10001 app_secret; chmod 400 app_secret`.
 # With upload.after = "archive" or "delete" mount /srv/brandpost as a whole, without :ro.
 # The inotify limits are the host's (systemd/brandpost.sysctl).
 
