@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use crate::cloud::Clients;
 use crate::config::{SecretError, SecretSource, Settings};
@@ -52,22 +53,31 @@ pub fn check(settings: &Settings) -> Result<(), SecretError> {
     secrets.map(SecretSource::load).try_for_each(|secret| secret.map(drop))
 }
 
-/// Watches the table for ever.
+/// Watches the table until it is told to stop. What is being sent then is sent and written down: else its end would be
+/// told to nobody, or it would be told twice.
 ///
 /// # Errors
 /// When no HTTP client can be had, or what `check` found good is so no longer.
-pub async fn watch(settings: Arc<Settings>, ledger: Ledger) -> anyhow::Result<()> {
+pub async fn watch(settings: Arc<Settings>, ledger: Ledger, stop: CancellationToken) -> anyhow::Result<()> {
     let ways = Way::all(&settings.alerts, &Clients::new(&settings)?)?;
     while let Err(error) = prepare(&settings, &ledger).await {
         ledger.complain(&error);
-        tokio::time::sleep(WRITE_AGAIN).await;
+        if sleeps(WRITE_AGAIN, &stop).await.is_none() {
+            return Ok(());
+        }
     }
     let interval = settings.alerts.min_interval;
-    let mut tellers = ways.into_iter().map(|way| Teller { way, ledger: ledger.clone(), interval });
+    let teller = |way| Teller { way, ledger: ledger.clone(), interval, stop: stop.clone() };
+    let mut tellers = ways.into_iter().map(teller);
     // one way and another, or nothing in its place
     let (first, second) = (tellers.next(), tellers.next());
-    tokio::join!(run(first), run(second), clean_up(&ledger));
+    tokio::join!(run(first), run(second), stop.run_until_cancelled(clean_up(&ledger)));
     Ok(())
+}
+
+/// `None`: it is time to stop.
+async fn sleeps(time: Duration, stop: &CancellationToken) -> Option<()> {
+    stop.run_until_cancelled(tokio::time::sleep(time)).await
 }
 
 async fn run(teller: Option<Teller>) {
@@ -89,14 +99,14 @@ struct Teller {
     way: Way,
     ledger: Ledger,
     interval: Duration,
+    stop: CancellationToken,
 }
 
 impl Teller {
     async fn run(&self) {
         let mut changes = self.ledger.changes();
         let (mut not_before, mut complained) = (Instant::now(), false);
-        loop {
-            tokio::time::sleep(GATHER.min(self.interval)).await;
+        while sleeps(GATHER.min(self.interval), &self.stop).await.is_some() {
             if Instant::now() >= not_before {
                 match self.tell().await {
                     Ok(()) => complained = false,
@@ -111,7 +121,8 @@ impl Teller {
                     }
                 }
             }
-            let _ = tokio::time::timeout(TICK, changes.changed()).await;
+            let changed = tokio::time::timeout(TICK, changes.changed());
+            let _ = self.stop.run_until_cancelled(changed).await;
         }
     }
 
@@ -133,7 +144,9 @@ impl Teller {
         // what was told must not be told again
         while let Err(error) = self.ledger.told(self.way.name(), &news, &standing).await {
             self.ledger.complain(&error);
-            tokio::time::sleep(WRITE_AGAIN).await;
+            if sleeps(WRITE_AGAIN, &self.stop).await.is_none() {
+                break;
+            }
         }
         Ok(())
     }

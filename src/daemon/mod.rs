@@ -194,7 +194,8 @@ impl Shift {
         });
         parts.spawn_helper("watch", &orders, watch_writes(ledger.clone()));
         parts.spawn_helper("clean-up", &orders, clean_up(ledger.clone(), settings.database.keep_attempts));
-        parts.spawn_helper("alerts", &orders, alerts::watch(settings.clone(), ledger));
+        let soft = orders.soft.clone();
+        parts.spawn_until_hard("alerts", &orders, alerts::watch(settings.clone(), ledger, soft));
         // whoever looks on sees how uploads end
         parts.spawn_last("web", web::serve(ours, sources));
         parts.spawn_last("systemd", lifecycle::tell_systemd(progress.clone()));

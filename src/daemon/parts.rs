@@ -34,6 +34,16 @@ impl Parts {
         self.spawn(name, until(orders.soft.clone(), part));
     }
 
+    /// A part that hears the soft order itself, and ends with the hard one at once.
+    pub(super) fn spawn_until_hard(
+        &mut self,
+        name: &'static str,
+        orders: &Orders,
+        part: impl Future<Output = anyhow::Result<()>> + Send + 'static,
+    ) {
+        self.spawn(name, until(orders.hard.clone(), part));
+    }
+
     /// A part that goes on until all others have ended.
     pub(super) fn spawn_last(
         &mut self,

@@ -79,6 +79,8 @@ async fn until(bench: &Bench, what: &str, mut holds: impl AsyncFnMut() -> bool) 
 }
 
 async fn until_uploaded(bench: &Bench, count: u64) {
+    // root's look at a database that is being made would have the daemon find files of root beside it
+    until_said(bench, "started").await;
     let uploaded = async || bench.counts_so_far().await.of(State::Uploaded) == count;
     until(bench, &format!("{count} uploaded"), uploaded).await;
 }
