@@ -96,6 +96,16 @@ impl<'a> Bits<'a> {
         self.ahead.count -= count.cast_signed();
     }
 
+    /// Passes over up to 64 bits.
+    pub(super) fn skip_many(&mut self, count: u32) {
+        self.peek();
+        self.skip(count.min(32));
+        if count > 32 {
+            self.peek();
+            self.skip(count - 32);
+        }
+    }
+
     /// The next bits as a number; at most 16.
     pub(super) fn take(&mut self, count: u32) -> u32 {
         let bits = u32::try_from(self.peek() >> 48).unwrap_or_default() >> (16 - count);

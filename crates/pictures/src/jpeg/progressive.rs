@@ -64,6 +64,15 @@ impl Band {
         self.refine
     }
 
+    /// Passes over up to `most` blocks without coefficients in the first scan of the band; gives how many.
+    #[inline]
+    pub(super) fn pass_empty_blocks(&mut self, most: u32) -> u32 {
+        let passed = if self.refine { 0 } else { self.blocks_without.min(most) };
+        self.blocks_without -= passed;
+        self.block += passed as usize;
+        passed
+    }
+
     /// Passes over the next block's part.
     pub(super) fn block(
         &mut self,
@@ -137,30 +146,25 @@ impl Band {
     }
 
     /// Where the zero after so many zeros stands; what is not zero on the way is corrected by one bit.
-    fn after_zeros(&self, bits: &mut Bits<'_>, known: u64, from: u32, mut zeros: u32) -> u32 {
-        let mut at = from;
-        while at <= self.end {
-            if known >> at & 1 == 1 {
-                bits.take(1);
-            } else if zeros == 0 {
-                return at;
-            } else {
-                zeros -= 1;
-            }
-            at += 1;
+    fn after_zeros(&self, bits: &mut Bits<'_>, known: u64, from: u32, zeros: u32) -> u32 {
+        let mut unknown = !known & self.band_from(from);
+        for _ in 0..zeros {
+            unknown &= unknown.wrapping_sub(1);
         }
+        let at = if unknown == 0 { self.end + 1 } else { unknown.trailing_zeros() };
+        let passed = self.band_from(from) & !self.band_from(at);
+        bits.skip_many((known & passed).count_ones());
         at
     }
 
     /// One bit for each coefficient that is not zero, from here to the end of the band.
     fn correct(&self, bits: &mut Bits<'_>, known: u64, from: u32) {
-        let band = (u64::MAX << from) & (u64::MAX >> (63 - self.end));
-        let mut count = if from > self.end { 0 } else { (known & band).count_ones() };
-        while count > 0 {
-            let step = count.min(16);
-            bits.take(step);
-            count -= step;
-        }
+        bits.skip_many((known & self.band_from(from)).count_ones());
+    }
+
+    /// The coefficients of the band from here on, a bit each.
+    fn band_from(&self, from: u32) -> u64 {
+        if from > self.end { 0 } else { (u64::MAX << from) & (u64::MAX >> (63 - self.end)) }
     }
 
     fn ends_here(&mut self) -> bool {

@@ -120,6 +120,9 @@ impl Scan {
         let mut bits = Bits::new(self.ahead, window.bytes, window.at);
         let mut whole = true;
         while whole && self.in_interval() {
+            if self.pass_empty_blocks() {
+                continue;
+            }
             let read = if self.block == 0 && bits.holds_blocks(self.blocks_per_unit) {
                 self.unit(&mut bits, history)
             } else {
@@ -141,12 +144,33 @@ impl Scan {
         self.done < self.units && (self.restart_interval == 0 || self.to_restart > 0)
     }
 
+    /// Blocks that have nothing in this scan take no bits.
+    #[inline]
+    fn pass_empty_blocks(&mut self) -> bool {
+        let Coding::Ac(band, _) = &mut self.coding else { return false };
+        let left = self.units - self.done;
+        let left = if self.restart_interval == 0 { left } else { left.min(self.to_restart) };
+        let passed = band.pass_empty_blocks(left);
+        self.done += passed;
+        self.to_restart = self.to_restart.saturating_sub(passed);
+        passed > 0
+    }
+
     /// Reads a whole unit at once, all of whose bytes are at hand.
     #[inline]
     fn unit(&mut self, bits: &mut Bits<'_>, history: &mut History) -> Result<(), Fault> {
-        for block in 0..self.blocks_per_unit {
-            one_block(&mut self.coding, block, bits, history).map_err(|fault| certain(fault, bits))?;
-        }
+        let read = match &self.coding {
+            Coding::Sequential(tables) => {
+                // a copy stays in registers
+                let mut copy = *bits;
+                let read = tables.iter().try_for_each(|tables| sequential(&mut copy, tables));
+                *bits = copy;
+                read
+            }
+            _ => (0..self.blocks_per_unit)
+                .try_for_each(|block| one_block(&mut self.coding, block, bits, history)),
+        };
+        read.map_err(|fault| certain(fault, bits))?;
         within(bits)?;
         self.next_unit();
         Ok(())
@@ -287,10 +311,9 @@ fn dc_difference(bits: &mut Bits<'_>, table: &Table) -> Result<(), Fault> {
 }
 
 /// All coefficients of a block. After a refill there are bits for two steps, of up to 26 bits each.
-#[inline]
-fn sequential(outer: &mut Bits<'_>, (dc, ac): &(Arc<Table>, Arc<Table>)) -> Result<(), Fault> {
-    let mut bits = *outer;
-    dc_difference(&mut bits, dc)?;
+#[inline(always)]
+fn sequential(bits: &mut Bits<'_>, (dc, ac): &(Arc<Table>, Arc<Table>)) -> Result<(), Fault> {
+    dc_difference(bits, dc)?;
     let mut at = 1;
     while at < 64 {
         bits.refill();
@@ -313,7 +336,6 @@ fn sequential(outer: &mut Bits<'_>, (dc, ac): &(Arc<Table>, Arc<Table>)) -> Resu
         bits.skip(skip.bits());
         at = second;
     }
-    *outer = bits;
     Ok(())
 }
 
