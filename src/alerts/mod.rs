@@ -121,8 +121,8 @@ impl Teller {
                     }
                 }
             }
-            let changed = tokio::time::timeout(TICK, changes.changed());
-            let _ = self.stop.run_until_cancelled(changed).await;
+            let news = tokio::time::timeout(TICK, changes.changed());
+            let _ = self.stop.run_until_cancelled(news).await;
         }
     }
 
