@@ -23,7 +23,9 @@ pub(super) struct ManArgs {
 }
 
 pub(super) fn completions(args: &CompletionArgs) -> ExitCode {
-    clap_complete::generate(args.shell, &mut Cli::command(), "brandpost", &mut io::stdout());
+    let mut script = Vec::new();
+    clap_complete::generate(args.shell, &mut Cli::command(), "brandpost", &mut script);
+    anstream::print!("{}", String::from_utf8_lossy(&script));
     ExitCode::SUCCESS
 }
 

@@ -22,7 +22,8 @@ pub mod style;
 
 pub use status::table;
 
-use std::path::PathBuf;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context;
@@ -124,13 +125,18 @@ impl Cli {
     }
 }
 
-/// `brandpost status | head`: when the reader has had enough, that is no mistake. (The standard library panics.)
+/// `brandpost status | head`: when the reader has had enough, that is no mistake; a disk that is full is one, in a line. (The
+/// standard library panics in both cases.)
 pub fn be_quiet_when_nobody_reads() {
     let before = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |info| {
         let text = info.payload_as_str().unwrap_or_default();
         if text.starts_with("failed printing to stdout") && text.contains("Broken pipe") {
             nobody_reads();
+        }
+        if text.starts_with("failed printing to stdout") {
+            anstream::eprintln!("brandpost: {text}");
+            std::process::exit(1);
         }
         before(info);
     }));
@@ -141,12 +147,35 @@ fn nobody_reads() -> ! {
     std::process::exit(141)
 }
 
+/// The service's user chooses what stands under the database's name: root follows no link of his, and opens no file that
+/// belongs to somebody else than the folder.
+fn check_database_place(path: &Path) -> anyhow::Result<()> {
+    let about = |path: &Path| std::fs::symlink_metadata(path).ok();
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let (Some(file), Some(folder)) = (about(path), std::fs::metadata(folder).ok()) else {
+        return Ok(());
+    };
+    let trusted = folder.uid() == 0 && folder.mode() & 0o022 == 0;
+    let expected = file.is_file() && file.uid() == folder.uid();
+    anyhow::ensure!(
+        trusted || expected || !rustix::process::geteuid().is_root(),
+        tr!(
+            "{}: this is no database of the folder's owner but a link or another user's file; root does not open it",
+            "{}：这不是目录属主的数据库文件，而是链接或别人的文件；root 不会打开它",
+            path.display()
+        )
+    );
+    Ok(())
+}
+
 async fn report(settings: &Settings) -> anyhow::Result<Report> {
+    check_database_place(&settings.database.path)?;
     Ok(Report::open(&settings.database.path).await?)
 }
 
 async fn ledger(settings: &Settings) -> anyhow::Result<Ledger> {
     let path = &settings.database.path;
+    check_database_place(path)?;
     let opened = Ledger::open(path, std::sync::Arc::new(SystemClock)).await;
     opened.map_err(|error| match !service::can_answer(path) && !error.is_locked() {
         true => anyhow::Error::new(error).context(tr!(

@@ -26,12 +26,15 @@ pub(super) fn page(settings: &Settings) -> anyhow::Result<ExitCode> {
         ));
     }
     let token = settings.http.token.load()?;
+    if !DaemonLock::is_held(&settings.database.path) {
+        bail!(tr!(
+            "no daemon runs now, so there is no page; who listens on {listen} meanwhile must not get the token",
+            "守护进程没有运行，网页打不开；此时监听 {listen} 的可能是别人，口令不能给它"
+        ));
+    }
     anstream::println!("http://{}/#token={}", at(listen), token.expose());
     if std::io::stderr().is_terminal() {
         anstream::eprintln!("{}", paint(FAINT, &hint(listen)));
-    }
-    if !DaemonLock::is_held(&settings.database.path) {
-        anstream::eprintln!("{}", tr!("brandpost: no daemon runs now", "brandpost：守护进程没有运行"));
     }
     Ok(ExitCode::SUCCESS)
 }

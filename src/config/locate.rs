@@ -38,7 +38,7 @@ pub fn locate(asked: Option<PathBuf>) -> Result<PathBuf, Problems> {
 /// Reads a configuration file.
 ///
 /// # Errors
-/// When it cannot be read, or root reads it and others can write it.
+/// When it cannot be read, or root reads it and it belongs to others or they can write it.
 pub(super) fn read(path: &Path) -> Result<String, Problems> {
     let cannot = |error: io::Error| match error.kind() {
         io::ErrorKind::NotFound => refused(
@@ -48,8 +48,10 @@ pub(super) fn read(path: &Path) -> Result<String, Problems> {
         _ => refused(path, &format!("cannot be read: {error}")),
     };
     let mut file = OpenOptions::new().read(true).open(path).map_err(cannot)?;
-    if is_root() && is_writable_by_others(&file.metadata().map_err(cannot)?) {
-        let advice = format!("run `chmod go-w {}`", path.display());
+    if is_root() && !is_only_roots(&file.metadata().map_err(cannot)?) {
+        let path_text = path.display();
+        let advice =
+            format!("run `chown root {path_text}` and `chmod go-w {path_text}`, or use it as its owner");
         return Err(refused(
             path,
             &format!("root does not obey it, because other users can write it: {advice}"),
@@ -70,9 +72,9 @@ fn is_only_roots(about: &Metadata) -> bool {
     about.uid() == 0 && !is_writable_by_others(about)
 }
 
-/// By anybody, or by a group other than root's.
+/// By anybody, or by a group: its bits are the mask of an access list too.
 fn is_writable_by_others(about: &Metadata) -> bool {
-    about.mode() & 0o002 != 0 || (about.mode() & 0o020 != 0 && about.gid() != 0)
+    about.mode() & 0o022 != 0
 }
 
 fn refused(path: &Path, message: &str) -> Problems {

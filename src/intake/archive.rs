@@ -18,6 +18,8 @@ use crate::domain::brand::Brand;
 use crate::files;
 
 /// No file system takes longer names: bytes.
+const WRITABLE_BY_OTHERS: u32 = 0o022;
+
 const LONGEST_NAME: usize = 255;
 
 /// What is longer than this behind the last dot is no suffix, and may be cut: bytes, with the dot.
@@ -67,24 +69,31 @@ fn close_to_others(folder: OwnedFd, owner_of_archive: u32) -> io::Result<OwnedFd
     Ok(folder)
 }
 
-/// Moves a file in under the first name that is free, across file systems if need be.
+/// Moves a file in under the first name that is free. What others can still write, by its owner, its mode or another name,
+/// and what is on another file system, is copied: what is archived stays as it is.
 ///
 /// # Errors
 /// When it cannot be moved; then it is where it was.
 pub(super) fn take_in(archive: &OwnedFd, from: impl AsFd, name: &OsStr) -> io::Result<()> {
-    match rename_to_free(&from, name, archive, name) {
-        Err(Errno::XDEV) => {
-            let copy = copy(&from, name, archive)?;
-            if let Err(error) = rename_to_free(archive, &copy, archive, name) {
-                let _ = fs::unlinkat(archive, &copy, AtFlags::empty());
-                return Err(error.into());
-            }
-            // the original goes last; not every file system can write a folder down on demand
-            let _ = fs::fsync(archive);
-            Ok(fs::unlinkat(from, name, AtFlags::empty())?)
+    if is_ours_alone(&from, name)? {
+        match rename_to_free(&from, name, archive, name) {
+            Err(Errno::XDEV) => {}
+            moved => return Ok(moved?),
         }
-        moved => Ok(moved?),
     }
+    let copy = copy(&from, name, archive)?;
+    if let Err(error) = rename_to_free(archive, &copy, archive, name) {
+        let _ = fs::unlinkat(archive, &copy, AtFlags::empty());
+        return Err(error.into());
+    }
+    // the original goes last; not every file system can write a folder down on demand
+    let _ = fs::fsync(archive);
+    Ok(fs::unlinkat(from, name, AtFlags::empty())?)
+}
+
+fn is_ours_alone(from: impl AsFd, name: &OsStr) -> io::Result<bool> {
+    let stat = fs::statat(from, name, AtFlags::SYMLINK_NOFOLLOW)?;
+    Ok(stat.st_uid == geteuid().as_raw() && stat.st_nlink == 1 && stat.st_mode & WRITABLE_BY_OTHERS == 0)
 }
 
 fn rename_to_free(from: impl AsFd, name: &OsStr, to: impl AsFd, wanted: &OsStr) -> rustix::io::Result<()> {
@@ -126,7 +135,11 @@ fn copy(from: impl AsFd, name: &OsStr, to: &OwnedFd) -> io::Result<OsString> {
     }
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let mut target = File::from(fs::openat(to, &hidden, flags, Mode::RUSR | Mode::WUSR)?);
+    let stamp = files::stamp(&source)?;
     let copied = io::copy(&mut source, &mut target).and_then(|_| {
+        if files::stamp(&source)? != stamp {
+            return Err(io::Error::other("it changed while it was archived"));
+        }
         keep_mode_and_times(&target, &stat);
         target.sync_all()
     });
@@ -139,14 +152,14 @@ fn copy(from: impl AsFd, name: &OsStr, to: &OwnedFd) -> io::Result<OsString> {
     }
 }
 
-/// As a rename would have kept them. Some file systems have neither.
+/// As a rename would have kept them, but for others' right to write. Some file systems have neither.
 fn keep_mode_and_times(target: &File, stat: &Stat) {
     let time = |seconds, nanos: u64| Timespec { tv_sec: seconds, tv_nsec: nanos.cast_signed() };
     let times = Timestamps {
         last_access: time(stat.st_atime, stat.st_atime_nsec),
         last_modification: time(stat.st_mtime, stat.st_mtime_nsec),
     };
-    let _ = fs::fchmod(target, Mode::from_raw_mode(stat.st_mode & 0o777));
+    let _ = fs::fchmod(target, Mode::from_raw_mode(stat.st_mode & 0o777 & !WRITABLE_BY_OTHERS));
     let _ = fs::futimens(target, &times);
 }
 

@@ -3,6 +3,7 @@
 
 use std::fs::File;
 use std::io::{Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -93,7 +94,8 @@ impl DaemonLock {
 
     /// Does a daemon work with the database at `path`?
     pub fn is_held(path: &Path) -> bool {
-        let file = File::options().read(true).open(lock_file(path));
+        // what is no file must not hold up whoever asks
+        let file = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(lock_file(path));
         file.is_ok_and(|file| rustix::fs::flock(&file, FlockOperation::NonBlockingLockShared).is_err())
     }
 }

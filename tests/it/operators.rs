@@ -9,6 +9,7 @@ use std::process::Command;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::support::pictures::jpg;
+use crate::support::process::copy_program;
 use crate::support::{Bench, OTHER, OWN};
 
 /// Nobody: who the service is where these tests are root's.
@@ -120,7 +121,7 @@ async fn status_without_a_daemon_works_where_nothing_can_be_written() {
     bench.drop_file(OWN, "a.jpg", &jpg(1));
     bench.once().await;
     let program = bench.folder.path().join("brandpost");
-    fs::copy(env!("CARGO_BIN_EXE_brandpost"), &program).unwrap();
+    copy_program(env!("CARGO_BIN_EXE_brandpost"), &program);
     set_mode(&bench.config(), 0o644);
     set_mode(&bench.database(), 0o444);
     set_mode(bench.folder.path(), 0o555);

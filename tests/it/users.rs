@@ -129,6 +129,31 @@ async fn a_link_in_the_archive_leads_nowhere() {
     }
 }
 
+/// The owner of a picture, and others of the group, could write it in the inbox; in the archive nobody can.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_archived_is_changed_by_nobody() {
+    if !is_root("what_is_archived_is_changed_by_nobody") {
+        return;
+    }
+    let bench = bench("[upload]\nafter = \"archive\"\n").await;
+    let archive = bench.folder.path().join("archive");
+    fs::create_dir(&archive).unwrap();
+    give(&archive, SERVICE);
+    mode(&archive, 0o2750);
+    let inbox = bench.brand(OWN);
+    drop_as_staff(&bench, OWN, "a.jpg", 1);
+    staff("chmod 664 \"$1\"; ln \"$1\" \"$2\"", &[&inbox.join("a.jpg"), &inbox.join(".second name")]);
+    let daemon = Process::start_as(&bench, SERVICE);
+    let archived = archive.join(OWN).join("a.jpg");
+    until(&bench, "the archive", async || archived.exists()).await;
+    daemon.kill();
+    staff(
+        "! echo changed 2>/dev/null >\"$1\"; echo changed >\"$2\"",
+        &[&archived, &inbox.join(".second name")],
+    );
+    assert_eq!(fs::read(&archived).unwrap(), jpg(1));
+}
+
 /// Nor does a folder there that staff made: they could take out what comes in.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_folder_of_somebody_else_in_the_archive_is_not_used() {
@@ -250,12 +275,46 @@ async fn root_does_not_obey_the_configuration_of_others() {
         let words = if good { obeyed } else { "config.toml: root does not obey it" };
         let err = show(None);
         assert!(err.contains(words), "{folders} {folder_mode:o} {files} {file_mode:o}: {err}");
-        // named on purpose: only what others can write is refused
-        let words = if file_mode & 0o002 == 0 { obeyed } else { "because other users can write it" };
+        // named on purpose: only what others can write is refused, as its owner can
+        let others = file_mode & 0o002 != 0 || files != 0;
+        let words = if others { "because other users can write it" } else { obeyed };
         let err = show(Some(&config));
         assert!(err.contains(words), "--config {folders} {folder_mode:o} {files} {file_mode:o}: {err}");
     }
     chown(&config, Some(0), Some(STAFF)).unwrap();
     mode(&config, 0o660);
     assert!(show(Some(&config)).contains("because other users can write it"), "a group is others");
+    // these bits are the mask of an access list, which may let anybody in
+    chown(&config, Some(0), Some(0)).unwrap();
+    assert!(show(Some(&config)).contains("because other users can write it"), "so is root's own");
+}
+
+/// The service's user chooses what stands under the database's name.
+#[tokio::test(flavor = "multi_thread")]
+async fn root_opens_no_database_by_a_link_of_the_service() {
+    if !is_root("root_opens_no_database_by_a_link_of_the_service") {
+        return;
+    }
+    let bench = bench("").await;
+    let daemon = Process::start_as(&bench, SERVICE);
+    drop_as_staff(&bench, OWN, "a.jpg", 1);
+    until_uploaded(&bench, 1).await;
+    daemon.kill();
+    let state = bench.database().parent().unwrap().to_owned();
+    give(&state, SERVICE);
+    chown(bench.config(), Some(0), Some(0)).unwrap();
+    let roots = tempfile::tempdir().unwrap();
+    let target = roots.path().join("roots");
+    fs::write(&target, b"").unwrap();
+    fs::remove_file(bench.database()).unwrap();
+    std::os::unix::fs::symlink(&target, bench.database()).unwrap();
+    for command in [&["retry", "--failed"][..], &["pause"], &["status"]] {
+        let mut program = Command::new(env!("CARGO_BIN_EXE_brandpost"));
+        program.arg("--config").arg(bench.config()).args(command).env("LC_ALL", "C");
+        let output = program.output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(said.contains("root does not open it"), "{command:?}: {said}");
+    }
+    assert_eq!(fs::read(&target).unwrap(), b"");
+    assert_eq!(names(roots.path().into()), ["roots"]);
 }

@@ -1,8 +1,10 @@
 //! The real binary.
 
+use std::ffi::OsStr;
 use std::fs::File;
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use super::Bench;
@@ -74,6 +76,12 @@ impl Drop for Process {
     }
 }
 
+/// By another process: a file that this one had open for writing could not be run while some other test starts a child, which
+/// inherits the descriptor.
+pub fn copy_program(from: impl AsRef<OsStr>, to: &Path) {
+    assert!(Command::new("cp").arg(from).arg(to).status().unwrap().success());
+}
+
 fn program() -> String {
     std::env::var("BRANDPOST_BIN").unwrap_or(env!("CARGO_BIN_EXE_brandpost").into())
 }
@@ -81,6 +89,6 @@ fn program() -> String {
 /// Where the tree lies another user may not be let in.
 fn copy_of_program(bench: &Bench) -> Command {
     let copy = bench.folder.path().join("brandpost");
-    std::fs::copy(program(), &copy).unwrap();
+    copy_program(program(), &copy);
     Command::new(copy)
 }

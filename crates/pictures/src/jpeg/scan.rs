@@ -67,6 +67,8 @@ pub(super) struct Scan {
     suspicion: Suspicion,
     /// So many bytes were read, and perhaps only ahead: the suspicion did not see them.
     unlooked: usize,
+    /// After a restart marker that stands behind the last block.
+    surplus_interval: bool,
 }
 
 impl Scan {
@@ -90,6 +92,7 @@ impl Scan {
             tail: None,
             suspicion: Suspicion::default(),
             unlooked: 0,
+            surplus_interval: false,
         })
     }
 
@@ -108,6 +111,9 @@ impl Scan {
             }
             self.judge_tail(next_marker(window.rest()).map(|(_, code)| code))?;
             if self.done == self.units {
+                if self.begin_surplus_interval(window) {
+                    continue;
+                }
                 let wrong = self.suspicion.verdict(&self.coding);
                 return wrong.map_or(Ok(true), |what| Err(Flaw::damaged(what)));
             }
@@ -223,15 +229,32 @@ impl Scan {
         marker.is_some() || window.last
     }
 
+    /// A restart marker after the last block, as some encoders write it; what stands behind it must be nothing.
+    fn begin_surplus_interval(&mut self, window: &mut Window<'_>) -> bool {
+        let rest = window.rest();
+        let Some((at, code @ RST0..=RST7)) = next_marker(rest).filter(|_| self.restart_interval > 0) else {
+            return false;
+        };
+        let marker = rest[at..].iter().position(|byte| *byte == code).unwrap_or_default();
+        window.at += at + marker + 1;
+        self.surplus_interval = true;
+        self.tail = Some(Tail::new(Ahead::default(), &[]));
+        true
+    }
+
     /// After damage the last block is read too early: then what is left is picture data too.
     fn judge_tail(&mut self, marker: Option<u8>) -> Result<(), Flaw> {
         let Some(tail) = self.tail.take() else {
             return Ok(());
         };
+        if self.surplus_interval && tail.is_long() {
+            return Err(Flaw::damaged("its picture data holds more than the picture"));
+        }
         let belongs = marker.is_some_and(|code| matches!(code, 0xd0..=0xd7 | EOI | SOS | DHT));
         let mut coding = self.coding.clone();
         let mut block = self.block;
-        let surplus = tail.is_picture_data(belongs, |bits| {
+        let at_the_end = marker == Some(EOI);
+        let surplus = tail.is_picture_data(belongs, at_the_end, |bits| {
             let read = one_block(&mut coding, block, bits, &mut History::default());
             let read = read.is_ok() && !bits.overdrawn();
             block = (block + 1) % self.blocks_per_unit;

@@ -5,8 +5,10 @@
 
 use super::bits::{Ahead, Bits};
 
-/// So many bytes of junk are never taken for picture data: cameras leave a few.
-const JUNK: u64 = 64;
+/// So many bytes of junk are never taken for picture data before the end of the picture: cameras leave a few.
+const JUNK_AT_THE_END: u64 = 24;
+/// And before the next part of it, where few cameras leave any.
+const JUNK_BETWEEN: u64 = 8;
 /// So much is looked at.
 const SAMPLE: usize = 4 << 10;
 /// So many bytes of zeros before the last block's end, and on after it, are a hole and no padding.
@@ -55,11 +57,17 @@ impl Tail {
         self.constant = self.constant.filter(|constant| bytes.iter().all(|byte| byte == constant));
     }
 
+    /// More than the few bytes that may stand there.
+    pub(super) fn is_long(&self) -> bool {
+        self.length > JUNK_BETWEEN
+    }
+
     /// Is it picture data, or a hole in it? `belongs`: the marker after it is one that belongs there; before a trailer
-    /// of some other kind there may be anything. `read_block` reads one more block.
+    /// of some other kind there may be anything. `at_the_end`: it is the end of the picture. `read_block` reads one more block.
     pub(super) fn is_picture_data(
         &self,
         belongs: bool,
+        at_the_end: bool,
         mut read_block: impl FnMut(&mut Bits<'_>) -> bool,
     ) -> bool {
         if self.constant.is_some() {
@@ -68,7 +76,8 @@ impl Tail {
         if !belongs || self.length == 0 {
             return false;
         }
-        if self.mixed_padding || self.length <= JUNK {
+        let junk = if at_the_end { JUNK_AT_THE_END } else { JUNK_BETWEEN };
+        if self.mixed_padding || self.length <= junk {
             return self.mixed_padding;
         }
         let mut bits = Bits::new(self.ahead, &self.sample, 0);

@@ -135,6 +135,42 @@ fn components_may_share_their_id() {
     assert!(walk(&bytes).is_ok());
 }
 
+/// A picture of grey blocks, so many in each interval between restart markers.
+fn with_restarts() -> Vec<u8> {
+    // an interval of one unit, and its data over and over again
+    let dri = [0xff, 0xdd, 0, 4, 0, 1];
+    let grey = image::GrayImage::from_fn(8, 8, |x, y| image::Luma([(x * 30 + y) as u8]));
+    let mut unit = Vec::new();
+    JpegEncoder::new_with_quality(&mut unit, 85).encode_image(&grey).unwrap();
+    let header = scan_start(&unit);
+    let data = unit[header..unit.len() - 2].to_vec();
+    let sof = memchr::memmem::find(&unit, &[0xff, 0xc0]).unwrap();
+    // 8 by 1 blocks
+    unit[sof + 7..sof + 9].copy_from_slice(&[0, 64]);
+    let intervals: Vec<u8> = (0..8u8)
+        .flat_map(|number| {
+            [data.clone(), if number < 7 { vec![0xff, 0xd0 + number] } else { vec![] }].concat()
+        })
+        .collect();
+    [&unit[..sof], &dri, &unit[sof..header], &intervals, &[0xff, 0xd9]].concat()
+}
+
+#[test]
+fn intervals_that_are_left_are_picture_data() {
+    let sound = with_restarts();
+    assert!(walk(&sound).is_ok(), "{:?}", walk(&sound));
+    let sof = memchr::memmem::find(&sound, &[0xff, 0xc0]).unwrap();
+    let with_width = |width: u8| {
+        let mut bytes = sound.clone();
+        bytes[sof + 8] = width;
+        walk(&bytes)
+    };
+    assert!(matches!(with_width(48), Err(Flaw::Damaged(_))), "{:?}", with_width(48));
+    assert!(with_width(72).is_err());
+    let marker_at_the_end = [&sound[..sound.len() - 2], &[0xff, 0xd7, 0xff, 0xd9]].concat();
+    assert!(walk(&marker_at_the_end).is_ok());
+}
+
 #[test]
 fn tables_that_were_never_defined_are_missed() {
     let sound = baseline();

@@ -53,7 +53,8 @@ pub(super) fn later(head: &[u8]) -> Option<Other> {
 fn is_xored(head: &[u8]) -> bool {
     const STARTS: [&[u8]; 3] = [b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8"];
     STARTS.iter().any(|start| {
-        let Some(key) = head.first().map(|first| first ^ start[0]).filter(|key| *key != 0) else {
+        let Some(key) = head.first().map(|first| first ^ start[0]).filter(|key| !matches!(key, 0 | 0x80))
+        else {
             return false;
         };
         head.len() >= 8

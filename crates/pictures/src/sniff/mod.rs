@@ -50,7 +50,8 @@ pub fn sniff(head: &[u8]) -> Result<Format, Flaw> {
         return Ok(Format::Jpeg);
     }
     if PICTURES.iter().any(|(magic, _)| magic.starts_with(head)) {
-        return Err(Flaw::truncated(format!("only its first {} bytes are there", head.len())));
+        let bytes = if head.len() == 1 { "byte is" } else { "bytes are" };
+        return Err(Flaw::truncated(format!("only its first {} {bytes} there", head.len())));
     }
     let other = altered::picture(head)
         .or_else(|| media::name(head))
