@@ -79,6 +79,8 @@ enum State {
         failures: u32,
         next: Instant,
         probing: Option<Instant>,
+        /// The next probe was asked for: its failure says nothing of how long to wait.
+        asked: bool,
     },
 }
 
@@ -171,15 +173,25 @@ impl Gate {
             State::Open { blame, .. } => {
                 blame.add(brand);
                 let (blame, next) = (*blame, now + self.backoff.delay(1, 0.0));
-                *state = State::Closed { cause, blame, since: now, failures: 1, next, probing: None };
+                *state = State::Closed {
+                    cause,
+                    blame,
+                    since: now,
+                    failures: 1,
+                    next,
+                    probing: None,
+                    asked: false,
+                };
                 Change::Closed(cause)
             }
-            State::Closed { cause: before, blame, failures, next, probing, .. } => {
+            State::Closed { cause: before, blame, failures, next, probing, asked, .. } => {
                 blame.add(brand);
                 // files that were under way when it closed say nothing new
                 if probe {
                     *probing = None;
-                    *failures = failures.saturating_add(1);
+                    if !std::mem::take(asked) {
+                        *failures = failures.saturating_add(1);
+                    }
                     *next = now + self.backoff.delay(*failures, 0.0);
                 }
                 let changed = std::mem::replace(before, cause) != cause;
@@ -190,8 +202,8 @@ impl Gate {
 
     /// Something has changed that lets a probe hope: it may go now.
     pub fn hope(&self, now: Instant) {
-        if let State::Closed { next, .. } = &mut *self.lock() {
-            *next = now;
+        if let State::Closed { next, asked, .. } = &mut *self.lock() {
+            (*next, *asked) = (now, true);
         }
     }
 
@@ -220,6 +232,19 @@ mod tests {
 
     fn gate() -> (Gate, Instant) {
         (Gate::new(Backoff::new(Duration::from_secs(2), Duration::from_mins(1))), Instant::now())
+    }
+
+    #[test]
+    fn probes_that_operators_ask_for_make_the_wait_no_longer() {
+        let (gate, now) = gate();
+        gate.failed(Cause::Credentials, now, brand(1), false);
+        for _ in 0..10 {
+            gate.hope(now);
+            assert_eq!(gate.admit(now), Admission::Probe);
+            gate.probe(now);
+            gate.failed(Cause::Credentials, now, brand(1), true);
+        }
+        assert_eq!(gate.admit(now), Admission::Wait(now + Duration::from_secs(2)));
     }
 
     #[test]

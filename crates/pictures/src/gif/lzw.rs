@@ -49,6 +49,10 @@ impl Lzw {
     /// Takes the bytes of a sub-block.
     pub(super) fn feed(&mut self, bytes: &[u8]) -> Result<(), Flaw> {
         for byte in bytes {
+            // what comes after the last pixel is passed over, however much it is
+            if self.is_full() || self.ended {
+                return Ok(());
+            }
             self.bits |= u32::from(*byte) << self.bit_count;
             self.bit_count += 8;
             while self.bit_count >= self.code_size && !self.is_full() && !self.ended {
@@ -56,9 +60,6 @@ impl Lzw {
                 self.bits >>= self.code_size;
                 self.bit_count -= self.code_size;
                 self.code(code as usize)?;
-            }
-            if self.is_full() || self.ended {
-                break;
             }
         }
         Ok(())
@@ -120,6 +121,17 @@ mod tests {
         }
         lzw.feed(&bits.to_le_bytes()).unwrap();
         assert!(lzw.is_full(), "{lzw:?}");
+    }
+
+    #[test]
+    fn what_comes_after_the_last_pixel_is_passed_over() {
+        let mut lzw = Lzw::new(2, 1);
+        // clear, 1, end
+        lzw.feed(&[0b0100_1100, 0b1]).unwrap();
+        for _ in 0..100 {
+            lzw.feed(&[0xff; 3]).unwrap();
+        }
+        assert!(lzw.is_full());
     }
 
     #[test]
