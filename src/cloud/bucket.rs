@@ -86,13 +86,15 @@ impl Bucket {
         if other_type && result.is_ok() {
             self.untyped.store(untyped, Ordering::Relaxed);
         }
-        match result {
+        let result = match result {
             Err(error) if receipt::forbids_overwriting(&error) => {
                 self.look(target, grant, digests, error).await
             }
             Err(error) if presigned => Err(answer::in_url(error, other_type)),
             result => result,
-        }
+        };
+        let secrets = [&grant.access_key_id, grant.access_key_secret.expose(), grant.security_token.expose()];
+        result.map_err(|error| error.without(&secrets))
     }
 
     async fn send(

@@ -7,7 +7,7 @@ use http::{HeaderMap, StatusCode};
 
 use super::client::text;
 use crate::domain::failure::{ErrorKind, Failure};
-use crate::domain::text::one_line;
+use crate::domain::text::{one_line, without_secret};
 
 /// More of a cloud's words is not kept.
 pub(super) const LONGEST_MESSAGE: usize = 300;
@@ -81,6 +81,16 @@ impl CloudError {
 
     pub(super) fn with_request_id(mut self, request_id: Option<String>) -> Self {
         self.failure.request_id = request_id;
+        self
+    }
+
+    /// Without secrets of ours that the answer repeats: what it says is logged and kept.
+    pub(super) fn without(mut self, secrets: &[&str]) -> Self {
+        let clean =
+            |text: &str| secrets.iter().fold(text.to_owned(), |text, secret| without_secret(&text, secret));
+        self.failure.message = clean(&self.failure.message);
+        self.failure.code = self.failure.code.as_deref().map(clean);
+        self.failure.request_id = self.failure.request_id.as_deref().map(clean);
         self
     }
 

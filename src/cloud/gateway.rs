@@ -136,7 +136,8 @@ impl Gateway {
         if let Some(theirs) = client::text(&headers, "x-ca-error-message").filter(|_| result.is_err()) {
             tracing::debug!(theirs, "the gateway's own words");
         }
-        result
+        let token = self.iot_token.as_ref().map_or("", Secret::expose);
+        result.map_err(|error| error.without(&[token, self.secret().expose()]))
     }
 
     fn body(&self, params: &serde_json::Value) -> String {

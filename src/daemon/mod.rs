@@ -89,8 +89,9 @@ pub async fn run(
     if until == Until::Done && settings.brands.is_empty() && !root.is_dir() {
         bail!("the watched folder {} is not there; make it, or set watch.root", root.display());
     }
-    let mut setup = Setup::new(settings, &clock, None)?;
+    // before the port is taken: two daemons differ in more than that
     let lock = DaemonLock::take(&path).await?;
+    let mut setup = Setup::new(settings, &clock, None)?;
     let Started { ledger, reclaimed, .. } = open(&path, clock.clone(), &lock, &orders).await?;
     tracing::info!(message_id = event::STARTED, version = env!("CARGO_PKG_VERSION"), root = %root.display(), database = %path.display(), reclaimed, "started");
     let (mut started, metrics) = (Some(started), Metrics::new(ledger.now()));

@@ -60,9 +60,40 @@ pub fn visible(text: &str) -> String {
     text.chars().map(show).collect()
 }
 
+/// A text without a secret that it may repeat, or the beginning of it: texts are cut to a length.
+pub fn without_secret(text: &str, secret: &str) -> String {
+    /// So much of a secret is told from other words.
+    const TELLING: usize = 8;
+    let Some(start) = secret.get(..TELLING) else {
+        return text.to_owned();
+    };
+    let (mut rest, mut kept) = (text, String::with_capacity(text.len()));
+    while let Some(at) = rest.find(start) {
+        kept.push_str(&rest[..at]);
+        kept.push('…');
+        let same = rest[at..].chars().zip(secret.chars()).take_while(|(a, b)| a == b);
+        rest = &rest[at + same.map(|(c, _)| c.len_utf8()).sum::<usize>()..];
+    }
+    kept + rest
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn secrets_that_are_repeated_are_left_out_whole_and_cut_short() {
+        let secret = "TOPSECRET-TOKEN-12345";
+        for (text, without) in [
+            ("invalid TOPSECRET-TOKEN-12345!", "invalid …!"),
+            ("invalid TOPSECRET-TOK", "invalid …"),
+            ("TOPSECRETTOPSECRET-TOKEN-12345", "……"),
+            ("TOPSECR 中文", "TOPSECR 中文"),
+        ] {
+            assert_eq!(without_secret(text, secret), without);
+        }
+        assert_eq!(without_secret("short", "short"), "short");
+    }
 
     #[test]
     fn bytes_become_two_digits_each() {

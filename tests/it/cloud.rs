@@ -20,6 +20,20 @@ async fn with_fault(fault: Fault) -> Bench {
     bench
 }
 
+/// What a cloud says is logged, kept and shown: not what it repeats of our secrets.
+#[tokio::test(flavor = "multi_thread")]
+async fn secrets_that_a_cloud_repeats_are_not_kept() {
+    let refused = FaultAction::Code {
+        code: 460,
+        message: Some("bad secret sandbox-app-secret".into()),
+        localized: Some("sandbox-app-secret".into()),
+    };
+    let bench = with_fault(Fault::gateway(refused).times(1)).await;
+    let row = bench.row("a.jpg").await;
+    let message = row.error_message.unwrap();
+    assert!(message.contains("bad secret …") && !message.contains("sandbox-app"), "{message}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_passes_is_tried_again_into_the_same_slot() {
     let oss = |code: &str| FaultAction::OssError { status: 503, code: code.into(), message: "m".into() };

@@ -45,7 +45,7 @@ impl Walk {
         let format = match format {
             Format::Jpeg => FormatWalk::Jpeg(Box::new(Jpeg::new(depth, budget.clone()))),
             Format::Png => FormatWalk::Png(Box::new(Png::new(depth))),
-            Format::Gif => FormatWalk::Gif(Box::new(Gif::new(depth))),
+            Format::Gif => FormatWalk::Gif(Box::new(Gif::new(depth, max_pixels))),
         };
         Self { format, max_pixels }
     }
@@ -64,7 +64,11 @@ impl Walk {
             FormatWalk::Gif(walk) => walk.feed(bytes),
         };
         // that it is too large comes first: it is the reason why no more of it is read
-        match self.largest() {
+        let size = match &self.format {
+            FormatWalk::Gif(_) => None,
+            _ => self.largest(),
+        };
+        match size {
             Some(size) if size.pixels() > self.max_pixels => Err(Flaw::TooManyPixels(size, self.max_pixels)),
             _ => walked,
         }

@@ -214,6 +214,19 @@ fn the_data_of_a_gif_must_have_its_pixels() {
 }
 
 #[test]
+fn the_first_image_that_is_too_large_is_named_in_whatever_portions_it_comes() {
+    let sound = picture(Format::Gif);
+    let image = |width: u16, height: u16| {
+        [&[0x2c, 0, 0, 0, 0][..], &width.to_le_bytes(), &height.to_le_bytes(), &[0, 2, 0]].concat()
+    };
+    let bytes = [&sound[..sound.len() - 1], &image(2000, 2000), &image(60_000, 60_000), &[0x3b]].concat();
+    let flaw = Err(Flaw::TooManyPixels(Dimensions { width: 2000, height: 2000 }, MAX_PIXELS));
+    for part in [1, 7, 100_000] {
+        assert_eq!(walk_in_parts(&bytes, Format::Gif, Depth::Structure, part), flaw);
+    }
+}
+
+#[test]
 fn junk_after_an_image_of_a_gif_ends_it_and_before_the_first_it_is_damage() {
     let sound = picture(Format::Gif);
     let with = |junk: &[u8]| [&sound[..sound.len() - 1], junk, &[0x3b]].concat();

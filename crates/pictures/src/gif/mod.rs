@@ -40,6 +40,7 @@ enum Place {
 #[derive(Debug)]
 pub(crate) struct Gif {
     depth: Depth,
+    max_pixels: u64,
     place: Place,
     piece: Piece,
     screen: Option<Dimensions>,
@@ -52,9 +53,10 @@ pub(crate) struct Gif {
 }
 
 impl Gif {
-    pub(crate) fn new(depth: Depth) -> Self {
+    pub(crate) fn new(depth: Depth, max_pixels: u64) -> Self {
         Self {
             depth,
+            max_pixels,
             place: Place::Header,
             piece: Piece::default(),
             screen: None,
@@ -101,7 +103,7 @@ impl Gif {
     fn step(&mut self, bytes: &mut &[u8]) -> Result<Place, Flaw> {
         Ok(match std::mem::take(&mut self.place) {
             Place::Header => match self.piece.take(bytes, HEADER) {
-                Some(header) => self.header(&header),
+                Some(header) => self.header(&header)?,
                 None => Place::Header,
             },
             Place::Block => self.block(next(bytes))?,
@@ -128,9 +130,18 @@ impl Gif {
         })
     }
 
-    fn header(&mut self, header: &[u8]) -> Place {
+    fn header(&mut self, header: &[u8]) -> Result<Place, Flaw> {
         self.screen = Dimensions::new(number(header, 6), number(header, 8));
-        colours(header[10], false)
+        self.check_size(self.screen)?;
+        Ok(colours(header[10], false))
+    }
+
+    /// The first of several that are too large is named, in whatever portions the file comes.
+    fn check_size(&self, size: Option<Dimensions>) -> Result<(), Flaw> {
+        match size.filter(|size| size.pixels() > self.max_pixels) {
+            Some(size) => Err(Flaw::TooManyPixels(size, self.max_pixels)),
+            None => Ok(()),
+        }
     }
 
     fn block(&mut self, introducer: u8) -> Result<Place, Flaw> {
@@ -152,6 +163,7 @@ impl Gif {
         if frame.is_none() && self.first_frame.is_none() {
             return Err(Flaw::damaged("its first image has no pixels"));
         }
+        self.check_size(frame)?;
         self.first_frame = self.first_frame.or(frame);
         self.pixels = frame.map_or(0, Dimensions::pixels);
         self.largest_frame =
