@@ -86,11 +86,13 @@ impl CloudError {
 
     /// Without secrets of ours that the answer repeats: what it says is logged and kept.
     pub(super) fn without(mut self, secrets: &[&str]) -> Self {
-        let clean =
-            |text: &str| secrets.iter().fold(text.to_owned(), |text, secret| without_secret(&text, secret));
-        self.failure.message = clean(&self.failure.message);
-        self.failure.code = self.failure.code.as_deref().map(clean);
-        self.failure.request_id = self.failure.request_id.as_deref().map(clean);
+        let failure = &mut self.failure;
+        let texts = [Some(&mut failure.message), failure.code.as_mut(), failure.request_id.as_mut()];
+        for text in texts.into_iter().flatten() {
+            for secret in secrets {
+                *text = without_secret(text, secret);
+            }
+        }
         self
     }
 
