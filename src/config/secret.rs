@@ -292,9 +292,11 @@ mod tests {
         ];
         for (content, flaw) in table {
             let (_folder, path) = file(content, 0o600);
+            let place = path.display().to_string();
             let error = load(APP_SECRET, SecretPlace::File(path)).unwrap_err().to_string();
             assert!(error.starts_with("gateway.app_secret in /") && error.contains(flaw), "{error}");
-            assert!(!error.contains("s3"), "{error}");
+            // the name of a temporary folder may hold anything
+            assert!(!error.replace(&place, "").contains("s3"), "{error}");
         }
         let error =
             load(WEBHOOK, SecretPlace::Environment(Secret::from("example.com/x".to_owned()))).unwrap_err();
