@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::flaw::Flaw;
+
 /// A picture format, told by content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Format {
@@ -67,6 +69,11 @@ impl Dimensions {
     /// How many pixels there are.
     pub fn pixels(self) -> u64 {
         u64::from(self.width) * u64::from(self.height)
+    }
+
+    /// Has it no more pixels than this?
+    pub(crate) fn within(self, max_pixels: u64) -> Result<Self, Flaw> {
+        if self.pixels() > max_pixels { Err(Flaw::TooManyPixels(self, max_pixels)) } else { Ok(self) }
     }
 
     /// `None`: there are no pixels.

@@ -29,7 +29,6 @@ pub struct Whole {
 #[derive(Debug)]
 pub struct Walk {
     format: FormatWalk,
-    max_pixels: u64,
 }
 
 #[derive(Debug)]
@@ -43,11 +42,11 @@ impl Walk {
     /// A walk through a file of this format. Memory for more than a few kilobytes comes out of the budget.
     pub fn new(format: Format, depth: Depth, max_pixels: u64, budget: &Budget) -> Self {
         let format = match format {
-            Format::Jpeg => FormatWalk::Jpeg(Box::new(Jpeg::new(depth, budget.clone()))),
-            Format::Png => FormatWalk::Png(Box::new(Png::new(depth))),
+            Format::Jpeg => FormatWalk::Jpeg(Box::new(Jpeg::new(depth, max_pixels, budget.clone()))),
+            Format::Png => FormatWalk::Png(Box::new(Png::new(depth, max_pixels))),
             Format::Gif => FormatWalk::Gif(Box::new(Gif::new(depth, max_pixels))),
         };
-        Self { format, max_pixels }
+        Self { format }
     }
 
     /// Takes the next bytes. What comes after the picture's end is passed over: phones add data there.
@@ -58,19 +57,10 @@ impl Walk {
         if self.ended() {
             return Ok(());
         }
-        let walked = match &mut self.format {
+        match &mut self.format {
             FormatWalk::Jpeg(walk) => walk.feed(bytes),
             FormatWalk::Png(walk) => walk.feed(bytes),
             FormatWalk::Gif(walk) => walk.feed(bytes),
-        };
-        // that it is too large comes first: it is the reason why no more of it is read
-        let size = match &self.format {
-            FormatWalk::Gif(_) => None,
-            _ => self.largest(),
-        };
-        match size {
-            Some(size) if size.pixels() > self.max_pixels => Err(Flaw::TooManyPixels(size, self.max_pixels)),
-            _ => walked,
         }
     }
 
@@ -91,15 +81,6 @@ impl Walk {
             FormatWalk::Jpeg(walk) => walk.ended(),
             FormatWalk::Png(walk) => walk.ended(),
             FormatWalk::Gif(walk) => walk.ended(),
-        }
-    }
-
-    /// The size of the largest picture in the file, as far as it is known.
-    fn largest(&self) -> Option<Dimensions> {
-        match &self.format {
-            FormatWalk::Jpeg(walk) => walk.dimensions(),
-            FormatWalk::Png(walk) => walk.dimensions(),
-            FormatWalk::Gif(walk) => walk.largest(),
         }
     }
 

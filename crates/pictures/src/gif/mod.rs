@@ -132,16 +132,8 @@ impl Gif {
 
     fn header(&mut self, header: &[u8]) -> Result<Place, Flaw> {
         self.screen = Dimensions::new(number(header, 6), number(header, 8));
-        self.check_size(self.screen)?;
+        self.screen.map(|screen| screen.within(self.max_pixels)).transpose()?;
         Ok(colours(header[10], false))
-    }
-
-    /// The first of several that are too large is named, in whatever portions the file comes.
-    fn check_size(&self, size: Option<Dimensions>) -> Result<(), Flaw> {
-        match size.filter(|size| size.pixels() > self.max_pixels) {
-            Some(size) => Err(Flaw::TooManyPixels(size, self.max_pixels)),
-            None => Ok(()),
-        }
     }
 
     fn block(&mut self, introducer: u8) -> Result<Place, Flaw> {
@@ -163,7 +155,7 @@ impl Gif {
         if frame.is_none() && self.first_frame.is_none() {
             return Err(Flaw::damaged("its first image has no pixels"));
         }
-        self.check_size(frame)?;
+        frame.map(|frame| frame.within(self.max_pixels)).transpose()?;
         self.first_frame = self.first_frame.or(frame);
         self.pixels = frame.map_or(0, Dimensions::pixels);
         self.largest_frame =

@@ -63,7 +63,7 @@ impl<'a> Bits<'a> {
     }
 
     /// The next marker in what was not read yet.
-    pub(super) fn marker(&self) -> Option<(usize, u8)> {
+    pub(super) fn marker(&self) -> Option<Marker> {
         next_marker(&self.window[self.at..])
     }
 
@@ -178,13 +178,21 @@ fn fill_bytewise(mut ahead: Ahead, window: &[u8], mut at: usize) -> (Ahead, usiz
     (ahead, at)
 }
 
-/// Where the next marker begins, and its code. Bytes of 0xff before a code fill, and with 0 behind them they are data.
-pub(super) fn next_marker(bytes: &[u8]) -> Option<(usize, u8)> {
+/// A marker in a slice: where it begins, its code, and where what follows it begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Marker {
+    pub(super) at: usize,
+    pub(super) code: u8,
+    pub(super) end: usize,
+}
+
+/// The next marker. Bytes of 0xff before a code fill, and with 0 behind them they are data.
+pub(super) fn next_marker(bytes: &[u8]) -> Option<Marker> {
     let mut from = 0;
     while let Some(at) = memchr::memchr(0xff, &bytes[from..]).map(|at| from + at) {
         let code = at + bytes[at..].iter().position(|byte| *byte != 0xff)?;
         if bytes[code] != 0 {
-            return Some((at, bytes[code]));
+            return Some(Marker { at, code: bytes[code], end: code + 1 });
         }
         from = code + 1;
     }

@@ -15,7 +15,7 @@ mod tables;
 mod tail;
 mod window;
 
-use bits::next_marker;
+use bits::{Marker, next_marker};
 use frame::Frame;
 use marker::{COM, DHT, DQT, DRI, EOI, RST0, RST7, SOF0, SOF2, SOI, SOS};
 use progressive::History;
@@ -51,6 +51,7 @@ enum Place {
 #[derive(Debug)]
 pub(crate) struct Jpeg {
     depth: Depth,
+    max_pixels: u64,
     budget: Budget,
     buffer: Buffer,
     place: Place,
@@ -61,9 +62,10 @@ pub(crate) struct Jpeg {
 }
 
 impl Jpeg {
-    pub(crate) fn new(depth: Depth, budget: Budget) -> Self {
+    pub(crate) fn new(depth: Depth, max_pixels: u64, budget: Budget) -> Self {
         Self {
             depth,
+            max_pixels,
             budget,
             buffer: Buffer::default(),
             place: Place::Start,
@@ -161,7 +163,7 @@ impl Jpeg {
                 if !scan.read(window, &mut self.history)? {
                     return Ok(false);
                 }
-                self.place = self.after_scan(next_marker(window.rest()).map(|(_, code)| code));
+                self.place = self.after_scan(next_marker(window.rest()).map(|marker| marker.code));
             }
             Place::ScanPassed => return Ok(self.pass_scan(window)),
             Place::Trailer => return Ok(self.pass_trailer(window)),
@@ -182,8 +184,8 @@ impl Jpeg {
     fn pass_scan(&mut self, window: &mut Window<'_>) -> bool {
         let rest = window.rest();
         match next_marker(rest) {
-            Some((at, RST0..=RST7)) => window.at += at + 2,
-            Some((at, code)) => {
+            Some(Marker { code: RST0..=RST7, end, .. }) => window.at += end,
+            Some(Marker { at, code, .. }) => {
                 window.at += at;
                 self.place = self.after_scan(Some(code));
             }
@@ -207,20 +209,19 @@ impl Jpeg {
 
     /// Finds the next marker. What is before it is passed over, as libjpeg does.
     fn marker(&mut self, window: &mut Window<'_>) -> Result<bool, Flaw> {
-        let Some((at, code)) = next_marker(window.rest()) else {
+        let Some(Marker { code, end, .. }) = next_marker(window.rest()) else {
             return Ok(false);
         };
-        let code_at = at + window.rest()[at..].iter().position(|byte| *byte == code).unwrap_or_default();
         let has_segment = matches!(code, SOF0..RST0 | SOS..=COM);
         if !has_segment {
-            window.at += code_at + 1;
+            window.at += end;
             self.place = self.bare_marker(code)?;
             return Ok(true);
         }
-        let Some(&[high, low]) = window.rest().get(code_at + 1..code_at + 3) else {
+        let Some(&[high, low]) = window.rest().get(end..end + 2) else {
             return Ok(false);
         };
-        window.at += code_at + 3;
+        window.at += end + 2;
         self.place = self.begin_segment(code, usize::from(u16::from_be_bytes([high, low])))?;
         Ok(true)
     }
@@ -258,7 +259,11 @@ impl Jpeg {
             DRI => self.tables.restart_interval(segment)?,
             SOS => return self.scan(segment),
             _ if self.frame.is_some() => return Err(Flaw::damaged("it has two frame headers")),
-            _ => self.frame = Some(Frame::read(code == SOF2, segment)?),
+            _ => {
+                let frame = Frame::read(code == SOF2, segment)?;
+                frame.dimensions.within(self.max_pixels)?;
+                self.frame = Some(frame);
+            }
         }
         Ok(Place::Marker)
     }

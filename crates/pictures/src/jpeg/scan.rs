@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 
-use super::bits::{Ahead, Bits, READ_AHEAD, next_marker};
+use super::bits::{Ahead, Bits, Marker, READ_AHEAD, next_marker};
 use super::frame::Frame;
 use super::huffman::{NoSuchCode, Skip, Table};
 use super::marker::{DHT, EOI, RST0, RST7, SOS};
@@ -109,7 +109,7 @@ impl Scan {
             if !self.pass_tail(window) {
                 return Ok(false);
             }
-            self.judge_tail(next_marker(window.rest()).map(|(_, code)| code))?;
+            self.judge_tail(next_marker(window.rest()).map(|marker| marker.code))?;
             if self.done == self.units {
                 if self.begin_surplus_interval(window) {
                     continue;
@@ -217,7 +217,7 @@ impl Scan {
         let rest = window.rest();
         let marker = next_marker(rest);
         let length = match marker {
-            Some((at, _)) => at,
+            Some(marker) => marker.at,
             None if window.last => rest.len(),
             // what looks like the beginning of a marker may be one
             None => rest.iter().rposition(|byte| *byte != 0xff).map_or(0, |at| at + 1),
@@ -231,12 +231,11 @@ impl Scan {
 
     /// A restart marker after the last block, as some encoders write it; what stands behind it must be nothing.
     fn begin_surplus_interval(&mut self, window: &mut Window<'_>) -> bool {
-        let rest = window.rest();
-        let Some((at, code @ RST0..=RST7)) = next_marker(rest).filter(|_| self.restart_interval > 0) else {
+        let marker = next_marker(window.rest()).filter(|_| self.restart_interval > 0);
+        let Some(Marker { code: RST0..=RST7, end, .. }) = marker else {
             return false;
         };
-        let marker = rest[at..].iter().position(|byte| *byte == code).unwrap_or_default();
-        window.at += at + marker + 1;
+        window.at += end;
         self.surplus_interval = true;
         self.tail = Some(Tail::new(Ahead::default(), &[]));
         true
@@ -270,7 +269,7 @@ impl Scan {
 
     /// An interval ended, and another must begin with the restart marker whose turn it is.
     fn restart(&mut self, window: &mut Window<'_>) -> Result<(), Flaw> {
-        let Some((at, code)) = next_marker(window.rest()) else {
+        let Some(Marker { code, end, .. }) = next_marker(window.rest()) else {
             return Err(self.flaw(Fault::Ended, true));
         };
         if code != RST0 + self.restart {
@@ -281,8 +280,7 @@ impl Scan {
                 _ => self.flaw(Fault::Ended, false),
             });
         }
-        let marker = window.rest()[at..].iter().position(|byte| *byte == code).unwrap_or_default();
-        window.at += at + marker + 1;
+        window.at += end;
         self.restart = (self.restart + 1) % 8;
         self.to_restart = self.restart_interval;
         self.ahead = Ahead::default();

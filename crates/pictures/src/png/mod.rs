@@ -43,6 +43,7 @@ enum ImageData {
 #[derive(Debug)]
 pub(crate) struct Png {
     depth: Depth,
+    max_pixels: u64,
     place: Place,
     piece: Piece,
     crc: crc32fast::Hasher,
@@ -65,9 +66,10 @@ struct Header {
 }
 
 impl Png {
-    pub(crate) fn new(depth: Depth) -> Self {
+    pub(crate) fn new(depth: Depth, max_pixels: u64) -> Self {
         Self {
             depth,
+            max_pixels,
             place: Place::Signature,
             piece: Piece::default(),
             crc: crc32fast::Hasher::new(),
@@ -233,7 +235,11 @@ impl Png {
             return Err(Flaw::damaged(format!("the checksum of its {name} chunk is wrong")));
         }
         match &kind {
-            b"IHDR" => self.header = Some(header(&self.content)?),
+            b"IHDR" => {
+                let header = header(&self.content)?;
+                header.dimensions.within(self.max_pixels)?;
+                self.header = Some(header);
+            }
             b"PLTE" => self.has_palette = true,
             b"acTL" if self.data == ImageData::ToCome && self.animation.is_none() => {
                 self.animation = Animation::new(&self.content);
