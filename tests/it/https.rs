@@ -5,14 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use brandpost::domain::upload::State;
-use openssl::asn1::Asn1Time;
-use openssl::bn::BigNum;
-use openssl::ec::{EcGroup, EcKey};
-use openssl::hash::MessageDigest;
-use openssl::nid::Nid;
-use openssl::pkey::{PKey, Private};
-use openssl::x509::extension::{BasicConstraints, SubjectAlternativeName};
-use openssl::x509::{X509, X509Builder, X509Name};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
@@ -24,57 +17,31 @@ use crate::support::{Bench, OWN};
 const GATEWAY: &str = "api.link.aliyun.com";
 const BUCKET: &str = "iotx-industry.oss-cn-hangzhou.aliyuncs.com";
 
-struct Authority {
-    key: PKey<Private>,
-    certificate: X509,
-}
+struct Authority(CertifiedIssuer<'static, KeyPair>);
 
-fn new_key() -> PKey<Private> {
-    let group = EcGroup::from_curve_name(Nid::X9_62_PRIME256V1).unwrap();
-    PKey::from_ec_key(EcKey::generate(&group).unwrap()).unwrap()
-}
-
-fn builder(name: &str, key: &PKey<Private>) -> X509Builder {
-    let mut builder = X509::builder().unwrap();
-    let mut subject = X509Name::builder().unwrap();
-    subject.append_entry_by_nid(Nid::COMMONNAME, name).unwrap();
-    builder.set_version(2).unwrap();
-    builder.set_serial_number(&BigNum::from_u32(1).unwrap().to_asn1_integer().unwrap()).unwrap();
-    builder.set_subject_name(&subject.build()).unwrap();
-    builder.set_pubkey(key).unwrap();
-    builder.set_not_before(&Asn1Time::days_from_now(0).unwrap()).unwrap();
-    builder.set_not_after(&Asn1Time::days_from_now(1).unwrap()).unwrap();
-    builder
+fn named(name: &str, hosts: &[&str]) -> CertificateParams {
+    let hosts = hosts.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let mut params = CertificateParams::new(hosts).unwrap();
+    params.distinguished_name.push(DnType::CommonName, name);
+    params
 }
 
 impl Authority {
     fn new() -> Self {
-        let key = new_key();
-        let mut builder = builder("a test authority", &key);
-        builder.append_extension(BasicConstraints::new().critical().ca().build().unwrap()).unwrap();
-        let name = X509Name::builder().map(|mut name| {
-            name.append_entry_by_nid(Nid::COMMONNAME, "a test authority").unwrap();
-            name.build()
-        });
-        builder.set_issuer_name(&name.unwrap()).unwrap();
-        builder.sign(&key, MessageDigest::sha256()).unwrap();
-        Self { certificate: builder.build(), key }
+        let mut params = named("a test authority", &[]);
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        Self(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
+    }
+
+    fn pem(&self) -> String {
+        self.0.pem()
     }
 
     /// A certificate for these hosts, and its key (PKCS 8).
     fn issue(&self, hosts: &[&str]) -> (CertificateDer<'static>, PrivateKeyDer<'static>) {
-        let key = new_key();
-        let mut builder = builder("a test server", &key);
-        builder.set_issuer_name(self.certificate.subject_name()).unwrap();
-        let mut names = SubjectAlternativeName::new();
-        for host in hosts {
-            names.dns(host);
-        }
-        let names = names.build(&builder.x509v3_context(Some(&self.certificate), None)).unwrap();
-        builder.append_extension(names).unwrap();
-        builder.sign(&self.key, MessageDigest::sha256()).unwrap();
-        let key = PrivatePkcs8KeyDer::from(key.private_key_to_pkcs8().unwrap());
-        (CertificateDer::from(builder.build().to_der().unwrap()), key.into())
+        let key = KeyPair::generate().unwrap();
+        let certificate = named("a test server", hosts).signed_by(&key, &self.0).unwrap();
+        (certificate.into(), PrivatePkcs8KeyDer::from(key.serialize_der()).into())
     }
 
     /// Takes HTTPS for these hosts and passes the plain bytes on.
@@ -104,7 +71,7 @@ impl Authority {
 async fn bench(authority: &Authority, hosts: &[&str], ca_file: bool) -> Bench {
     let bench = Bench::new().await;
     let port = authority.terminate(hosts, bench.sandbox.addr()).await.port();
-    fs::write(bench.folder.path().join("ca.pem"), authority.certificate.to_pem().unwrap()).unwrap();
+    fs::write(bench.folder.path().join("ca.pem"), authority.pem()).unwrap();
     let ca_file = if ca_file { "ca_file = \"ca.pem\"\n" } else { "" };
     let text = format!(
         "[gateway]\nurl = \"https://{GATEWAY}\"\napp_id = \"a1B2c3D4\"\napp_key = \"30001234\"\n\
@@ -149,10 +116,9 @@ async fn a_certificate_that_does_not_fit_is_refused_with_a_clear_message() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_authority_is_read_as_der_and_behind_a_byte_order_mark() {
     let authority = Authority::new();
-    let pem = authority.certificate.to_pem().unwrap();
-    let marked = [b"\xef\xbb\xbf", &*pem].concat();
+    let marked = [b"\xef\xbb\xbf", authority.pem().as_bytes()].concat();
     let windows = String::from_utf8(marked.clone()).unwrap().replace('\n', "\r\n").into_bytes();
-    for bytes in [marked, windows, authority.certificate.to_der().unwrap()] {
+    for bytes in [marked, windows, authority.0.der().to_vec()] {
         let mut bench = bench(&authority, &[GATEWAY, BUCKET], true).await;
         fs::write(bench.folder.path().join("ca.pem"), bytes).unwrap();
         bench.once().await;
