@@ -18,7 +18,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
 use brandpost::config::Settings;
-use brandpost::daemon::lifecycle::Orders;
+use brandpost::daemon::lifecycle::ShutdownSignals;
 use brandpost::daemon::{self, Progress, Until};
 use brandpost::domain::clock::SystemClock;
 use brandpost::domain::upload::State;
@@ -73,7 +73,7 @@ async fn latency() {
     let folder = tempfile::tempdir().unwrap();
     let sandbox = Sandbox::start(SandboxOptions::default()).await.unwrap();
     let settings = config(folder.path(), sandbox.addr().port());
-    let (stop, (started, progress)) = (Orders::default(), oneshot::channel::<Progress>());
+    let (stop, (started, progress)) = (ShutdownSignals::default(), oneshot::channel::<Progress>());
     let told = stop.clone();
     let started = move |progress| drop(started.send(progress));
     let daemon = tokio::spawn(daemon::run(settings, Arc::new(SystemClock), Until::Stopped, told, started));
@@ -108,7 +108,9 @@ async fn throughput() {
         drop_file(folder.path(), 1 + number / PER_BRAND, number, &picture(number, SIZE));
     }
     let began = Instant::now();
-    daemon::run(settings, Arc::new(SystemClock), Until::Done, Orders::default(), drop).await.unwrap();
+    daemon::run(settings, Arc::new(SystemClock), Until::Done, ShutdownSignals::default(), drop)
+        .await
+        .unwrap();
     let ours = began.elapsed();
     assert_eq!(sandbox.objects().len(), files as usize);
     let bare = bare_puts(files).await;

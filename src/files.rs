@@ -36,7 +36,7 @@ pub enum Kind {
 
 /// One look at a name, without opening it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Look {
+pub struct FileMeta {
     /// What it is.
     pub kind: Kind,
     /// Size, time of the content, inode.
@@ -139,7 +139,7 @@ pub fn device(file: impl AsFd) -> io::Result<u64> {
 ///
 /// # Errors
 /// Those of `fstatat`.
-pub fn look(folder: impl AsFd, name: &OsStr) -> io::Result<Look> {
+pub fn look(folder: impl AsFd, name: &OsStr) -> io::Result<FileMeta> {
     Ok(look_of(&fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW)?))
 }
 
@@ -174,10 +174,10 @@ pub fn identity(path: &Path) -> io::Result<Identity> {
     Ok((stat.st_dev, stat.st_ino))
 }
 
-fn look_of(stat: &fs::Stat) -> Look {
+fn look_of(stat: &fs::Stat) -> FileMeta {
     let nanos =
         |seconds: i64, nanos: u64| seconds.saturating_mul(1_000_000_000).saturating_add(nanos.cast_signed());
-    Look {
+    FileMeta {
         kind: kind_of(stat.st_mode),
         stamp: Stamp {
             size: stat.st_size.max(0).cast_unsigned(),

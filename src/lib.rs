@@ -25,7 +25,7 @@ pub mod domain;
 pub mod config;
 
 pub mod files;
-pub mod patience;
+pub mod fs_timeout;
 
 pub mod intake;
 

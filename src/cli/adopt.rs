@@ -4,14 +4,14 @@ use std::process::ExitCode;
 
 use super::lang::tr;
 use crate::config::Settings;
-use crate::domain::brand::Brand;
+use crate::domain::brand::BrandKey;
 
 #[derive(Debug, clap::Args)]
 #[command(group(clap::ArgGroup::new("which").required(true)))]
 pub(super) struct Args {
     /// One brand, as in OWNBRAND/1001
     #[arg(group = "which")]
-    brand: Option<Brand>,
+    brand: Option<BrandKey>,
     /// All that are held
     #[arg(long, group = "which")]
     all: bool,

@@ -208,7 +208,7 @@ async fn folders(sheet: &mut Sheet, settings: &Settings) {
             ),
         }
     }
-    for (path, why) in &backlog.strays {
+    for (path, why) in &backlog.unrecognized {
         let path = visible(&path.to_string_lossy());
         mention("folders", &tr!("left alone: {path}: {why}", "未处理：{path}：{why}"));
     }

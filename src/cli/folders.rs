@@ -11,7 +11,7 @@ use super::lang::tr;
 use super::service;
 use super::style::{self, FAINT, paint, visible};
 use crate::config::Settings;
-use crate::domain::brand::Brand;
+use crate::domain::brand::BrandKey;
 use crate::intake::backlog::Backlog;
 use crate::ledger::{self, Report};
 
@@ -28,7 +28,7 @@ const SILENCE: Duration = Duration::from_millis(500);
 pub(super) async fn lines(
     settings: &Settings,
     report: &Report,
-    brand: Option<Brand>,
+    brand: Option<BrandKey>,
 ) -> anyhow::Result<String> {
     let mut lines = String::new();
     if let Some(why) = unwritable(settings).await {
@@ -90,12 +90,12 @@ fn told(
     let unread = unread.map(|(path, why)| (visible(&path.to_string_lossy()), why));
     let unread: Vec<_> =
         unread.map(|(path, why)| tr!("cannot be read: {path}: {why}", "无法读取：{path}：{why}")).collect();
-    let strays = backlog.strays.iter().map(|(path, why)| (visible(&path.to_string_lossy()), why));
-    let strays: Vec<_> =
-        strays.map(|(path, why)| tr!("left alone: {path}: {why}", "未处理：{path}：{why}")).collect();
+    let unrecognized = backlog.unrecognized.iter().map(|(path, why)| (visible(&path.to_string_lossy()), why));
+    let unrecognized: Vec<_> =
+        unrecognized.map(|(path, why)| tr!("left alone: {path}: {why}", "未处理：{path}：{why}")).collect();
     let waiting: Vec<_> =
         backlog.files.iter().map(|(_, path)| waits(path, reading.get(path).copied())).collect();
-    for (texts, style) in [(unread, red), (waiting, AnsiColor::Yellow.on_default()), (strays, FAINT)] {
+    for (texts, style) in [(unread, red), (waiting, AnsiColor::Yellow.on_default()), (unrecognized, FAINT)] {
         for text in texts.iter().take(SHOWN) {
             writeln!(lines, "{}", paint(style, text))?;
         }

@@ -30,7 +30,7 @@ use anyhow::Context;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::config::{Settings, locate};
-use crate::domain::brand::Brand;
+use crate::domain::brand::BrandKey;
 use crate::domain::clock::SystemClock;
 use crate::ledger::{BrandRow, Ledger, Report};
 use lang::tr;
@@ -187,7 +187,7 @@ async fn ledger(settings: &Settings) -> anyhow::Result<Ledger> {
 }
 
 /// The row of a brand that must be known already.
-async fn known_brand(report: &Report, brand: Brand) -> anyhow::Result<BrandRow> {
+async fn known_brand(report: &Report, brand: BrandKey) -> anyhow::Result<BrandRow> {
     let row = report.brand(brand).await?.map(|(row, _)| row);
     row.with_context(|| {
         format!("{brand} is unknown: it has no folder yet; `brandpost status` lists what there is")

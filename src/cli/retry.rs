@@ -6,8 +6,8 @@ use anyhow::bail;
 
 use super::lang::tr;
 use crate::config::Settings;
-use crate::domain::brand::Brand;
-use crate::ledger::Which;
+use crate::domain::brand::BrandKey;
+use crate::ledger::RetrySelection;
 
 #[derive(Debug, clap::Args)]
 #[command(group(clap::ArgGroup::new("which").required(true)))]
@@ -30,14 +30,14 @@ pub(super) async fn retry(settings: &Settings, args: &Args) -> anyhow::Result<Ex
     super::report(settings).await?;
     let ledger = super::ledger(settings).await?;
     let which = match args.what.as_slice() {
-        _ if args.failed => Which::Failed,
-        _ if args.held => Which::Held,
-        _ if args.rejected => Which::Rejected,
+        _ if args.failed => RetrySelection::Failed,
+        _ if args.held => RetrySelection::Held,
+        _ if args.rejected => RetrySelection::Rejected,
         [brand] if brand.contains('/') => {
-            let brand: Brand = brand.parse()?;
-            Which::Brand(super::known_brand(ledger.report(), brand).await?)
+            let brand: BrandKey = brand.parse()?;
+            RetrySelection::Brand(super::known_brand(ledger.report(), brand).await?)
         }
-        ids => Which::Ids(ids.iter().map(|id| parse_id(id)).collect::<anyhow::Result<_>>()?),
+        ids => RetrySelection::Ids(ids.iter().map(|id| parse_id(id)).collect::<anyhow::Result<_>>()?),
     };
     let count = ledger.retry(&which).await?;
     ledger.close().await;

@@ -4,12 +4,12 @@ use std::process::ExitCode;
 
 use super::lang::tr;
 use crate::config::Settings;
-use crate::domain::brand::Brand;
+use crate::domain::brand::BrandKey;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// The brand, as in OWNBRAND/1001
-    brand: Brand,
+    brand: BrandKey,
     /// The slots
     #[arg(value_name = "SLOT", required = true)]
     slots: Vec<u32>,

@@ -13,7 +13,7 @@ use super::folders;
 use super::lang::{self, tr};
 use super::style::{self, paint};
 use crate::config::Settings;
-use crate::domain::brand::Brand;
+use crate::domain::brand::BrandKey;
 use crate::domain::clock::{Clock, SystemClock, rfc3339};
 use crate::domain::failure::ErrorKind;
 use crate::domain::upload::State;
@@ -29,7 +29,7 @@ const RATE: Duration = Duration::from_mins(1);
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// Only this brand, as in OWNBRAND/1001
-    brand: Option<Brand>,
+    brand: Option<BrandKey>,
     /// Only files in this state (may be repeated)
     #[arg(long = "state", value_name = "STATE")]
     states: Vec<State>,

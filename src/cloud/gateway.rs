@@ -18,7 +18,7 @@ use super::signature::{
     SigningClock, gateway_signature, gateway_string_to_sign, http_date, md5_base64, signed_gateway_headers,
 };
 use crate::config::{Secret, SecretError, SecretSource, Settings};
-use crate::domain::brand::Brand;
+use crate::domain::brand::BrandKey;
 use crate::domain::failure::ErrorKind;
 use crate::domain::image::Format;
 use granted::Now;
@@ -31,9 +31,9 @@ const API_VERSION: &str = "1.0.0";
 
 /// What a grant is for.
 #[derive(Debug, Clone, Copy)]
-pub struct Place {
+pub struct GrantRequest {
     /// Type and record id.
-    pub brand: Brand,
+    pub brand: BrandKey,
     /// The API's `index`.
     pub slot: u32,
     /// The API's `suffix`.
@@ -94,7 +94,7 @@ impl Gateway {
     ///
     /// # Errors
     /// With what the gateway said and what follows from it.
-    pub async fn grant(&self, place: Place) -> Result<Grant, CloudError> {
+    pub async fn grant(&self, place: GrantRequest) -> Result<Grant, CloudError> {
         self.call(&self.body(&json!({
             "appId": self.app_id,
             "index": place.slot,

@@ -19,7 +19,7 @@ pub use bucket::{Bucket, Receipt};
 pub use client::{ClientError, Clients};
 pub use credentials::{Grant, Grants};
 pub use error::{CloudError, Remedy, Service};
-pub use gateway::{Gateway, Place};
+pub use gateway::{Gateway, GrantRequest};
 pub use signature::SigningClock;
 pub use target::Target;
 pub use webhook::post_json;

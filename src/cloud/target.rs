@@ -6,7 +6,7 @@ use percent_encoding::percent_decode_str;
 use url::{Host, Url};
 
 use super::credentials::Grant;
-use super::gateway::Place;
+use super::gateway::GrantRequest;
 use super::presigned::carries_signature;
 use super::signature::encode_path;
 use crate::config::{Https, Oss, SignatureChoice};
@@ -71,7 +71,7 @@ impl Target {
     ///
     /// # Errors
     /// `forbidden_host` or `bad_upload_url`, without anything of the URL that could be secret.
-    pub fn new(oss: &Oss, grant: &Grant, place: Place) -> Result<Self, Failure> {
+    pub fn new(oss: &Oss, grant: &Grant, place: GrantRequest) -> Result<Self, Failure> {
         let mut url = parse(grant.upload_url.expose())?;
         check_host(oss, &url)?;
         let signed = carries_signature(&url);
@@ -168,7 +168,7 @@ fn secure(oss: &Oss, url: &mut Url) -> Result<(), Failure> {
     }
 }
 
-fn key(oss: &Oss, url: &Url, place: Place) -> Result<String, Failure> {
+fn key(oss: &Oss, url: &Url, place: GrantRequest) -> Result<String, Failure> {
     let path = percent_decode_str(url.path().trim_start_matches('/'));
     match path.decode_utf8() {
         Ok(key) if key.ends_with('/') => {
@@ -248,8 +248,8 @@ mod tests {
         }
     }
 
-    fn place() -> Place {
-        Place { brand: "OWNBRAND/1001".parse().unwrap(), slot: 3, format: Format::Jpeg }
+    fn place() -> GrantRequest {
+        GrantRequest { brand: "OWNBRAND/1001".parse().unwrap(), slot: 3, format: Format::Jpeg }
     }
 
     const ENDPOINT: &str = "oss-cn-hangzhou.aliyuncs.com";

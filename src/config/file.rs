@@ -34,7 +34,7 @@ section!(
         oss: Oss = Oss::default(),
         network: Network = Network::default(),
         watch: Watch = Watch::default(),
-        brand: Vec<Brand> = Vec::new(),
+        brand: Vec<BrandEntry> = Vec::new(),
         images: Images = Images::default(),
         slots: Slots = Slots::default(),
         limits: Limits = Limits::default(),
@@ -88,7 +88,7 @@ section!(Watch {
 /// One `[[brand]]`: a folder outside the root.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Brand {
+pub(super) struct BrandEntry {
     pub(super) r#type: String,
     pub(super) id: i64,
     pub(super) path: String,

@@ -20,7 +20,7 @@ use super::settings::{
 use super::token::TokenSource;
 use crate::domain::address::is_for_the_machine_alone;
 use crate::domain::backoff::Backoff;
-use crate::domain::brand::{Brand, BrandType};
+use crate::domain::brand::{BrandKey, BrandType};
 use crate::domain::glob::Glob;
 
 fn base(path: &Path) -> PathBuf {
@@ -304,7 +304,7 @@ impl Resolver<'_> {
         let (mut folders, mut keys): (Vec<BrandFolder>, Vec<String>) = Default::default();
         for (number, entry) in self.file().brand.clone().into_iter().enumerate() {
             let key = format!("brand[{number}]");
-            let brand = entry.r#type.parse::<BrandType>().and_then(|kind| Brand::new(kind, entry.id));
+            let brand = entry.r#type.parse::<BrandType>().and_then(|kind| BrandKey::new(kind, entry.id));
             let max = entry.max.unwrap_or(max_per_brand);
             self.slot_count(&key, max);
             match brand {

@@ -14,7 +14,7 @@ use super::resolve::resolve;
 use super::secret::SecretSource;
 use super::token::TokenSource;
 use crate::domain::backoff::Backoff;
-use crate::domain::brand::Brand;
+use crate::domain::brand::BrandKey;
 use crate::domain::glob::Glob;
 
 /// The resolved configuration.
@@ -148,7 +148,7 @@ pub struct Watch {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BrandFolder {
     /// Whose pictures lie there.
-    pub brand: Brand,
+    pub brand: BrandKey,
     /// The folder.
     pub path: PathBuf,
     /// How many slots the brand has.
@@ -323,7 +323,7 @@ impl Settings {
     }
 
     /// Is this where files of this brand lie: its folder below the root, or one of `[[brand]]`?
-    pub fn is_folder_of(&self, folder: &Path, brand: Brand) -> bool {
+    pub fn is_folder_of(&self, folder: &Path, brand: BrandKey) -> bool {
         let own = self.watch.root.join(brand.kind().as_str()).join(brand.record().to_string());
         let mapped = self.brands.iter().filter(|other| other.brand == brand).map(|other| &other.path);
         mapped.chain([&own]).any(|other| folder == other)
@@ -353,7 +353,7 @@ impl Settings {
     }
 
     /// How many slots a brand has.
-    pub fn slots_of(&self, brand: Brand) -> u32 {
+    pub fn slots_of(&self, brand: BrandKey) -> u32 {
         let own = self.brands.iter().find(|folder| folder.brand == brand);
         own.map_or(self.images.max_per_brand, |folder| folder.max)
     }

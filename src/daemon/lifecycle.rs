@@ -21,7 +21,7 @@ const SCAN_STATUS: Duration = Duration::from_secs(1);
 /// What a running daemon can be told: stop softly (no new work), then hard (break off); read the configuration
 /// again.
 #[derive(Debug, Clone, Default)]
-pub struct Orders {
+pub struct ShutdownSignals {
     /// No new work.
     pub soft: CancellationToken,
     /// Break off what is under way.
@@ -30,7 +30,7 @@ pub struct Orders {
     pub reload: Arc<Notify>,
 }
 
-impl Orders {
+impl ShutdownSignals {
     /// No new work; what is under way is broken off when its time is over.
     pub fn soon(&self) {
         self.soft.cancel();
@@ -47,7 +47,7 @@ impl Orders {
         self.hard.cancel();
     }
 
-    /// Orders to those who work with one configuration: they also hear these.
+    /// Signals for those who work with one configuration: they also hear these.
     pub(super) fn of_a_shift(&self) -> Self {
         Self { soft: self.soft.child_token(), hard: self.hard.child_token(), reload: self.reload.clone() }
     }
@@ -58,8 +58,8 @@ impl Orders {
 ///
 /// # Errors
 /// When signals cannot be received.
-pub fn orders_from_signals() -> anyhow::Result<Orders> {
-    let orders = Orders::default();
+pub fn orders_from_signals() -> anyhow::Result<ShutdownSignals> {
+    let orders = ShutdownSignals::default();
     let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let mut hangup = signal(SignalKind::hangup())?;
     let (told, terminal) = (orders.clone(), std::io::stderr().is_terminal());

@@ -5,7 +5,7 @@
 
 pub mod lifecycle;
 mod once;
-mod parts;
+mod task_group;
 pub mod telemetry;
 
 use std::path::Path;
@@ -27,8 +27,8 @@ use crate::ledger::{DaemonLock, Ledger, LedgerError, Past, Started};
 use crate::metrics::Metrics;
 use crate::publish::{self, Publish};
 use crate::web;
-use lifecycle::Orders;
-use parts::Parts;
+use lifecycle::ShutdownSignals;
+use task_group::TaskGroup;
 
 /// How often the table is asked whether another process (`brandpost retry`) wrote to it.
 const LOOK_FOR_WRITES: Duration = Duration::from_millis(250);
@@ -82,7 +82,7 @@ pub async fn run(
     settings: Settings,
     clock: Arc<dyn Clock>,
     until: Until,
-    orders: Orders,
+    orders: ShutdownSignals,
     started: impl FnOnce(Progress),
 ) -> anyhow::Result<Untaken> {
     let (root, path) = (settings.watch.root.clone(), settings.database.path.clone());
@@ -99,7 +99,7 @@ pub async fn run(
     loop {
         // when it cannot be written now, the alerts try again by themselves
         let _ = alerts::prepare(&setup.settings, &ledger).await;
-        let shift = Shift::begin(setup, ledger.clone(), &orders, &metrics);
+        let shift = Generation::begin(setup, ledger.clone(), &orders, &metrics);
         if let Some(started) = started.take() {
             started(shift.progress.clone());
         }
@@ -123,7 +123,11 @@ struct Setup {
 
 impl Setup {
     /// An address that is listened on already is kept.
-    fn new(mut settings: Settings, clock: &Arc<dyn Clock>, before: Option<&Shift>) -> anyhow::Result<Self> {
+    fn new(
+        mut settings: Settings,
+        clock: &Arc<dyn Clock>,
+        before: Option<&Generation>,
+    ) -> anyhow::Result<Self> {
         share_descriptors(&mut settings);
         let clouds = Clouds::new(&settings, clock.clone())?;
         web::check(&settings)?;
@@ -160,16 +164,16 @@ enum End {
 }
 
 /// All parts at work with one configuration: from the start, or a reload, to the next reload or the end.
-struct Shift {
+struct Generation {
     settings: Arc<Settings>,
     listener: Option<std::net::TcpListener>,
-    orders: Orders,
+    orders: ShutdownSignals,
     progress: Progress,
-    parts: Parts,
+    parts: TaskGroup,
 }
 
-impl Shift {
-    fn begin(setup: Setup, ledger: Ledger, orders: &Orders, metrics: &Metrics) -> Self {
+impl Generation {
+    fn begin(setup: Setup, ledger: Ledger, orders: &ShutdownSignals, metrics: &Metrics) -> Self {
         let orders = orders.of_a_shift();
         let Setup { settings, clouds, listener } = setup;
         let intake = Intake::new(settings.clone(), ledger.clone(), orders.soft.clone(), metrics);
@@ -177,7 +181,7 @@ impl Shift {
         let http = listener.as_ref().and_then(|listener| listener.local_addr().ok());
         let progress =
             Progress { intake: intake.progress(), publish: publish.progress(), ledger: ledger.clone(), http };
-        let mut parts = Parts::default();
+        let mut parts = TaskGroup::default();
         let ours = listener.as_ref().and_then(|listener| listener.try_clone().ok());
         let sources = web::Sources {
             ledger: ledger.clone(),
@@ -212,7 +216,12 @@ impl Shift {
         Setup::new(settings, clock, Some(self))
     }
 
-    async fn work(mut self, until: Until, clock: &Arc<dyn Clock>, orders: &Orders) -> anyhow::Result<End> {
+    async fn work(
+        mut self,
+        until: Until,
+        clock: &Arc<dyn Clock>,
+        orders: &ShutdownSignals,
+    ) -> anyhow::Result<End> {
         let settings = self.settings.clone();
         let next = loop {
             tokio::select! {
@@ -258,7 +267,7 @@ async fn open(
     path: &Path,
     clock: Arc<dyn Clock>,
     lock: &DaemonLock,
-    orders: &Orders,
+    orders: &ShutdownSignals,
 ) -> anyhow::Result<Started> {
     let mut said = None;
     loop {

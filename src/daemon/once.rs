@@ -11,7 +11,7 @@ use crate::ledger::LedgerError;
 use crate::publish::Cause;
 
 /// A retry that is due within this time is waited for; and when nothing has changed for so long, nothing will.
-const PATIENCE: Duration = Duration::from_mins(1);
+const LONGEST_WAIT: Duration = Duration::from_mins(1);
 
 /// How often the question is asked.
 const ASK: Duration = Duration::from_millis(50);
@@ -20,7 +20,7 @@ const ASK: Duration = Duration::from_millis(50);
 /// minute. It never waits for ever: a cloud that is down and a file that never stops growing are given a
 /// minute without any file coming to an end.
 pub(super) async fn done(settings: &Settings, progress: Progress) -> Result<(), LedgerError> {
-    let patience = PATIENCE.max(settings.watch.settle + settings.watch.grace);
+    let longest_wait = LONGEST_WAIT.max(settings.watch.settle + settings.watch.grace);
     let (mut seen, mut since) = ((0, 0), Instant::now());
     loop {
         let intake = progress.intake.borrow().clone();
@@ -36,7 +36,7 @@ pub(super) async fn done(settings: &Settings, progress: Progress) -> Result<(), 
             return Ok(());
         }
         // what is left waits for somebody else
-        if publish.in_flight == 0 && since.elapsed() > patience {
+        if publish.in_flight == 0 && since.elapsed() > longest_wait {
             return Ok(());
         }
         tokio::time::sleep(ASK).await;
@@ -46,13 +46,13 @@ pub(super) async fn done(settings: &Settings, progress: Progress) -> Result<(), 
 async fn nothing_to_send(progress: &Progress) -> Result<bool, LedgerError> {
     let paused = progress.publish.borrow().paused;
     let left = progress.ledger.report().outlook().await?;
-    let far = left.due.is_none_or(|due| until(progress.ledger.now(), due) > PATIENCE);
+    let far = left.due.is_none_or(|due| until(progress.ledger.now(), due) > LONGEST_WAIT);
     Ok(match paused {
         _ if left.uploading > 0 => false,
         // no file can succeed until a person has changed something
         Some((Cause::Credentials, _)) => true,
         Some((Cause::Outage, next)) => {
-            next.duration_since(Instant::now()) > PATIENCE || (left.queued == 0 && far)
+            next.duration_since(Instant::now()) > LONGEST_WAIT || (left.queued == 0 && far)
         }
         None => left.queued == 0 && far,
     })

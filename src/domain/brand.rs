@@ -43,12 +43,12 @@ impl FromStr for BrandType {
 
 /// A brand record: type and positive record id. Written `OWNBRAND/1001`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Brand {
+pub struct BrandKey {
     kind: BrandType,
     record: i64,
 }
 
-impl Brand {
+impl BrandKey {
     /// A brand record.
     ///
     /// # Errors
@@ -68,18 +68,18 @@ impl Brand {
     }
 }
 
-impl fmt::Display for Brand {
+impl fmt::Display for BrandKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.kind, self.record)
     }
 }
 
-impl FromStr for Brand {
+impl FromStr for BrandKey {
     type Err = BrandError;
 
     fn from_str(text: &str) -> Result<Self, BrandError> {
         let (kind, record) = text.split_once('/').ok_or_else(|| BrandError::Shape(text.into()))?;
-        Brand::new(kind.parse()?, parse_record(record)?)
+        BrandKey::new(kind.parse()?, parse_record(record)?)
     }
 }
 
@@ -112,31 +112,31 @@ mod tests {
     #[test]
     fn a_name_that_is_no_brand_cannot_forge_a_line() {
         for name in ["OWNBRAND/evil\nERROR fake", "evil\n\u{1b}[31m/1"] {
-            let error = name.parse::<Brand>().unwrap_err().to_string();
+            let error = name.parse::<BrandKey>().unwrap_err().to_string();
             assert!(!error.contains(char::is_control), "{error:?}");
         }
     }
 
     #[test]
     fn only_the_canonical_form_is_a_brand() {
-        assert_eq!("OWNBRAND/1001".parse::<Brand>().unwrap().record(), 1001);
+        assert_eq!("OWNBRAND/1001".parse::<BrandKey>().unwrap().record(), 1001);
         for bad in ["OWNBRAND", "OWNBRAND/", "ownbrand/1", "OWNBRAND/01", "OWNBRAND/-1", "OWNBRAND/0"] {
-            assert!(bad.parse::<Brand>().is_err(), "{bad}");
+            assert!(bad.parse::<BrandKey>().is_err(), "{bad}");
         }
-        assert!("OWNBRAND/9223372036854775808".parse::<Brand>().is_err(), "beyond an API Long");
+        assert!("OWNBRAND/9223372036854775808".parse::<BrandKey>().is_err(), "beyond an API Long");
     }
 
     proptest! {
         #[test]
         fn what_is_written_is_read_again(record in 1..=i64::MAX, own: bool) {
             let kind = if own { BrandType::Own } else { BrandType::Other };
-            let brand = Brand::new(kind, record).unwrap();
-            prop_assert_eq!(brand.to_string().parse::<Brand>().unwrap(), brand);
+            let brand = BrandKey::new(kind, record).unwrap();
+            prop_assert_eq!(brand.to_string().parse::<BrandKey>().unwrap(), brand);
         }
 
         #[test]
         fn no_text_panics(text in ".*") {
-            let _ = text.parse::<Brand>();
+            let _ = text.parse::<BrandKey>();
         }
     }
 }

@@ -22,7 +22,7 @@ pub(super) struct Agenda {
 /// Why a folder is to be looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Priority {
-    /// To be sure: a survey, a poll.
+    /// To be sure: a discovery, a poll.
     Routine,
     /// Something has happened in it, or is waited for.
     Urgent,

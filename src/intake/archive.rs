@@ -14,7 +14,7 @@ use rustix::fs::{self, AtFlags, Mode, OFlags, Stat, Timespec, Timestamps};
 use rustix::io::Errno;
 use rustix::process::geteuid;
 
-use crate::domain::brand::Brand;
+use crate::domain::brand::BrandKey;
 use crate::files;
 
 /// No file system takes longer names: bytes.
@@ -35,7 +35,7 @@ const MOST_OF_A_NAME: u32 = 1000;
 ///
 /// # Errors
 /// When it cannot be made, a link stands in its place, or it belongs to somebody else.
-pub(super) fn open(archive: &Path, brand: Brand) -> io::Result<OwnedFd> {
+pub(super) fn open(archive: &Path, brand: BrandKey) -> io::Result<OwnedFd> {
     let mut path = archive.to_owned();
     let mut folder = files::make_named_folder(archive).map_err(|error| named(&path, &error))?;
     let owner = fs::fstat(&folder)?.st_uid;

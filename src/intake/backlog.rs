@@ -4,10 +4,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Instant, SystemTime};
 
+use super::discovery::{self, BrandFolder};
 use super::scan;
-use super::survey::{self, Place};
 use crate::config::Settings;
-use crate::domain::brand::Brand;
+use crate::domain::brand::BrandKey;
 use crate::files;
 use crate::ledger::{LedgerError, Report};
 
@@ -20,13 +20,13 @@ pub struct Backlog {
     /// How many folders brands have.
     pub folders: usize,
     /// Files, and whose they are: all that there are, then those that wait to be taken in.
-    pub files: Vec<(Brand, PathBuf)>,
+    pub files: Vec<(BrandKey, PathBuf)>,
     /// Folders that cannot be read, and why.
     pub unread: Vec<(PathBuf, String)>,
     /// Folders that the configuration names and that are not there.
     pub missing: Vec<PathBuf>,
     /// What stands under the root and is no brand's folder, and why.
-    pub strays: Vec<(PathBuf, String)>,
+    pub unrecognized: Vec<(PathBuf, String)>,
     /// There was no time for all of it.
     pub partial: bool,
 }
@@ -34,13 +34,13 @@ pub struct Backlog {
 impl Backlog {
     /// Lists brands' folders, those that changed last first, until the deadline. What is in the table is found out
     /// by [`Backlog::untaken`].
-    pub fn list(settings: &Settings, only: Option<Brand>, deadline: Instant) -> Self {
+    pub fn list(settings: &Settings, only: Option<BrandKey>, deadline: Instant) -> Self {
         let mut backlog = Self::default();
         let mut places = backlog.places(settings);
         backlog.folders = places.len();
         places.retain(|place| only.is_none_or(|only| place.brand == only));
         places.sort_by_cached_key(|place| std::cmp::Reverse(changed(&place.path)));
-        for Place { brand, path, .. } in places {
+        for BrandFolder { brand, path, .. } in places {
             if Instant::now() > deadline {
                 backlog.partial = true;
                 break;
@@ -70,15 +70,15 @@ impl Backlog {
         Ok(self)
     }
 
-    fn places(&mut self, settings: &Settings) -> Vec<Place> {
+    fn places(&mut self, settings: &Settings) -> Vec<BrandFolder> {
         let (mut places, missing): (Vec<_>, Vec<_>) =
-            survey::mapped(settings).partition(|place| place.identity.is_some());
+            discovery::mapped(settings).partition(|place| place.identity.is_some());
         self.missing.extend(missing.into_iter().map(|place| place.path));
         let root = &settings.watch.root;
-        match survey::survey_root(settings) {
-            Ok(survey) => {
-                places.extend(survey.folders);
-                (self.unread, self.strays) = (survey.unread, survey.strays);
+        match discovery::discover_root(settings) {
+            Ok(discovery) => {
+                places.extend(discovery.folders);
+                (self.unread, self.unrecognized) = (discovery.unread, discovery.unrecognized);
             }
             // who has folders of its own needs none
             Err(error) if error.kind() == io::ErrorKind::NotFound && !settings.brands.is_empty() => {}

@@ -17,9 +17,9 @@ use super::scan::Entry;
 
 use crate::config::Settings;
 use crate::domain::chorus::Chorus;
+use crate::fs_timeout::FsTimeouts;
 use crate::ledger::Ledger;
 use crate::metrics::Metrics;
-use crate::patience::Patience;
 
 /// Memory for pictures beyond buffers, bytes: the memory of a progressive JPEG's walk (12.5 MB for a hundred megapixels and
 /// each full-size colour), and thumbnails.
@@ -34,7 +34,7 @@ pub(super) struct Context {
     inspector: Arc<Inspector>,
     /// Memory for pictures, shared with whoever else works on them.
     pub(super) budget: Budget,
-    pub(super) patience: Patience,
+    pub(super) fs_timeouts: FsTimeouts,
     pub(super) devices: RemoteDevices,
     reads: Arc<Reads>,
     /// Why files cannot be tidied away, and why some cannot be read.
@@ -55,15 +55,15 @@ impl Context {
         metrics: &Metrics,
     ) -> Self {
         let budget = Budget::new(PICTURE_MEMORY);
-        let patience = Patience::default();
+        let fs_timeouts = FsTimeouts::default();
         let cores = std::thread::available_parallelism().map_or(2, usize::from);
         Self {
             inspector: Arc::new(Inspector::new(settings.images.clone(), budget.clone())),
             budget,
-            mounts: Mounts::new(ledger.clone(), patience.clone()),
+            mounts: Mounts::new(ledger.clone(), fs_timeouts.clone()),
             settings,
             ledger,
-            patience,
+            fs_timeouts,
             devices: RemoteDevices::default(),
             reads: Arc::new(Reads::new(cores)),
             untidied: Chorus::default(),

@@ -8,11 +8,11 @@ use tokio::time::Instant;
 use super::IntakeError;
 use super::folder::Reconcile;
 use super::scan::{Entry, Listing};
-use super::settle::Judgement;
+use super::settle::Stability;
 use crate::domain::text::visible;
 use crate::domain::upload::State;
 use crate::files::Kind;
-use crate::ledger::Known;
+use crate::ledger::UploadSnapshot;
 
 /// What a listed file needs.
 enum Step {
@@ -29,23 +29,23 @@ impl Reconcile<'_> {
     pub(super) async fn sort_out<'l>(
         &mut self,
         listing: &'l Listing,
-        known: &HashMap<OsString, Known>,
-        missing: &mut Vec<&Known>,
+        known: &HashMap<OsString, UploadSnapshot>,
+        missing: &mut Vec<&UploadSnapshot>,
     ) -> Result<Vec<&'l Entry>, IntakeError> {
-        self.folder.stillness.keep_only(&listing.names());
+        self.folder.stability.keep_only(&listing.names());
         let mut ready = Vec::new();
         // a new file that is before them by name is about to be complete: those behind it wait for their turn
         let mut turn = None;
         for entry in &listing.entries {
             let row = known.get(&entry.name);
             match self.step(entry, row, missing) {
-                Step::Nothing => self.folder.stillness.forget(&entry.name),
+                Step::Nothing => self.folder.stability.forget(&entry.name),
                 Step::Mark(id) => {
-                    self.folder.stillness.forget(&entry.name);
+                    self.folder.stability.forget(&entry.name);
                     self.ctx.ledger.mark(id).await?;
                 }
                 Step::Renamed(id, state) => {
-                    self.folder.stillness.forget(&entry.name);
+                    self.folder.stability.forget(&entry.name);
                     missing.retain(|row| row.id != id);
                     if !self
                         .ctx
@@ -63,7 +63,7 @@ impl Reconcile<'_> {
                     tracing::info!(brand = %self.folder.brand.brand, file = %visible(&entry.name.to_string_lossy()), id, "renamed; nothing is sent");
                 }
                 Step::Inspect if row.is_none() && turn > Some(self.now.steady) && self.is_new(entry) => {
-                    self.folder.stillness.closed([entry.name.clone()]);
+                    self.folder.stability.closed([entry.name.clone()]);
                     self.held_back = true;
                     self.look_again(turn.unwrap_or(self.now.steady));
                     self.outcome.copying += 1;
@@ -71,7 +71,7 @@ impl Reconcile<'_> {
                 Step::Inspect => ready.push(entry),
                 Step::Wait(at) => {
                     let settle = self.ctx.settings.watch.settle;
-                    turn = turn.max(self.folder.stillness.is_new_until(&entry.name, self.now, settle));
+                    turn = turn.max(self.folder.stability.is_new_until(&entry.name, self.now, settle));
                     self.wait(entry, at);
                 }
             }
@@ -81,11 +81,11 @@ impl Reconcile<'_> {
 
     fn is_new(&self, entry: &Entry) -> bool {
         let settle = self.ctx.settings.watch.settle;
-        self.folder.stillness.is_new_until(&entry.name, self.now, settle).is_some()
+        self.folder.stability.is_new_until(&entry.name, self.now, settle).is_some()
     }
 
-    fn step(&mut self, entry: &Entry, row: Option<&Known>, missing: &[&Known]) -> Step {
-        let touched = self.folder.stillness.is_pending(&entry.name)
+    fn step(&mut self, entry: &Entry, row: Option<&UploadSnapshot>, missing: &[&UploadSnapshot]) -> Step {
+        let touched = self.folder.stability.is_pending(&entry.name)
             && self.folder.put_back.get(&entry.name) != Some(&entry.look.ctime_ns);
         let unchanged = !touched && row.is_some_and(|row| row.is_unchanged(&entry.look));
         match row {
@@ -98,7 +98,7 @@ impl Reconcile<'_> {
             }
             _ => {}
         }
-        let is_it = |row: &&&Known| row.stamp == entry.look.stamp && row.state != State::Gone;
+        let is_it = |row: &&&UploadSnapshot| row.stamp == entry.look.stamp && row.state != State::Gone;
         if let Some(old) = missing.iter().find(is_it).filter(|_| row.is_none()) {
             return Step::Renamed(old.id, old.state);
         }
@@ -106,9 +106,9 @@ impl Reconcile<'_> {
             return Step::Inspect;
         }
         let watch = &self.ctx.settings.watch;
-        match self.folder.stillness.judge(&entry.name, &entry.look, self.now, watch.settle, watch.grace) {
-            Judgement::Complete => Step::Inspect,
-            Judgement::Again(at) => Step::Wait(at),
+        match self.folder.stability.judge(&entry.name, &entry.look, self.now, watch.settle, watch.grace) {
+            Stability::Complete => Step::Inspect,
+            Stability::Again(at) => Step::Wait(at),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::survey::Survey;
+use super::discovery::Discovery;
 use crate::files::{self, Identity};
 
 /// The name of the network file system, by device.
@@ -23,9 +23,9 @@ impl RemoteDevices {
     }
 
     /// As `learn`, for all folders that were found.
-    pub(super) fn learn_all(&self, survey: &Survey) {
-        let folders = survey.folders.iter().map(|place| (&place.path, place.identity));
-        let all = survey.parents.iter().map(|(path, identity)| (path, *identity)).chain(folders);
+    pub(super) fn learn_all(&self, discovery: &Discovery) {
+        let folders = discovery.folders.iter().map(|place| (&place.path, place.identity));
+        let all = discovery.parents.iter().map(|(path, identity)| (path, *identity)).chain(folders);
         all.for_each(|(path, identity)| identity.into_iter().for_each(|identity| self.learn(path, identity)));
     }
 

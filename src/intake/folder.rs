@@ -17,16 +17,16 @@ use super::log::LimitLog;
 use super::mounts::UNMOUNTED;
 use super::reads::Reading;
 use super::scan::{self, Entry, Listing};
-use super::settle::{Now, Stillness};
+use super::settle::{Now, StabilityTracker};
 use super::{IntakeError, tidy};
 use crate::config::{After, Upload};
-use crate::domain::brand::Brand;
+use crate::domain::brand::BrandKey;
 use crate::domain::event;
 use crate::domain::upload::{Stamp, State};
 use crate::files::{self, Kind};
+use crate::fs_timeout::{NOT_RESPONDING, READDIR_TIMEOUT};
 use crate::intake::inspect::Inspected;
-use crate::ledger::{BrandRow, Known, Recorded};
-use crate::patience::{LIST, SILENT};
+use crate::ledger::{BrandRow, RecordResult, UploadSnapshot};
 
 /// So many files are inspected before their rows are written: the order of names is kept, and a large folder
 /// does not wait for its last file.
@@ -46,7 +46,7 @@ const TIDY: Duration = Duration::from_secs(40);
 pub(super) struct Folder {
     pub(super) brand: BrandRow,
     pub(super) path: PathBuf,
-    pub(super) stillness: Stillness,
+    pub(super) stability: StabilityTracker,
     /// It is not there any more, and that is certain.
     pub(super) removed: bool,
     /// The last thing that could not be read, so that it is said once.
@@ -68,7 +68,7 @@ impl Folder {
         Self {
             brand,
             path,
-            stillness: Stillness::default(),
+            stability: StabilityTracker::default(),
             removed: false,
             trouble: None,
             unread: HashSet::new(),
@@ -93,7 +93,7 @@ pub(super) struct Reconcile<'a> {
     /// Files that it takes long to read: how many bytes of how many were read.
     pub(super) reading: Vec<(OsString, u64, u64)>,
     /// Files that were refused, and are to be logged.
-    pub(super) refused: Vec<Recorded>,
+    pub(super) refused: Vec<RecordResult>,
 }
 
 /// What a look leaves to do.
@@ -167,7 +167,7 @@ impl<'a> Reconcile<'a> {
     }
 
     /// Does the file lie in a folder of the brand? Other folders were watched once, and their files may be anywhere now.
-    fn is_watched(&self, row: &Known) -> bool {
+    fn is_watched(&self, row: &UploadSnapshot) -> bool {
         row.path
             .parent()
             .is_some_and(|folder| self.ctx.settings.is_folder_of(folder, self.folder.brand.brand))
@@ -178,9 +178,9 @@ impl<'a> Reconcile<'a> {
         &mut self,
         listing: &Listing,
         ready: &[&Entry],
-        known: &HashMap<OsString, Known>,
+        known: &HashMap<OsString, UploadSnapshot>,
         moved: &mut Vec<i64>,
-        relocated: &[Known],
+        relocated: &[UploadSnapshot],
     ) -> Result<bool, IntakeError> {
         for batch in ready.chunks(BATCH) {
             if self.ctx.stop.is_cancelled() {
@@ -193,13 +193,13 @@ impl<'a> Reconcile<'a> {
 
     /// Rows of the brand whose file is no longer where it was, in another folder; none while that folder's file system
     /// does not answer.
-    async fn gone_elsewhere(&self, rows: Vec<Known>) -> Vec<i64> {
+    async fn gone_elsewhere(&self, rows: Vec<UploadSnapshot>) -> Vec<i64> {
         let Some(first) = rows.first().map(|row| row.path.clone()) else { return Vec::new() };
         let gone = move || rows.iter().filter(|row| !row.path.exists()).map(|row| row.id).collect();
-        self.ctx.patience.ask(&first, LIST, gone).await.unwrap_or_default()
+        self.ctx.fs_timeouts.run(&first, READDIR_TIMEOUT, gone).await.unwrap_or_default()
     }
 
-    fn is_here(&self, row: &Known) -> bool {
+    fn is_here(&self, row: &UploadSnapshot) -> bool {
         row.path.parent() == Some(&self.folder.path)
     }
 
@@ -210,8 +210,8 @@ impl<'a> Reconcile<'a> {
             files::open_brand_folder(settings.top_of(&path), &path)
                 .and_then(|folder| scan::list(folder, &settings.watch.ignore))
         };
-        let listed = self.ctx.patience.ask(&self.folder.path, LIST, list).await;
-        match listed.unwrap_or_else(|| Err(io::Error::new(io::ErrorKind::TimedOut, SILENT))) {
+        let listed = self.ctx.fs_timeouts.run(&self.folder.path, READDIR_TIMEOUT, list).await;
+        match listed.unwrap_or_else(|| Err(io::Error::new(io::ErrorKind::TimedOut, NOT_RESPONDING))) {
             Ok(listing) => Ok(Some(listing)),
             Err(error) if error.kind() == io::ErrorKind::NotFound && self.folder.removed => {
                 let rows = self.ctx.ledger.known(self.folder.brand).await?;
@@ -232,9 +232,9 @@ impl<'a> Reconcile<'a> {
         &mut self,
         listing: &Listing,
         batch: &[&Entry],
-        known: &HashMap<OsString, Known>,
+        known: &HashMap<OsString, UploadSnapshot>,
         moved: &mut Vec<i64>,
-        relocated: &[Known],
+        relocated: &[UploadSnapshot],
     ) -> Result<(), IntakeError> {
         let mut looks = Vec::with_capacity(batch.len());
         for entry in batch {
@@ -253,7 +253,7 @@ impl<'a> Reconcile<'a> {
         }
         for recorded in self.ctx.ledger.record(self.folder.brand, &found, moved, relocated).await? {
             let name = recorded.path.file_name().unwrap_or_default();
-            self.folder.stillness.forget(name);
+            self.folder.stability.forget(name);
             if self.folder.unread.remove(name) {
                 self.ctx.unread.heal();
             }
@@ -266,8 +266,9 @@ impl<'a> Reconcile<'a> {
         Ok(())
     }
 
-    async fn mark_gone(&self, listing: &Listing, missing: &[&Known]) -> Result<(), IntakeError> {
-        let ended = |row: &&&Known| !matches!(row.state, State::Uploaded | State::Gone | State::Uploading);
+    async fn mark_gone(&self, listing: &Listing, missing: &[&UploadSnapshot]) -> Result<(), IntakeError> {
+        let ended =
+            |row: &&&UploadSnapshot| !matches!(row.state, State::Uploaded | State::Gone | State::Uploading);
         let ids: Vec<_> = missing.iter().filter(ended).map(|row| row.id).collect();
         if ids.is_empty() {
             return Ok(());
@@ -284,7 +285,7 @@ impl<'a> Reconcile<'a> {
     async fn still_missing(&self, listing: &Listing, ids: Vec<i64>) -> Result<Vec<i64>, IntakeError> {
         let rows = self.ctx.ledger.known(self.folder.brand).await?;
         let listed = listing.names();
-        let found = |row: &&Known| {
+        let found = |row: &&UploadSnapshot| {
             self.is_here(row) && row.path.file_name().is_some_and(|name| listed.contains(name))
         };
         let there: HashSet<i64> = rows.iter().filter(found).map(|row| row.id).collect();
@@ -292,8 +293,12 @@ impl<'a> Reconcile<'a> {
     }
 
     /// What was asked for of files that did not change: tidying them away, and taking the mark off.
-    async fn tidy(&mut self, listing: Listing, known: &HashMap<OsString, Known>) -> Result<(), IntakeError> {
-        let answered = |(name, row): &(&OsString, &Known)| {
+    async fn tidy(
+        &mut self,
+        listing: Listing,
+        known: &HashMap<OsString, UploadSnapshot>,
+    ) -> Result<(), IntakeError> {
+        let answered = |(name, row): &(&OsString, &UploadSnapshot)| {
             row.state != State::Uploading && !self.waiting.contains(*name)
         };
         let marked = known.iter().filter(answered);
@@ -311,9 +316,12 @@ impl<'a> Reconcile<'a> {
             if self.folder.tidy_after.is_none_or(|after| after <= now) {
                 let tidy = move || tidy_all(&rules, brand, &folder, work);
                 let silent = || {
-                    (Err((OsString::new(), io::Error::new(io::ErrorKind::TimedOut, SILENT))), HashMap::new())
+                    (
+                        Err((OsString::new(), io::Error::new(io::ErrorKind::TimedOut, NOT_RESPONDING))),
+                        HashMap::new(),
+                    )
                 };
-                let tidied = self.ctx.patience.ask(&self.folder.path, TIDY, tidy).await;
+                let tidied = self.ctx.fs_timeouts.run(&self.folder.path, TIDY, tidy).await;
                 let (done, put_back) = tidied.unwrap_or_else(silent);
                 self.log_tidied(brand, &done);
                 self.folder.put_back = put_back;
@@ -339,12 +347,12 @@ impl<'a> Reconcile<'a> {
     }
 }
 
-fn by_name(rows: Vec<Known>) -> HashMap<OsString, Known> {
+fn by_name(rows: Vec<UploadSnapshot>) -> HashMap<OsString, UploadSnapshot> {
     rows.into_iter().filter_map(|row| Some((row.path.file_name()?.to_owned(), row))).collect()
 }
 
 /// Rows whose file is not where it was.
-fn missing<'k>(listing: &Listing, known: &'k HashMap<OsString, Known>) -> Vec<&'k Known> {
+fn missing<'k>(listing: &Listing, known: &'k HashMap<OsString, UploadSnapshot>) -> Vec<&'k UploadSnapshot> {
     let listed = listing.names();
     let mut missing: Vec<_> = known.iter().filter(|(name, _)| !listed.contains(name.as_os_str())).collect();
     missing.sort_by_key(|(_, row)| row.id);
@@ -354,7 +362,7 @@ fn missing<'k>(listing: &Listing, known: &'k HashMap<OsString, Known>) -> Vec<&'
 /// Gives back the last one that could not be, and why, and the ctimes of all that could not.
 fn tidy_all(
     rules: &Upload,
-    brand: Brand,
+    brand: BrandKey,
     folder: &OwnedFd,
     work: Vec<(OsString, Stamp)>,
 ) -> (Result<(), (OsString, io::Error)>, HashMap<OsString, i64>) {

@@ -10,12 +10,12 @@ use super::IntakeError;
 use super::folder::{READ_AGAIN, Reconcile};
 use super::reads::ReadStatus;
 use super::scan::Entry;
-use crate::domain::brand::Brand;
+use crate::domain::brand::BrandKey;
 use crate::domain::event;
 use crate::domain::failure::{ErrorKind, Failure};
 use crate::domain::text::visible;
-use crate::ledger::Recorded;
-use crate::patience::SILENT;
+use crate::fs_timeout::NOT_RESPONDING;
+use crate::ledger::RecordResult;
 
 /// As long as a brand's slots are full, that is logged this often.
 const REMIND: Duration = Duration::from_hours(1);
@@ -31,11 +31,11 @@ const COUNT: Duration = Duration::from_secs(10);
 pub(super) struct LimitLog {
     logged: Option<Instant>,
     /// Those that are not logged yet: since when, the first of them, and how many there are.
-    files: Option<(Instant, Vec<Recorded>, usize)>,
+    files: Option<(Instant, Vec<RecordResult>, usize)>,
 }
 
 impl LimitLog {
-    fn add(&mut self, files: Vec<Recorded>, now: Instant) {
+    fn add(&mut self, files: Vec<RecordResult>, now: Instant) {
         let (_, first, count) = self.files.get_or_insert_with(|| (now, Vec::new(), 0));
         *count += files.len();
         first.extend(files);
@@ -43,7 +43,7 @@ impl LimitLog {
     }
 
     /// What is to be logged now; `more`: other files are about to come.
-    fn due(&mut self, more: bool, now: Instant) -> Option<(Vec<Recorded>, usize)> {
+    fn due(&mut self, more: bool, now: Instant) -> Option<(Vec<RecordResult>, usize)> {
         let (since, ..) = self.files.as_ref()?;
         let said = self.logged.is_some_and(|logged| now.duration_since(logged) < REMIND);
         if said || (more && now.duration_since(*since) < COUNT) {
@@ -74,7 +74,7 @@ impl Reconcile<'_> {
     }
 
     /// A file has found its place in the table. Those that were refused are logged at the end of the look.
-    pub(super) fn log_recorded(&mut self, recorded: Recorded) {
+    pub(super) fn log_recorded(&mut self, recorded: RecordResult) {
         let (brand, id, state, slot) = (self.folder.brand.brand, recorded.id, recorded.state, recorded.slot);
         match &recorded.refused {
             // a file that grows, as a log does, is refused again and again for one reason
@@ -93,7 +93,7 @@ impl Reconcile<'_> {
 
     /// Files that were refused for one reason are one warning.
     pub(super) fn log_refused(&mut self) {
-        let mut groups: Vec<(Failure, Vec<Recorded>)> = Vec::new();
+        let mut groups: Vec<(Failure, Vec<RecordResult>)> = Vec::new();
         for recorded in std::mem::take(&mut self.refused) {
             let Some(failure) = recorded.refused.clone() else { continue };
             match groups.iter_mut().find(|(other, _)| *other == failure) {
@@ -113,13 +113,14 @@ impl Reconcile<'_> {
     }
 
     /// `files`: all of them, or the first few.
-    fn log_group(&self, files: &[Recorded], count: usize) {
+    fn log_group(&self, files: &[RecordResult], count: usize) {
         let Some((first, failure)) = files.first().and_then(|first| Some((first, first.refused.as_ref()?)))
         else {
             return;
         };
         let (brand, id, state) = (self.folder.brand.brand, first.id, first.state);
-        let name = |file: &Recorded| visible(&file.path.file_name().unwrap_or_default().to_string_lossy());
+        let name =
+            |file: &RecordResult| visible(&file.path.file_name().unwrap_or_default().to_string_lossy());
         let names = files.iter().take(NAMED).map(name).collect::<Vec<_>>().join(", ");
         let file = match count.saturating_sub(NAMED) {
             0 => names,
@@ -129,7 +130,7 @@ impl Reconcile<'_> {
     }
 
     /// An archive that is full is full for all files.
-    pub(super) fn log_tidied(&self, brand: Brand, done: &Result<(), (OsString, io::Error)>) {
+    pub(super) fn log_tidied(&self, brand: BrandKey, done: &Result<(), (OsString, io::Error)>) {
         let (chorus, now) = (&self.ctx.untidied, std::time::Instant::now());
         match done {
             Ok(()) => chorus.heal(),
@@ -170,9 +171,10 @@ impl Reconcile<'_> {
 
     /// It takes long to read a file, or it was not begun yet: a later look takes what comes of it.
     pub(super) fn read_under_way(&mut self, entry: &Entry, status: ReadStatus) {
-        self.folder.stillness.closed([entry.name.clone()]);
+        self.folder.stability.closed([entry.name.clone()]);
         if status.stuck {
-            return self.cannot_be_read(&entry.name, &io::Error::new(io::ErrorKind::TimedOut, SILENT));
+            return self
+                .cannot_be_read(&entry.name, &io::Error::new(io::ErrorKind::TimedOut, NOT_RESPONDING));
         }
         let read = status.bytes.map(|bytes| (entry.name.clone(), bytes, entry.look.stamp.size));
         self.reading.extend(read);

@@ -9,6 +9,7 @@ pub mod backlog;
 mod context;
 mod decide;
 mod devices;
+pub mod discovery;
 mod folder;
 pub mod inspect;
 mod log;
@@ -17,7 +18,6 @@ mod places;
 mod reads;
 mod scan;
 mod settle;
-pub mod survey;
 mod tidy;
 mod verdict;
 mod watch;
@@ -43,8 +43,8 @@ use crate::ledger::{Ledger, LedgerError};
 use crate::metrics::Metrics;
 use agenda::{Agenda, Priority};
 use context::Context;
+use discovery::BrandFolder;
 use folder::{Folder, Outcome, Reconcile};
-use survey::Place;
 use watch::Watch;
 pub use watch::inotify_is_to_be_had;
 
@@ -95,7 +95,7 @@ pub struct Progress {
 }
 
 /// One look at a folder, on its way.
-pub type Look = Pin<Box<dyn Future<Output = Looked> + Send>>;
+pub type FolderScan = Pin<Box<dyn Future<Output = Looked> + Send>>;
 
 /// A folder that was looked at, to be handed back with [`Intake::end`].
 pub struct Looked {
@@ -118,13 +118,13 @@ pub struct Intake {
     /// The root and the type folders that are watched, and the brands' folders that are (the others are polled).
     parents: HashMap<PathBuf, Identity>,
     watched: HashMap<PathBuf, Identity>,
-    /// Where brands' folders stood at the last survey.
+    /// Where brands' folders stood at the last discovery.
     places: HashMap<PathBuf, Option<Identity>>,
     /// Names that were closed after writing, until their folder is looked at.
     closed: HashMap<PathBuf, HashSet<OsString>>,
     agenda: Agenda,
     next_survey: Instant,
-    /// An event asks for a survey of what is new.
+    /// An event asks for a discovery of what is new.
     event_survey: Option<Instant>,
     last_survey: Option<Instant>,
     root: Option<Identity>,
@@ -260,7 +260,7 @@ impl Intake {
         let now = Instant::now();
         let all = now >= self.next_survey;
         if all || self.event_survey.is_some_and(|at| now >= at) {
-            let surveyed = self.survey(all).await;
+            let surveyed = self.discovery(all).await;
             self.bear(surveyed)?;
         }
         if !self.found_all && self.is_read() {
@@ -367,7 +367,7 @@ impl Intake {
     }
 
     /// The next look that is due, for the caller to run; its end is handed back with [`Intake::end`].
-    pub fn next_look(&mut self) -> Option<Look> {
+    pub fn next_look(&mut self) -> Option<FolderScan> {
         while let Some(least) = self.room() {
             let path = self.agenda.take_due(Instant::now(), least)?;
             if self.is_out_of_reach(&path) {
@@ -377,7 +377,7 @@ impl Intake {
                 continue;
             };
             folder.removed = !self.places.contains_key(&path);
-            folder.stillness.closed(self.closed.remove(&path).unwrap_or_default());
+            folder.stability.closed(self.closed.remove(&path).unwrap_or_default());
             self.out.insert(path, false);
             let ctx = self.ctx.clone();
             return Some(Box::pin(async move {
@@ -445,7 +445,7 @@ impl Intake {
         self.folders.insert(path.clone(), folder);
         if let Some(identity) = place.filter(|_| !troubled && !self.is_out_of_reach(&path)) {
             // it may have been replaced while it was with the job
-            self.watch_folder(&Place { path, brand, identity });
+            self.watch_folder(&BrandFolder { path, brand, identity });
         }
         Ok(())
     }

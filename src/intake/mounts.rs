@@ -9,8 +9,8 @@ use tokio::sync::Mutex;
 
 use super::IntakeError;
 use crate::files;
+use crate::fs_timeout::FsTimeouts;
 use crate::ledger::Ledger;
-use crate::patience::Patience;
 
 /// What is said of such a folder.
 pub(super) const UNMOUNTED: &str = "an empty folder is in its place: is it unmounted?";
@@ -22,21 +22,21 @@ const STATX: Duration = Duration::from_secs(4);
 #[derive(Debug)]
 pub(super) struct Mounts {
     ledger: Ledger,
-    patience: Patience,
+    fs_timeouts: FsTimeouts,
     /// As the table has them, once it was asked.
     known: Mutex<Option<HashSet<PathBuf>>>,
 }
 
 impl Mounts {
-    pub(super) fn new(ledger: Ledger, patience: Patience) -> Self {
-        Self { ledger, patience, known: Mutex::new(None) }
+    pub(super) fn new(ledger: Ledger, fs_timeouts: FsTimeouts) -> Self {
+        Self { ledger, fs_timeouts, known: Mutex::new(None) }
     }
 
     /// Is the folder only what an unmounted file system left? One with something in it is remembered.
     pub(super) async fn is_unmounted(&self, path: &Path, empty: bool) -> Result<bool, IntakeError> {
         let folder = path.to_owned();
         let is_one =
-            self.patience.ask(path, STATX, move || files::is_mount_point(&folder).unwrap_or(false)).await;
+            self.fs_timeouts.run(path, STATX, move || files::is_mount_point(&folder).unwrap_or(false)).await;
         // what does not answer may be unmounted
         let Some(is_one) = is_one else { return Ok(empty) };
         let mut known = self.known.lock().await;

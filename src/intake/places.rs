@@ -11,17 +11,17 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::agenda::Priority;
+use super::discovery::{self, BrandFolder, Discovery};
 use super::folder::Folder;
 use super::mounts::UNMOUNTED;
-use super::survey::{self, Place, Survey};
 use super::{Intake, IntakeError, watch};
 use crate::config::WatchMode;
 use crate::domain::event;
 use crate::domain::text::visible;
 use crate::domain::upload::State;
 use crate::files::{self, Identity};
-use crate::ledger::{BrandRow, Known};
-use crate::patience::{LIST, LOOK, SILENT};
+use crate::fs_timeout::{NOT_RESPONDING, READDIR_TIMEOUT, STAT_TIMEOUT};
+use crate::ledger::{BrandRow, UploadSnapshot};
 
 /// How often it is looked whether the root is still the folder it was: one `stat`.
 const GLANCE: Duration = Duration::from_secs(1);
@@ -35,8 +35,9 @@ impl Intake {
         self.next_glance = Instant::now() + GLANCE.min(self.ctx.settings.watch.poll_interval);
         let root = self.identity(&self.ctx.settings.watch.root).await;
         let mapped = self.mapped().await;
-        let other =
-            |place: &Place| self.places.get(&place.path).is_some_and(|before| *before != place.identity);
+        let other = |place: &BrandFolder| {
+            self.places.get(&place.path).is_some_and(|before| *before != place.identity)
+        };
         if self.surveyed && ((root != self.root && !self.root_missing) || mapped.iter().any(other)) {
             self.next_survey = Instant::now();
         }
@@ -48,21 +49,21 @@ impl Intake {
         let (look, devices) = (path.to_owned(), self.ctx.devices.clone());
         let look =
             move || files::named_identity(&look).ok().inspect(|identity| devices.learn(&look, *identity));
-        self.ctx.patience.ask(path, LOOK, look).await.flatten()
+        self.ctx.fs_timeouts.run(path, STAT_TIMEOUT, look).await.flatten()
     }
 
     /// The folders of `[[brand]]`. One that does not answer holds up no other.
-    async fn mapped(&self) -> Vec<Place> {
+    async fn mapped(&self) -> Vec<BrandFolder> {
         let brands = self.ctx.settings.brands.iter().map(async |folder| {
             let (path, brand) = (folder.path.clone(), folder.brand);
-            Place { identity: self.identity(&path).await, path, brand }
+            BrandFolder { identity: self.identity(&path).await, path, brand }
         });
         futures_util::future::join_all(brands).await
     }
 
     /// Compares the folders there are with those that are watched, and has all of them looked at, or those that
     /// came, changed or went.
-    pub(super) async fn survey(&mut self, all: bool) -> Result<(), IntakeError> {
+    pub(super) async fn discovery(&mut self, all: bool) -> Result<(), IntakeError> {
         let now = Instant::now();
         if all {
             self.next_survey = now + self.ctx.settings.watch.rescan;
@@ -72,18 +73,19 @@ impl Intake {
         let settings = self.ctx.settings.clone();
         let root = settings.watch.root.clone();
         let devices = self.ctx.devices.clone();
-        let look = move || survey::survey_root(&settings).inspect(|survey| devices.learn_all(survey));
-        let survey = self.ctx.patience.ask(&root, LIST, look).await;
+        let look =
+            move || discovery::discover_root(&settings).inspect(|discovery| devices.learn_all(discovery));
+        let discovery = self.ctx.fs_timeouts.run(&root, READDIR_TIMEOUT, look).await;
         let mapped = self.mapped().await;
         let mut hidden = false;
-        match survey.unwrap_or_else(|| Err(io::Error::new(io::ErrorKind::TimedOut, SILENT))) {
-            Ok(survey) if self.is_unmounted(&survey).await? => self.root_is_missing(UNMOUNTED).await?,
-            Ok(mut survey) => {
-                survey.folders.extend(mapped);
-                self.set_unmounted_apart(&mut survey).await?;
-                hidden = !survey.unread.is_empty();
-                self.root_is_there(&survey).await?;
-                self.take_over(survey).await?;
+        match discovery.unwrap_or_else(|| Err(io::Error::new(io::ErrorKind::TimedOut, NOT_RESPONDING))) {
+            Ok(discovery) if self.is_unmounted(&discovery).await? => self.root_is_missing(UNMOUNTED).await?,
+            Ok(mut discovery) => {
+                discovery.folders.extend(mapped);
+                self.set_unmounted_apart(&mut discovery).await?;
+                hidden = !discovery.unread.is_empty();
+                self.root_is_there(&discovery).await?;
+                self.take_over(discovery).await?;
             }
             Err(error) => {
                 match self.needs_no_root(&error).await? {
@@ -130,19 +132,19 @@ impl Intake {
     }
 
     /// An unmounted root leaves an empty folder behind; so does one that was moved away and made anew.
-    async fn is_unmounted(&self, survey: &Survey) -> Result<bool, IntakeError> {
+    async fn is_unmounted(&self, discovery: &Discovery) -> Result<bool, IntakeError> {
         let root = &self.ctx.settings.watch.root;
-        let empty = !survey.has_anything_in(root);
-        let changed = self.root.is_some() && survey.root != self.root;
+        let empty = !discovery.has_anything_in(root);
+        let changed = self.root.is_some() && discovery.root != self.root;
         let lost = changed && empty && self.places.len() > self.ctx.settings.brands.len();
         Ok(self.ctx.mounts.is_unmounted(root, empty).await? || lost)
     }
 
     /// Type folders can be mount points too. What is in one that is not mounted is unknown.
-    async fn set_unmounted_apart(&self, survey: &mut Survey) -> Result<(), IntakeError> {
-        for (path, _) in survey.parents.iter().filter(|(path, _)| *path != self.ctx.settings.watch.root) {
-            if self.ctx.mounts.is_unmounted(path, !survey.has_anything_in(path)).await? {
-                survey.unread.push((path.clone(), UNMOUNTED.into()));
+    async fn set_unmounted_apart(&self, discovery: &mut Discovery) -> Result<(), IntakeError> {
+        for (path, _) in discovery.parents.iter().filter(|(path, _)| *path != self.ctx.settings.watch.root) {
+            if self.ctx.mounts.is_unmounted(path, !discovery.has_anything_in(path)).await? {
+                discovery.unread.push((path.clone(), UNMOUNTED.into()));
             }
         }
         Ok(())
@@ -180,8 +182,8 @@ impl Intake {
         Ok(())
     }
 
-    pub(super) async fn root_is_there(&mut self, survey: &Survey) -> Result<(), IntakeError> {
-        self.root = survey.root;
+    pub(super) async fn root_is_there(&mut self, discovery: &Discovery) -> Result<(), IntakeError> {
+        self.root = discovery.root;
         self.root_is_no_trouble().await?;
         if self.root_missing {
             tracing::info!(message_id = event::FOLDER_BACK, root = %self.ctx.settings.watch.root.display(), "the watched folder is back");
@@ -190,31 +192,35 @@ impl Intake {
         Ok(())
     }
 
-    pub(super) async fn take_over(&mut self, survey: Survey) -> Result<(), IntakeError> {
-        self.tell_of_strays(&survey);
+    pub(super) async fn take_over(&mut self, discovery: Discovery) -> Result<(), IntakeError> {
+        self.tell_of_strays(&discovery);
         // what lies in a folder that cannot be read is not gone
-        let unread = |path: &Path| survey.unread.iter().any(|(folder, _)| path.starts_with(folder));
+        let unread = |path: &Path| discovery.unread.iter().any(|(folder, _)| path.starts_with(folder));
         let hidden: Vec<_> = self
             .places
             .iter()
             .filter(|(path, _)| unread(path))
             .map(|(path, at)| (path.clone(), *at))
             .collect();
-        let now_hidden: HashSet<_> = survey.unread.iter().map(|(path, _)| path.clone()).collect();
+        let now_hidden: HashSet<_> = discovery.unread.iter().map(|(path, _)| path.clone()).collect();
         for back in self.hidden.difference(&now_hidden) {
             self.told.remove(&visible(&back.to_string_lossy()));
-            if survey.parents.iter().any(|(path, _)| path == back) {
+            if discovery.parents.iter().any(|(path, _)| path == back) {
                 tracing::info!(message_id = event::FOLDER_BACK, folder = %back.display(), "the folder can be read again");
             }
         }
         self.hidden = now_hidden;
-        if self.watch_parents(survey.parents) {
+        if self.watch_parents(discovery.parents) {
             // folders may have been made between the look and the watch: look once more
             self.event_survey = Some(Instant::now());
         }
-        self.places =
-            survey.folders.iter().map(|place| (place.path.clone(), place.identity)).chain(hidden).collect();
-        self.adopt(survey.folders).await?;
+        self.places = discovery
+            .folders
+            .iter()
+            .map(|place| (place.path.clone(), place.identity))
+            .chain(hidden)
+            .collect();
+        self.adopt(discovery.folders).await?;
         if self.surveyed && !self.orphans_left {
             return Ok(());
         }
@@ -222,8 +228,8 @@ impl Intake {
     }
 
     /// Each once, and not thousands of them.
-    fn tell_of_strays(&mut self, survey: &Survey) {
-        let paths = survey.strays.iter().chain(&survey.unread);
+    fn tell_of_strays(&mut self, discovery: &Discovery) {
+        let paths = discovery.unrecognized.iter().chain(&discovery.unread);
         let paths = paths.map(|(path, why)| (visible(&path.to_string_lossy()), why));
         let new: Vec<_> = paths.filter(|(path, _)| self.told.insert(path.clone())).collect();
         for (path, why) in new.iter().take(STRAYS_TOLD) {
@@ -259,9 +265,10 @@ impl Intake {
     }
 
     /// Registers folders that are new, and watches before the first look.
-    pub(super) async fn adopt(&mut self, places: Vec<Place>) -> Result<(), IntakeError> {
-        let known =
-            |place: &Place| self.folders.contains_key(&place.path) || self.out.contains_key(&place.path);
+    pub(super) async fn adopt(&mut self, places: Vec<BrandFolder>) -> Result<(), IntakeError> {
+        let known = |place: &BrandFolder| {
+            self.folders.contains_key(&place.path) || self.out.contains_key(&place.path)
+        };
         let (old, new): (Vec<_>, Vec<_>) = places.into_iter().partition(known);
         let brands: Vec<_> =
             new.iter().map(|place| (place.brand, self.ctx.settings.slots_of(place.brand))).collect();
@@ -285,7 +292,7 @@ impl Intake {
     }
 
     /// Makes sure that the folder that stands there now is the one that is watched.
-    pub(super) fn watch_folder(&mut self, place: &Place) {
+    pub(super) fn watch_folder(&mut self, place: &BrandFolder) {
         let before = self.watched.get(&place.path).copied();
         if before.is_some() && before == place.identity {
             return;
@@ -362,8 +369,8 @@ impl Intake {
     }
 
     /// Which of these files are not there, by their rows. Where a file system does not answer, nothing is known, and
-    /// the next survey asks again.
-    async fn missing_orphans(&mut self, orphans: &[(BrandRow, Vec<Known>)]) -> HashSet<i64> {
+    /// the next discovery asks again.
+    async fn missing_orphans(&mut self, orphans: &[(BrandRow, Vec<UploadSnapshot>)]) -> HashSet<i64> {
         let rows = orphans.iter().flat_map(|(_, rows)| rows).filter(|row| row.state != State::Uploaded);
         let files: Vec<_> = rows.map(|row| (row.id, row.path.clone())).collect();
         let Some((_, first)) = files.first() else {
@@ -374,12 +381,12 @@ impl Intake {
             path.symlink_metadata().is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
         });
         let look = move || files.into_iter().filter(|(_, path)| missing(path)).map(|(id, _)| id).collect();
-        let found = self.ctx.patience.ask(&first, LOOK, look).await;
+        let found = self.ctx.fs_timeouts.run(&first, STAT_TIMEOUT, look).await;
         self.orphans_left = found.is_none();
         found.unwrap_or_default()
     }
 
-    fn is_orphan(&self, row: &Known) -> bool {
+    fn is_orphan(&self, row: &UploadSnapshot) -> bool {
         let place = row.path.parent().is_some_and(|folder| self.places.contains_key(folder));
         !place && !self.hidden.iter().any(|folder| row.path.starts_with(folder))
     }
@@ -387,7 +394,7 @@ impl Intake {
     async fn settle(
         &mut self,
         brand: BrandRow,
-        orphans: Vec<Known>,
+        orphans: Vec<UploadSnapshot>,
         missing: &HashSet<i64>,
     ) -> Result<(), IntakeError> {
         let (gone, left): (Vec<_>, Vec<_>) = orphans.into_iter().partition(|row| missing.contains(&row.id));
@@ -399,7 +406,7 @@ impl Intake {
             left.into_iter().filter(|row| row.asked.is_some()).partition(|row| {
                 row.path.parent().is_some_and(|folder| self.ctx.settings.is_folder_of(folder, brand.brand))
             });
-        // their folder has come back since the survey: the next one finds it, and then they are looked at
+        // their folder has come back since the discovery: the next one finds it, and then they are looked at
         if back.into_iter().any(|row| self.doubted.insert(row.path)) {
             self.next_survey = Instant::now();
         }

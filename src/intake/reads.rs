@@ -15,7 +15,7 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::inspect::Inspected;
-use crate::files::Look;
+use crate::files::FileMeta;
 
 /// So long a look waits for a read.
 const SHORT: Duration = Duration::from_secs(10);
@@ -63,7 +63,7 @@ pub(super) struct Reads {
 #[derive(Debug)]
 struct Read {
     /// What the file looked like: of another one the answer says nothing.
-    look: Look,
+    look: FileMeta,
     count: ByteCount,
     stuck: bool,
     answer: Option<Answer>,
@@ -90,7 +90,7 @@ impl Reads {
     pub(super) async fn read(
         self: &Arc<Self>,
         path: &Path,
-        look: Look,
+        look: FileMeta,
         device: u64,
         work: impl FnOnce() -> Answer + Send + 'static,
     ) -> Reading {
@@ -149,7 +149,7 @@ impl Reads {
     }
 
     /// `None`: the file is not being read yet, and now the caller does it.
-    fn begun(&self, path: &Path, look: Look) -> Option<Reading> {
+    fn begun(&self, path: &Path, look: FileMeta) -> Option<Reading> {
         let mut under_way = self.lock();
         let Some(read) = under_way.get(path) else {
             let read = Read { look, count: ByteCount::default(), stuck: false, answer: None };
@@ -295,8 +295,8 @@ mod tests {
     const NAS: u64 = 1;
     const DISK: u64 = 2;
 
-    fn look(ctime_ns: i64) -> Look {
-        Look { kind: Kind::Regular, stamp: Stamp { size: 9, mtime_ns: 0, inode: 1 }, ctime_ns }
+    fn look(ctime_ns: i64) -> FileMeta {
+        FileMeta { kind: Kind::Regular, stamp: Stamp { size: 9, mtime_ns: 0, inode: 1 }, ctime_ns }
     }
 
     /// A read that gets a byte for each that is sent, and ends when the sender is dropped.

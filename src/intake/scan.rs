@@ -12,13 +12,13 @@ use rustix::fs::{Dir, FileType};
 use super::tidy;
 use crate::domain::glob::Glob;
 use crate::domain::order;
-use crate::files::{self, Kind, Look};
+use crate::files::{self, FileMeta, Kind};
 
 /// A name in a brand's folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Entry {
     pub(super) name: OsString,
-    pub(super) look: Look,
+    pub(super) look: FileMeta,
 }
 
 /// The folder and what is in it, in natural order of names.

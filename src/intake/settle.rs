@@ -1,7 +1,7 @@
 //! Is a file complete, or still being copied?
 //!
 //! It is complete when it was closed after writing or renamed into place, or when it has been still for
-//! `watch.settle`. Its times prove stillness at once: no program can set a file's ctime back. Where they
+//! `watch.settle`. Its times prove stability at once: no program can set a file's ctime back. Where they
 //! cannot (the file server's clock is ahead of ours), two equal looks that far apart do.
 //! One close does not prove that the copy is whole: a picture that ends too early is given `watch.grace`, from the
 //! later of its times on: copiers set a file's own time back.
@@ -13,7 +13,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-use crate::files::Look;
+use crate::files::FileMeta;
 
 /// The two clocks of one look: the wall's, for the times of files, and the steady one, for waiting.
 #[derive(Debug, Clone, Copy)]
@@ -24,7 +24,7 @@ pub(super) struct Now {
 
 /// What to do with a file now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Judgement {
+pub(super) enum Stability {
     Complete,
     /// Not yet; look again then.
     Again(Instant),
@@ -32,14 +32,14 @@ pub(super) enum Judgement {
 
 /// What is remembered of the files of one folder that are not recorded yet.
 #[derive(Debug, Default)]
-pub(super) struct Stillness {
-    seen: HashMap<OsString, Sight>,
+pub(super) struct StabilityTracker {
+    seen: HashMap<OsString, Observation>,
     closed: HashSet<OsString>,
 }
 
 #[derive(Debug)]
-struct Sight {
-    look: Look,
+struct Observation {
+    look: FileMeta,
     /// When it was first seen, and since when it looks as it does.
     first: Instant,
     since: Instant,
@@ -47,7 +47,7 @@ struct Sight {
     unfinished: bool,
 }
 
-impl Stillness {
+impl StabilityTracker {
     /// These names were closed after writing or renamed into place.
     pub(super) fn closed(&mut self, names: impl IntoIterator<Item = OsString>) {
         self.closed.extend(names);
@@ -63,31 +63,31 @@ impl Stillness {
     pub(super) fn judge(
         &mut self,
         name: &OsStr,
-        look: &Look,
+        look: &FileMeta,
         now: Now,
         settle: Duration,
         grace: Duration,
-    ) -> Judgement {
+    ) -> Stability {
         let closed = self.closed.remove(name);
         let sight = self.sight(name, look, now);
         if sight.unfinished {
             return match grace_ends(sight, now, grace) {
-                Some(end) => Judgement::Again(end),
-                None => Judgement::Complete,
+                Some(end) => Stability::Again(end),
+                None => Stability::Complete,
             };
         }
         let observed = now.steady.duration_since(sight.since) >= settle;
         if closed || observed || age(look, now.wall) >= Some(settle) {
-            return Judgement::Complete;
+            return Stability::Complete;
         }
-        Judgement::Again(sight.since + settle)
+        Stability::Again(sight.since + settle)
     }
 
     /// The file turned out to end too early. `Some` while it may still be being copied: look again then.
     pub(super) fn unfinished(
         &mut self,
         name: &OsStr,
-        look: &Look,
+        look: &FileMeta,
         now: Now,
         grace: Duration,
     ) -> Option<Instant> {
@@ -116,8 +116,8 @@ impl Stillness {
     }
 
     /// The memory of a file, begun anew whenever it looks different.
-    fn sight(&mut self, name: &OsStr, look: &Look, now: Now) -> &mut Sight {
-        let seen = |first| Sight { look: *look, first, since: now.steady, unfinished: false };
+    fn sight(&mut self, name: &OsStr, look: &FileMeta, now: Now) -> &mut Observation {
+        let seen = |first| Observation { look: *look, first, since: now.steady, unfinished: false };
         let sight = self.seen.entry(name.to_owned()).or_insert_with(|| seen(now.steady));
         if sight.look != *look {
             *sight = seen(sight.first);
@@ -128,14 +128,14 @@ impl Stillness {
 
 /// When the grace of a file that ended too early is over; `None` when it is over already. A file from the
 /// future is given its grace from the first look on.
-fn grace_ends(sight: &Sight, now: Now, grace: Duration) -> Option<Instant> {
+fn grace_ends(sight: &Observation, now: Now, grace: Duration) -> Option<Instant> {
     let age = age(&sight.look, now.wall).unwrap_or(now.steady.duration_since(sight.since));
     let left = grace.checked_sub(age).filter(|left| !left.is_zero())?;
     Some(now.steady + left)
 }
 
 /// How long ago anything about a file changed; `None` when that lies in the future.
-pub(super) fn age(look: &Look, now: Timestamp) -> Option<Duration> {
+pub(super) fn age(look: &FileMeta, now: Timestamp) -> Option<Duration> {
     let nanos = now.as_nanosecond() - i128::from(look.stamp.mtime_ns.max(look.ctime_ns));
     u64::try_from(nanos).ok().map(Duration::from_nanos)
 }
@@ -151,14 +151,14 @@ mod tests {
     const GRACE: Duration = Duration::from_secs(30);
 
     struct Bench {
-        stillness: Stillness,
+        stability: StabilityTracker,
         now: Now,
     }
 
     impl Bench {
         fn new() -> Self {
             let wall = Timestamp::from_second(1_700_000_000).unwrap();
-            Self { stillness: Stillness::default(), now: Now { wall, steady: Instant::now() } }
+            Self { stability: StabilityTracker::default(), now: Now { wall, steady: Instant::now() } }
         }
 
         fn pass(&mut self, time: Duration) {
@@ -166,13 +166,13 @@ mod tests {
         }
 
         /// A file whose times lie `ago` seconds back.
-        fn file(&self, size: u64, ago: i64) -> Look {
+        fn file(&self, size: u64, ago: i64) -> FileMeta {
             let time = i64::try_from(self.now.wall.as_nanosecond()).unwrap() - ago * 1_000_000_000;
-            Look { kind: Kind::Regular, stamp: Stamp { size, mtime_ns: time, inode: 1 }, ctime_ns: time }
+            FileMeta { kind: Kind::Regular, stamp: Stamp { size, mtime_ns: time, inode: 1 }, ctime_ns: time }
         }
 
-        fn judge(&mut self, look: &Look) -> Judgement {
-            self.stillness.judge(OsStr::new("a.jpg"), look, self.now, SETTLE, GRACE)
+        fn judge(&mut self, look: &FileMeta) -> Stability {
+            self.stability.judge(OsStr::new("a.jpg"), look, self.now, SETTLE, GRACE)
         }
     }
 
@@ -180,30 +180,30 @@ mod tests {
     fn an_old_file_is_complete_at_once() {
         let mut bench = Bench::new();
         let look = bench.file(10, 5);
-        assert_eq!(bench.judge(&look), Judgement::Complete);
+        assert_eq!(bench.judge(&look), Stability::Complete);
     }
 
     #[test]
     fn a_copier_that_sets_mtime_back_does_not_hide_that_it_still_writes() {
         let mut bench = Bench::new();
-        let look = Look { ctime_ns: bench.file(10, 0).ctime_ns, ..bench.file(10, 500) };
-        assert!(matches!(bench.judge(&look), Judgement::Again(_)));
+        let look = FileMeta { ctime_ns: bench.file(10, 0).ctime_ns, ..bench.file(10, 500) };
+        assert!(matches!(bench.judge(&look), Stability::Again(_)));
     }
 
     #[test]
     fn a_copier_that_sets_mtime_back_gets_its_grace_all_the_same() {
         let mut bench = Bench::new();
-        let look = Look { ctime_ns: bench.file(10, 10).ctime_ns, ..bench.file(10, 500) };
+        let look = FileMeta { ctime_ns: bench.file(10, 10).ctime_ns, ..bench.file(10, 500) };
         let end = bench.now.steady + Duration::from_secs(20);
-        assert_eq!(bench.stillness.unfinished(OsStr::new("a.jpg"), &look, bench.now, GRACE), Some(end));
+        assert_eq!(bench.stability.unfinished(OsStr::new("a.jpg"), &look, bench.now, GRACE), Some(end));
     }
 
     #[test]
     fn a_closed_file_is_not_waited_for() {
         let mut bench = Bench::new();
         let look = bench.file(10, 0);
-        bench.stillness.closed(["a.jpg".into()]);
-        assert_eq!(bench.judge(&look), Judgement::Complete);
+        bench.stability.closed(["a.jpg".into()]);
+        assert_eq!(bench.judge(&look), Stability::Complete);
     }
 
     #[test]
@@ -211,13 +211,13 @@ mod tests {
         let mut bench = Bench::new();
         for size in 0..5 {
             let look = bench.file(size, 0);
-            assert_eq!(bench.judge(&look), Judgement::Again(bench.now.steady + SETTLE));
+            assert_eq!(bench.judge(&look), Stability::Again(bench.now.steady + SETTLE));
             bench.pass(Duration::from_millis(900));
         }
         let look = bench.file(5, 0);
         bench.judge(&look);
         bench.pass(SETTLE);
-        assert_eq!(bench.judge(&look), Judgement::Complete);
+        assert_eq!(bench.judge(&look), Stability::Complete);
     }
 
     #[test]
@@ -226,24 +226,24 @@ mod tests {
         let (name, end) = (OsStr::new("a.jpg"), bench.now.steady + SETTLE);
         let look = bench.file(1, 0);
         bench.judge(&look);
-        assert_eq!(bench.stillness.is_new_until(name, bench.now, SETTLE), Some(end));
+        assert_eq!(bench.stability.is_new_until(name, bench.now, SETTLE), Some(end));
         bench.pass(SETTLE / 2);
         let look = bench.file(2, 0);
         bench.judge(&look);
-        assert_eq!(bench.stillness.is_new_until(name, bench.now, SETTLE), Some(end));
+        assert_eq!(bench.stability.is_new_until(name, bench.now, SETTLE), Some(end));
         bench.pass(SETTLE / 2);
         let look = bench.file(3, 0);
         bench.judge(&look);
-        assert_eq!(bench.stillness.is_new_until(name, bench.now, SETTLE), None);
+        assert_eq!(bench.stability.is_new_until(name, bench.now, SETTLE), None);
     }
 
     #[test]
     fn a_file_from_the_future_is_complete_after_two_equal_looks() {
         let mut bench = Bench::new();
         let look = bench.file(10, -3600);
-        assert!(matches!(bench.judge(&look), Judgement::Again(_)));
+        assert!(matches!(bench.judge(&look), Stability::Again(_)));
         bench.pass(SETTLE);
-        assert_eq!(bench.judge(&look), Judgement::Complete);
+        assert_eq!(bench.judge(&look), Stability::Complete);
     }
 
     #[test]
@@ -252,13 +252,13 @@ mod tests {
         let look = bench.file(10, 10);
         let name = OsStr::new("a.jpg");
         let end = bench.now.steady + Duration::from_secs(20);
-        assert_eq!(bench.stillness.unfinished(name, &look, bench.now, GRACE), Some(end));
-        assert_eq!(bench.judge(&look), Judgement::Again(end), "not read again meanwhile");
+        assert_eq!(bench.stability.unfinished(name, &look, bench.now, GRACE), Some(end));
+        assert_eq!(bench.judge(&look), Stability::Again(end), "not read again meanwhile");
         let more = bench.file(20, 5);
-        assert_eq!(bench.judge(&more), Judgement::Complete, "read again, for it changed");
-        assert!(bench.stillness.unfinished(name, &more, bench.now, GRACE).is_some());
+        assert_eq!(bench.judge(&more), Stability::Complete, "read again, for it changed");
+        assert!(bench.stability.unfinished(name, &more, bench.now, GRACE).is_some());
         bench.pass(GRACE);
-        assert_eq!(bench.judge(&more), Judgement::Complete);
-        assert_eq!(bench.stillness.unfinished(name, &more, bench.now, GRACE), None);
+        assert_eq!(bench.judge(&more), Stability::Complete);
+        assert_eq!(bench.stability.unfinished(name, &more, bench.now, GRACE), None);
     }
 }

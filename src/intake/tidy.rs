@@ -10,7 +10,7 @@ use rustix::process::geteuid;
 
 use super::archive;
 use crate::config::{After, Upload};
-use crate::domain::brand::Brand;
+use crate::domain::brand::BrandKey;
 use crate::domain::upload::Stamp;
 use crate::files::{self, Kind};
 
@@ -24,7 +24,7 @@ const LIMBO: &str = ".brandpost";
 /// When it cannot be moved or deleted; then it stays where it was.
 pub(super) fn tidy(
     rules: &Upload,
-    brand: Brand,
+    brand: BrandKey,
     folder: impl AsFd,
     name: &OsStr,
     stamp: Stamp,
@@ -111,7 +111,7 @@ mod tests {
         let inbox = place.path().join("inbox");
         std::fs::create_dir(&inbox).unwrap();
         let rules = Upload { after: After::Archive, archive: place.path().join("archive") };
-        let brand: Brand = "OWNBRAND/1".parse().unwrap();
+        let brand: BrandKey = "OWNBRAND/1".parse().unwrap();
         for content in ["one", "two"] {
             std::fs::write(inbox.join("a.jpg"), content).unwrap();
             let folder = files::open_named_folder(&inbox).unwrap();

@@ -12,7 +12,7 @@ use crate::config::SlotsBy;
 use crate::domain::failure::{ErrorKind, Failure};
 use crate::domain::upload::{Picture, Stamp};
 use crate::files::Kind;
-use crate::ledger::{Found, Known, Verdict};
+use crate::ledger::{InspectedFile, Inspection, UploadSnapshot};
 
 impl Reconcile<'_> {
     /// What is to be recorded of a file that was looked at; `None`: nothing yet.
@@ -20,15 +20,15 @@ impl Reconcile<'_> {
         &mut self,
         entry: &Entry,
         look: io::Result<Option<Inspected>>,
-        row: Option<&Known>,
-    ) -> Option<Found> {
+        row: Option<&UploadSnapshot>,
+    ) -> Option<InspectedFile> {
         let watch = &self.ctx.settings.watch;
         match look {
             Ok(Some(Inspected { stamp, result, lacks_end })) => {
                 let may_grow = lacks_end || matches!(result, Err(Flaw::Truncated(_) | Flaw::Damaged(_)));
                 // only of those that may grow: others are taken as soon as the table can be written again
-                let stillness = &mut self.folder.stillness;
-                let mut grace = || stillness.unfinished(&entry.name, &entry.look, self.now, watch.grace);
+                let stability = &mut self.folder.stability;
+                let mut grace = || stability.unfinished(&entry.name, &entry.look, self.now, watch.grace);
                 match may_grow.then(&mut grace).flatten() {
                     Some(end) => {
                         self.wait(entry, end);
@@ -36,7 +36,7 @@ impl Reconcile<'_> {
                     }
                     None => Some(match result {
                         Ok(picture) => self.picture(entry, stamp, picture),
-                        Err(flaw) => self.found(entry, stamp, Verdict::Refused(Failure::from(&flaw))),
+                        Err(flaw) => self.found(entry, stamp, Inspection::Refused(Failure::from(&flaw))),
                     }),
                 }
             }
@@ -48,7 +48,12 @@ impl Reconcile<'_> {
         }
     }
 
-    fn unreadable(&mut self, entry: &Entry, error: &io::Error, row: Option<&Known>) -> Option<Found> {
+    fn unreadable(
+        &mut self,
+        entry: &Entry,
+        error: &io::Error,
+        row: Option<&UploadSnapshot>,
+    ) -> Option<InspectedFile> {
         let failure = match error.kind() {
             io::ErrorKind::NotFound => return None,
             io::ErrorKind::InvalidInput => Failure::new(ErrorKind::NotAFile, describe(entry.look.kind)),
@@ -58,7 +63,7 @@ impl Reconcile<'_> {
             }
             // whoever holds it (Samba for its clients, a scanner) is done in a moment
             io::ErrorKind::WouldBlock | io::ErrorKind::ResourceBusy if self.is_young(entry) => {
-                self.folder.stillness.closed([entry.name.clone()]);
+                self.folder.stability.closed([entry.name.clone()]);
                 self.wait(entry, self.now.steady + self.ctx.settings.watch.settle);
                 return None;
             }
@@ -72,7 +77,7 @@ impl Reconcile<'_> {
                 return None;
             }
         };
-        Some(self.found(entry, entry.look.stamp, Verdict::Refused(failure)))
+        Some(self.found(entry, entry.look.stamp, Inspection::Refused(failure)))
     }
 
     /// Did it change within the grace?
@@ -80,24 +85,29 @@ impl Reconcile<'_> {
         settle::age(&entry.look, self.now.wall) < Some(self.ctx.settings.watch.grace)
     }
 
-    fn picture(&self, entry: &Entry, stamp: Stamp, picture: Picture) -> Found {
+    fn picture(&self, entry: &Entry, stamp: Stamp, picture: Picture) -> InspectedFile {
         let verdict = match self.ctx.settings.slots {
-            SlotsBy::Arrival => Verdict::Picture(picture, None),
+            SlotsBy::Arrival => Inspection::Picture(picture, None),
             SlotsBy::Filename => {
                 if let Some(slot) = slot_in_name(&entry.name) {
-                    Verdict::Picture(picture, Some(slot))
+                    Inspection::Picture(picture, Some(slot))
                 } else {
                     let message =
                         "the name gives no slot: with slots.by = \"filename\" it is a number, as in 3.jpg";
-                    Verdict::Refused(Failure::new(ErrorKind::SlotTaken, message))
+                    Inspection::Refused(Failure::new(ErrorKind::SlotTaken, message))
                 }
             }
         };
         self.found(entry, stamp, verdict)
     }
 
-    fn found(&self, entry: &Entry, stamp: Stamp, verdict: Verdict) -> Found {
-        Found { path: self.folder.path.join(&entry.name), stamp, ctime_ns: entry.look.ctime_ns, verdict }
+    fn found(&self, entry: &Entry, stamp: Stamp, verdict: Inspection) -> InspectedFile {
+        InspectedFile {
+            path: self.folder.path.join(&entry.name),
+            stamp,
+            ctime_ns: entry.look.ctime_ns,
+            verdict,
+        }
     }
 }
 

@@ -14,7 +14,7 @@ use crate::domain::failure::Failure;
 
 /// How an attempt ended.
 #[derive(Debug, Clone)]
-pub enum Finish {
+pub enum AttemptEnd {
     /// The object is on OSS, its checksums are right.
     Uploaded {
         /// Where, without any query.
@@ -48,26 +48,26 @@ pub enum Finish {
     },
 }
 
-impl Finish {
+impl AttemptEnd {
     fn outcome(&self) -> &'static str {
         match self {
-            Finish::Uploaded { .. } => "uploaded",
-            Finish::Retry { .. } => "retrying",
-            Finish::Failed { .. } => "failed",
+            AttemptEnd::Uploaded { .. } => "uploaded",
+            AttemptEnd::Retry { .. } => "retrying",
+            AttemptEnd::Failed { .. } => "failed",
         }
     }
 
     fn failure(&self) -> Option<&Failure> {
         match self {
-            Finish::Retry { failure, .. } | Finish::Failed { failure, .. } => Some(failure),
-            Finish::Uploaded { .. } => None,
+            AttemptEnd::Retry { failure, .. } | AttemptEnd::Failed { failure, .. } => Some(failure),
+            AttemptEnd::Uploaded { .. } => None,
         }
     }
 
     fn counts(&self) -> bool {
         match self {
-            Finish::Uploaded { .. } => true,
-            Finish::Retry { failure, .. } | Finish::Failed { failure, .. } => {
+            AttemptEnd::Uploaded { .. } => true,
+            AttemptEnd::Retry { failure, .. } | AttemptEnd::Failed { failure, .. } => {
                 failure.kind.counts_as_attempt()
             }
         }
@@ -79,12 +79,12 @@ impl Ledger {
     ///
     /// # Errors
     /// `Conflict` when the claim is no longer ours; otherwise when the database fails.
-    pub async fn finish(&self, claim: &Claim, finish: &Finish, took: Duration) -> Result<()> {
+    pub async fn finish(&self, claim: &Claim, finish: &AttemptEnd, took: Duration) -> Result<()> {
         let now = self.now_text();
         let mut tx = self.begin().await?;
         let brand = end_claim(&mut tx, claim, finish, &now).await?;
         close(&mut tx, claim, finish, took, &now).await?;
-        if matches!(finish, Finish::Failed { .. }) {
+        if matches!(finish, AttemptEnd::Failed { .. }) {
             slots::recheck_duplicates_of(&mut tx, claim.id).await?;
             slots::promote(&mut tx, brand, &now).await?;
         }
@@ -135,12 +135,12 @@ impl Ledger {
 }
 
 /// The state's side. Returns the brand's row. Exactly one row must be ours to change.
-async fn end_claim(tx: &mut Tx, claim: &Claim, finish: &Finish, now: &str) -> Result<i64> {
+async fn end_claim(tx: &mut Tx, claim: &Claim, finish: &AttemptEnd, now: &str) -> Result<i64> {
     let (failure, counts) = (finish.failure(), finish.counts());
     let (state, due, recheck) = match finish {
-        Finish::Uploaded { recheck, .. } => ("uploaded", None, *recheck),
-        Finish::Retry { due, recheck, .. } => ("retrying", Some(rfc3339(*due)), *recheck),
-        Finish::Failed { .. } => ("failed", None, false),
+        AttemptEnd::Uploaded { recheck, .. } => ("uploaded", None, *recheck),
+        AttemptEnd::Retry { due, recheck, .. } => ("retrying", Some(rfc3339(*due)), *recheck),
+        AttemptEnd::Failed { .. } => ("failed", None, false),
     };
     let row = sqlx::query(
         "UPDATE upload SET state = ?3, claim = NULL, lease_until = NULL, next_attempt_at = ?4, updated_at = ?5,
@@ -161,10 +161,10 @@ async fn end_claim(tx: &mut Tx, claim: &Claim, finish: &Finish, now: &str) -> Re
     .bind(failure.and_then(|failure| failure.code.as_deref()))
     .bind(failure.map(|failure| failure.message.as_str()))
     .bind(failure.and_then(|failure| failure.request_id.as_deref()))
-    .bind(matches!(finish, Finish::Uploaded { .. } | Finish::Retry { sent: true, .. } | Finish::Failed { sent: true, .. }));
+    .bind(matches!(finish, AttemptEnd::Uploaded { .. } | AttemptEnd::Retry { sent: true, .. } | AttemptEnd::Failed { sent: true, .. }));
     let row = match finish {
         // uploaded_at must stand before the state may say so
-        Finish::Uploaded { object_url, etag, request_id, .. } => {
+        AttemptEnd::Uploaded { object_url, etag, request_id, .. } => {
             mark_uploaded(tx, claim, object_url, etag, request_id.as_deref(), now).await?;
             row.fetch_optional(&mut **tx).await?
         }
@@ -172,7 +172,7 @@ async fn end_claim(tx: &mut Tx, claim: &Claim, finish: &Finish, now: &str) -> Re
     };
     let row = row.ok_or(LedgerError::Conflict { id: claim.id, step: "end of an attempt" })?;
     let brand = row.try_get("brand_id")?;
-    if matches!(finish, Finish::Retry { .. }) {
+    if matches!(finish, AttemptEnd::Retry { .. }) {
         // it goes behind those that wait for their first turn
         let turn = slots::next_turn(tx, brand).await?;
         sqlx::query("UPDATE upload SET turn = ?2 WHERE id = ?1")
@@ -227,10 +227,10 @@ pub(super) async fn interrupt(tx: &mut Tx, upload: i64, now: &str) -> Result<()>
     Ok(())
 }
 
-async fn close(tx: &mut Tx, claim: &Claim, finish: &Finish, took: Duration, now: &str) -> Result<()> {
+async fn close(tx: &mut Tx, claim: &Claim, finish: &AttemptEnd, took: Duration, now: &str) -> Result<()> {
     let failure = finish.failure();
     let (request_id, bytes) = match finish {
-        Finish::Uploaded { request_id, bytes, .. } => (request_id.as_deref(), Some(bytes.cast_signed())),
+        AttemptEnd::Uploaded { request_id, bytes, .. } => (request_id.as_deref(), Some(bytes.cast_signed())),
         _ => (failure.and_then(|failure| failure.request_id.as_deref()), None),
     };
     sqlx::query(

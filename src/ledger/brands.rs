@@ -5,7 +5,7 @@ use sqlx::Row;
 use super::Tx;
 use super::error::Result;
 use super::{Ledger, slots};
-use crate::domain::brand::Brand;
+use crate::domain::brand::BrandKey;
 
 /// A brand that has a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -13,7 +13,7 @@ pub struct BrandRow {
     /// The row.
     pub id: i64,
     /// Which brand it is.
-    pub brand: Brand,
+    pub brand: BrandKey,
 }
 
 impl Ledger {
@@ -22,9 +22,9 @@ impl Ledger {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn register(&self, brands: &[(Brand, u32)]) -> Result<Vec<BrandRow>> {
+    pub async fn register(&self, brands: &[(BrandKey, u32)]) -> Result<Vec<BrandRow>> {
         let known = self.report().brand_rows().await?;
-        let stands = |(brand, slots): &(Brand, u32)| known.get(brand).filter(|(_, total)| total == slots);
+        let stands = |(brand, slots): &(BrandKey, u32)| known.get(brand).filter(|(_, total)| total == slots);
         if let Some(rows) = brands.iter().map(|brand| stands(brand).map(|(row, _)| *row)).collect() {
             return Ok(rows);
         }
@@ -40,7 +40,7 @@ impl Ledger {
     }
 }
 
-async fn upsert(tx: &mut Tx, brand: Brand, slots: u32) -> Result<BrandRow> {
+async fn upsert(tx: &mut Tx, brand: BrandKey, slots: u32) -> Result<BrandRow> {
     let row = sqlx::query(
         "INSERT INTO brand (type, record_id, slots_total) VALUES (?1, ?2, ?3)
          ON CONFLICT (type, record_id) DO UPDATE SET slots_total = excluded.slots_total

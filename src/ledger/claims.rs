@@ -10,7 +10,7 @@ use sqlx::sqlite::SqliteRow;
 use super::error::{LedgerError, Result};
 use super::uploads::{path, stamp};
 use super::{Ledger, attempts};
-use crate::domain::brand::Brand;
+use crate::domain::brand::BrandKey;
 use crate::domain::clock::{later, rfc3339};
 use crate::domain::image::Format;
 use crate::domain::upload::{Digests, Stamp};
@@ -23,7 +23,7 @@ pub struct Claim {
     /// Which claim this is: only its holder may end it.
     pub token: i64,
     /// Whose file it is.
-    pub brand: Brand,
+    pub brand: BrandKey,
     /// The whole path.
     pub path: PathBuf,
     /// The API's `index`.
@@ -46,7 +46,7 @@ pub struct Claim {
 
 /// Which of the files that are due is claimed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Order {
+pub enum ClaimOrder {
     /// One of each brand in turns; in each round the one that has been due for longest, and every other time the one
     /// that came last: it does not wait for thousands that were there before.
     InTurn,
@@ -54,15 +54,15 @@ pub enum Order {
     /// reason of its own.
     LeastTried,
     /// As `LeastTried`, and of any brand but this one.
-    LeastTriedBut(Brand),
+    LeastTriedBut(BrandKey),
 }
 
-impl Order {
+impl ClaimOrder {
     /// The brand that is left out, as type and record.
     fn but(self) -> (Option<&'static str>, Option<i64>) {
         match self {
-            Order::LeastTriedBut(brand) => (Some(brand.kind().as_str()), Some(brand.record())),
-            Order::InTurn | Order::LeastTried => (None, None),
+            ClaimOrder::LeastTriedBut(brand) => (Some(brand.kind().as_str()), Some(brand.record())),
+            ClaimOrder::InTurn | ClaimOrder::LeastTried => (None, None),
         }
     }
 }
@@ -92,7 +92,7 @@ impl Ledger {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn is_due(&self, order: Order, horizon: Duration) -> Result<bool> {
+    pub async fn is_due(&self, order: ClaimOrder, horizon: Duration) -> Result<bool> {
         let mut connection = self.report().connection().await?;
         let due = sqlx::query_scalar::<_, i64>(
             "SELECT (EXISTS (SELECT 1 FROM upload INDEXED BY upload_due WHERE state IN ('queued', 'retrying') AND held = 0
@@ -114,14 +114,19 @@ impl Ledger {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn claim(&self, order: Order, lease: Duration, horizon: Duration) -> Result<Option<Claim>> {
+    pub async fn claim(
+        &self,
+        order: ClaimOrder,
+        lease: Duration,
+        horizon: Duration,
+    ) -> Result<Option<Claim>> {
         let now = self.now();
         let mut tx = self.begin().await?;
         let newest = self.claims.fetch_add(1, Ordering::Relaxed) % 2 == 1;
         let row = sqlx::query(match order {
-            Order::InTurn if newest => claim_by!("upload_newest", "turn, ctime_ns DESC, id"),
-            Order::InTurn => claim_by!("upload_turn", "turn, next_attempt_at, id"),
-            Order::LeastTried | Order::LeastTriedBut(_) => {
+            ClaimOrder::InTurn if newest => claim_by!("upload_newest", "turn, ctime_ns DESC, id"),
+            ClaimOrder::InTurn => claim_by!("upload_turn", "turn, next_attempt_at, id"),
+            ClaimOrder::LeastTried | ClaimOrder::LeastTriedBut(_) => {
                 claim_by!("upload_turn", "tries, turn, next_attempt_at, id")
             }
         })

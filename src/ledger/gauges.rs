@@ -8,7 +8,7 @@ use sqlx::Row;
 use super::beside;
 use super::error::{LedgerError, Result};
 use super::report::Report;
-use crate::domain::brand::Brand;
+use crate::domain::brand::BrandKey;
 use crate::domain::upload::State;
 
 /// How many files are in each state.
@@ -53,7 +53,7 @@ impl Report {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn counts(&self, brand: Option<Brand>) -> Result<Counts> {
+    pub async fn counts(&self, brand: Option<BrandKey>) -> Result<Counts> {
         let rows = match brand {
             Some(brand) => {
                 let Some((row, _)) = self.brand(brand).await? else { return Ok(Counts::default()) };

@@ -11,7 +11,7 @@ use sqlx::{QueryBuilder, Row, Sqlite};
 
 use super::error::Result;
 use super::report::{Report, StatusRow, SummaryRow};
-use crate::domain::brand::{Brand, BrandType};
+use crate::domain::brand::{BrandKey, BrandType};
 use crate::domain::clock::rfc3339;
 use crate::domain::text::hex;
 use crate::domain::upload::State;
@@ -20,7 +20,7 @@ use crate::domain::upload::State;
 #[derive(Debug, Clone, Default)]
 pub struct Filter {
     /// Only this brand's.
-    pub brand: Option<Brand>,
+    pub brand: Option<BrandKey>,
     /// Only these states; all when empty.
     pub states: Vec<State>,
     /// Only files whose name, or whose brand's, has this in it.
@@ -62,8 +62,8 @@ impl Report {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn unknown(&self, files: &[(Brand, PathBuf)]) -> Result<Vec<usize>> {
-        let file = |(brand, path): &(Brand, PathBuf)| {
+    pub async fn unknown(&self, files: &[(BrandKey, PathBuf)]) -> Result<Vec<usize>> {
+        let file = |(brand, path): &(BrandKey, PathBuf)| {
             serde_json::json!([brand.kind().as_str(), brand.record(), hex(path.as_os_str().as_bytes())])
         };
         let files: Vec<_> = files.iter().map(file).collect();
@@ -164,7 +164,7 @@ impl Report {
     pub async fn brands(
         &self,
         text: Option<&str>,
-        after: Option<Brand>,
+        after: Option<BrandKey>,
         limit: Option<u32>,
     ) -> Result<Vec<SummaryRow>> {
         let mut brands = Vec::new();
@@ -203,7 +203,7 @@ impl Report {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn taken(&self, brand: Brand) -> Result<Vec<Taken>> {
+    pub async fn taken(&self, brand: BrandKey) -> Result<Vec<Taken>> {
         let query = sqlx::query(
             "SELECT u.slot, u.id, u.state, u.file_name, u.revision, u.updated_at, u.error_kind
              FROM upload u JOIN brand b ON b.id = u.brand_id

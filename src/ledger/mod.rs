@@ -8,6 +8,7 @@ mod access;
 mod attempts;
 mod brands;
 mod claims;
+mod commit_hook;
 mod copy;
 mod damage;
 mod error;
@@ -21,7 +22,6 @@ mod record;
 mod refusals;
 mod report;
 mod schema;
-mod seam;
 mod slots;
 mod steer;
 mod trouble;
@@ -41,21 +41,21 @@ use crate::domain::clock::{Clock, rfc3339};
 use crate::files::{self, Identity};
 
 pub use access::{check_writable, prove_writable};
-pub use attempts::Finish;
+pub use attempts::AttemptEnd;
 pub use brands::BrandRow;
-pub use claims::{Claim, Order};
+pub use claims::{Claim, ClaimOrder};
+pub use commit_hook::CommitHook;
 pub use damage::Started;
 pub use error::{LedgerError, Result};
 pub use gauges::{Counts, Outlook};
 pub use listing::{Cursor, Filter, Taken, TakenBy};
 pub use lock::{DaemonLock, Past};
 pub use objects::Holder;
-pub use record::{Found, Recorded, Verdict};
+pub use record::{InspectedFile, Inspection, RecordResult};
 pub use refusals::News;
 pub use report::{AttemptRow, Notice, Report, StatusRow, SummaryRow};
-pub use seam::Seam;
-pub use steer::{PAUSED, SUSPENDED, THROTTLED, Which};
-pub use uploads::Known;
+pub use steer::{PAUSED, RetrySelection, SUSPENDED, THROTTLED};
+pub use uploads::UploadSnapshot;
 
 /// Versions before it can corrupt a database when the WAL is reset.
 const OLDEST_SQLITE: [u32; 3] = [3, 51, 3];
@@ -81,7 +81,7 @@ pub struct Ledger {
     nudges: Arc<AtomicU64>,
     /// How many times a file was claimed.
     claims: Arc<AtomicU64>,
-    seam: Option<Arc<dyn Seam>>,
+    commit_hook: Option<Arc<dyn CommitHook>>,
 }
 
 impl Ledger {
@@ -120,14 +120,14 @@ impl Ledger {
             stale: Arc::default(),
             nudges: Arc::default(),
             claims: Arc::default(),
-            seam: None,
+            commit_hook: None,
         })
     }
 
     /// The same ledger, with this between it and its disk.
     #[must_use]
-    pub fn with_seam(self, seam: Arc<dyn Seam>) -> Self {
-        Self { seam: Some(seam), ..self }
+    pub fn with_commit_hook(self, commit_hook: Arc<dyn CommitHook>) -> Self {
+        Self { commit_hook: Some(commit_hook), ..self }
     }
 
     /// The read-only side.
@@ -202,8 +202,8 @@ impl Ledger {
     /// Begins a transaction. When SQLite has rolled one back by itself (disk full), sqlx takes the connection
     /// to be inside of it for ever: such a connection is thrown away.
     async fn begin(&self) -> Result<Tx> {
-        if let Some(seam) = &self.seam {
-            seam.begin().await?;
+        if let Some(commit_hook) = &self.commit_hook {
+            commit_hook.begin().await?;
         }
         if self.stale.swap(false, Ordering::Relaxed) {
             self.writer.acquire().await?.close().await?;
@@ -222,12 +222,12 @@ impl Ledger {
 
     /// Commits and wakes whoever waits for news.
     async fn commit(&self, tx: Tx) -> Result<()> {
-        if let Some(seam) = &self.seam {
-            seam.commit()?;
+        if let Some(commit_hook) = &self.commit_hook {
+            commit_hook.commit()?;
         }
         tx.commit().await?;
-        if let Some(seam) = &self.seam {
-            seam.committed()?;
+        if let Some(commit_hook) = &self.commit_hook {
+            commit_hook.committed()?;
         }
         self.trouble.over();
         self.announce();

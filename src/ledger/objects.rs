@@ -4,7 +4,7 @@ use sqlx::Row;
 
 use super::Ledger;
 use super::error::{LedgerError, Result};
-use crate::domain::brand::Brand;
+use crate::domain::brand::BrandKey;
 
 /// The file whose picture is in an object.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,7 +12,7 @@ pub struct Holder {
     /// Its row.
     pub id: i64,
     /// Whose it is.
-    pub brand: Brand,
+    pub brand: BrandKey,
     /// The name alone.
     pub file_name: String,
     /// The slot that the object belongs to.

@@ -14,14 +14,14 @@ use super::brands::BrandRow;
 use super::damage;
 use super::error::Result;
 use super::slots::{self, Slots};
-use super::uploads::{Known, readable, set_path, state};
+use super::uploads::{UploadSnapshot, readable, set_path, state};
 use crate::domain::failure::{ErrorKind, Failure};
 use crate::domain::text::visible;
 use crate::domain::upload::{Picture, Stamp, State};
 
 /// What inspection says of a file.
 #[derive(Debug, Clone)]
-pub enum Verdict {
+pub enum Inspection {
     /// A sound picture, and the slot that its name asks for, if names decide.
     Picture(Picture, Option<u32>),
     /// Refused.
@@ -30,7 +30,7 @@ pub enum Verdict {
 
 /// A file that was looked at.
 #[derive(Debug, Clone)]
-pub struct Found {
+pub struct InspectedFile {
     /// The whole path.
     pub path: PathBuf,
     /// The descriptor's `fstat` when the bytes were read.
@@ -38,12 +38,12 @@ pub struct Found {
     /// When anything about it changed last, nanoseconds since 1970.
     pub ctime_ns: i64,
     /// What it is.
-    pub verdict: Verdict,
+    pub verdict: Inspection,
 }
 
 /// What `record` made of a file.
 #[derive(Debug, Clone)]
-pub struct Recorded {
+pub struct RecordResult {
     /// The row.
     pub id: i64,
     /// The file.
@@ -69,10 +69,10 @@ impl Ledger {
     pub async fn record(
         &self,
         brand: BrandRow,
-        found: &[Found],
+        found: &[InspectedFile],
         missing: &mut Vec<i64>,
-        relocated: &[Known],
-    ) -> Result<Vec<Recorded>> {
+        relocated: &[UploadSnapshot],
+    ) -> Result<Vec<RecordResult>> {
         let now = self.now_text();
         let mut tx = self.begin().await?;
         let rebuilt = damage::rebuilt_at(&mut tx).await?.map(Timestamp::as_nanosecond);
@@ -95,9 +95,9 @@ impl Ledger {
 /// One file on its way into the table.
 struct Recorder<'a> {
     brand: BrandRow,
-    file: &'a Found,
+    file: &'a InspectedFile,
     missing: &'a [i64],
-    relocated: &'a [Known],
+    relocated: &'a [UploadSnapshot],
     now: &'a str,
     /// Files from before are held, nanoseconds since 1970.
     rebuilt: Option<i128>,
@@ -122,20 +122,22 @@ enum Placement {
 }
 
 impl Recorder<'_> {
-    async fn record(&self, tx: &mut Tx) -> Result<Recorded> {
+    async fn record(&self, tx: &mut Tx) -> Result<RecordResult> {
         let existing = self.existing(tx).await?;
         match (&self.file.verdict, existing) {
             (_, Some(row)) if row.state == State::Uploading => self.look_later(tx, &row).await,
-            (Verdict::Refused(failure), row) => self.refuse(tx, failure, row.as_ref()).await,
-            (Verdict::Picture(picture, _), Some(row)) if row.holds(picture) => self.touch(tx, &row).await,
-            (Verdict::Picture(picture, wish), Some(row)) if row.sent_before(picture) => {
+            (Inspection::Refused(failure), row) => self.refuse(tx, failure, row.as_ref()).await,
+            (Inspection::Picture(picture, _), Some(row)) if row.holds(picture) => self.touch(tx, &row).await,
+            (Inspection::Picture(picture, wish), Some(row)) if row.sent_before(picture) => {
                 self.restore(tx, picture, *wish, &row).await
             }
-            (Verdict::Picture(picture, wish), Some(row)) => match self.moved_onto(tx, picture, &row).await? {
-                Some(moved) => self.take_over(tx, &moved).await,
-                None => self.place(tx, picture, *wish, Some(&row)).await,
-            },
-            (Verdict::Picture(picture, wish), None) => match self.moved_from(tx, picture).await? {
+            (Inspection::Picture(picture, wish), Some(row)) => {
+                match self.moved_onto(tx, picture, &row).await? {
+                    Some(moved) => self.take_over(tx, &moved).await,
+                    None => self.place(tx, picture, *wish, Some(&row)).await,
+                }
+            }
+            (Inspection::Picture(picture, wish), None) => match self.moved_from(tx, picture).await? {
                 Some(row) => self.take_over(tx, &row).await,
                 None => self.place(tx, picture, *wish, None).await,
             },
@@ -158,7 +160,7 @@ impl Recorder<'_> {
 
     /// The row of a file of this name in a folder that is watched no longer becomes this file's.
     async fn relocate(&self, tx: &mut Tx) -> Result<Option<Existing>> {
-        let same = |row: &&Known| row.path.file_name() == self.file.path.file_name();
+        let same = |row: &&UploadSnapshot| row.path.file_name() == self.file.path.file_name();
         for old in self.relocated.iter().filter(same).filter(|row| self.missing.contains(&row.id)) {
             if set_path(tx, old.id, &self.file.path, self.now).await? {
                 let row = sqlx::query(
@@ -204,7 +206,7 @@ impl Recorder<'_> {
     }
 
     /// The file is being sent; what changed meanwhile is looked at when that has ended.
-    async fn look_later(&self, tx: &mut Tx, row: &Existing) -> Result<Recorded> {
+    async fn look_later(&self, tx: &mut Tx, row: &Existing) -> Result<RecordResult> {
         sqlx::query("UPDATE upload SET asked = asked + 1 WHERE id = ?1")
             .bind(row.id)
             .execute(&mut **tx)
@@ -213,7 +215,7 @@ impl Recorder<'_> {
     }
 
     /// Same content, other time or inode: nothing is sent again.
-    async fn touch(&self, tx: &mut Tx, row: &Existing) -> Result<Recorded> {
+    async fn touch(&self, tx: &mut Tx, row: &Existing) -> Result<RecordResult> {
         let stamp = self.file.stamp;
         sqlx::query(
             "UPDATE upload SET size_bytes = ?2, mtime_ns = ?3, inode = ?4, updated_at = ?5, ctime_ns = ?6,
@@ -232,7 +234,7 @@ impl Recorder<'_> {
     }
 
     /// The same picture under a new name keeps row and slot.
-    async fn take_over(&self, tx: &mut Tx, row: &Existing) -> Result<Recorded> {
+    async fn take_over(&self, tx: &mut Tx, row: &Existing) -> Result<RecordResult> {
         set_path(tx, row.id, &self.file.path, self.now).await?;
         self.touch(tx, row).await
     }
@@ -244,7 +246,7 @@ impl Recorder<'_> {
         picture: &Picture,
         wish: Option<u32>,
         row: &Existing,
-    ) -> Result<Recorded> {
+    ) -> Result<RecordResult> {
         let id = self.write(tx, State::Queued, row.slot, Some((picture, wish)), None, None).await?;
         sqlx::query("UPDATE upload SET state = 'uploaded', next_attempt_at = NULL WHERE id = ?1")
             .bind(id)
@@ -259,7 +261,7 @@ impl Recorder<'_> {
         picture: &Picture,
         wish: Option<u32>,
         row: Option<&Existing>,
-    ) -> Result<Recorded> {
+    ) -> Result<RecordResult> {
         let (state, slot, failure, original) = match self.placement(tx, picture, wish, row).await? {
             Placement::Slot(slot) => (State::Queued, Some(slot), None, None),
             Placement::Refused(failure, original) => {
@@ -271,7 +273,7 @@ impl Recorder<'_> {
         Ok(self.recorded(id, state, slot, failure, row))
     }
 
-    async fn refuse(&self, tx: &mut Tx, failure: &Failure, row: Option<&Existing>) -> Result<Recorded> {
+    async fn refuse(&self, tx: &mut Tx, failure: &Failure, row: Option<&Existing>) -> Result<RecordResult> {
         let slot = self.slot_to_keep(tx, row).await?;
         let id = self.write(tx, State::Rejected, slot, None, Some(failure), None).await?;
         self.settle_others(tx, row).await?;
@@ -426,9 +428,9 @@ impl Recorder<'_> {
         slot: Option<u32>,
         refused: Option<Failure>,
         before: Option<&Existing>,
-    ) -> Recorded {
+    ) -> RecordResult {
         let news = is_news(before, refused.as_ref());
-        Recorded { id, path: self.file.path.clone(), state, slot, refused, news }
+        RecordResult { id, path: self.file.path.clone(), state, slot, refused, news }
     }
 }
 

@@ -13,7 +13,7 @@ use sqlx::{Row, Sqlite, SqlitePool};
 use super::brands::BrandRow;
 use super::error::{LedgerError, Result};
 use super::uploads::{path, stamp};
-use crate::domain::brand::Brand;
+use crate::domain::brand::BrandKey;
 use crate::domain::upload::Stamp;
 
 /// The read-only side of the ledger.
@@ -206,7 +206,7 @@ impl Report {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn brand(&self, brand: Brand) -> Result<Option<(BrandRow, u32)>> {
+    pub async fn brand(&self, brand: BrandKey) -> Result<Option<(BrandRow, u32)>> {
         let row = sqlx::query("SELECT id, slots_total FROM brand WHERE type = ?1 AND record_id = ?2")
             .bind(brand.kind().as_str())
             .bind(brand.record())
@@ -220,7 +220,7 @@ impl Report {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn brand_rows(&self) -> Result<HashMap<Brand, (BrandRow, u32)>> {
+    pub async fn brand_rows(&self) -> Result<HashMap<BrandKey, (BrandRow, u32)>> {
         let rows = sqlx::query("SELECT id, type || '/' || record_id AS brand, slots_total FROM brand");
         let read = |row: &SqliteRow| {
             let text: &str = row.try_get("brand")?;

@@ -29,7 +29,7 @@ pub const SUSPENDED: &str = "suspended";
 
 /// Which files are meant.
 #[derive(Debug, Clone)]
-pub enum Which {
+pub enum RetrySelection {
     /// These rows, whatever became of them.
     Ids(Vec<i64>),
     /// All of a brand that are not uploaded.
@@ -47,7 +47,7 @@ impl Ledger {
     ///
     /// # Errors
     /// When a file that was named is unknown, gone or being sent; then nothing changes.
-    pub async fn retry(&self, which: &Which) -> Result<u64> {
+    pub async fn retry(&self, which: &RetrySelection) -> Result<u64> {
         let now = self.now_text();
         let mut tx = self.begin().await?;
         let ids = select(&mut tx, which).await?;
@@ -174,16 +174,16 @@ impl Ledger {
     }
 }
 
-async fn select(tx: &mut Tx, which: &Which) -> Result<Vec<i64>> {
+async fn select(tx: &mut Tx, which: &RetrySelection) -> Result<Vec<i64>> {
     let query = match which {
-        Which::Ids(ids) => return Ok(ids.clone()),
-        Which::Brand(brand) => sqlx::query_scalar(
+        RetrySelection::Ids(ids) => return Ok(ids.clone()),
+        RetrySelection::Brand(brand) => sqlx::query_scalar(
             "SELECT id FROM upload WHERE brand_id = ?1 AND (held = 1 OR state IN ('failed', 'rejected', 'retrying')) ORDER BY id",
         )
         .bind(brand.id),
-        Which::Held => sqlx::query_scalar("SELECT id FROM upload WHERE held = 1 AND state = 'queued' ORDER BY id"),
-        Which::Failed => sqlx::query_scalar("SELECT id FROM upload WHERE state = 'failed' ORDER BY id"),
-        Which::Rejected => sqlx::query_scalar("SELECT id FROM upload WHERE state = 'rejected' ORDER BY id"),
+        RetrySelection::Held => sqlx::query_scalar("SELECT id FROM upload WHERE held = 1 AND state = 'queued' ORDER BY id"),
+        RetrySelection::Failed => sqlx::query_scalar("SELECT id FROM upload WHERE state = 'failed' ORDER BY id"),
+        RetrySelection::Rejected => sqlx::query_scalar("SELECT id FROM upload WHERE state = 'rejected' ORDER BY id"),
     };
     Ok(query.fetch_all(&mut **tx).await?)
 }

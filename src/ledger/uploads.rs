@@ -16,11 +16,11 @@ use super::damage;
 use super::error::{LedgerError, Result};
 use super::slots::{self};
 use crate::domain::upload::{Stamp, State};
-use crate::files::Look;
+use crate::files::FileMeta;
 
 /// What the table knows of a file, for the comparison with the folder.
 #[derive(Debug, Clone)]
-pub struct Known {
+pub struct UploadSnapshot {
     /// The row.
     pub id: i64,
     /// The whole path.
@@ -37,7 +37,7 @@ pub struct Known {
     pub unreadable: bool,
 }
 
-impl Known {
+impl UploadSnapshot {
     /// May anything still become of it?
     pub fn is_open(&self) -> bool {
         match self.state {
@@ -49,7 +49,7 @@ impl Known {
 
     /// Is the file still the one that the row tells of? Of an uploaded one, size, time and inode say so, as long as
     /// nobody asks; of another one, its ctime must be the same too.
-    pub fn is_unchanged(&self, look: &Look) -> bool {
+    pub fn is_unchanged(&self, look: &FileMeta) -> bool {
         let settled = self.state == State::Uploaded && self.asked.is_none();
         let same_ctime = self.ctime_ns.is_none_or(|ctime| ctime == look.ctime_ns);
         let same = self.stamp == look.stamp && (settled || same_ctime);
@@ -74,7 +74,7 @@ impl Ledger {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn known(&self, brand: BrandRow) -> Result<Vec<Known>> {
+    pub async fn known(&self, brand: BrandRow) -> Result<Vec<UploadSnapshot>> {
         let mut connection = self.report().connection().await?;
         let rows = sqlx::query(
             "SELECT id, path_bytes, state, size_bytes, mtime_ns, inode, ctime_ns, iif(asked > answered, asked, NULL) AS asked,
@@ -240,8 +240,8 @@ pub(super) fn readable(name: &OsStr) -> String {
     text
 }
 
-pub(super) fn known(row: &SqliteRow) -> Result<Known> {
-    Ok(Known {
+pub(super) fn known(row: &SqliteRow) -> Result<UploadSnapshot> {
+    Ok(UploadSnapshot {
         id: row.try_get("id")?,
         path: path(row)?,
         state: state(row)?,

@@ -12,13 +12,13 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use crate::cloud::bucket::Object;
-use crate::cloud::{CloudError, Grant, Place, Receipt, Remedy, Target};
+use crate::cloud::{CloudError, Grant, GrantRequest, Receipt, Remedy, Target};
 use crate::domain::failure::{ErrorKind, Failure};
 use crate::files;
 use crate::ledger::Claim;
 
 use super::Shared;
-use crate::patience::{LOOK, SILENT};
+use crate::fs_timeout::{NOT_RESPONDING, STAT_TIMEOUT};
 
 /// How an attempt ended.
 #[derive(Debug)]
@@ -113,8 +113,8 @@ async fn open(shared: &Shared, claim: &Claim) -> Result<File, Outcome> {
         let same = files::stamp(&file)? == stamp;
         io::Result::Ok((file, same))
     };
-    let opened = shared.patience.ask(&claim.path, LOOK, look).await;
-    match opened.unwrap_or_else(|| Err(io::Error::new(io::ErrorKind::TimedOut, SILENT))) {
+    let opened = shared.fs_timeouts.run(&claim.path, STAT_TIMEOUT, look).await;
+    match opened.unwrap_or_else(|| Err(io::Error::new(io::ErrorKind::TimedOut, NOT_RESPONDING))) {
         Ok((file, true)) => Ok(file),
         Ok((_, false)) => Err(changed("the file is not as it was when it was checked; it is checked again")),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Err(changed("the file is not where it was")),
@@ -126,8 +126,8 @@ fn changed(message: &str) -> Outcome {
     Outcome::FileChanged(Failure::new(ErrorKind::FileChanged, message))
 }
 
-fn place(claim: &Claim) -> Place {
-    Place { brand: claim.brand, slot: claim.slot, format: claim.format }
+fn place(claim: &Claim) -> GrantRequest {
+    GrantRequest { brand: claim.brand, slot: claim.slot, format: claim.format }
 }
 
 /// The grant that an earlier attempt left, or a new one: asked for only now, when the upload may begin, so

@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::domain::backoff::Backoff;
-use crate::domain::brand::Brand;
+use crate::domain::brand::BrandKey;
 
 /// So many failures of a service in a row close the gate.
 const STRIKES: u32 = 5;
@@ -22,7 +22,7 @@ pub enum Admission {
     /// One, to find out.
     Probe,
     /// Before then one of any other brand, to find out: all failures were this one's.
-    ProbeOthers(Brand),
+    ProbeOthers(BrandKey),
     /// Not before then.
     Wait(Instant),
 }
@@ -90,12 +90,12 @@ const OPEN: State = State::Open { strikes: 0, blame: Blame::Nobody };
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Blame {
     Nobody,
-    One(Brand),
+    One(BrandKey),
     Several,
 }
 
 impl Blame {
-    fn add(&mut self, brand: Brand) {
+    fn add(&mut self, brand: BrandKey) {
         *self = match *self {
             Blame::Nobody => Blame::One(brand),
             Blame::One(other) if other == brand => Blame::One(brand),
@@ -162,7 +162,7 @@ impl Gate {
 
     /// A file of this brand failed for a reason that would meet every file. `probe`: it was the one that was
     /// admitted to find out.
-    pub fn failed(&self, cause: Cause, now: Instant, brand: Brand, probe: bool) -> Change {
+    pub fn failed(&self, cause: Cause, now: Instant, brand: BrandKey, probe: bool) -> Change {
         let mut state = self.lock();
         match &mut *state {
             State::Open { strikes, blame } if cause == Cause::Outage && *strikes + 1 < STRIKES => {
@@ -226,8 +226,8 @@ impl Gate {
 mod tests {
     use super::*;
 
-    fn brand(record: i64) -> Brand {
-        Brand::new(crate::domain::brand::BrandType::Own, record).unwrap()
+    fn brand(record: i64) -> BrandKey {
+        BrandKey::new(crate::domain::brand::BrandType::Own, record).unwrap()
     }
 
     fn gate() -> (Gate, Instant) {

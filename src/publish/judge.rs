@@ -14,19 +14,19 @@ use crate::domain::clock::{later, until};
 use crate::domain::event;
 use crate::domain::failure::{ErrorKind, Failure};
 use crate::domain::text::visible;
-use crate::ledger::{Claim, Finish};
+use crate::ledger::{AttemptEnd, Claim};
 
 /// After so many answers in a row that nobody knows, a file is given up.
 const FEW: u32 = 5;
 
 impl Shared {
-    pub(super) async fn judge(&self, claim: &Claim, outcome: Outcome, probe: bool) -> Finish {
+    pub(super) async fn judge(&self, claim: &Claim, outcome: Outcome, probe: bool) -> AttemptEnd {
         match outcome {
             Outcome::Uploaded { target, receipt, changed } => {
                 self.pace.recover();
                 self.tell(self.gate.succeeded(Instant::now()), "");
                 self.learn_host(target.host()).await;
-                Finish::Uploaded {
+                AttemptEnd::Uploaded {
                     object_url: target.object_url(),
                     etag: receipt.etag,
                     request_id: receipt.request_id,
@@ -40,7 +40,7 @@ impl Shared {
             }
             Outcome::BadGrant(failure) => {
                 self.tell(self.gate.succeeded(Instant::now()), "");
-                Finish::Failed { failure, sent: false }
+                AttemptEnd::Failed { failure, sent: false }
             }
             Outcome::Refused(error) if error.failure.kind == ErrorKind::FileChanged => {
                 self.gate.undecided(Instant::now(), probe);
@@ -50,7 +50,7 @@ impl Shared {
         }
     }
 
-    async fn refused(&self, claim: &Claim, error: CloudError, probe: bool) -> Finish {
+    async fn refused(&self, claim: &Claim, error: CloudError, probe: bool) -> AttemptEnd {
         let now = Instant::now();
         let change = match error.remedy {
             Remedy::Pause => self.gate.failed(Cause::Credentials, now, claim.brand, probe),
@@ -66,14 +66,14 @@ impl Shared {
             // the gate decides when: no file need wait longer than it does
             Remedy::Pause => {
                 let due = self.ledger.now();
-                Finish::Retry { failure: error.failure, due, recheck: false, sent: false }
+                AttemptEnd::Retry { failure: error.failure, due, recheck: false, sent: false }
             }
             Remedy::GiveUp | Remedy::FreshGrantOrGiveUp | Remedy::OtherType => {
-                Finish::Failed { failure: error.failure, sent: error.sent }
+                AttemptEnd::Failed { failure: error.failure, sent: error.sent }
             }
             Remedy::FewTimes if self.is_the_last_of_few(claim, &error.failure).await => {
                 let failure = Failure { kind: ErrorKind::GatewayRejected, ..error.failure };
-                Finish::Failed { failure, sent: false }
+                AttemptEnd::Failed { failure, sent: false }
             }
             _ => self.retry(claim, error.failure, None, error.sent),
         }
@@ -86,29 +86,29 @@ impl Shared {
 
     /// A file that cannot be reached burns no attempt, and comes back seldomer and seldomer: thousands of them must
     /// not take the turns of those that can. Intake makes it due as soon as it has seen it again.
-    async fn not_there(&self, claim: &Claim, failure: Failure, sent: bool) -> Finish {
+    async fn not_there(&self, claim: &Claim, failure: Failure, sent: bool) -> AttemptEnd {
         let before = self.ledger.streak(claim, &failure).await.unwrap_or_default();
         let delay = self.settings.retry.backoff.delay(before + 1, fastrand::f64());
-        Finish::Retry { failure, due: later(self.ledger.now(), delay), recheck: true, sent }
+        AttemptEnd::Retry { failure, due: later(self.ledger.now(), delay), recheck: true, sent }
     }
 
     /// Due again after the backoff, and not before the cloud allows; or never again, when that was the last try.
-    fn retry(&self, claim: &Claim, failure: Failure, wait: Option<Duration>, sent: bool) -> Finish {
+    fn retry(&self, claim: &Claim, failure: Failure, wait: Option<Duration>, sent: bool) -> AttemptEnd {
         let retry = self.settings.retry;
         let counts = failure.kind.counts_as_attempt();
         let attempts = claim.attempts + 1;
         if counts && retry.max_attempts > 0 && attempts >= retry.max_attempts {
             let message = format!("given up after {attempts} attempts; the last error was: {failure}");
             let failure = Failure { kind: ErrorKind::AttemptsExhausted, message, ..failure };
-            return Finish::Failed { failure, sent };
+            return AttemptEnd::Failed { failure, sent };
         }
         let delay = retry.backoff.delay(attempts, fastrand::f64()).max(wait.unwrap_or_default());
         let recheck = matches!(failure.kind, ErrorKind::FileChanged | ErrorKind::ChecksumMismatch);
-        Finish::Retry { failure, due: later(self.ledger.now(), delay), recheck, sent }
+        AttemptEnd::Retry { failure, due: later(self.ledger.now(), delay), recheck, sent }
     }
 
     /// Writes the end of an attempt down. It stands in memory until the table takes it.
-    pub(super) async fn finish(&self, claim: &Claim, finish: &Finish, took: Duration) {
+    pub(super) async fn finish(&self, claim: &Claim, finish: &AttemptEnd, took: Duration) {
         loop {
             match self.ledger.finish(claim, finish, took).await {
                 Ok(()) => break self.tell_finish(claim, finish, took),
@@ -167,23 +167,23 @@ impl Shared {
         }
     }
 
-    fn tell_finish(&self, claim: &Claim, finish: &Finish, took: Duration) {
+    fn tell_finish(&self, claim: &Claim, finish: &AttemptEnd, took: Duration) {
         let (brand, id, slot, attempt) = (claim.brand, claim.id, claim.slot, claim.number);
         let file = visible(&claim.path.file_name().unwrap_or_default().to_string_lossy());
         let millis = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
         match finish {
-            Finish::Uploaded { request_id, bytes, .. } => {
+            AttemptEnd::Uploaded { request_id, bytes, .. } => {
                 let waited = claim.wanted_since.map(|since| until(since, self.ledger.now()));
                 self.metrics.uploaded(*bytes, waited);
                 let request_id = request_id.as_deref();
                 tracing::info!(message_id = event::UPLOADED, %brand, %file, id, slot, state = "uploaded", attempt, bytes, millis, oss_request_id = request_id, "uploaded");
                 self.chorus.heal();
             }
-            Finish::Retry { failure, due, .. } if failure.kind == ErrorKind::Credentials => {
+            AttemptEnd::Retry { failure, due, .. } if failure.kind == ErrorKind::Credentials => {
                 self.metrics.retrying(failure.kind);
                 tracing::debug!(%brand, %file, id, slot, attempt, %due, "waits: {failure}");
             }
-            Finish::Retry { failure, due, .. } => {
+            AttemptEnd::Retry { failure, due, .. } => {
                 self.metrics.retrying(failure.kind);
                 let request_id = failure.request_id.as_deref();
                 match self.chorus.join((failure.kind, failure.code.clone()), Instant::now().into_std()) {
@@ -195,7 +195,7 @@ impl Shared {
                     }
                 }
             }
-            Finish::Failed { failure, .. } => {
+            AttemptEnd::Failed { failure, .. } => {
                 self.metrics.failed(failure.kind);
                 let request_id = failure.request_id.as_deref();
                 tracing::error!(message_id = event::FAILED, %brand, %file, id, slot, state = "failed", attempt, oss_request_id = request_id, error_kind = %failure.kind, error_code = failure.code, "failed: {failure}. {}", failure.kind.advice());

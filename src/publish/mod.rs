@@ -28,9 +28,9 @@ use crate::domain::chorus::Chorus;
 use crate::domain::clock::{later, until};
 use crate::domain::event;
 use crate::domain::failure::ErrorKind;
-use crate::ledger::{Claim, Ledger, LedgerError, Order};
+use crate::fs_timeout::FsTimeouts;
+use crate::ledger::{Claim, ClaimOrder, Ledger, LedgerError};
 use crate::metrics::Metrics;
-use crate::patience::Patience;
 use attempt::attempt;
 pub use gate::Cause;
 use gate::{Admission, Gate};
@@ -66,7 +66,7 @@ struct Shared {
     pace: Pace,
     gate: Gate,
     hosts: Hosts,
-    patience: Patience,
+    fs_timeouts: FsTimeouts,
     chorus: Chorus<(ErrorKind, Option<String>)>,
     metrics: Metrics,
     /// The last words of a cloud that closed the gate.
@@ -135,7 +135,7 @@ impl Publish {
             pace,
             gate,
             hosts: Hosts::default(),
-            patience: Patience::default(),
+            fs_timeouts: FsTimeouts::default(),
             chorus: Chorus::default(),
             metrics: metrics.clone(),
             last_words: Mutex::default(),
@@ -266,9 +266,9 @@ impl Publish {
         let now = Instant::now();
         let (order, probe) = match shared.gate.admit(now) {
             Admission::Wait(until) => return Ok(Next::Wait(until.min(now + TICK))),
-            Admission::Open => (Order::InTurn, false),
-            Admission::Probe => (Order::LeastTried, true),
-            Admission::ProbeOthers(brand) => (Order::LeastTriedBut(brand), true),
+            Admission::Open => (ClaimOrder::InTurn, false),
+            Admission::Probe => (ClaimOrder::LeastTried, true),
+            Admission::ProbeOthers(brand) => (ClaimOrder::LeastTriedBut(brand), true),
         };
         if self.claims.len() >= shared.settings.limits.concurrency as usize {
             // the end of an attempt wakes us
@@ -287,8 +287,8 @@ impl Publish {
         }
     }
 
-    async fn next_due(&self, order: Order, now: Instant) -> Result<Next, LedgerError> {
-        if let (Order::LeastTriedBut(_), Some((_, next))) = (order, self.shared.gate.closed()) {
+    async fn next_due(&self, order: ClaimOrder, now: Instant) -> Result<Next, LedgerError> {
+        if let (ClaimOrder::LeastTriedBut(_), Some((_, next))) = (order, self.shared.gate.closed()) {
             return Ok(Next::Wait(next.min(now + TICK)));
         }
         let due = self.shared.ledger.report().next_due().await?;

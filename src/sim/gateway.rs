@@ -12,7 +12,7 @@ use jiff::{SignedDuration, Timestamp};
 use md5::{Digest as _, Md5};
 
 use super::{
-    answer::{self, Finish},
+    answer::{self, AttemptEnd},
     call::Call,
     connection::Hold,
     fault::Service,
@@ -48,8 +48,12 @@ pub(super) async fn handle(cloud: &Cloud, hold: &Hold, request: Request) -> Resp
         Ok(()) => serve(cloud, hold, &call, &plan, entry).await,
     };
     cloud.options.pass(Service::Gateway, Stage::Answering).await;
-    let finish =
-        Finish { date: wire::http_date(now), id_header: "x-ca-request-id", request_id: &request_id, hold };
+    let finish = AttemptEnd {
+        date: wire::http_date(now),
+        id_header: "x-ca-request-id",
+        request_id: &request_id,
+        hold,
+    };
     finish.send(answer, &plan, entry).await
 }
 

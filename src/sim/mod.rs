@@ -45,7 +45,7 @@ use tokio_util::sync::CancellationToken;
 use connection::{Hold, SandboxListener};
 pub use fault::{Fault, FaultAction, Scenario, Service};
 pub use journal::RequestLog;
-pub use options::{Clock, Gate, SandboxOptions, Stage, UploadUrl};
+pub use options::{Clock, RequestHook, SandboxOptions, Stage, UploadUrl};
 pub use state::{Cloud, Slot, StoredObject};
 
 /// A running sandbox. Dropping it breaks its connections; [`Sandbox::stop`] also waits until they are gone.

@@ -20,7 +20,7 @@ pub enum Stage {
 }
 
 /// Where a test may hold a request.
-pub type Gate = Arc<dyn Fn(Service, Stage) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync>;
+pub type RequestHook = Arc<dyn Fn(Service, Stage) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync>;
 
 /// Which of the shapes `uploadUrl` has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -54,7 +54,7 @@ pub struct SandboxOptions {
     pub upload_url: UploadUrl,
     pub time: Clock,
     /// Every request passes here, twice; then its connection is closed after the answer.
-    pub gate: Option<Gate>,
+    pub gate: Option<RequestHook>,
 }
 
 impl SandboxOptions {

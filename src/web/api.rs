@@ -9,10 +9,10 @@ use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 
 use super::Shared;
-use crate::domain::brand::Brand;
+use crate::domain::brand::BrandKey;
 use crate::domain::upload::State as Upload;
 use crate::ledger::{
-    AttemptRow, Cursor, Filter, LedgerError, Notice, SUSPENDED, StatusRow, SummaryRow, Taken, Which,
+    AttemptRow, Cursor, Filter, LedgerError, Notice, RetrySelection, SUSPENDED, StatusRow, SummaryRow, Taken,
 };
 
 /// The most rows of one answer, and how many there are when nobody says.
@@ -113,7 +113,7 @@ impl Ask {
         self.q.as_deref().map(str::trim).filter(|text| !text.is_empty())
     }
 
-    fn brand(text: Option<&String>) -> Result<Option<Brand>, Refusal> {
+    fn brand(text: Option<&String>) -> Result<Option<BrandKey>, Refusal> {
         text.map(|brand| brand.parse()).transpose().map_err(bad)
     }
 
@@ -181,7 +181,7 @@ pub(super) async fn brands(
     let mut items = Vec::with_capacity(rows.len());
     for summary in rows {
         let name = format!("{}/{}", summary.brand_type, summary.brand_id);
-        let brand: Brand = name.parse().map_err(bad)?;
+        let brand: BrandKey = name.parse().map_err(bad)?;
         let slots = report.taken(brand).await?;
         let refused = if summary.failed + summary.rejected > 0 {
             let states = vec![Upload::Failed, Upload::Rejected];
@@ -201,7 +201,7 @@ pub(super) async fn retry(
     State(shared): State<Arc<Shared>>,
     Path(id): Path<i64>,
 ) -> Result<StatusCode, Refusal> {
-    shared.from.ledger.retry(&Which::Ids(vec![id])).await?;
+    shared.from.ledger.retry(&RetrySelection::Ids(vec![id])).await?;
     tracing::info!(id, "queued again by an operator on the page");
     Ok(StatusCode::NO_CONTENT)
 }
@@ -210,7 +210,7 @@ pub(super) async fn release(
     State(shared): State<Arc<Shared>>,
     Path((kind, id, slot)): Path<(String, String, u32)>,
 ) -> Result<StatusCode, Refusal> {
-    let brand: Brand = format!("{kind}/{id}").parse().map_err(bad)?;
+    let brand: BrandKey = format!("{kind}/{id}").parse().map_err(bad)?;
     let (row, _) = shared.from.ledger.report().brand(brand).await?.ok_or_else(unknown)?;
     shared.from.ledger.release(row, &[slot]).await?;
     tracing::info!(%brand, slot, "released by an operator on the page");

@@ -21,7 +21,7 @@ use super::api::{Refusal, unknown};
 use super::{Shared, Sources};
 use crate::domain::upload::Stamp;
 use crate::files;
-use crate::patience::LOOK;
+use crate::fs_timeout::STAT_TIMEOUT;
 
 /// Width and height at most, in pixels.
 const SIDE: u32 = 240;
@@ -76,7 +76,7 @@ pub(super) async fn thumbnail(
     let picture = match shared.thumbnails.get(&sha256) {
         Some(picture) => picture,
         // a file server that is dead holds up no page
-        None => tokio::time::timeout(LOOK, made(shared, path, stamp, sha256))
+        None => tokio::time::timeout(STAT_TIMEOUT, made(shared, path, stamp, sha256))
             .await
             .ok()
             .flatten()

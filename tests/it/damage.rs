@@ -10,7 +10,7 @@ use std::time::Duration;
 use brandpost::config::Settings;
 use brandpost::domain::upload::State;
 use brandpost::intake::Intake;
-use brandpost::ledger::{Ledger, LedgerError, Seam, Which};
+use brandpost::ledger::{CommitHook, Ledger, LedgerError, RetrySelection};
 use brandpost::metrics::Metrics;
 
 use sqlx::Connection;
@@ -75,7 +75,7 @@ async fn a_database_that_is_missing_is_not_taken_for_a_new_one() {
     let mut bench = worked().await;
     fs::remove_file(bench.database()).unwrap();
     both_are_held(&mut bench).await;
-    assert_eq!(bench.ledger_of_its_own().await.retry(&Which::Held).await.unwrap(), 2);
+    assert_eq!(bench.ledger_of_its_own().await.retry(&RetrySelection::Held).await.unwrap(), 2);
     bench.once().await;
     assert_eq!(bench.puts().len(), 5);
 }
@@ -168,8 +168,8 @@ async fn only_what_settles_held_files_ends_their_protection() {
     let (inbox, away) = (bench.folder.path().join("inbox"), bench.folder.path().join("away"));
     fs::rename(&inbox, &away).unwrap();
     bench.start().await;
-    assert_eq!(bench.ledger().retry(&Which::Failed).await.unwrap(), 0);
-    assert_eq!(bench.ledger().retry(&Which::Held).await.unwrap(), 0, "none is found yet");
+    assert_eq!(bench.ledger().retry(&RetrySelection::Failed).await.unwrap(), 0);
+    assert_eq!(bench.ledger().retry(&RetrySelection::Held).await.unwrap(), 0, "none is found yet");
     fs::rename(&away, &inbox).unwrap();
     bench.until("all are known again", |rows| rows.len() == 11).await;
     bench.seen(OWN).await;
@@ -231,7 +231,7 @@ async fn a_damaged_database_is_put_aside_and_files_from_before_are_held() {
     let notices = bench.report().await.notices().await.unwrap();
     assert!(notices[0].message.contains("brandpost adopt --all"), "{notices:?}");
 
-    assert_eq!(bench.ledger().retry(&Which::Held).await.unwrap(), 2);
+    assert_eq!(bench.ledger().retry(&RetrySelection::Held).await.unwrap(), 2);
     bench.quiet().await;
     assert_eq!(bench.puts().len(), 5);
     assert!(bench.report().await.notices().await.unwrap().is_empty());
@@ -280,7 +280,7 @@ async fn a_sound_database_is_left_alone_after_a_crash() {
 #[derive(Debug, Default)]
 struct FullOnce(AtomicBool);
 
-impl Seam for FullOnce {
+impl CommitHook for FullOnce {
     fn begin(&self) -> Pin<Box<dyn Future<Output = Result<(), LedgerError>> + Send + '_>> {
         Box::pin(async { Ok(()) })
     }
@@ -302,7 +302,7 @@ async fn what_could_not_be_written_down_is_as_soon_as_it_can_be() {
     let bench = Bench::with("[watch]\nsettle = \"100ms\"\ngrace = \"10m\"\n").await;
     bench.brand(OWN);
     let full = Arc::new(FullOnce::default());
-    let ledger = bench.ledger_of_its_own().await.with_seam(full.clone());
+    let ledger = bench.ledger_of_its_own().await.with_commit_hook(full.clone());
     let (settings, stop) = (Arc::new(Settings::load(&bench.config()).unwrap()), CancellationToken::new());
     let intake = Intake::new(settings, ledger.clone(), stop.clone(), &Metrics::new(ledger.now()));
     let mut progress = intake.progress();

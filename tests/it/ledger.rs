@@ -11,7 +11,8 @@ use brandpost::domain::failure::{ErrorKind, Failure};
 use brandpost::domain::image::{Dimensions, Format};
 use brandpost::domain::upload::{Digests, Picture, Stamp, State};
 use brandpost::ledger::{
-    BrandRow, Claim, Filter, Finish, Found, Ledger, LedgerError, Order, StatusRow, Verdict, Which,
+    AttemptEnd, BrandRow, Claim, ClaimOrder, Filter, InspectedFile, Inspection, Ledger, LedgerError,
+    RetrySelection, StatusRow,
 };
 use proptest::prelude::*;
 
@@ -22,7 +23,7 @@ const FILES: u8 = 6;
 #[derive(Debug, Clone)]
 enum Event {
     /// A file is found with this content (0: refused), and asks for this slot (0: any).
-    Found {
+    InspectedFile {
         file: u8,
         content: u8,
         wish: u8,
@@ -62,7 +63,7 @@ fn event() -> impl Strategy<Value = Event> {
     let file = 0..FILES;
     prop_oneof![
         6 => (file.clone(), 0..5u8, prop_oneof![4 => Just(0u8), 1 => 0..6u8])
-            .prop_map(|(file, content, wish)| Event::Found { file, content, wish }),
+            .prop_map(|(file, content, wish)| Event::InspectedFile { file, content, wish }),
         1 => (file.clone(), file.clone()).prop_map(|(file, from)| Event::Moved { file, from }),
         2 => file.clone().prop_map(|file| Event::Gone { file }),
         4 => Just(Event::Claim),
@@ -85,15 +86,15 @@ struct Model {
 }
 
 impl Model {
-    fn found(&mut self, file: u8, content: u8, wish: u8) -> Found {
+    fn found(&mut self, file: u8, content: u8, wish: u8) -> InspectedFile {
         self.stamps += 1;
         let verdict = match content {
-            0 => Verdict::Refused(Failure::new(ErrorKind::DamagedImage, "damaged")),
+            0 => Inspection::Refused(Failure::new(ErrorKind::DamagedImage, "damaged")),
             content => {
                 let digests =
                     Digests { sha256: format!("{content:064}"), md5: "x".into(), crc64: u64::from(content) };
                 let dimensions = Dimensions { width: 1, height: 1 };
-                Verdict::Picture(
+                Inspection::Picture(
                     Picture { format: Format::Jpeg, dimensions, digests },
                     (wish > 0).then_some(u32::from(wish)),
                 )
@@ -101,7 +102,12 @@ impl Model {
         };
         let path = self.folder.join(format!("{file}.jpg"));
         std::fs::write(&path, b"x").unwrap();
-        Found { path, stamp: Stamp { size: 1, mtime_ns: self.stamps, inode: 1 }, ctime_ns: 0, verdict }
+        InspectedFile {
+            path,
+            stamp: Stamp { size: 1, mtime_ns: self.stamps, inode: 1 },
+            ctime_ns: 0,
+            verdict,
+        }
     }
 
     async fn rows(&self) -> Vec<StatusRow> {
@@ -115,7 +121,7 @@ impl Model {
 
     async fn apply(&mut self, event: &Event) -> Result<(), LedgerError> {
         match *event {
-            Event::Found { file, content, wish } => {
+            Event::InspectedFile { file, content, wish } => {
                 let found = self.found(file, content, wish);
                 self.ledger.record(self.brand, &[found], &mut Vec::new(), &[]).await.map(drop)
             }
@@ -129,8 +135,10 @@ impl Model {
                 None => Ok(()),
             },
             Event::Claim => {
-                let claim =
-                    self.ledger.claim(Order::InTurn, Duration::from_mins(1), Duration::from_hours(1)).await?;
+                let claim = self
+                    .ledger
+                    .claim(ClaimOrder::InTurn, Duration::from_mins(1), Duration::from_hours(1))
+                    .await?;
                 self.claims.extend(claim);
                 Ok(())
             }
@@ -142,11 +150,11 @@ impl Model {
             Event::Release { slot } => self.ledger.release(self.brand, &[u32::from(slot)]).await,
             Event::Reserve { slot } => self.ledger.reserve(self.brand, &[u32::from(slot)]).await,
             Event::Retry { file } => match self.id(file).await {
-                Some(id) => self.ledger.retry(&Which::Ids(vec![id])).await.map(drop),
+                Some(id) => self.ledger.retry(&RetrySelection::Ids(vec![id])).await.map(drop),
                 None => Ok(()),
             },
             Event::RetryAll { failed } => {
-                let which = if failed { Which::Failed } else { Which::Rejected };
+                let which = if failed { RetrySelection::Failed } else { RetrySelection::Rejected };
                 self.ledger.retry(&which).await.map(drop)
             }
             // fewer slots than before are kept by those that have them, so only more are tried
@@ -166,18 +174,18 @@ impl Model {
         let claim = self.claims.remove(usize::from(which) % self.claims.len());
         let failure = |kind| Failure::new(kind, "why");
         let finish = match how {
-            0 | 1 => Finish::Uploaded {
+            0 | 1 => AttemptEnd::Uploaded {
                 object_url: "http://x/y".into(),
                 etag: "E".into(),
                 request_id: None,
                 bytes: 1,
                 recheck: how == 1,
             },
-            2 => Finish::Failed {
+            2 => AttemptEnd::Failed {
                 failure: failure(ErrorKind::OssRejected),
                 sent: claim.number.is_multiple_of(2),
             },
-            how => Finish::Retry {
+            how => AttemptEnd::Retry {
                 failure: failure(ErrorKind::Network),
                 due: self.ledger.now(),
                 recheck: false,
@@ -252,7 +260,7 @@ async fn brands_take_turns() {
     };
     let next = async || {
         let claim = ledger
-            .claim(Order::InTurn, Duration::from_mins(1), Duration::from_hours(1))
+            .claim(ClaimOrder::InTurn, Duration::from_mins(1), Duration::from_hours(1))
             .await
             .unwrap()
             .unwrap();

@@ -166,13 +166,13 @@ async fn retry_tries_what_failed_and_looks_again_at_what_was_rejected() {
     bench.sandbox.fault(brandpost::sim::Fault::oss(refused).times(1));
     bench.start().await;
     bench.until_state("1.jpg", State::Failed).await;
-    assert_eq!(bench.ledger().retry(&brandpost::ledger::Which::Failed).await.unwrap(), 1);
+    assert_eq!(bench.ledger().retry(&brandpost::ledger::RetrySelection::Failed).await.unwrap(), 1);
     let row = bench.until_state("1.jpg", State::Uploaded).await;
     assert_eq!((row.slot, row.attempts), (Some(1), 1));
 
     bench.drop_file(OWN, "note.jpg", b"text");
     bench.until_state("note.jpg", State::Rejected).await;
-    assert_eq!(bench.ledger().retry(&brandpost::ledger::Which::Rejected).await.unwrap(), 1);
+    assert_eq!(bench.ledger().retry(&brandpost::ledger::RetrySelection::Rejected).await.unwrap(), 1);
     bench.quiet().await;
     assert_eq!(bench.row("note.jpg").await.state, "rejected");
     bench.stop().await;

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::Waker;
 
-use brandpost::ledger::{LedgerError, Result as LedgerResult, Seam};
-use brandpost::sim::{Gate, Service, Stage};
+use brandpost::ledger::{CommitHook, LedgerError, Result as LedgerResult};
+use brandpost::sim::{RequestHook, Service, Stage};
 use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 
@@ -122,7 +122,7 @@ impl Hub {
         }
     }
 
-    pub fn gate(self: &Arc<Self>) -> Gate {
+    pub fn gate(self: &Arc<Self>) -> RequestHook {
         let hub = self.clone();
         Arc::new(move |service, stage| {
             let hub = hub.clone();
@@ -143,7 +143,7 @@ impl Hub {
     }
 }
 
-impl Seam for Hub {
+impl CommitHook for Hub {
     fn begin(&self) -> Pin<Box<dyn Future<Output = LedgerResult<()>> + Send + '_>> {
         Box::pin(async {
             let verdict = self.hold(At::Write).await;

@@ -12,7 +12,7 @@ use brandpost::cloud::Clouds;
 use brandpost::config::Settings;
 use brandpost::domain::clock::{Clock, ManualClock};
 use brandpost::intake::{Intake, IntakeError, Looked};
-use brandpost::ledger::{Filter, Ledger, LedgerError, StatusRow, Which};
+use brandpost::ledger::{Filter, Ledger, LedgerError, RetrySelection, StatusRow};
 use brandpost::metrics::Metrics;
 use brandpost::publish::{Next, Publish, PublishError};
 use brandpost::sim::{Fault, FaultAction, Sandbox, SandboxOptions, Service, Stage};
@@ -222,7 +222,7 @@ impl World {
         let clouds = Clouds::new(&settings, self.wall.clone()).unwrap();
         let ledger = Ledger::open(&self.database(), self.wall.clone()).await.unwrap();
         ledger.reclaim(true).await.unwrap();
-        let ledger = ledger.with_seam(self.hub.clone());
+        let ledger = ledger.with_commit_hook(self.hub.clone());
         let stop = CancellationToken::new();
         let intake = Intake::new(settings.clone(), ledger.clone(), stop.clone(), &Metrics::new(ledger.now()));
         let publish = Publish::new(settings, ledger.clone(), clouds, &Metrics::new(ledger.now()));
@@ -359,8 +359,8 @@ impl World {
                 return Done::Operator(Ok(()));
             };
             Done::Operator(match what {
-                0 => ledger.retry(&Which::Rejected).await.map(drop),
-                1 => ledger.retry(&Which::Brand(row)).await.map(drop),
+                0 => ledger.retry(&RetrySelection::Rejected).await.map(drop),
+                1 => ledger.retry(&RetrySelection::Brand(row)).await.map(drop),
                 2 => ledger.release(row, &[slot]).await,
                 _ => ledger.reserve(row, &[slot]).await,
             })

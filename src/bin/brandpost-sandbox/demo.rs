@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::Context;
 use brandpost::cli::style::{self, paint};
 use brandpost::config::Settings;
-use brandpost::daemon::lifecycle::Orders;
+use brandpost::daemon::lifecycle::ShutdownSignals;
 use brandpost::daemon::{self, Progress, Until, telemetry};
 use brandpost::domain::clock::SystemClock;
 use brandpost::domain::upload::State;
@@ -62,7 +62,7 @@ pub(crate) async fn demo(args: Args) -> anyhow::Result<()> {
     let inbox = folder.path("inbox");
     let started = move |progress: Progress| drop(tokio::spawn(show(progress, inbox)));
     let clock = Arc::new(SystemClock);
-    daemon::run(settings, clock, Until::Done, Orders::default(), started).await?;
+    daemon::run(settings, clock, Until::Done, ShutdownSignals::default(), started).await?;
 
     let report = Report::open(&folder.path("brandpost.db")).await?;
     let mut rows = report.uploads(&Filter::default()).await?;

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use brandpost::config::Settings;
-use brandpost::daemon::lifecycle::Orders;
+use brandpost::daemon::lifecycle::ShutdownSignals;
 use brandpost::daemon::{self, Progress, Untaken, Until};
 use brandpost::domain::clock::{Clock, SystemClock};
 use brandpost::domain::upload::State;
@@ -35,7 +35,7 @@ pub struct Bench {
 }
 
 struct Running {
-    stop: Orders,
+    stop: ShutdownSignals,
     progress: Progress,
     task: JoinHandle<anyhow::Result<Untaken>>,
 }
@@ -115,7 +115,7 @@ impl Bench {
     async fn start_until(&mut self, until: Until) {
         assert!(self.daemon.is_none(), "one daemon at a time");
         let settings = Settings::load(&self.config()).unwrap();
-        let stop = Orders::default();
+        let stop = ShutdownSignals::default();
         let (started, progress) = oneshot::channel();
         let (told, clock) = (stop.clone(), self.clock.clone());
         let task = tokio::spawn(async move {

@@ -4,18 +4,18 @@ use anyhow::Context;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::lifecycle::Orders;
+use super::lifecycle::ShutdownSignals;
 
 /// The running parts.
 #[derive(Default)]
-pub(super) struct Parts {
+pub(super) struct TaskGroup {
     running: JoinSet<(&'static str, anyhow::Result<()>)>,
     /// So many of them only look on, and end with this order when the others have ended.
     onlookers: usize,
     last: CancellationToken,
 }
 
-impl Parts {
+impl TaskGroup {
     pub(super) fn spawn(
         &mut self,
         name: &'static str,
@@ -28,7 +28,7 @@ impl Parts {
     pub(super) fn spawn_helper(
         &mut self,
         name: &'static str,
-        orders: &Orders,
+        orders: &ShutdownSignals,
         part: impl Future<Output = anyhow::Result<()>> + Send + 'static,
     ) {
         self.spawn(name, until(orders.soft.clone(), part));
@@ -38,7 +38,7 @@ impl Parts {
     pub(super) fn spawn_until_hard(
         &mut self,
         name: &'static str,
-        orders: &Orders,
+        orders: &ShutdownSignals,
         part: impl Future<Output = anyhow::Result<()>> + Send + 'static,
     ) {
         self.spawn(name, until(orders.hard.clone(), part));

@@ -6,41 +6,41 @@ use std::path::{Path, PathBuf};
 
 use super::scan;
 use crate::config::Settings;
-use crate::domain::brand::{Brand, BrandError, BrandType};
+use crate::domain::brand::{BrandError, BrandKey, BrandType};
 use crate::files::{self, Identity};
 
 /// A brand's folder.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Place {
+pub struct BrandFolder {
     /// Where it is.
     pub path: PathBuf,
     /// Whose pictures lie there.
-    pub brand: Brand,
+    pub brand: BrandKey,
     /// Which folder it is; `None` when it is not there.
     pub identity: Option<Identity>,
 }
 
 /// What one look at the root found.
 #[derive(Debug, Default)]
-pub struct Survey {
+pub struct Discovery {
     /// The brands' folders.
-    pub folders: Vec<Place>,
+    pub folders: Vec<BrandFolder>,
     /// The root and the type folders, in which new folders may appear.
     pub parents: Vec<(PathBuf, Option<Identity>)>,
     /// What stands there and is no brand's folder, and why.
-    pub strays: Vec<(PathBuf, String)>,
+    pub unrecognized: Vec<(PathBuf, String)>,
     /// Type folders that cannot be read: nothing is known of the folders in them.
     pub unread: Vec<(PathBuf, String)>,
     /// Which folder the root is.
     pub root: Option<Identity>,
 }
 
-impl Survey {
+impl Discovery {
     /// Was anything found in this folder?
     pub fn has_anything_in(&self, folder: &Path) -> bool {
         let folders = self.folders.iter().map(|place| &place.path);
         let rest = self.parents.iter().map(|(path, _)| path);
-        let others = self.strays.iter().chain(&self.unread).map(|(path, _)| path);
+        let others = self.unrecognized.iter().chain(&self.unread).map(|(path, _)| path);
         folders.chain(rest).chain(others).any(|path| path.parent() == Some(folder))
     }
 }
@@ -49,57 +49,59 @@ impl Survey {
 ///
 /// # Errors
 /// When the root cannot be read: then nothing is known of the folders in it.
-pub fn survey(settings: &Settings) -> io::Result<Survey> {
-    let mut survey = survey_root(settings)?;
-    survey.folders.extend(mapped(settings));
-    Ok(survey)
+pub fn discovery(settings: &Settings) -> io::Result<Discovery> {
+    let mut discovery = discover_root(settings)?;
+    discovery.folders.extend(mapped(settings));
+    Ok(discovery)
 }
 
-/// As `survey`, without the folders of `[[brand]]`.
-pub(super) fn survey_root(settings: &Settings) -> io::Result<Survey> {
+/// As `discovery`, without the folders of `[[brand]]`.
+pub(super) fn discover_root(settings: &Settings) -> io::Result<Discovery> {
     let root = &settings.watch.root;
-    let mut survey = Survey { root: Some(files::named_identity(root)?), ..Survey::default() };
-    survey.parents.push((root.clone(), survey.root));
-    for (name, path) in subfolders(settings, root, &mut survey.strays)? {
+    let mut discovery = Discovery { root: Some(files::named_identity(root)?), ..Discovery::default() };
+    discovery.parents.push((root.clone(), discovery.root));
+    for (name, path) in subfolders(settings, root, &mut discovery.unrecognized)? {
         match name.parse::<BrandType>() {
             Ok(kind) => {
-                match records(settings, kind, &path, &mut survey) {
+                match records(settings, kind, &path, &mut discovery) {
                     Ok(()) => {}
                     // it vanished in this moment
                     Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-                    Err(error) => survey.unread.push((path.clone(), format!("it cannot be read: {error}"))),
+                    Err(error) => {
+                        discovery.unread.push((path.clone(), format!("it cannot be read: {error}")));
+                    }
                 }
                 let identity = files::identity(&path).ok();
-                survey.parents.push((path, identity));
+                discovery.parents.push((path, identity));
             }
-            Err(error) => survey.strays.push((path, error.to_string())),
+            Err(error) => discovery.unrecognized.push((path, error.to_string())),
         }
     }
-    Ok(survey)
+    Ok(discovery)
 }
 
-fn brand(kind: BrandType, name: &str) -> Result<Brand, String> {
+fn brand(kind: BrandType, name: &str) -> Result<BrandKey, String> {
     format!("{kind}/{name}").parse().map_err(|error: BrandError| error.to_string())
 }
 
 /// The folders of `[[brand]]`.
-pub fn mapped(settings: &Settings) -> impl Iterator<Item = Place> + '_ {
+pub fn mapped(settings: &Settings) -> impl Iterator<Item = BrandFolder> + '_ {
     settings.brands.iter().map(|folder| {
         let identity = files::named_identity(&folder.path).ok();
-        Place { path: folder.path.clone(), brand: folder.brand, identity }
+        BrandFolder { path: folder.path.clone(), brand: folder.brand, identity }
     })
 }
 
-fn place(brand: Brand, path: PathBuf) -> Place {
+fn place(brand: BrandKey, path: PathBuf) -> BrandFolder {
     let identity = files::identity(&path).ok();
-    Place { path, brand, identity }
+    BrandFolder { path, brand, identity }
 }
 
-fn records(settings: &Settings, kind: BrandType, path: &Path, survey: &mut Survey) -> io::Result<()> {
-    for (name, path) in subfolders(settings, path, &mut survey.strays)? {
+fn records(settings: &Settings, kind: BrandType, path: &Path, discovery: &mut Discovery) -> io::Result<()> {
+    for (name, path) in subfolders(settings, path, &mut discovery.unrecognized)? {
         match brand(kind, &name) {
-            Ok(brand) => survey.folders.push(place(brand, path)),
-            Err(why) => survey.strays.push((path, why)),
+            Ok(brand) => discovery.folders.push(place(brand, path)),
+            Err(why) => discovery.unrecognized.push((path, why)),
         }
     }
     Ok(())
@@ -109,7 +111,7 @@ fn records(settings: &Settings, kind: BrandType, path: &Path, survey: &mut Surve
 fn subfolders(
     settings: &Settings,
     path: &Path,
-    strays: &mut Vec<(PathBuf, String)>,
+    unrecognized: &mut Vec<(PathBuf, String)>,
 ) -> io::Result<Vec<(String, PathBuf)>> {
     let mut folders = Vec::new();
     for item in std::fs::read_dir(path)? {
@@ -123,16 +125,17 @@ fn subfolders(
         match item.file_type() {
             Ok(kind) if kind.is_dir() => folders.push((text(&name), path)),
             Ok(kind) if kind.is_symlink() => {
-                strays.push((path, "is a symbolic link, which is not followed".into()));
+                unrecognized.push((path, "is a symbolic link, which is not followed".into()));
             }
             Ok(_) => {
-                strays.push((path, "is no folder; pictures go into TYPE/ID, as in OWNBRAND/1001".into()));
+                unrecognized
+                    .push((path, "is no folder; pictures go into TYPE/ID, as in OWNBRAND/1001".into()));
             }
             Err(_) => {}
         }
     }
     folders.sort();
-    strays.sort();
+    unrecognized.sort();
     Ok(folders)
 }
 
@@ -157,12 +160,12 @@ mod tests {
         std::os::unix::fs::symlink("1001", inbox.join("OWNBRAND/7")).unwrap();
         let text = "[gateway]\napp_id = \"a\"\napp_key = \"k\"\n";
         let settings = Settings::parse(&folder.path().join("c.toml"), text, std::iter::empty()).unwrap();
-        let survey = survey(&settings).unwrap();
-        let brands: Vec<_> = survey.folders.iter().map(|place| place.brand.to_string()).collect();
+        let discovery = discovery(&settings).unwrap();
+        let brands: Vec<_> = discovery.folders.iter().map(|place| place.brand.to_string()).collect();
         assert_eq!(brands, ["OTHERBRAND/2", "OWNBRAND/1001"]);
-        let strays: Vec<_> =
-            survey.strays.iter().map(|(path, _)| path.file_name().unwrap().to_owned()).collect();
-        assert_eq!(strays.len(), 4, "{strays:?}");
-        assert_eq!(survey.parents.len(), 3);
+        let unrecognized: Vec<_> =
+            discovery.unrecognized.iter().map(|(path, _)| path.file_name().unwrap().to_owned()).collect();
+        assert_eq!(unrecognized.len(), 4, "{unrecognized:?}");
+        assert_eq!(discovery.parents.len(), 3);
     }
 }

@@ -1,4 +1,4 @@
-//! The seam between the ledger and its disk: where a test makes it fail, or holds it.
+//! Fault injection between the ledger and its disk: where a test makes it fail, or holds it.
 
 use std::fmt::Debug;
 use std::pin::Pin;
@@ -6,7 +6,7 @@ use std::pin::Pin;
 use super::error::Result;
 
 /// What happens to every transaction that writes. A ledger has none of it unless it is given one.
-pub trait Seam: Debug + Send + Sync {
+pub trait CommitHook: Debug + Send + Sync {
     /// Before it begins.
     ///
     /// # Errors

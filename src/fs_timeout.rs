@@ -8,27 +8,27 @@ use std::time::Duration;
 
 /// How long an answer is waited for: to one look at a name, and to the reading of a folder. Together they are well
 /// below the unit's `WatchdogSec`.
-pub const LOOK: Duration = Duration::from_secs(5);
+pub const STAT_TIMEOUT: Duration = Duration::from_secs(5);
 /// As above.
-pub const LIST: Duration = Duration::from_secs(30);
+pub const READDIR_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// What is said when none comes.
-pub const SILENT: &str = "its file system does not answer";
+pub const NOT_RESPONDING: &str = "its file system does not answer";
 
 /// An answer that came after its time: the next one who asks gets it, so that a slow answer is not none at all.
 type Late = Option<Box<dyn Any + Send>>;
 
 /// The questions that are outstanding. None is asked twice.
 #[derive(Debug, Clone, Default)]
-pub struct Patience(Arc<Mutex<HashMap<Question, Late>>>);
+pub struct FsTimeouts(Arc<Mutex<HashMap<Question, Late>>>);
 
 /// The path, and how long the answer is waited for.
 type Question = (PathBuf, Duration);
 
-impl Patience {
+impl FsTimeouts {
     /// Does `work`, which asks for `path`, on a thread of its own. `None`: there is no answer yet. Questions with
     /// another limit are other questions.
-    pub async fn ask<T: Send + 'static>(
+    pub async fn run<T: Send + 'static>(
         &self,
         path: &Path,
         limit: Duration,
@@ -74,26 +74,26 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn who_does_not_answer_is_not_asked_twice_and_holds_nobody_up() {
-        let (patience, path) = (Patience::default(), Path::new("/dead"));
+        let (fs_timeouts, path) = (FsTimeouts::default(), Path::new("/dead"));
         let (answer, silence) = mpsc::channel::<i32>();
         let dead = tokio::spawn({
-            let patience = patience.clone();
-            async move { patience.ask(path, LOOK, move || silence.recv().unwrap()).await }
+            let fs_timeouts = fs_timeouts.clone();
+            async move { fs_timeouts.run(path, STAT_TIMEOUT, move || silence.recv().unwrap()).await }
         });
         tokio::task::yield_now().await;
-        assert_eq!(patience.ask(path, LOOK, || 7).await, None);
-        assert_eq!(patience.ask(Path::new("/well"), LOOK, || 7).await, Some(7));
+        assert_eq!(fs_timeouts.run(path, STAT_TIMEOUT, || 7).await, None);
+        assert_eq!(fs_timeouts.run(Path::new("/well"), STAT_TIMEOUT, || 7).await, Some(7));
         // a paused clock stands still while a thread is at work: the limit is passed by hand
-        tokio::time::advance(LOOK).await;
+        tokio::time::advance(STAT_TIMEOUT).await;
         assert_eq!(dead.await.unwrap(), None);
         answer.send(8).unwrap();
         let late = loop {
-            match patience.ask(path, LOOK, || 7).await {
+            match fs_timeouts.run(path, STAT_TIMEOUT, || 7).await {
                 Some(late) => break late,
                 None => tokio::task::yield_now().await,
             }
         };
         assert_eq!(late, 8, "an answer that comes late is an answer");
-        assert_eq!(patience.ask(path, LOOK, || 7).await, Some(7));
+        assert_eq!(fs_timeouts.run(path, STAT_TIMEOUT, || 7).await, Some(7));
     }
 }
