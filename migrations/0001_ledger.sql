@@ -1,5 +1,7 @@
 -- The ledger: every brand, every file, every attempt.
--- Times are RFC 3339 UTC texts of one width, so that they sort by time.
+--
+-- The rules of a file's life are in src/domain/brand. The constraints here are a second guard, which shares nothing
+-- with them. Times are RFC 3339 UTC texts of one width, so that they sort by time.
 
 CREATE TABLE brand (
     id          INTEGER PRIMARY KEY,
@@ -10,76 +12,84 @@ CREATE TABLE brand (
 ) STRICT;
 
 CREATE TABLE upload (
-    id              INTEGER PRIMARY KEY,
-    brand_id        INTEGER NOT NULL REFERENCES brand (id),
-    path_bytes      BLOB    NOT NULL,  -- the path itself: a name need not be UTF-8
-    path            TEXT    NOT NULL,  -- the path as people read it
-    file_name       TEXT    NOT NULL,
-    state           TEXT    NOT NULL CHECK
+    id                INTEGER PRIMARY KEY,
+    brand_id          INTEGER NOT NULL REFERENCES brand (id),
+    path_bytes        BLOB    NOT NULL,  -- the path itself: a name need not be UTF-8
+    path              TEXT    NOT NULL,  -- the path as people read it
+    file_name         TEXT    NOT NULL,
+    state             TEXT    NOT NULL CHECK
         (state IN ('queued', 'uploading', 'retrying', 'uploaded', 'failed', 'rejected', 'gone')),
-    slot            INTEGER CHECK (slot > 0),
-    wanted_slot     INTEGER,           -- slots.by = "filename": the one in the name
+    slot              INTEGER CHECK (slot > 0),
+    wanted_slot       INTEGER,           -- slots.by = "filename": the one in the name
     -- the file when it was last looked at
-    size_bytes      INTEGER NOT NULL CHECK (size_bytes >= 0),
-    mtime_ns        INTEGER NOT NULL,
-    inode           INTEGER NOT NULL,
-    asked           INTEGER NOT NULL DEFAULT 0, -- so often was intake asked to look again,
-    answered        INTEGER NOT NULL DEFAULT 0, -- and so many of these requests it has answered
+    size_bytes        INTEGER NOT NULL CHECK (size_bytes >= 0),
+    mtime_ns          INTEGER NOT NULL,
+    inode             INTEGER NOT NULL,
+    ctime_ns          INTEGER,
+    recheck_requested INTEGER NOT NULL DEFAULT 0, -- so often was intake asked to look again,
+    recheck_done      INTEGER NOT NULL DEFAULT 0, -- and so many of these requests are done
     -- its content
-    suffix          TEXT CHECK (suffix IN ('jpg', 'png', 'gif')),
-    width           INTEGER,
-    height          INTEGER,
-    sha256          TEXT,
-    md5             TEXT,
-    crc64           TEXT,
-    revision        INTEGER NOT NULL DEFAULT 1 CHECK (revision > 0),
-    duplicate_of    INTEGER REFERENCES upload (id),
-    -- its way
-    attempts        INTEGER NOT NULL DEFAULT 0 CHECK (attempts >= 0), -- those that count, of this content
-    tries           INTEGER NOT NULL DEFAULT 0 CHECK (tries >= 0),    -- every one that was ever begun
-    next_attempt_at TEXT,
-    held            INTEGER NOT NULL DEFAULT 0 CHECK (held IN (0, 1)), -- not before an operator says so
-    sent            INTEGER NOT NULL DEFAULT 0 CHECK (sent IN (0, 1)), -- something of it may be on OSS, in its slot
-    claim           INTEGER,
-    lease_until     TEXT,
-    error_kind      TEXT,
-    error_code      TEXT,
-    error_message   TEXT,
-    object_url      TEXT,
-    etag            TEXT,
-    request_id      TEXT,
-    detected_at     TEXT NOT NULL,
-    uploaded_at     TEXT,
-    updated_at      TEXT NOT NULL,
+    suffix            TEXT CHECK (suffix IN ('jpg', 'png', 'gif')),
+    width             INTEGER,
+    height            INTEGER,
+    sha256            TEXT,
+    md5               TEXT,
+    crc64             TEXT,
+    revision          INTEGER NOT NULL DEFAULT 1 CHECK (revision > 0),
+    duplicate_of      INTEGER REFERENCES upload (id) DEFERRABLE INITIALLY DEFERRED,
+    -- its way to OSS
+    attempts          INTEGER NOT NULL DEFAULT 0 CHECK (attempts >= 0), -- those that count, of this content
+    tries             INTEGER NOT NULL DEFAULT 0 CHECK (tries >= 0),    -- every one that was ever begun
+    next_attempt_at   TEXT,
+    turn              INTEGER NOT NULL DEFAULT 0, -- in each round of the queue, every brand has one file
+    held              INTEGER NOT NULL DEFAULT 0 CHECK (held IN (0, 1)), -- not before an operator says so
+    wanted_since      TEXT,              -- since when this content is to be sent
+    claimed_at        TEXT,              -- an attempt is under way (its number is `tries`): since when,
+    lease_until       TEXT,              -- and until when at least
+    sent              INTEGER NOT NULL DEFAULT 0 CHECK (sent IN (0, 1)), -- something of it may be on OSS, in its slot
+    object_sha256     TEXT,              -- what is surely on OSS in its slot
+    object_url        TEXT,
+    etag              TEXT,
+    error_kind        TEXT,
+    error_code        TEXT,
+    error_message     TEXT,
+    request_id        TEXT,
+    detected_at       TEXT NOT NULL,
+    uploaded_at       TEXT,
+    updated_at        TEXT NOT NULL,
     UNIQUE (brand_id, path_bytes),
-    CHECK (asked >= answered),
+    CHECK (recheck_requested >= recheck_done),
     -- work needs a slot and known content
     CHECK (state NOT IN ('queued', 'uploading', 'retrying') OR
            (slot IS NOT NULL AND sha256 IS NOT NULL AND md5 IS NOT NULL AND crc64 IS NOT NULL AND suffix IS NOT NULL)),
     CHECK ((state IN ('queued', 'retrying')) = (next_attempt_at IS NOT NULL)),
-    CHECK ((state = 'uploading') = (claim IS NOT NULL)),
-    CHECK ((claim IS NULL) = (lease_until IS NULL)),
+    CHECK ((state = 'uploading') = (claimed_at IS NOT NULL)),
+    CHECK ((state = 'uploading') = (lease_until IS NOT NULL)),
+    CHECK (held = 0 OR state = 'queued'),
     CHECK (state NOT IN ('retrying', 'failed', 'rejected') OR error_kind IS NOT NULL),
     CHECK (state <> 'uploaded' OR (uploaded_at IS NOT NULL AND error_kind IS NULL))
 ) STRICT;
 
 -- one row a (brand, slot)
 CREATE UNIQUE INDEX upload_slot ON upload (brand_id, slot) WHERE slot IS NOT NULL;
-CREATE INDEX upload_due ON upload (next_attempt_at, id) WHERE state IN ('queued', 'retrying') AND held = 0;
+-- the queue: what is due when, in turns, and the newest first (every other file that is sent)
+CREATE INDEX upload_due ON upload (next_attempt_at) WHERE state IN ('queued', 'retrying') AND held = 0;
+CREATE INDEX upload_turn ON upload (turn, next_attempt_at) WHERE state IN ('queued', 'retrying') AND held = 0;
+CREATE INDEX upload_newest ON upload (turn, ctime_ns DESC, id) WHERE state IN ('queued', 'retrying') AND held = 0;
 CREATE INDEX upload_held ON upload (brand_id) WHERE held = 1;
-CREATE INDEX upload_brand_state ON upload (brand_id, state, detected_at);
-CREATE INDEX upload_content ON upload (brand_id, sha256) WHERE sha256 IS NOT NULL;
-CREATE INDEX upload_asked ON upload (brand_id) WHERE asked > answered;
 CREATE INDEX upload_claimed ON upload (lease_until) WHERE state = 'uploading';
-CREATE INDEX upload_duplicate ON upload (duplicate_of) WHERE duplicate_of IS NOT NULL;
+CREATE INDEX upload_recheck ON upload (brand_id) WHERE recheck_requested > recheck_done;
+-- an object is one file's: which one has it is asked before anything is sent there
+CREATE INDEX upload_object ON upload (object_url) WHERE object_url IS NOT NULL AND slot IS NOT NULL;
+-- lists for people
+CREATE INDEX upload_brand_state ON upload (brand_id, state);
 CREATE INDEX upload_state ON upload (state, updated_at);
 CREATE INDEX upload_updated ON upload (updated_at);
 
 -- slots that were filled by other means and are kept free of ours
 CREATE TABLE reserved_slot (
-    brand_id    INTEGER NOT NULL REFERENCES brand (id),
-    slot        INTEGER NOT NULL CHECK (slot > 0),
-    reserved_at TEXT    NOT NULL,
+    brand_id INTEGER NOT NULL REFERENCES brand (id),
+    slot     INTEGER NOT NULL CHECK (slot > 0),
     PRIMARY KEY (brand_id, slot)
 ) STRICT, WITHOUT ROWID;
 
@@ -95,38 +105,76 @@ CREATE TRIGGER update_spares_reserved_slots BEFORE UPDATE OF slot ON upload
 WHEN new.slot IS NOT NULL AND EXISTS (SELECT 1 FROM reserved_slot WHERE brand_id = new.brand_id AND slot = new.slot)
 BEGIN SELECT RAISE (ABORT, 'the slot is reserved'); END;
 
+-- attempts that have ended; one that is under way is the claim in its file's row
 CREATE TABLE attempt (
     id            INTEGER PRIMARY KEY,
     upload_id     INTEGER NOT NULL REFERENCES upload (id) ON DELETE CASCADE,
     attempt       INTEGER NOT NULL CHECK (attempt > 0),
     started_at    TEXT    NOT NULL,
-    finished_at   TEXT,
-    outcome       TEXT CHECK (outcome IN ('uploaded', 'retrying', 'failed', 'gone', 'interrupted')),
+    finished_at   TEXT    NOT NULL,
+    outcome       TEXT    NOT NULL CHECK (outcome IN ('uploaded', 'retrying', 'failed', 'interrupted')),
     error_kind    TEXT,
     error_code    TEXT,
     error_message TEXT,
     request_id    TEXT,
     bytes         INTEGER,
     millis        INTEGER,
-    UNIQUE (upload_id, attempt),
-    CHECK ((finished_at IS NULL) = (outcome IS NULL))
+    UNIQUE (upload_id, attempt)
 ) STRICT;
 
-CREATE INDEX attempt_open ON attempt (upload_id) WHERE outcome IS NULL;
 CREATE INDEX attempt_age ON attempt (finished_at);
 
--- what holds the whole pipeline up, while it does
+-- why nothing moves, for as long as nothing does
 CREATE TABLE notice (
     name    TEXT PRIMARY KEY,
+    message TEXT    NOT NULL,
+    since   TEXT    NOT NULL,
+    next_at TEXT,                                              -- when a pause is over at the earliest
+    open    INTEGER NOT NULL DEFAULT 0 CHECK (open IN (0, 1))  -- what it concerns may still be found
+) STRICT, WITHOUT ROWID;
+
+-- folders that were mount points when there was something in them
+CREATE TABLE mount_point (
+    path_bytes BLOB PRIMARY KEY
+) STRICT, WITHOUT ROWID;
+
+-- files that it takes long to read, and how far they are
+CREATE TABLE reading (
+    brand_id   INTEGER NOT NULL REFERENCES brand (id),
+    path_bytes BLOB    NOT NULL,
+    bytes      INTEGER NOT NULL,
+    size_bytes INTEGER NOT NULL,
+    PRIMARY KEY (brand_id, path_bytes)
+) STRICT, WITHOUT ROWID;
+
+-- the outbox of alerts: refusals in the order in which they came, until every channel has delivered them
+CREATE TABLE refusal (
+    id        INTEGER PRIMARY KEY AUTOINCREMENT,
+    upload_id INTEGER NOT NULL,
+    state     TEXT    NOT NULL
+) STRICT;
+
+CREATE TABLE alert_channel (
+    channel         TEXT PRIMARY KEY,
+    delivered_up_to INTEGER NOT NULL, -- refusals
+    sent_at         TEXT
+) STRICT, WITHOUT ROWID;
+
+-- the notices that a channel has told of
+CREATE TABLE delivered_notice (
+    channel TEXT NOT NULL REFERENCES alert_channel (channel) ON DELETE CASCADE,
+    name    TEXT NOT NULL,
     message TEXT NOT NULL,
-    since   TEXT NOT NULL
+    PRIMARY KEY (channel, name)
 ) STRICT, WITHOUT ROWID;
 
 -- The public interface: these views only grow.
 
 CREATE VIEW upload_status AS
 SELECT u.id, b.type AS brand_type, b.record_id AS brand_id, u.file_name, u.path, u.state, u.slot, u.suffix,
-       u.size_bytes, u.width, u.height, u.sha256, u.revision, u.attempts, u.next_attempt_at,
+       u.size_bytes, u.width, u.height, u.sha256, u.revision, u.attempts,
+       max(u.next_attempt_at, coalesce((SELECT next_at FROM notice WHERE name = 'paused'), u.next_attempt_at))
+           AS next_attempt_at,
        u.error_kind, u.error_code, u.error_message, u.object_url, u.etag, u.request_id,
        u.detected_at, u.uploaded_at, u.updated_at
 FROM upload u JOIN brand b ON b.id = u.brand_id;
@@ -148,4 +196,7 @@ FROM brand b;
 CREATE VIEW attempt_log AS
 SELECT upload_id, attempt, started_at, finished_at, outcome, error_kind, error_code, error_message,
        request_id, bytes, millis
-FROM attempt;
+FROM attempt
+UNION ALL
+SELECT id, tries, claimed_at, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
+FROM upload WHERE state = 'uploading';

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use crate::domain::text::visible;
-use crate::ledger::{News, Notice, StatusRow};
+use crate::ledger::{PendingAlerts, Notice, StatusRow};
 
 /// A file that was refused.
 #[derive(Debug, Clone, Serialize)]
@@ -34,7 +34,7 @@ pub(super) struct Digest {
 }
 
 impl Digest {
-    pub(super) fn new(news: &News, standing: &BTreeMap<String, String>) -> Self {
+    pub(super) fn new(news: &PendingAlerts, standing: &BTreeMap<String, String>) -> Self {
         let without = |some: &BTreeMap<String, String>, others: &BTreeMap<String, String>| {
             some.iter()
                 .filter(|(name, _)| !others.contains_key(*name))
@@ -45,8 +45,8 @@ impl Digest {
             failed: news.failed,
             rejected: news.rejected,
             files: news.files.iter().map(refused).collect(),
-            begun: without(standing, &news.told),
-            over: without(&news.told, standing),
+            begun: without(standing, &news.delivered),
+            over: without(&news.delivered, standing),
         }
     }
 
@@ -87,7 +87,7 @@ mod tests {
 
     #[test]
     fn what_stands_and_was_not_told_begins_and_what_was_told_and_stands_no_more_is_over() {
-        let news = News { told: notices(&["root", "paused"]), ..News::default() };
+        let news = PendingAlerts { delivered: notices(&["root", "paused"]), ..PendingAlerts::default() };
         let digest = Digest::new(&news, &notices(&["paused", "suspended"]));
         assert_eq!(digest.begun.keys().collect::<Vec<_>>(), ["suspended"]);
         assert_eq!(digest.over.keys().collect::<Vec<_>>(), ["root"]);

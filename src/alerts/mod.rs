@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use crate::cloud::Clients;
 use crate::config::{SecretError, SecretSource, Settings};
 use crate::domain::event;
-use crate::ledger::{Ledger, LedgerError, News};
+use crate::ledger::{Ledger, LedgerError, PendingAlerts};
 use digest::{Digest, by_name};
 use send::Way;
 
@@ -41,7 +41,7 @@ const BATCH: u32 = 1000;
 /// # Errors
 /// When the database fails.
 pub async fn prepare(settings: &Settings, ledger: &Ledger) -> Result<(), LedgerError> {
-    ledger.set_ways(&Way::names(&settings.alerts)).await
+    ledger.set_alert_channels(&Way::names(&settings.alerts)).await
 }
 
 /// Reads the secrets that alerts are sent with, to find out early that one cannot be used.
@@ -132,8 +132,8 @@ impl Teller {
         let digest = Digest::new(&news, &standing);
         let now = self.ledger.now();
         if digest.is_empty() {
-            if news.upto > news.after {
-                let _ = self.ledger.pass_over(self.way.name(), &news).await;
+            if news.up_to > news.after {
+                let _ = self.ledger.skip_alerts(self.way.name(), &news).await;
             }
             return Ok(());
         }
@@ -142,7 +142,7 @@ impl Teller {
         }
         self.way.send(&digest, now).await?;
         // what was told must not be told again
-        while let Err(error) = self.ledger.told(self.way.name(), &news, &standing).await {
+        while let Err(error) = self.ledger.alerts_delivered(self.way.name(), &news, &standing).await {
             self.ledger.complain(&error);
             if sleeps(WRITE_AGAIN, &self.stop).await.is_none() {
                 break;
@@ -151,8 +151,8 @@ impl Teller {
         Ok(())
     }
 
-    async fn look(&self) -> Result<(News, BTreeMap<String, String>), LedgerError> {
+    async fn look(&self) -> Result<(PendingAlerts, BTreeMap<String, String>), LedgerError> {
         let report = self.ledger.report();
-        Ok((report.news(self.way.name()).await?, by_name(report.notices().await?)))
+        Ok((report.pending_alerts(self.way.name()).await?, by_name(report.notices().await?)))
     }
 }

@@ -21,7 +21,7 @@ pub(super) async fn adopt(settings: &Settings, args: &Args) -> anyhow::Result<Ex
     super::report(settings).await?;
     let ledger = super::ledger(settings).await?;
     let brand = match args.brand {
-        Some(brand) => Some(super::known_brand(ledger.report(), brand).await?.id),
+        Some(brand) => Some(super::known_brand(ledger.report(), brand).await?),
         None => None,
     };
     let count = ledger.adopt(brand).await?;

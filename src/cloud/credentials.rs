@@ -8,6 +8,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::config::Secret;
+use crate::domain::brand::UploadId;
 use crate::domain::clock::later;
 use crate::domain::image::Format;
 
@@ -57,7 +58,7 @@ pub(super) fn lasts(end: Timestamp, now: Timestamp) -> bool {
 }
 
 /// What a grant was asked for: it is used for nothing else.
-type Purpose = (i64, u32, Format);
+type Purpose = (UploadId, u32, Format);
 
 /// Grants that retries of the same upload into the same slot can use again. A claim has one holder, so
 /// nobody asks twice for the same at a time.
@@ -66,19 +67,19 @@ pub struct Grants(Mutex<HashMap<Purpose, Arc<Grant>>>);
 
 impl Grants {
     /// The grant for this, if it can still be used.
-    pub fn get(&self, upload: i64, slot: u32, format: Format, now: Timestamp) -> Option<Arc<Grant>> {
+    pub fn get(&self, upload: UploadId, slot: u32, format: Format, now: Timestamp) -> Option<Arc<Grant>> {
         self.lock().get(&(upload, slot, format)).filter(|grant| grant.is_fresh(now)).cloned()
     }
 
     /// Keeps a grant, and forgets those that are over.
-    pub fn put(&self, upload: i64, slot: u32, format: Format, grant: Arc<Grant>, now: Timestamp) {
+    pub fn put(&self, upload: UploadId, slot: u32, format: Format, grant: Arc<Grant>, now: Timestamp) {
         let mut grants = self.lock();
         grants.retain(|_, grant| grant.is_fresh(now));
         grants.insert((upload, slot, format), grant);
     }
 
     /// Forgets the grants of this upload.
-    pub fn forget(&self, upload: i64) {
+    pub fn forget(&self, upload: UploadId) {
         self.lock().retain(|(id, ..), _| *id != upload);
     }
 

@@ -23,7 +23,7 @@ use crate::descriptors;
 use crate::domain::clock::Clock;
 use crate::domain::event;
 use crate::intake::{self, Intake};
-use crate::ledger::{DaemonLock, Ledger, LedgerError, Past, Started};
+use crate::ledger::{DaemonLock, Ledger, LedgerError, PreviousRun, Started};
 use crate::metrics::Metrics;
 use crate::publish::{self, Publish};
 use crate::web;
@@ -234,7 +234,7 @@ impl Generation {
                 }
                 error = self.parts.first_end() => {
                     if is_damage(&error) {
-                        Ledger::suspect(&settings.database.path);
+                        Ledger::request_integrity_check(&settings.database.path);
                     }
                     orders.now();
                     return Err(error)
@@ -279,7 +279,7 @@ async fn open(
                 }
                 return Ok(started);
             }
-            Err(error) if error.is_locked() || (error.is_transient() && lock.past() == Past::Worked) => {
+            Err(error) if error.is_locked() || (error.is_transient() && lock.past() == PreviousRun::Worked) => {
                 let text = error.to_string();
                 if said.as_ref() != Some(&text) {
                     tracing::warn!(

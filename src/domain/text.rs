@@ -1,7 +1,9 @@
 //! Bytes as text.
 
+use std::ffi::OsStr;
 use std::fmt::Write;
 use std::ops::RangeInclusive;
+use std::os::unix::ffi::OsStrExt;
 
 /// Lower-case hexadecimal.
 pub fn hex(bytes: &[u8]) -> String {
@@ -10,6 +12,19 @@ pub fn hex(bytes: &[u8]) -> String {
         let _ = write!(text, "{byte:02x}");
         text
     })
+}
+
+/// A name as text; bytes that are no UTF-8 are written `\xff`, so that two names stay two.
+pub fn readable(name: &OsStr) -> String {
+    let mut text = String::new();
+    for chunk in name.as_bytes().utf8_chunks() {
+        text.push_str(chunk.valid());
+        for byte in chunk.invalid() {
+            // a String takes everything
+            let _ = write!(text, "\\x{byte:02x}");
+        }
+    }
+    text
 }
 
 /// Without the byte-order mark that some programs put before UTF-8.

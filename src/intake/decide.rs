@@ -13,13 +13,14 @@ use crate::domain::text::visible;
 use crate::domain::upload::State;
 use crate::files::Kind;
 use crate::ledger::UploadSnapshot;
+use crate::domain::brand::UploadId;
 
 /// What a listed file needs.
 enum Step {
     Nothing,
     /// It is being sent as it was before: publish is to hand it back when that has ended.
-    Mark(i64),
-    Renamed(i64, State),
+    Recheck(UploadId),
+    Renamed(UploadId, State),
     Inspect,
     Wait(Instant),
 }
@@ -40,19 +41,16 @@ impl Reconcile<'_> {
             let row = known.get(&entry.name);
             match self.step(entry, row, missing) {
                 Step::Nothing => self.folder.stability.forget(&entry.name),
-                Step::Mark(id) => {
+                Step::Recheck(id) => {
                     self.folder.stability.forget(&entry.name);
-                    self.ctx.ledger.mark(id).await?;
+                    self.ctx.ledger.recheck_requested(self.folder.brand, id).await?;
                 }
                 Step::Renamed(id, state) => {
                     self.folder.stability.forget(&entry.name);
                     missing.retain(|row| row.id != id);
-                    if !self
-                        .ctx
-                        .ledger
-                        .moved(id, &self.folder.path.join(&entry.name), entry.look.ctime_ns)
-                        .await?
-                    {
+                    let path = self.folder.path.join(&entry.name);
+                    let brand = self.folder.brand;
+                    if !self.ctx.ledger.renamed(brand, id, &path, entry.look.ctime_ns).await? {
                         ready.push(entry);
                         continue;
                     }
@@ -60,7 +58,7 @@ impl Reconcile<'_> {
                         // the name may have been the reason
                         ready.push(entry);
                     }
-                    tracing::info!(brand = %self.folder.brand.brand, file = %visible(&entry.name.to_string_lossy()), id, "renamed; nothing is sent");
+                    tracing::info!(brand = %self.folder.brand.brand, file = %visible(&entry.name.to_string_lossy()), id = id.0, "renamed; nothing is sent");
                 }
                 Step::Inspect if row.is_none() && turn > Some(self.now.steady) && self.is_new(entry) => {
                     self.folder.stability.closed([entry.name.clone()]);
@@ -89,11 +87,11 @@ impl Reconcile<'_> {
             && self.folder.put_back.get(&entry.name) != Some(&entry.look.ctime_ns);
         let unchanged = !touched && row.is_some_and(|row| row.is_unchanged(&entry.look));
         match row {
-            Some(row) if row.state == State::Uploading && !unchanged && row.asked.is_none() => {
-                return Step::Mark(row.id);
+            Some(row) if row.state == State::Uploading && !unchanged && row.recheck.is_none() => {
+                return Step::Recheck(row.id);
             }
             Some(row) if row.state == State::Uploading => return Step::Nothing,
-            Some(row) if unchanged && (row.asked.is_none() || row.state == State::Uploaded) => {
+            Some(row) if unchanged && (row.recheck.is_none() || row.state == State::Uploaded) => {
                 return Step::Nothing;
             }
             _ => {}

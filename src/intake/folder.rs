@@ -20,7 +20,7 @@ use super::scan::{self, Entry, Listing};
 use super::settle::{Now, StabilityTracker};
 use super::{IntakeError, tidy};
 use crate::config::{After, Upload};
-use crate::domain::brand::BrandKey;
+use crate::domain::brand::{BrandKey, UploadId};
 use crate::domain::event;
 use crate::domain::upload::{Stamp, State};
 use crate::files::{self, Kind};
@@ -145,9 +145,9 @@ impl<'a> Reconcile<'a> {
         if !ready.is_empty() && !elsewhere.is_empty() {
             let (watched, left) = elsewhere.into_iter().partition(|row| self.is_watched(row));
             moved.extend(self.gone_elsewhere(watched).await);
-            relocated = left;
+            relocated = left.into_iter().map(|row: UploadSnapshot| row.id).collect();
         }
-        moved.extend(relocated.iter().map(|row| row.id));
+        moved.extend(relocated.iter().copied());
         for (name, error) in &listing.unknown {
             self.cannot_be_read(name, error);
         }
@@ -179,8 +179,8 @@ impl<'a> Reconcile<'a> {
         listing: &Listing,
         ready: &[&Entry],
         known: &HashMap<OsString, UploadSnapshot>,
-        moved: &mut Vec<i64>,
-        relocated: &[UploadSnapshot],
+        moved: &mut Vec<UploadId>,
+        relocated: &[UploadId],
     ) -> Result<bool, IntakeError> {
         for batch in ready.chunks(BATCH) {
             if self.ctx.stop.is_cancelled() {
@@ -193,7 +193,7 @@ impl<'a> Reconcile<'a> {
 
     /// Rows of the brand whose file is no longer where it was, in another folder; none while that folder's file system
     /// does not answer.
-    async fn gone_elsewhere(&self, rows: Vec<UploadSnapshot>) -> Vec<i64> {
+    async fn gone_elsewhere(&self, rows: Vec<UploadSnapshot>) -> Vec<UploadId> {
         let Some(first) = rows.first().map(|row| row.path.clone()) else { return Vec::new() };
         let gone = move || rows.iter().filter(|row| !row.path.exists()).map(|row| row.id).collect();
         self.ctx.fs_timeouts.run(&first, READDIR_TIMEOUT, gone).await.unwrap_or_default()
@@ -216,7 +216,7 @@ impl<'a> Reconcile<'a> {
             Err(error) if error.kind() == io::ErrorKind::NotFound && self.folder.removed => {
                 let rows = self.ctx.ledger.known(self.folder.brand).await?;
                 let missing: Vec<_> = rows.iter().filter(|row| self.is_here(row)).map(|row| row.id).collect();
-                self.ctx.ledger.gone(self.folder.brand, &missing).await?;
+                self.ctx.ledger.vanished(self.folder.brand, missing).await?;
                 Ok(None)
             }
             Err(error) => {
@@ -233,8 +233,8 @@ impl<'a> Reconcile<'a> {
         listing: &Listing,
         batch: &[&Entry],
         known: &HashMap<OsString, UploadSnapshot>,
-        moved: &mut Vec<i64>,
-        relocated: &[UploadSnapshot],
+        moved: &mut Vec<UploadId>,
+        relocated: &[UploadId],
     ) -> Result<(), IntakeError> {
         let mut looks = Vec::with_capacity(batch.len());
         for entry in batch {
@@ -251,7 +251,10 @@ impl<'a> Reconcile<'a> {
         if found.is_empty() {
             return Ok(());
         }
-        for recorded in self.ctx.ledger.record(self.folder.brand, &found, moved, relocated).await? {
+        let (missing, brand) = (moved.clone(), self.folder.brand);
+        for recorded in self.ctx.ledger.record(brand, found, missing, relocated.to_vec()).await? {
+            // whose name it has taken over is no longer missing
+            moved.retain(|id| *id != recorded.id);
             let name = recorded.path.file_name().unwrap_or_default();
             self.folder.stability.forget(name);
             if self.folder.unread.remove(name) {
@@ -276,19 +279,19 @@ impl<'a> Reconcile<'a> {
         // some of them may have been found under another name meanwhile
         let ids = self.still_missing(listing, ids).await?;
         if !ids.is_empty() {
-            let count = self.ctx.ledger.gone(self.folder.brand, &ids).await?;
+            let count = self.ctx.ledger.vanished(self.folder.brand, ids).await?;
             tracing::info!(message_id = event::GONE, brand = %self.folder.brand.brand, count, "files were deleted before they could be sent");
         }
         Ok(())
     }
 
-    async fn still_missing(&self, listing: &Listing, ids: Vec<i64>) -> Result<Vec<i64>, IntakeError> {
+    async fn still_missing(&self, listing: &Listing, ids: Vec<UploadId>) -> Result<Vec<UploadId>, IntakeError> {
         let rows = self.ctx.ledger.known(self.folder.brand).await?;
         let listed = listing.names();
         let found = |row: &&UploadSnapshot| {
             self.is_here(row) && row.path.file_name().is_some_and(|name| listed.contains(name))
         };
-        let there: HashSet<i64> = rows.iter().filter(found).map(|row| row.id).collect();
+        let there: HashSet<UploadId> = rows.iter().filter(found).map(|row| row.id).collect();
         Ok(ids.into_iter().filter(|id| !there.contains(id)).collect())
     }
 
@@ -302,7 +305,7 @@ impl<'a> Reconcile<'a> {
             row.state != State::Uploading && !self.waiting.contains(*name)
         };
         let marked = known.iter().filter(answered);
-        let marked: Vec<_> = marked.filter_map(|(_, row)| Some((row.id, row.asked?))).collect();
+        let marked: Vec<_> = marked.filter_map(|(_, row)| Some((row.id, row.recheck?))).collect();
         let rules = &self.ctx.settings.upload;
         let tidied = listing.entries.iter().filter_map(|entry| {
             let row = known.get(&entry.name)?;
@@ -330,7 +333,7 @@ impl<'a> Reconcile<'a> {
             self.folder.tidy_after.into_iter().for_each(|after| self.look_again(after));
         }
         if !marked.is_empty() {
-            self.ctx.ledger.looked(&marked).await?;
+            self.ctx.ledger.recheck_done(self.folder.brand, marked).await?;
         }
         Ok(())
     }

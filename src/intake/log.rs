@@ -75,7 +75,7 @@ impl Reconcile<'_> {
 
     /// A file has found its place in the table. Those that were refused are logged at the end of the look.
     pub(super) fn log_recorded(&mut self, recorded: RecordResult) {
-        let (brand, id, state, slot) = (self.folder.brand.brand, recorded.id, recorded.state, recorded.slot);
+        let (brand, id, state, slot) = (self.folder.brand.brand, recorded.id.0, recorded.state, recorded.slot);
         match &recorded.refused {
             // a file that grows, as a log does, is refused again and again for one reason
             Some(_) if !recorded.news => {}
@@ -118,7 +118,7 @@ impl Reconcile<'_> {
         else {
             return;
         };
-        let (brand, id, state) = (self.folder.brand.brand, first.id, first.state);
+        let (brand, id, state) = (self.folder.brand.brand, first.id.0, first.state);
         let name =
             |file: &RecordResult| visible(&file.path.file_name().unwrap_or_default().to_string_lossy());
         let names = files.iter().take(NAMED).map(name).collect::<Vec<_>>().join(", ");

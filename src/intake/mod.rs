@@ -347,7 +347,7 @@ impl Intake {
 
     /// Files that carry a mark: publish or an operator asks for another look.
     async fn look_at_marked(&mut self) -> Result<(), IntakeError> {
-        let marked = self.ctx.ledger.marked().await?;
+        let marked = self.ctx.ledger.rechecks_requested().await?;
         let now = Instant::now();
         let mut orphans = HashSet::new();
         for (brand, path) in &marked {

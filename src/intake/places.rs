@@ -16,6 +16,7 @@ use super::folder::Folder;
 use super::mounts::UNMOUNTED;
 use super::{Intake, IntakeError, watch};
 use crate::config::WatchMode;
+use crate::domain::brand::UploadId;
 use crate::domain::event;
 use crate::domain::text::visible;
 use crate::domain::upload::State;
@@ -370,7 +371,7 @@ impl Intake {
 
     /// Which of these files are not there, by their rows. Where a file system does not answer, nothing is known, and
     /// the next discovery asks again.
-    async fn missing_orphans(&mut self, orphans: &[(BrandRow, Vec<UploadSnapshot>)]) -> HashSet<i64> {
+    async fn missing_orphans(&mut self, orphans: &[(BrandRow, Vec<UploadSnapshot>)]) -> HashSet<UploadId> {
         let rows = orphans.iter().flat_map(|(_, rows)| rows).filter(|row| row.state != State::Uploaded);
         let files: Vec<_> = rows.map(|row| (row.id, row.path.clone())).collect();
         let Some((_, first)) = files.first() else {
@@ -395,24 +396,24 @@ impl Intake {
         &mut self,
         brand: BrandRow,
         orphans: Vec<UploadSnapshot>,
-        missing: &HashSet<i64>,
+        missing: &HashSet<UploadId>,
     ) -> Result<(), IntakeError> {
         let (gone, left): (Vec<_>, Vec<_>) = orphans.into_iter().partition(|row| missing.contains(&row.id));
         let gone: Vec<_> = gone.iter().map(|row| row.id).collect();
         if !gone.is_empty() {
-            self.ctx.ledger.gone(brand, &gone).await?;
+            self.ctx.ledger.vanished(brand, gone).await?;
         }
         let (back, foreign): (Vec<_>, Vec<_>) =
-            left.into_iter().filter(|row| row.asked.is_some()).partition(|row| {
+            left.into_iter().filter(|row| row.recheck.is_some()).partition(|row| {
                 row.path.parent().is_some_and(|folder| self.ctx.settings.is_folder_of(folder, brand.brand))
             });
         // their folder has come back since the discovery: the next one finds it, and then they are looked at
         if back.into_iter().any(|row| self.doubted.insert(row.path)) {
             self.next_survey = Instant::now();
         }
-        let marked: Vec<_> = foreign.iter().filter_map(|row| Some((row.id, row.asked?))).collect();
+        let marked: Vec<_> = foreign.iter().filter_map(|row| Some((row.id, row.recheck?))).collect();
         if !marked.is_empty() {
-            self.ctx.ledger.looked(&marked).await?;
+            self.ctx.ledger.recheck_done(brand, marked).await?;
         }
         Ok(())
     }

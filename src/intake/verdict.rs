@@ -86,7 +86,7 @@ impl Reconcile<'_> {
     }
 
     fn picture(&self, entry: &Entry, stamp: Stamp, picture: Picture) -> InspectedFile {
-        let verdict = match self.ctx.settings.slots {
+        let inspection = match self.ctx.settings.slots {
             SlotsBy::Arrival => Inspection::Picture(picture, None),
             SlotsBy::Filename => {
                 if let Some(slot) = slot_in_name(&entry.name) {
@@ -98,15 +98,15 @@ impl Reconcile<'_> {
                 }
             }
         };
-        self.found(entry, stamp, verdict)
+        self.found(entry, stamp, inspection)
     }
 
-    fn found(&self, entry: &Entry, stamp: Stamp, verdict: Inspection) -> InspectedFile {
+    fn found(&self, entry: &Entry, stamp: Stamp, inspection: Inspection) -> InspectedFile {
         InspectedFile {
             path: self.folder.path.join(&entry.name),
             stamp,
             ctime_ns: entry.look.ctime_ns,
-            verdict,
+            inspection,
         }
     }
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use rustix::io::Errno;
 
-use super::beside;
+use super::with_suffix;
 use crate::files;
 
 /// What the daemon's next commit may need: a page of each of SQLite's files.
@@ -18,7 +18,7 @@ static ROOM: [u8; 64 * 1024] = [0; 64 * 1024];
 /// Why not, and what to do about it.
 pub fn check_writable(path: &Path, ours: bool) -> Result<(), String> {
     let folder = path.parent().unwrap_or(Path::new("/"));
-    let files = ["", "-wal", "-shm"].map(|end| beside(path, end));
+    let files = ["", "-wal", "-shm"].map(|end| with_suffix(path, end));
     for place in files.iter().map(|file| &**file).filter(|file| file.exists()).chain([folder]) {
         match files::can_write(place) {
             Err(error) if ours || error.kind() != io::ErrorKind::PermissionDenied || is_immutable(&error) => {

@@ -1,55 +1,69 @@
 //! Brands in the ledger.
 
-use sqlx::Row;
+use sqlx::QueryBuilder;
 
-use super::Tx;
+use super::Ledger;
 use super::error::Result;
-use super::{Ledger, slots};
-use crate::domain::brand::BrandKey;
+use super::writer::Brands;
+use crate::domain::brand::{BrandId, BrandKey, Moment};
 
 /// A brand that has a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct BrandRow {
     /// The row.
-    pub id: i64,
+    pub id: BrandId,
     /// Which brand it is.
     pub brand: BrandKey,
 }
 
+const ADD: &str = "INSERT INTO brand (type, record_id, slots_total) ";
+
+/// So many brands are added, or resized, at a time.
+const AT_ONCE: usize = 500;
+
 impl Ledger {
-    /// Gives each brand a row and its number of slots, in one transaction if anything is new. More slots
-    /// than before let waiting files in.
+    /// Gives each brand a row and its number of slots. More slots than before let waiting files in.
     ///
     /// # Errors
-    /// When the database fails.
+    /// When the database fails; then some of them may have theirs.
     pub async fn register(&self, brands: &[(BrandKey, u32)]) -> Result<Vec<BrandRow>> {
         let known = self.report().brand_rows().await?;
-        let stands = |(brand, slots): &(BrandKey, u32)| known.get(brand).filter(|(_, total)| total == slots);
-        if let Some(rows) = brands.iter().map(|brand| stands(brand).map(|(row, _)| *row)).collect() {
-            return Ok(rows);
+        let new: Vec<_> = brands.iter().filter(|(brand, _)| !known.contains_key(brand)).copied().collect();
+        for brands in new.chunks(AT_ONCE) {
+            self.add(brands).await?;
         }
-        let mut tx = self.begin().await?;
-        let mut rows = Vec::with_capacity(brands.len());
-        for (brand, slots) in brands {
-            let row = upsert(&mut tx, *brand, *slots).await?;
-            slots::promote(&mut tx, row.id, &self.now_text()).await?;
-            rows.push(row);
+        let other_size = |(brand, slots): &&(BrandKey, u32)| {
+            known.get(brand).is_some_and(|(_, total)| total != slots)
+        };
+        let resized: Vec<_> = brands.iter().filter(other_size).copied().collect();
+        for brands in resized.chunks(AT_ONCE) {
+            let rows = brands.iter().map(|(brand, slots)| (known[brand].0.id, *slots)).collect();
+            self.resize(rows).await?;
         }
-        self.commit(tx).await?;
-        Ok(rows)
+        let rows = if new.is_empty() { known } else { self.report().brand_rows().await? };
+        Ok(brands.iter().filter_map(|(brand, _)| Some(rows.get(brand)?.0)).collect())
     }
-}
 
-async fn upsert(tx: &mut Tx, brand: BrandKey, slots: u32) -> Result<BrandRow> {
-    let row = sqlx::query(
-        "INSERT INTO brand (type, record_id, slots_total) VALUES (?1, ?2, ?3)
-         ON CONFLICT (type, record_id) DO UPDATE SET slots_total = excluded.slots_total
-         RETURNING id",
-    )
-    .bind(brand.kind().as_str())
-    .bind(brand.record())
-    .bind(slots)
-    .fetch_one(&mut **tx)
-    .await?;
-    Ok(BrandRow { id: row.try_get("id")?, brand })
+    async fn add(&self, brands: &[(BrandKey, u32)]) -> Result<()> {
+        let mut query = QueryBuilder::new(ADD);
+        query.push_values(brands, |mut row, (brand, slots)| {
+            row.push_bind(brand.kind().as_str()).push_bind(brand.record()).push_bind(*slots);
+        });
+        // a brand that is listed twice, or was added by another process meanwhile
+        query.push(" ON CONFLICT DO NOTHING");
+        let mut tx = self.begin().await?;
+        query.build().execute(&mut *tx).await?;
+        self.commit(tx).await
+    }
+
+    async fn resize(&self, rows: Vec<(BrandId, u32)>) -> Result<()> {
+        let ids = rows.iter().map(|(id, _)| *id).collect();
+        self.update_all(ids, move |brands: &mut Brands, at: &Moment| {
+            for (id, slots) in rows {
+                brands.get_mut(&id).into_iter().for_each(|brand| brand.resize(slots, at));
+            }
+            Ok(())
+        })
+        .await
+    }
 }

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use sqlx::SqlitePool;
 
-use super::beside;
+use super::with_suffix;
 use super::error::{LedgerError, Result};
 
 /// Writes a copy, which is for its owner alone. It is whole and on the disk, or it is not there.
@@ -18,15 +18,15 @@ pub(super) async fn copy(pool: &SqlitePool, to: &Path) -> Result<()> {
     // SQLite would take `file:` for the beginning of a URI
     let to = std::path::absolute(to).map_err(sqlx::Error::Io)?;
     let name = to.to_str().ok_or_else(|| {
-        LedgerError::Refused(format!("{}: the name of the copy must be UTF-8", to.display()))
+        LedgerError::Copy(format!("{}: the name of the copy must be UTF-8", to.display()))
     })?;
     // made by us, so that it is closed to others from the beginning; SQLite fills a file that is empty
     let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&to);
     let file = file.map_err(|error| cannot_be_made(&to, &error))?;
-    let written = sqlx::query("VACUUM INTO ?1").bind(name).execute(pool).await.map_err(LedgerError::from);
+    let written = sqlx::query("VACUUM INTO $1").bind(name).execute(pool).await.map_err(LedgerError::from);
     let written = written.and_then(|_| Ok(sync(&file, &to).map_err(sqlx::Error::Io)?));
     if written.is_err() {
-        let _ = std::fs::remove_file(beside(&to, "-journal"));
+        let _ = std::fs::remove_file(with_suffix(&to, "-journal"));
         let _ = std::fs::remove_file(&to);
     }
     written
@@ -35,7 +35,7 @@ pub(super) async fn copy(pool: &SqlitePool, to: &Path) -> Result<()> {
 fn cannot_be_made(path: &Path, error: &io::Error) -> LedgerError {
     let path = path.display();
     if error.kind() == io::ErrorKind::AlreadyExists {
-        return LedgerError::Refused(format!("{path} exists already; name a new file"));
+        return LedgerError::Copy(format!("{path} exists already; name a new file"));
     }
     sqlx::Error::Io(io::Error::new(error.kind(), format!("{path} cannot be made: {error}"))).into()
 }

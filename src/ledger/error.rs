@@ -1,9 +1,11 @@
 //! What the database can refuse, split by what follows from it.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use sqlx::migrate::MigrateError;
 
+use crate::domain::brand::{Refusal, UploadId};
 use crate::files;
 
 /// An error of the ledger.
@@ -33,14 +35,20 @@ pub enum LedgerError {
     /// A transition found the row in another state than it must be in.
     #[error("upload {id} is not in the state that this step needs: {step}")]
     Conflict {
-        /// The row.
-        id: i64,
+        /// Which.
+        id: UploadId,
         /// Which step it was.
         step: &'static str,
     },
     /// What the operator asked for cannot be.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// The copy cannot be made there.
     #[error("{0}")]
-    Refused(String),
+    Copy(String),
+    /// The commit that an update shared with others failed.
+    #[error("{0}")]
+    Group(Arc<LedgerError>),
     /// A column holds what it never should.
     #[error("the database holds an unknown value: {0}")]
     Corrupt(String),
@@ -116,9 +124,22 @@ impl LedgerError {
         }
     }
 
+    /// The error itself, however many updates it failed.
+    pub fn root(&self) -> &Self {
+        match self {
+            LedgerError::Group(error) => error.root(),
+            error => error,
+        }
+    }
+
+    /// The ledger was closed.
+    pub(super) fn closed() -> Self {
+        LedgerError::Sql(sqlx::Error::PoolClosed)
+    }
+
     /// Is the file itself damaged, so that neither waiting nor another try helps?
     pub fn is_damage(&self) -> bool {
-        match self {
+        match self.root() {
             LedgerError::Damaged(_) => true,
             // CORRUPT, NOTADB
             LedgerError::Sql(error) => matches!(primary(error), Some(11 | 26)),
@@ -128,20 +149,20 @@ impl LedgerError {
 
     /// Is what the database knew lost?
     pub(super) fn is_loss(&self) -> bool {
-        self.is_damage() || matches!(self, LedgerError::Missing(_))
+        self.is_damage() || matches!(self.root(), LedgerError::Missing(_))
     }
 
     /// Does another process hold the database?
     pub fn is_locked(&self) -> bool {
         // BUSY, LOCKED
-        matches!(self, LedgerError::Sql(error) if matches!(primary(error), Some(5 | 6)))
+        matches!(self.root(), LedgerError::Sql(error) if matches!(primary(error), Some(5 | 6)))
     }
 
     /// Does the connection stay unusable when the cause is over? A file that was opened while it could only be read
     /// stays one that can only be read.
     pub(super) fn needs_new_connection(&self) -> bool {
         // READONLY, IOERR, CANTOPEN
-        matches!(self, LedgerError::Sql(error) if matches!(primary(error), Some(8 | 10 | 14)))
+        matches!(self.root(), LedgerError::Sql(error) if matches!(primary(error), Some(8 | 10 | 14)))
     }
 
     /// Does it pass by itself (locked, full disk, read-only for a while)? Then the work waits and goes on.
@@ -149,7 +170,7 @@ impl LedgerError {
     pub fn is_transient(&self) -> bool {
         // BUSY, LOCKED, READONLY, IOERR, FULL, CANTOPEN, PROTOCOL
         const PASSING: [u32; 7] = [5, 6, 8, 10, 13, 14, 15];
-        match self {
+        match self.root() {
             LedgerError::Open { passing, .. } => *passing,
             LedgerError::Sql(error @ sqlx::Error::Database(_)) => {
                 primary(error).is_some_and(|code| PASSING.contains(&code))

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use jiff::Timestamp;
 use sqlx::Row;
 
-use super::beside;
+use super::with_suffix;
 use super::error::{LedgerError, Result};
 use super::report::Report;
 use crate::domain::brand::BrandKey;
@@ -57,7 +57,7 @@ impl Report {
         let rows = match brand {
             Some(brand) => {
                 let Some((row, _)) = self.brand(brand).await? else { return Ok(Counts::default()) };
-                sqlx::query("SELECT state, count(*) AS n FROM upload WHERE brand_id = ?1 GROUP BY state").bind(row.id)
+                sqlx::query("SELECT state, count(*) AS n FROM upload WHERE brand_id = $1 GROUP BY state").bind(row.id.0)
             }
             // to count all is cheap, to count the many uploaded ones is not
             None => sqlx::query(
@@ -138,6 +138,6 @@ impl Report {
                 .ok();
         let path = PathBuf::from(file.unwrap_or_default());
         [("database", ""), ("wal", "-wal")]
-            .map(|(name, end)| (name, std::fs::metadata(beside(&path, end)).map_or(0, |file| file.len())))
+            .map(|(name, end)| (name, std::fs::metadata(with_suffix(&path, end)).map_or(0, |file| file.len())))
     }
 }

@@ -68,7 +68,7 @@ impl Report {
         };
         let files: Vec<_> = files.iter().map(file).collect();
         let unknown: Vec<i64> = sqlx::query_scalar(
-            "SELECT f.key FROM json_each(?1) f
+            "SELECT f.key FROM json_each($1) f
              WHERE NOT EXISTS (SELECT 1 FROM brand b JOIN upload u ON u.brand_id = b.id
                                WHERE b.type = f.value->>0 AND b.record_id = f.value->>1
                                  AND u.path_bytes = unhex(f.value->>2) AND u.state <> 'gone')",
@@ -150,7 +150,7 @@ impl Report {
     /// When the database fails.
     pub async fn changed_after(&self, cursor: &Cursor, limit: u32) -> Result<Vec<StatusRow>> {
         let query = sqlx::query(
-            "SELECT * FROM upload_status WHERE (updated_at, id) > (?1, ?2) ORDER BY updated_at, id LIMIT ?3",
+            "SELECT * FROM upload_status WHERE (updated_at, id) > ($1, $2) ORDER BY updated_at, id LIMIT $3",
         );
         let rows = query.bind(&cursor.updated_at).bind(cursor.id).bind(limit).fetch_all(self.pool()).await?;
         rows.iter().map(StatusRow::read).collect()
@@ -207,9 +207,9 @@ impl Report {
         let query = sqlx::query(
             "SELECT u.slot, u.id, u.state, u.file_name, u.revision, u.updated_at, u.error_kind
              FROM upload u JOIN brand b ON b.id = u.brand_id
-             WHERE b.type = ?1 AND b.record_id = ?2 AND u.slot IS NOT NULL
+             WHERE b.type = $1 AND b.record_id = $2 AND u.slot IS NOT NULL
              UNION ALL SELECT r.slot, NULL, NULL, NULL, NULL, NULL, NULL
-             FROM reserved_slot r JOIN brand b ON b.id = r.brand_id WHERE b.type = ?1 AND b.record_id = ?2
+             FROM reserved_slot r JOIN brand b ON b.id = r.brand_id WHERE b.type = $1 AND b.record_id = $2
              ORDER BY 1",
         );
         let rows = query.bind(brand.kind().as_str()).bind(brand.record()).fetch_all(self.pool()).await?;

@@ -10,7 +10,7 @@ use std::time::Duration;
 use rustix::fs::FlockOperation;
 
 use super::error::{LedgerError, Result};
-use super::{beside, check_place};
+use super::{check_place, with_suffix};
 
 /// How often, and how far apart, the daemon asks for its lock.
 const TRIES: u32 = 5;
@@ -21,7 +21,7 @@ const WORKED: &str = "a daemon has worked with the database beside this file\n";
 
 /// What is known of daemons before this one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Past {
+pub enum PreviousRun {
     /// There was none.
     None,
     /// One began; it may not have got so far as to make the database.
@@ -34,7 +34,7 @@ pub enum Past {
 #[derive(Debug)]
 pub struct DaemonLock {
     file: File,
-    past: Past,
+    past: PreviousRun,
 }
 
 impl DaemonLock {
@@ -63,9 +63,9 @@ impl DaemonLock {
                 let mut text = String::new();
                 file.read_to_string(&mut text).map_err(cannot)?;
                 let past = match (there, text.is_empty()) {
-                    (false, _) => Past::None,
-                    (true, true) => Past::Begun,
-                    (true, false) => Past::Worked,
+                    (false, _) => PreviousRun::None,
+                    (true, true) => PreviousRun::Begun,
+                    (true, false) => PreviousRun::Worked,
                 };
                 return Ok(Self { file, past });
             }
@@ -75,7 +75,7 @@ impl DaemonLock {
     }
 
     /// What was before this daemon.
-    pub fn past(&self) -> Past {
+    pub fn past(&self) -> PreviousRun {
         self.past
     }
 
@@ -86,7 +86,7 @@ impl DaemonLock {
 
     /// Lets later daemons know that the database was worked with.
     pub(super) fn remember(&self) {
-        if self.past != Past::Worked {
+        if self.past != PreviousRun::Worked {
             // without it a lost database is later taken for one that was never made, as on the first day
             let _ = (&self.file).write_all(WORKED.as_bytes()).and_then(|()| self.file.sync_all());
         }
@@ -101,5 +101,5 @@ impl DaemonLock {
 }
 
 fn lock_file(path: &Path) -> PathBuf {
-    beside(path, ".lock")
+    with_suffix(path, ".lock")
 }

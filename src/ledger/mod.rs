@@ -1,61 +1,70 @@
-//! The table between intake and publish: what became of every file. The only SQL.
+//! The ledger: what became of every file, in one SQLite database. The only SQL.
 //!
-//! One writer, short transactions that begin as writers (`BEGIN IMMEDIATE`), nothing else inside them.
-//! Every transition is compare-and-set: exactly one row must change. Whoever waits for news subscribes to
-//! [`Ledger::changes`], arms it, and then asks the table.
+//! **One way to write** a file's fate: [`Ledger::update`] loads its brand, applies a rule of `domain::brand`, and writes
+//! back what changed; [`writer`] commits all updates that wait together. What is no file's fate (notices, the outbox of
+//! alerts, leases) is a statement of its own, at the head of its file, in a transaction of its own.
+//!
+//! Transactions are short, begin as writers (`BEGIN IMMEDIATE`), and have nothing else inside them. Whoever waits for
+//! news subscribes to [`Ledger::changes`], arms it, and then asks the table.
 
 mod access;
+mod alert_outbox;
 mod attempts;
 mod brands;
-mod claims;
 mod commit_hook;
 mod copy;
-mod damage;
 mod error;
 mod gauges;
 mod listing;
 mod lock;
 mod mounts;
+mod notices;
 mod objects;
+mod operator;
+mod queue;
 mod reading;
-mod record;
-mod refusals;
+mod recovery;
 mod report;
+mod row;
 mod schema;
-mod slots;
-mod steer;
+mod session;
+mod snapshots;
+mod store;
+mod transitions;
 mod trouble;
-mod uploads;
+mod writer;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use jiff::Timestamp;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{ConnectOptions, Sqlite, SqlitePool, Transaction};
-use tokio::sync::watch;
+use sqlx::{ConnectOptions, SqlitePool};
+use tokio::sync::{mpsc, watch};
 
 use crate::domain::clock::{Clock, rfc3339};
 use crate::files::{self, Identity};
+use session::{Session, Tx};
 
 pub use access::{check_writable, prove_writable};
-pub use attempts::AttemptEnd;
+pub use alert_outbox::PendingAlerts;
 pub use brands::BrandRow;
-pub use claims::{Claim, ClaimOrder};
 pub use commit_hook::CommitHook;
-pub use damage::Started;
 pub use error::{LedgerError, Result};
 pub use gauges::{Counts, Outlook};
 pub use listing::{Cursor, Filter, Taken, TakenBy};
-pub use lock::{DaemonLock, Past};
+pub use lock::{DaemonLock, PreviousRun};
+pub use notices::{PAUSED, SUSPENDED, THROTTLED};
 pub use objects::Holder;
-pub use record::{InspectedFile, Inspection, RecordResult};
-pub use refusals::News;
+pub use operator::RetrySelection;
+pub use queue::{Candidate, ClaimOrder};
+pub use recovery::Started;
 pub use report::{AttemptRow, Notice, Report, StatusRow, SummaryRow};
-pub use steer::{PAUSED, RetrySelection, SUSPENDED, THROTTLED};
-pub use uploads::UploadSnapshot;
+pub use snapshots::UploadSnapshot;
+
+pub use crate::domain::brand::{AttemptEnd, Claim, ClaimTerms, InspectedFile, Inspection, RecordResult, Refusal};
 
 /// Versions before it can corrupt a database when the WAL is reset.
 const OLDEST_SQLITE: [u32; 3] = [3, 51, 3];
@@ -63,25 +72,16 @@ const OLDEST_SQLITE: [u32; 3] = [3, 51, 3];
 /// How long a writer waits for another one (another process: `brandpost retry`, a backup).
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A transaction of the one writer.
-type Tx = Transaction<'static, Sqlite>;
-
 /// The database of what became of every file.
 #[derive(Debug, Clone)]
 pub struct Ledger {
-    writer: SqlitePool,
-    report: Report,
+    session: Session,
+    updates: mpsc::UnboundedSender<Box<dyn writer::Update>>,
     /// Where the database is, and which file it was when it was opened.
     file: Arc<(PathBuf, Identity)>,
-    clock: Arc<dyn Clock>,
-    changed: Arc<watch::Sender<u64>>,
-    trouble: Arc<trouble::Trouble>,
-    /// The connections must be opened again before they are used.
-    stale: Arc<AtomicBool>,
     nudges: Arc<AtomicU64>,
-    /// How many times a file was claimed.
+    /// How many files were proposed for a claim.
     claims: Arc<AtomicU64>,
-    commit_hook: Option<Arc<dyn CommitHook>>,
 }
 
 impl Ledger {
@@ -110,34 +110,35 @@ impl Ledger {
         schema::migrate(&writer, path).await?;
         let report = Report::open(path).await?;
         let file = files::identity(path).map_err(sqlx::Error::Io)?;
+        let session = Session::new(writer, report, clock);
+        let (updates, waiting) = mpsc::unbounded_channel();
+        // it ends with the last handle to this ledger
+        tokio::spawn(writer::run(session.clone(), waiting));
         Ok(Self {
-            writer,
-            report,
+            session,
+            updates,
             file: Arc::new((path.to_owned(), file)),
-            clock,
-            changed: Arc::new(watch::Sender::new(0)),
-            trouble: Arc::default(),
-            stale: Arc::default(),
             nudges: Arc::default(),
             claims: Arc::default(),
-            commit_hook: None,
         })
     }
 
     /// The same ledger, with this between it and its disk.
     #[must_use]
-    pub fn with_commit_hook(self, commit_hook: Arc<dyn CommitHook>) -> Self {
-        Self { commit_hook: Some(commit_hook), ..self }
+    pub fn with_commit_hook(self, hook: Arc<dyn CommitHook>) -> Self {
+        // a ledger gets one hook, before anybody works with it
+        let _ = self.session.hook.set(hook);
+        self
     }
 
     /// The read-only side.
     pub fn report(&self) -> &Report {
-        &self.report
+        &self.session.report
     }
 
     /// Is marked whenever something was written, here or by another process.
     pub fn changes(&self) -> watch::Receiver<u64> {
-        self.changed.subscribe()
+        self.session.changed.subscribe()
     }
 
     /// Counts the times that another process wrote, or that a retry was asked for: an operator who wants something done.
@@ -154,16 +155,16 @@ impl Ledger {
     pub async fn watch_other_processes(&self, every: Duration) -> Result<()> {
         let mut seen: Option<i64> = None;
         loop {
-            match self.stands_firm().await {
+            match self.restore_if_deleted().await {
                 // only here what was written can still be read: it is tried until there is room for it
                 Err(error) if error.is_transient() => self.complain(&error),
                 firm => firm?,
             }
-            let version = sqlx::query_scalar("PRAGMA data_version").fetch_one(&self.writer).await;
+            let version = sqlx::query_scalar("PRAGMA data_version").fetch_one(&self.session.pool).await;
             // errors are passed over: whoever needs the database meets them too, and says so
             if version.is_ok_and(|version| seen.replace(version).is_some_and(|before| before != version)) {
                 self.nudges.fetch_add(1, Ordering::Relaxed);
-                self.announce();
+                self.session.announce();
             }
             tokio::time::sleep(every).await;
         }
@@ -171,76 +172,52 @@ impl Ledger {
 
     /// Closes the connections, which folds the WAL into the database.
     pub async fn close(&self) {
-        self.report.close().await;
-        self.writer.close().await;
+        self.session.report.close().await;
+        self.session.pool.close().await;
     }
 
     /// The wall clock that the rows are stamped with.
     pub fn now(&self) -> Timestamp {
-        self.clock.now()
+        self.session.now()
     }
 
     /// Logs what is wrong with the database: when it begins, when it becomes something else, once an hour, and
     /// (after the next commit) when it is over. A connection that will not recover is not used again.
     pub fn complain(&self, error: &LedgerError) {
-        self.stale.fetch_or(error.needs_new_connection(), Ordering::Relaxed);
+        self.session.stale.fetch_or(error.needs_new_connection(), Ordering::Relaxed);
         // a connection that was left inside a transaction is only what follows from the real trouble
-        if !matches!(error, LedgerError::Sql(sqlx::Error::InvalidSavePointStatement)) {
-            self.trouble.note(error);
+        if !matches!(error.root(), LedgerError::Sql(sqlx::Error::InvalidSavePointStatement)) {
+            self.session.trouble.note(error);
         }
     }
 
     /// What is wrong with the database at present, so that nothing can be written.
     pub fn trouble(&self) -> Option<String> {
-        self.trouble.text()
+        self.session.trouble.text()
     }
 
     fn now_text(&self) -> String {
         rfc3339(self.now())
     }
 
-    /// Begins a transaction. When SQLite has rolled one back by itself (disk full), sqlx takes the connection
-    /// to be inside of it for ever: such a connection is thrown away.
     async fn begin(&self) -> Result<Tx> {
-        if let Some(commit_hook) = &self.commit_hook {
-            commit_hook.begin().await?;
-        }
-        if self.stale.swap(false, Ordering::Relaxed) {
-            self.writer.acquire().await?.close().await?;
-            self.report.reopen_idle().await;
-        }
-        match self.writer.begin_with("BEGIN IMMEDIATE").await {
-            Err(sqlx::Error::InvalidSavePointStatement) => {
-                self.writer.acquire().await?.close().await?;
-                // what stands in the WAL needs no second place on a full disk
-                let _ = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(&self.writer).await;
-                Ok(self.writer.begin_with("BEGIN IMMEDIATE").await?)
-            }
-            begun => Ok(begun?),
-        }
+        self.session.before_begin().await?;
+        self.session.begin().await
     }
 
-    /// Commits and wakes whoever waits for news.
     async fn commit(&self, tx: Tx) -> Result<()> {
-        if let Some(commit_hook) = &self.commit_hook {
-            commit_hook.commit()?;
-        }
-        tx.commit().await?;
-        if let Some(commit_hook) = &self.commit_hook {
-            commit_hook.committed()?;
-        }
-        self.trouble.over();
-        self.announce();
-        Ok(())
+        self.session.commit(tx).await
     }
 
-    fn announce(&self) {
-        self.changed.send_modify(|version| *version = version.wrapping_add(1));
+    /// An operator wants something done.
+    fn nudge(&self) {
+        self.nudges.fetch_add(1, Ordering::Relaxed);
+        self.session.announce();
     }
 }
 
 /// A file whose name is the database's with this behind it.
-fn beside(path: &Path, end: &str) -> PathBuf {
+fn with_suffix(path: &Path, end: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(end);
     name.into()
@@ -291,11 +268,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let ledger = Ledger::open(&folder.path().join("x.db"), Arc::new(SystemClock)).await.unwrap();
         // this connection gets no more room, as on a full disk
-        sqlx::query("PRAGMA max_page_count = 1").execute(&ledger.writer).await.unwrap();
+        sqlx::query("PRAGMA max_page_count = 1").execute(&ledger.session.pool).await.unwrap();
         let brands: Vec<_> = (1..=500).map(|id| (format!("OWNBRAND/{id}").parse().unwrap(), 10)).collect();
         let error = ledger.register(&brands).await.unwrap_err();
         assert!(error.is_transient(), "{error}");
-        sqlx::query("PRAGMA max_page_count = 1000000").execute(&ledger.writer).await.unwrap();
+        sqlx::query("PRAGMA max_page_count = 1000000").execute(&ledger.session.pool).await.unwrap();
         assert_eq!(ledger.register(&brands).await.unwrap().len(), 500);
     }
 
@@ -304,7 +281,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let ledger = Ledger::open(&folder.path().join("x.db"), Arc::new(SystemClock)).await.unwrap();
         // SQLite opens a file for reading where it cannot open it for writing, and never asks again
-        sqlx::query("PRAGMA query_only = 1").execute(&ledger.writer).await.unwrap();
+        sqlx::query("PRAGMA query_only = 1").execute(&ledger.session.pool).await.unwrap();
         let error = ledger.set_notice("root", "it is not there").await.unwrap_err();
         assert!(error.is_transient(), "{error}");
         ledger.complain(&error);

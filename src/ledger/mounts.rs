@@ -27,8 +27,8 @@ impl Ledger {
     /// When the database fails.
     pub async fn set_mount_point(&self, path: &Path, is_one: bool) -> Result<()> {
         let query = match is_one {
-            true => "INSERT INTO mount_point (path_bytes) VALUES (?1) ON CONFLICT DO NOTHING",
-            false => "DELETE FROM mount_point WHERE path_bytes = ?1",
+            true => "INSERT INTO mount_point (path_bytes) VALUES ($1) ON CONFLICT DO NOTHING",
+            false => "DELETE FROM mount_point WHERE path_bytes = $1",
         };
         let mut tx = self.begin().await?;
         sqlx::query(query).bind(path.as_os_str().as_bytes()).execute(&mut *tx).await?;

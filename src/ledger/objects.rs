@@ -4,13 +4,13 @@ use sqlx::Row;
 
 use super::Ledger;
 use super::error::{LedgerError, Result};
-use crate::domain::brand::BrandKey;
+use crate::domain::brand::{BrandKey, UploadId};
 
 /// The file whose picture is in an object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Holder {
     /// Its row.
-    pub id: i64,
+    pub id: UploadId,
     /// Whose it is.
     pub brand: BrandKey,
     /// The name alone.
@@ -24,21 +24,21 @@ impl Ledger {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn holder(&self, object_url: &str, upload: i64) -> Result<Option<Holder>> {
+    pub async fn holder(&self, object_url: &str, upload: UploadId) -> Result<Option<Holder>> {
         let mut connection = self.report().connection().await?;
         let row = sqlx::query(
             "SELECT u.id, u.file_name, u.slot, b.type || '/' || b.record_id AS brand
              FROM upload u INDEXED BY upload_object JOIN brand b ON b.id = u.brand_id
-             WHERE u.object_url = ?1 AND u.slot IS NOT NULL AND u.id <> ?2 LIMIT 1",
+             WHERE u.object_url = $1 AND u.slot IS NOT NULL AND u.id <> $2 LIMIT 1",
         )
         .bind(object_url)
-        .bind(upload)
+        .bind(upload.0)
         .fetch_optional(&mut *connection)
         .await?;
         let Some(row) = row else { return Ok(None) };
         let brand: &str = row.try_get("brand")?;
         let brand = brand.parse().map_err(|_| LedgerError::Corrupt(brand.into()))?;
-        let (id, file_name) = (row.try_get("id")?, row.try_get("file_name")?);
+        let (id, file_name) = (UploadId(row.try_get("id")?), row.try_get("file_name")?);
         Ok(Some(Holder { id, brand, file_name, slot: row.try_get("slot")? }))
     }
 }

@@ -23,16 +23,16 @@ impl Ledger {
         files: &[(OsString, u64, u64)],
     ) -> Result<()> {
         let mut tx = self.begin().await?;
-        sqlx::query("DELETE FROM reading WHERE brand_id = ?1 AND substr(path_bytes, 1, length(?2)) = ?2")
-            .bind(brand.id)
+        sqlx::query("DELETE FROM reading WHERE brand_id = $1 AND substr(path_bytes, 1, length($2)) = $2")
+            .bind(brand.id.0)
             .bind(folder.join("").as_os_str().as_bytes())
             .execute(&mut *tx)
             .await?;
         for (name, bytes, size) in files {
             sqlx::query(
-                "INSERT INTO reading (brand_id, path_bytes, bytes, size_bytes) VALUES (?1, ?2, ?3, ?4)",
+                "INSERT INTO reading (brand_id, path_bytes, bytes, size_bytes) VALUES ($1, $2, $3, $4)",
             )
-            .bind(brand.id)
+            .bind(brand.id.0)
             .bind(folder.join(name).as_os_str().as_bytes())
             .bind(bytes.cast_signed())
             .bind(size.cast_signed())

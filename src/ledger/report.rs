@@ -12,8 +12,8 @@ use sqlx::{Row, Sqlite, SqlitePool};
 
 use super::brands::BrandRow;
 use super::error::{LedgerError, Result};
-use super::uploads::{path, stamp};
-use crate::domain::brand::BrandKey;
+use super::row::{path, stamp};
+use crate::domain::brand::{BrandId, BrandKey};
 use crate::domain::upload::Stamp;
 
 /// The read-only side of the ledger.
@@ -111,8 +111,8 @@ row!(
 
 /// Does no process have the database open, and is all of it in its file?
 fn is_at_rest(path: &Path) -> bool {
-    let wal = std::fs::metadata(super::beside(path, "-wal")).map_or(0, |wal| wal.len());
-    wal == 0 && !super::beside(path, "-shm").exists()
+    let wal = std::fs::metadata(super::with_suffix(path, "-wal")).map_or(0, |wal| wal.len());
+    wal == 0 && !super::with_suffix(path, "-shm").exists()
 }
 
 impl Report {
@@ -164,7 +164,7 @@ impl Report {
     /// # Errors
     /// When the database fails.
     pub async fn by_id(&self, id: i64) -> Result<Option<StatusRow>> {
-        let query = sqlx::query("SELECT * FROM upload_status WHERE id = ?1").bind(id);
+        let query = sqlx::query("SELECT * FROM upload_status WHERE id = $1").bind(id);
         query.fetch_optional(&self.0).await?.as_ref().map(StatusRow::read).transpose()
     }
 
@@ -174,7 +174,7 @@ impl Report {
     /// When the database fails.
     pub async fn by_path(&self, path: &OsStr) -> Result<Option<StatusRow>> {
         let query = sqlx::query(
-            "SELECT * FROM upload_status WHERE id IN (SELECT id FROM upload WHERE path_bytes = ?1) ORDER BY id LIMIT 1",
+            "SELECT * FROM upload_status WHERE id IN (SELECT id FROM upload WHERE path_bytes = $1) ORDER BY id LIMIT 1",
         )
         .bind(path.as_bytes());
         query.fetch_optional(&self.0).await?.as_ref().map(StatusRow::read).transpose()
@@ -187,7 +187,7 @@ impl Report {
     pub async fn picture(&self, id: i64) -> Result<Option<(PathBuf, Stamp, String)>> {
         let query = sqlx::query(
             "SELECT path_bytes, size_bytes, mtime_ns, inode, sha256 FROM upload
-             WHERE id = ?1 AND sha256 IS NOT NULL AND state <> 'gone'",
+             WHERE id = $1 AND sha256 IS NOT NULL AND state <> 'gone'",
         );
         let row = query.bind(id).fetch_optional(&self.0).await?;
         row.map(|row| Ok((path(&row)?, stamp(&row)?, row.try_get("sha256")?))).transpose()
@@ -198,7 +198,7 @@ impl Report {
     /// # Errors
     /// When the database fails.
     pub async fn attempts(&self, id: i64) -> Result<Vec<AttemptRow>> {
-        let query = sqlx::query("SELECT * FROM attempt_log WHERE upload_id = ?1 ORDER BY attempt").bind(id);
+        let query = sqlx::query("SELECT * FROM attempt_log WHERE upload_id = $1 ORDER BY attempt").bind(id);
         query.fetch_all(&self.0).await?.iter().map(AttemptRow::read).collect()
     }
 
@@ -207,12 +207,12 @@ impl Report {
     /// # Errors
     /// When the database fails.
     pub async fn brand(&self, brand: BrandKey) -> Result<Option<(BrandRow, u32)>> {
-        let row = sqlx::query("SELECT id, slots_total FROM brand WHERE type = ?1 AND record_id = ?2")
+        let row = sqlx::query("SELECT id, slots_total FROM brand WHERE type = $1 AND record_id = $2")
             .bind(brand.kind().as_str())
             .bind(brand.record())
             .fetch_optional(&self.0)
             .await?;
-        row.map(|row| Ok((BrandRow { id: row.try_get("id")?, brand }, row.try_get("slots_total")?)))
+        row.map(|row| Ok((BrandRow { id: BrandId(row.try_get("id")?), brand }, row.try_get("slots_total")?)))
             .transpose()
     }
 
@@ -225,24 +225,9 @@ impl Report {
         let read = |row: &SqliteRow| {
             let text: &str = row.try_get("brand")?;
             let brand = text.parse().map_err(|_| LedgerError::Corrupt(text.into()))?;
-            Ok((brand, (BrandRow { id: row.try_get("id")?, brand }, row.try_get("slots_total")?)))
+            Ok((brand, (BrandRow { id: BrandId(row.try_get("id")?), brand }, row.try_get("slots_total")?)))
         };
         rows.fetch_all(&self.0).await?.iter().map(read).collect()
-    }
-
-    /// When the next waiting file is due; never, while an operator has suspended the uploads.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn next_due(&self) -> Result<Option<jiff::Timestamp>> {
-        let due: Option<String> = sqlx::query_scalar(
-            "SELECT min(next_attempt_at) FROM upload INDEXED BY upload_due
-             WHERE state IN ('queued', 'retrying') AND held = 0
-               AND NOT EXISTS (SELECT 1 FROM notice WHERE name = 'suspended')",
-        )
-        .fetch_one(&self.0)
-        .await?;
-        due.map(|due| due.parse().map_err(|_| LedgerError::Corrupt(due))).transpose()
     }
 
     /// Why the whole pipeline waits.

@@ -5,7 +5,7 @@ use std::path::Path;
 use sqlx::SqlitePool;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 
-use super::beside;
+use super::with_suffix;
 use super::error::Result;
 
 /// Number, name, SQL.
@@ -13,9 +13,7 @@ type Step = (i64, &'static str, &'static str);
 
 const MIGRATIONS: &[Step] = &[
     (1, "ledger", include_str!("../../migrations/0001_ledger.sql")),
-    (2, "turns, mounts, alerts", include_str!("../../migrations/0002_turns_mounts_alerts.sql")),
-    (3, "intake", include_str!("../../migrations/0003_intake.sql")),
-    (4, "objects, probes", include_str!("../../migrations/0004_objects_probes.sql")),
+
 ];
 
 /// Brings the database to the newest schema. One that an older version made is copied first, beside it.
@@ -31,7 +29,7 @@ async fn migrate_to(pool: &SqlitePool, path: &Path, migrations: &'static [Step])
     let newest = migrations.last().map_or(0, |(version, ..)| *version);
     let now = version(pool).await?;
     if (1..newest).contains(&now) {
-        keep(pool, &beside(path, &format!(".before-{newest}"))).await?;
+        keep(pool, &with_suffix(path, &format!(".before-{newest}"))).await?;
     }
     let migrator = Migrator::with_migrations(migrations.iter().map(migration).collect());
     Ok(migrator.run(pool).await?)
@@ -53,7 +51,7 @@ async fn keep(pool: &SqlitePool, copy: &Path) -> Result<()> {
     if copy.exists() {
         return Ok(());
     }
-    let unfinished = beside(copy, ".part");
+    let unfinished = with_suffix(copy, ".part");
     let _ = std::fs::remove_file(&unfinished);
     super::copy::copy(pool, &unfinished).await?;
     std::fs::rename(&unfinished, copy).map_err(sqlx::Error::Io)?;

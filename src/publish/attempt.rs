@@ -58,12 +58,12 @@ pub(super) async fn attempt(shared: &Shared, claim: &Claim) -> Outcome {
         );
         other_type = error.remedy == Remedy::OtherType;
         if matches!(error.remedy, Remedy::FreshGrant | Remedy::FreshGrantOrGiveUp) {
-            shared.grants.forget(claim.id);
+            shared.grants.forget(claim.id());
         }
         if !mends || !mended.insert(std::mem::discriminant(&error.remedy)) {
             return Outcome::Refused(error);
         }
-        tracing::debug!(id = claim.id, %error, remedy = ?error.remedy, "tried again at once");
+        tracing::debug!(id = claim.id().0, %error, remedy = ?error.remedy, "tried again at once");
     }
 }
 
@@ -76,7 +76,7 @@ async fn once(shared: &Shared, claim: &Claim, other_type: bool) -> Result<Outcom
     let target = match target(shared, claim, &grant).await {
         Ok(target) => target,
         Err(failure) => {
-            shared.grants.forget(claim.id);
+            shared.grants.forget(claim.id());
             return Ok(Outcome::BadGrant(Failure { request_id: grant.request_id.clone(), ..failure }));
         }
     };
@@ -87,7 +87,7 @@ async fn once(shared: &Shared, claim: &Claim, other_type: bool) -> Result<Outcom
     let receipt = shared.clouds.bucket.put(&target, &grant, object).await;
     shared.metrics.put(began.elapsed());
     let receipt = receipt?;
-    shared.grants.forget(claim.id);
+    shared.grants.forget(claim.id());
     let changed = files::stamp(&*watched).is_ok_and(|stamp| stamp != claim.stamp);
     Ok(Outcome::Uploaded { target, receipt, changed })
 }
@@ -133,7 +133,7 @@ fn place(claim: &Claim) -> GrantRequest {
 /// The grant that an earlier attempt left, or a new one: asked for only now, when the upload may begin, so
 /// that it does not grow old in a queue.
 async fn grant(shared: &Shared, claim: &Claim) -> Result<Arc<Grant>, CloudError> {
-    if let Some(grant) = shared.grants.get(claim.id, claim.slot, claim.format, shared.clouds.clock.now()) {
+    if let Some(grant) = shared.grants.get(claim.id(), claim.slot, claim.format, shared.clouds.clock.now()) {
         return Ok(grant);
     }
     shared.pace.gateway().await;
@@ -141,6 +141,6 @@ async fn grant(shared: &Shared, claim: &Claim) -> Result<Arc<Grant>, CloudError>
     let grant = shared.clouds.gateway.grant(place(claim)).await;
     shared.metrics.gateway(began.elapsed());
     let grant = Arc::new(grant?);
-    shared.grants.put(claim.id, claim.slot, claim.format, grant.clone(), shared.clouds.clock.now());
+    shared.grants.put(claim.id(), claim.slot, claim.format, grant.clone(), shared.clouds.clock.now());
     Ok(grant)
 }

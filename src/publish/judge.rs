@@ -81,13 +81,13 @@ impl Shared {
 
     async fn is_the_last_of_few(&self, claim: &Claim, failure: &Failure) -> bool {
         // a table that cannot be read gives the file one more chance
-        self.ledger.streak(claim, failure).await.is_ok_and(|before| before + 1 >= FEW)
+        self.ledger.streak(claim.id(), failure).await.is_ok_and(|before| before + 1 >= FEW)
     }
 
     /// A file that cannot be reached burns no attempt, and comes back seldomer and seldomer: thousands of them must
     /// not take the turns of those that can. Intake makes it due as soon as it has seen it again.
     async fn not_there(&self, claim: &Claim, failure: Failure, sent: bool) -> AttemptEnd {
-        let before = self.ledger.streak(claim, &failure).await.unwrap_or_default();
+        let before = self.ledger.streak(claim.id(), &failure).await.unwrap_or_default();
         let delay = self.settings.retry.backoff.delay(before + 1, fastrand::f64());
         AttemptEnd::Retry { failure, due: later(self.ledger.now(), delay), recheck: true, sent }
     }
@@ -117,7 +117,7 @@ impl Shared {
                     tokio::time::sleep(WRITE_AGAIN).await;
                 }
                 Err(error) => {
-                    tracing::error!(id = claim.id, %error, "the end of an attempt could not be recorded; it is made again");
+                    tracing::error!(id = claim.id().0, %error, "the end of an attempt could not be recorded; it is made again");
                     break;
                 }
             }
@@ -168,7 +168,7 @@ impl Shared {
     }
 
     fn tell_finish(&self, claim: &Claim, finish: &AttemptEnd, took: Duration) {
-        let (brand, id, slot, attempt) = (claim.brand, claim.id, claim.slot, claim.number);
+        let (brand, id, slot, attempt) = (claim.brand, claim.id().0, claim.slot, claim.number());
         let file = visible(&claim.path.file_name().unwrap_or_default().to_string_lossy());
         let millis = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
         match finish {

@@ -29,7 +29,8 @@ use crate::domain::clock::{later, until};
 use crate::domain::event;
 use crate::domain::failure::ErrorKind;
 use crate::fs_timeout::FsTimeouts;
-use crate::ledger::{Claim, ClaimOrder, Ledger, LedgerError};
+use crate::domain::brand::ClaimToken;
+use crate::ledger::{Claim, ClaimOrder, ClaimTerms, Ledger, LedgerError};
 use crate::metrics::Metrics;
 use attempt::attempt;
 pub use gate::Cause;
@@ -85,12 +86,12 @@ pub struct Progress {
 }
 
 /// One attempt on its way. It gives back which claim it has ended.
-pub type Attempt = Pin<Box<dyn Future<Output = i64> + Send>>;
+pub type Attempt = Pin<Box<dyn Future<Output = ClaimToken> + Send>>;
 
 /// What is to be done next.
 pub enum Next {
-    /// This, beside all else.
-    Attempt(Attempt),
+    /// These, beside all else.
+    Attempts(Vec<Attempt>),
     /// Nothing before then, unless something happens.
     Wait(Instant),
 }
@@ -98,8 +99,8 @@ pub enum Next {
 /// The second reconciler.
 pub struct Publish {
     shared: Arc<Shared>,
-    jobs: JoinSet<i64>,
-    claims: HashSet<i64>,
+    jobs: JoinSet<ClaimToken>,
+    claims: HashSet<ClaimToken>,
     leases_renewed: Instant,
     nudges: u64,
     /// One moment on both clocks: when they part, the wall clock was set.
@@ -173,8 +174,8 @@ impl Publish {
             self.tell_progress();
             let wait = match next {
                 Next::Wait(until) => until,
-                Next::Attempt(attempt) => {
-                    self.jobs.spawn(attempt);
+                Next::Attempts(attempts) => {
+                    attempts.into_iter().for_each(|attempt| drop(self.jobs.spawn(attempt)));
                     continue;
                 }
             };
@@ -195,7 +196,7 @@ impl Publish {
         }
     }
 
-    /// Claims the next file, if one is due and may go. A database that cannot be used for a while is waited
+    /// Claims the next files, if any are due and may go. A database that cannot be used for a while is waited
     /// for. The attempt is the caller's to run, and its end to be told with [`Publish::end`].
     ///
     /// # Errors
@@ -270,21 +271,25 @@ impl Publish {
             Admission::Probe => (ClaimOrder::LeastTried, true),
             Admission::ProbeOthers(brand) => (ClaimOrder::LeastTriedBut(brand), true),
         };
-        if self.claims.len() >= shared.settings.limits.concurrency as usize {
+        let most = if probe { 1 } else { usize::MAX };
+        let permits = (shared.settings.limits.concurrency as usize).saturating_sub(self.claims.len()).min(most);
+        if permits == 0 {
             // the end of an attempt wakes us
             return Ok(Next::Wait(now + TICK));
         }
         let horizon = shared.settings.retry.backoff.max().max(LONGEST_WAIT);
-        if !shared.ledger.is_due(order, horizon).await? {
+        let mut due = shared.ledger.candidates(order, horizon, permits).await?;
+        let mut turn = None;
+        due.truncate(due.iter().take_while(|_| take_turn(&shared.pace, now, &mut turn)).count());
+        let claims = match (due.is_empty(), turn) {
+            (true, Some(turn)) => return Ok(Next::Wait(turn.min(now + TICK))),
+            (true, None) => Vec::new(),
+            (false, _) => shared.ledger.claim(due, ClaimTerms { lease: LEASE, horizon }).await?,
+        };
+        if claims.is_empty() {
             return self.next_due(order, now).await;
         }
-        if let Err(turn) = shared.pace.upload(now) {
-            return Ok(Next::Wait(turn.min(now + TICK)));
-        }
-        match shared.ledger.claim(order, LEASE, horizon).await? {
-            Some(claim) => Ok(Next::Attempt(self.begin(claim, probe))),
-            None => self.next_due(order, now).await,
-        }
+        Ok(Next::Attempts(claims.into_iter().map(|claim| self.begin(claim, probe)).collect()))
     }
 
     async fn next_due(&self, order: ClaimOrder, now: Instant) -> Result<Next, LedgerError> {
@@ -313,7 +318,7 @@ impl Publish {
     }
 
     /// An attempt has come to its end.
-    pub fn end(&mut self, token: i64) {
+    pub fn end(&mut self, token: ClaimToken) {
         self.claims.remove(&token);
     }
 
@@ -340,4 +345,9 @@ impl Publish {
             *progress = Progress { in_flight, paused, steps: progress.steps.wrapping_add(1) };
         });
     }
+}
+
+/// Takes a turn of the pace. When there is none, `turn` says when there is one.
+fn take_turn(pace: &Pace, now: Instant, turn: &mut Option<Instant>) -> bool {
+    pace.upload(now).map_err(|next| *turn = Some(next)).is_ok()
 }

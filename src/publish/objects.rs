@@ -18,11 +18,11 @@ impl Objects {
     /// Takes an object for a claim, unless another one has it.
     fn take(&self, object_url: &str, claim: &Claim) -> Result<(), Holder> {
         match self.lock().entry(object_url.to_owned()) {
-            Entry::Occupied(entry) if entry.get().id != claim.id => Err(entry.get().clone()),
+            Entry::Occupied(entry) if entry.get().id != claim.id() => Err(entry.get().clone()),
             Entry::Occupied(_) => Ok(()),
             Entry::Vacant(entry) => {
                 let file_name = name(claim);
-                entry.insert(Holder { id: claim.id, brand: claim.brand, file_name, slot: claim.slot });
+                entry.insert(Holder { id: claim.id(), brand: claim.brand, file_name, slot: claim.slot });
                 Ok(())
             }
         }
@@ -30,7 +30,7 @@ impl Objects {
 
     /// A claim has ended, and the table says how.
     pub(super) fn give_back(&self, claim: &Claim) {
-        self.lock().retain(|_, holder| holder.id != claim.id);
+        self.lock().retain(|_, holder| holder.id != claim.id());
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, Holder>> {
@@ -47,7 +47,7 @@ impl Shared {
     pub(super) async fn take_object(&self, object_url: &str, claim: &Claim) -> Result<(), Failure> {
         self.objects.take(object_url, claim).map_err(|holder| taken(object_url, claim, &holder))?;
         loop {
-            match self.ledger.holder(object_url, claim.id).await {
+            match self.ledger.holder(object_url, claim.id()).await {
                 Ok(None) => return Ok(()),
                 Ok(Some(holder)) => return Err(taken(object_url, claim, &holder)),
                 Err(error) if error.is_transient() => {
@@ -56,7 +56,7 @@ impl Shared {
                 }
                 // a database that cannot be read any more ends the attempt when it is to be written
                 Err(error) => {
-                    tracing::error!(id = claim.id, %error, "cannot ask whose object it is");
+                    tracing::error!(id = claim.id().0, %error, "cannot ask whose object it is");
                     return Ok(());
                 }
             }

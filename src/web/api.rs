@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::Shared;
 use crate::domain::brand::BrandKey;
 use crate::domain::upload::State as Upload;
+use crate::domain::brand::UploadId;
 use crate::ledger::{
     AttemptRow, Cursor, Filter, LedgerError, Notice, RetrySelection, SUSPENDED, StatusRow, SummaryRow, Taken,
 };
@@ -201,7 +202,7 @@ pub(super) async fn retry(
     State(shared): State<Arc<Shared>>,
     Path(id): Path<i64>,
 ) -> Result<StatusCode, Refusal> {
-    shared.from.ledger.retry(&RetrySelection::Ids(vec![id])).await?;
+    shared.from.ledger.retry(&RetrySelection::Ids(vec![UploadId(id)])).await?;
     tracing::info!(id, "queued again by an operator on the page");
     Ok(StatusCode::NO_CONTENT)
 }

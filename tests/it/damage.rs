@@ -38,7 +38,7 @@ fn aside(bench: &Bench) -> Vec<String> {
 async fn ruined() -> Bench {
     let bench = worked().await;
     ruin(&bench);
-    Ledger::suspect(&bench.database());
+    Ledger::request_integrity_check(&bench.database());
     bench
 }
 
@@ -145,7 +145,7 @@ async fn an_index_that_is_damaged_is_made_anew() {
     let year = bytes[page.clone()].windows(3).position(|some| some == b"202").expect("a time");
     bytes[page.start + year] = b'1';
     fs::write(bench.database(), bytes).unwrap();
-    Ledger::suspect(&bench.database());
+    Ledger::request_integrity_check(&bench.database());
     bench.start().await;
     bench.quiet().await;
     assert_eq!(bench.counts().await.of(State::Uploaded), 2);

@@ -445,7 +445,7 @@ async fn what_lies_behind_a_link_in_the_place_of_a_type_folder_is_never_read() {
         fs::rename(&own, bench.folder.path().join("away")).unwrap();
         std::os::unix::fs::symlink(&elsewhere, &own).unwrap();
         // a look at the folder that was there is due as well
-        bench.ledger().mark(bench.row("1.jpg").await.id).await.unwrap();
+        bench.recheck("1.jpg").await;
         for _ in 0..3 {
             bench.seen(OTHER).await;
         }

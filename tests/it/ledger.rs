@@ -6,12 +6,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use brandpost::domain::brand::UploadId;
 use brandpost::domain::clock::SystemClock;
 use brandpost::domain::failure::{ErrorKind, Failure};
 use brandpost::domain::image::{Dimensions, Format};
 use brandpost::domain::upload::{Digests, Picture, Stamp, State};
 use brandpost::ledger::{
-    AttemptEnd, BrandRow, Claim, ClaimOrder, Filter, InspectedFile, Inspection, Ledger, LedgerError,
+    AttemptEnd, BrandRow, Claim, ClaimOrder, ClaimTerms, Filter, InspectedFile, Inspection, Ledger, LedgerError,
     RetrySelection, StatusRow,
 };
 use proptest::prelude::*;
@@ -77,6 +78,13 @@ fn event() -> impl Strategy<Value = Event> {
     ]
 }
 
+/// The next file that is due.
+async fn claim(ledger: &Ledger) -> Result<Vec<Claim>, LedgerError> {
+    let terms = ClaimTerms { lease: Duration::from_mins(1), horizon: Duration::from_hours(1) };
+    let next = ledger.candidates(ClaimOrder::InTurn, terms.horizon, 1).await?;
+    ledger.claim(next, terms).await
+}
+
 struct Model {
     ledger: Ledger,
     brand: BrandRow,
@@ -88,7 +96,7 @@ struct Model {
 impl Model {
     fn found(&mut self, file: u8, content: u8, wish: u8) -> InspectedFile {
         self.stamps += 1;
-        let verdict = match content {
+        let inspection = match content {
             0 => Inspection::Refused(Failure::new(ErrorKind::DamagedImage, "damaged")),
             content => {
                 let digests =
@@ -106,7 +114,7 @@ impl Model {
             path,
             stamp: Stamp { size: 1, mtime_ns: self.stamps, inode: 1 },
             ctime_ns: 0,
-            verdict,
+            inspection,
         }
     }
 
@@ -123,23 +131,19 @@ impl Model {
         match *event {
             Event::InspectedFile { file, content, wish } => {
                 let found = self.found(file, content, wish);
-                self.ledger.record(self.brand, &[found], &mut Vec::new(), &[]).await.map(drop)
+                self.ledger.record(self.brand, vec![found], Vec::new(), Vec::new()).await.map(drop)
             }
             Event::Moved { file, from } => {
                 let (Some(id), None) = (self.id(from).await, self.id(file).await) else { return Ok(()) };
-                let moved = self.ledger.moved(id, &self.folder.join(format!("{file}.jpg")), 0).await;
+                let moved = self.ledger.renamed(self.brand, UploadId(id), &self.folder.join(format!("{file}.jpg")), 0).await;
                 moved.map(drop)
             }
             Event::Gone { file } => match self.id(file).await {
-                Some(id) => self.ledger.gone(self.brand, &[id]).await.map(drop),
+                Some(id) => self.ledger.vanished(self.brand, vec![UploadId(id)]).await.map(drop),
                 None => Ok(()),
             },
             Event::Claim => {
-                let claim = self
-                    .ledger
-                    .claim(ClaimOrder::InTurn, Duration::from_mins(1), Duration::from_hours(1))
-                    .await?;
-                self.claims.extend(claim);
+                self.claims.extend(claim(&self.ledger).await?);
                 Ok(())
             }
             Event::End { which, how } => self.end(which, how).await,
@@ -150,7 +154,7 @@ impl Model {
             Event::Release { slot } => self.ledger.release(self.brand, &[u32::from(slot)]).await,
             Event::Reserve { slot } => self.ledger.reserve(self.brand, &[u32::from(slot)]).await,
             Event::Retry { file } => match self.id(file).await {
-                Some(id) => self.ledger.retry(&RetrySelection::Ids(vec![id])).await.map(drop),
+                Some(id) => self.ledger.retry(&RetrySelection::Ids(vec![UploadId(id)])).await.map(drop),
                 None => Ok(()),
             },
             Event::RetryAll { failed } => {
@@ -183,7 +187,7 @@ impl Model {
             },
             2 => AttemptEnd::Failed {
                 failure: failure(ErrorKind::OssRejected),
-                sent: claim.number.is_multiple_of(2),
+                sent: claim.number().is_multiple_of(2),
             },
             how => AttemptEnd::Retry {
                 failure: failure(ErrorKind::Network),
@@ -256,14 +260,10 @@ async fn brands_take_turns() {
         let mut model =
             Model { ledger: ledger.clone(), brand: brands[brand], folder, claims: Vec::new(), stamps: 0 };
         let found: Vec<_> = files.map(|file| model.found(file, file + 1, 0)).collect();
-        ledger.record(brands[brand], &found, &mut Vec::new(), &[]).await.unwrap();
+        ledger.record(brands[brand], found, Vec::new(), Vec::new()).await.unwrap();
     };
     let next = async || {
-        let claim = ledger
-            .claim(ClaimOrder::InTurn, Duration::from_mins(1), Duration::from_hours(1))
-            .await
-            .unwrap()
-            .unwrap();
+        let claim = claim(&ledger).await.unwrap().pop().unwrap();
         let file = claim.path.file_stem().unwrap().to_str().unwrap().to_owned();
         format!("{} {file}", brands.iter().position(|row| row.brand == claim.brand).unwrap())
     };

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use brandpost::cloud::Clouds;
 use brandpost::config::Settings;
+use brandpost::domain::brand::ClaimToken;
 use brandpost::domain::clock::{Clock, ManualClock};
 use brandpost::intake::{Intake, IntakeError, Looked};
 use brandpost::ledger::{Filter, Ledger, LedgerError, RetrySelection, StatusRow};
@@ -58,7 +59,7 @@ enum Done {
     Intake(Box<Intake>, Result<(), IntakeError>),
     Publish(Box<Publish>, Result<Next, PublishError>),
     Look(Box<Looked>),
-    Attempt(i64),
+    Attempt(ClaimToken),
     Operator(Result<(), LedgerError>),
 }
 
@@ -542,8 +543,10 @@ impl World {
             }
             Done::Publish(publish, result) => {
                 match result {
-                    Ok(Next::Attempt(attempt)) => {
-                        self.add("attempt", Box::pin(async move { Done::Attempt(attempt.await) }));
+                    Ok(Next::Attempts(attempts)) => {
+                        for attempt in attempts {
+                            self.add("attempt", Box::pin(async move { Done::Attempt(attempt.await) }));
+                        }
                         self.daemon().publish_waits = Instant::now();
                     }
                     Ok(Next::Wait(until)) => self.daemon().publish_waits = until,
@@ -565,7 +568,9 @@ impl World {
                 self.daemon().publish_waits = Instant::now();
                 self.settle(actor).await;
             }
-            Done::Operator(Ok(()) | Err(LedgerError::Refused(_) | LedgerError::Sql(_))) => {}
+            Done::Operator(Ok(())) => {}
+            Done::Operator(Err(error))
+                if matches!(error.root(), LedgerError::Refused(_) | LedgerError::Sql(_)) => {}
             Done::Operator(Err(error)) => self.violation(format!("an operator's command failed: {error}")),
         }
     }
@@ -679,7 +684,7 @@ impl World {
             }
             self.advance(Duration::from_millis(5003)).await;
             let counts = self.ledger().report().counts(None).await.unwrap();
-            let at_rest = counts.pending() == 0 && self.ledger().marked().await.unwrap().is_empty();
+            let at_rest = counts.pending() == 0 && self.ledger().rechecks_requested().await.unwrap().is_empty();
             calm = if at_rest && began.elapsed() > Duration::from_mins(4) { calm + 1 } else { 0 };
         }
     }

@@ -13,6 +13,7 @@ use std::time::Duration;
 use brandpost::config::Settings;
 use brandpost::daemon::lifecycle::ShutdownSignals;
 use brandpost::daemon::{self, Progress, Untaken, Until};
+use brandpost::domain::brand::UploadId;
 use brandpost::domain::clock::{Clock, SystemClock};
 use brandpost::domain::upload::State;
 use brandpost::ledger::{Counts, Filter, Ledger, Report, StatusRow};
@@ -169,6 +170,14 @@ impl Bench {
 
     pub fn ledger(&self) -> &Ledger {
         &self.daemon.as_ref().expect("a daemon that runs").progress.ledger
+    }
+
+    /// Has intake look at a file again.
+    pub async fn recheck(&self, name: &str) {
+        let row = self.row(name).await;
+        let key = format!("{}/{}", row.brand_type, row.brand_id).parse().unwrap();
+        let (brand, _) = self.ledger().report().brand(key).await.unwrap().unwrap();
+        self.ledger().recheck_requested(brand, UploadId(row.id)).await.unwrap();
     }
 
     /// As the command line has it, without a daemon.

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::text::visible;
+use crate::domain::text::visible;
 
 /// Whose brand it is, in the words of the API.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -40,6 +40,10 @@ impl FromStr for BrandType {
         Self::ALL.into_iter().find(|kind| kind.as_str() == text).ok_or_else(|| BrandError::Type(text.into()))
     }
 }
+
+/// The number of a brand in the ledger.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct BrandId(pub i64);
 
 /// A brand record: type and positive record id. Written `OWNBRAND/1001`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use rustix::fs::CWD;
 
 use super::error::{LedgerError, Result};
-use super::{DaemonLock, Ledger, Past, Tx, beside};
+use super::{DaemonLock, Ledger, PreviousRun, Tx, with_suffix};
 use crate::domain::clock::{Clock, rfc3339};
 use crate::domain::event;
 use crate::files;
@@ -18,7 +18,10 @@ use crate::files;
 /// The notice that stands while files are held.
 pub(super) const REBUILT: &str = "rebuilt";
 
-/// What SQLite keeps beside the database, and must stay with it.
+const END_REBUILD: &str = "
+    DELETE FROM notice WHERE name = $1 AND open = 0 AND NOT EXISTS (SELECT 1 FROM upload WHERE held = 1)";
+
+/// What SQLite keeps with_suffix the database, and must stay with it.
 const COMPANIONS: [&str; 3] = ["", "-wal", "-shm"];
 
 /// A ledger to work with.
@@ -42,7 +45,7 @@ impl Ledger {
     pub async fn start(path: &Path, clock: Arc<dyn Clock>, lock: &DaemonLock) -> Result<Started> {
         let last_word = last_word(path);
         let (ledger, rebuilt) = match Self::open_sound(path, clock.clone(), lock.past()).await {
-            Err(error) if error.is_loss() && lock.past() != Past::None => {
+            Err(error) if error.is_loss() && lock.past() != PreviousRun::None => {
                 // a clock that was reset by a power loss must not make all files look new
                 let now = clock.now().max(lock.last_seen().unwrap_or(Timestamp::MIN));
                 let cutoff = last_word.filter(|_| error.is_damage()).unwrap_or(now);
@@ -64,17 +67,17 @@ impl Ledger {
     }
 
     /// As `open`; a database that a daemon worked with must be there, and after a crash it must be sound.
-    async fn open_sound(path: &Path, clock: Arc<dyn Clock>, past: Past) -> Result<Self> {
-        let size = |end| std::fs::metadata(beside(path, end)).map_or(0, |file| file.len());
-        if past == Past::Worked && size("") == 0 {
+    async fn open_sound(path: &Path, clock: Arc<dyn Clock>, past: PreviousRun) -> Result<Self> {
+        let size = |end| std::fs::metadata(with_suffix(path, end)).map_or(0, |file| file.len());
+        if past == PreviousRun::Worked && size("") == 0 {
             return Err(LedgerError::Missing(path.into()));
         }
-        let suspect = beside(path, ".suspect");
+        let suspect = with_suffix(path, ".suspect");
         let after_a_crash = size("-wal") > 0;
         let ledger = Self::open(path, clock).await?;
         let sound = match suspect.exists() {
-            true => ledger.look_through_and_mend().await,
-            false if after_a_crash => ledger.look_through("PRAGMA quick_check(1)").await,
+            true => ledger.check_and_repair().await,
+            false if after_a_crash => ledger.integrity_check("PRAGMA quick_check(1)").await,
             false => Ok(()),
         };
         if let Err(error) = sound {
@@ -86,25 +89,25 @@ impl Ledger {
         Ok(ledger)
     }
 
-    async fn look_through(&self, how: &'static str) -> Result<()> {
-        let verdict: String = sqlx::query_scalar(how).fetch_one(&self.writer).await?;
+    async fn integrity_check(&self, how: &'static str) -> Result<()> {
+        let verdict: String = sqlx::query_scalar(how).fetch_one(&self.session.pool).await?;
         if verdict == "ok" { Ok(()) } else { Err(LedgerError::Damaged(verdict)) }
     }
 
     /// SQLite has met damage, which may be in an index alone: those are made anew from their tables.
-    async fn look_through_and_mend(&self) -> Result<()> {
+    async fn check_and_repair(&self) -> Result<()> {
         const ALL: &str = "PRAGMA integrity_check(1)";
-        let Err(damage) = self.look_through(ALL).await else { return Ok(()) };
+        let Err(damage) = self.integrity_check(ALL).await else { return Ok(()) };
         if !damage.is_damage() {
             return Err(damage);
         }
-        match sqlx::query("REINDEX").execute(&self.writer).await.map_err(LedgerError::from) {
+        match sqlx::query("REINDEX").execute(&self.session.pool).await.map_err(LedgerError::from) {
             Err(error) if error.is_transient() => return Err(error),
             // what the index should have kept out is in the table
             Err(error) => return Err(LedgerError::Damaged(format!("{damage}; {error}"))),
             Ok(_) => {}
         }
-        self.look_through(ALL).await?;
+        self.integrity_check(ALL).await?;
         tracing::warn!(
             message_id = event::DATABASE_REBUILT,
             "an index of the database was damaged and is made anew ({damage}); nothing is lost, but look after the disk"
@@ -113,14 +116,14 @@ impl Ledger {
     }
 
     /// Leaves word for the next start that the database must be looked through.
-    pub fn suspect(path: &Path) {
+    pub fn request_integrity_check(path: &Path) {
         // without it the next start fails as this one did, and says so
-        let _ = std::fs::write(beside(path, ".suspect"), "");
+        let _ = std::fs::write(with_suffix(path, ".suspect"), "");
     }
 
     /// Is the file that is worked with still the one at its path? Nothing that is written to a deleted file
     /// lasts, but all that was written can still be read: it is put back.
-    pub(super) async fn stands_firm(&self) -> Result<()> {
+    pub(super) async fn restore_if_deleted(&self) -> Result<()> {
         let (path, identity) = &*self.file;
         let lost = |what| Err(LedgerError::Lost { path: path.clone(), what });
         match files::identity(path) {
@@ -131,8 +134,8 @@ impl Ledger {
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let fresh = fresh(path)?;
-                let copy = sqlx::query("VACUUM INTO ?1").bind(fresh.to_string_lossy().into_owned());
-                copy.execute(&self.writer).await?;
+                let copy = sqlx::query("VACUUM INTO $1").bind(fresh.to_string_lossy().into_owned());
+                copy.execute(&self.session.pool).await?;
                 self.leave_no_wal()?;
                 // whoever has put another one there meanwhile wanted that one
                 files::rename_new(CWD, &fresh, CWD, path)
@@ -149,8 +152,8 @@ impl Ledger {
     fn leave_no_wal(&self) -> Result<()> {
         let path = &self.file.0;
         for end in ["-wal", "-shm"] {
-            let aside = beside(path, &format!(".replaced-{}{end}", date(self.now())));
-            match std::fs::rename(beside(path, end), aside) {
+            let aside = with_suffix(path, &format!(".replaced-{}{end}", date(self.now())));
+            match std::fs::rename(with_suffix(path, end), aside) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => {
                     return Err(sqlx::Error::Io(error).into());
                 }
@@ -165,7 +168,7 @@ impl Ledger {
     /// # Errors
     /// When the database fails.
     pub async fn all_found(&self) -> Result<()> {
-        let rebuilt: i64 = sqlx::query_scalar("SELECT count(*) FROM notice WHERE name = ?1")
+        let rebuilt: i64 = sqlx::query_scalar("SELECT count(*) FROM notice WHERE name = $1")
             .bind(REBUILT)
             .fetch_one(self.report().pool())
             .await?;
@@ -177,45 +180,11 @@ impl Ledger {
         end_rebuild(&mut tx).await?;
         self.commit(tx).await
     }
-
-    /// Takes held files as sent: nothing is transferred. Returns how many.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn adopt(&self, brand: Option<i64>) -> Result<u64> {
-        let mut tx = self.begin().await?;
-        let result = sqlx::query(
-            "UPDATE upload SET state = 'uploaded', object_sha256 = sha256, held = 0, sent = 1, uploaded_at = ?1, updated_at = ?1,
-                    next_attempt_at = NULL, error_message = NULL
-             WHERE held = 1 AND state = 'queued' AND (?2 IS NULL OR brand_id = ?2)",
-        )
-        .bind(self.now_text())
-        .bind(brand)
-        .execute(&mut *tx)
-        .await?;
-        end_rebuild(&mut tx).await?;
-        self.commit(tx).await?;
-        Ok(result.rows_affected())
-    }
-}
-
-/// From before when files are held, if the database was made anew.
-pub(super) async fn rebuilt_at(tx: &mut Tx) -> Result<Option<Timestamp>> {
-    let since: Option<String> = sqlx::query_scalar("SELECT since FROM notice WHERE name = ?1")
-        .bind(REBUILT)
-        .fetch_optional(&mut **tx)
-        .await?;
-    Ok(since.and_then(|since| since.parse().ok()))
 }
 
 /// The notice goes when no file is held any more.
 pub(super) async fn end_rebuild(tx: &mut Tx) -> Result<()> {
-    sqlx::query(
-        "DELETE FROM notice WHERE name = ?1 AND open = 0 AND NOT EXISTS (SELECT 1 FROM upload WHERE held = 1 AND state = 'queued')",
-    )
-    .bind(REBUILT)
-    .execute(&mut **tx)
-    .await?;
+    sqlx::query(END_REBUILD).bind(REBUILT).execute(&mut **tx).await?;
     Ok(())
 }
 
@@ -241,27 +210,27 @@ async fn rebuild(
     let ledger = Ledger::open(&fresh, clock).await?;
     ledger.write_notice(REBUILT, &message, &cutoff, true).await?;
     ledger.close().await;
-    if beside(&fresh, "-wal").exists() {
+    if with_suffix(&fresh, "-wal").exists() {
         // it could not be folded in (a full disk): without it the new database does not know that files are held
         return Err(sqlx::Error::Io(io::Error::other("the new database cannot be written out")).into());
     }
     std::fs::rename(&fresh, path).map_err(sqlx::Error::Io)?;
-    let _ = std::fs::remove_file(beside(path, ".suspect"));
+    let _ = std::fs::remove_file(with_suffix(path, ".suspect"));
     Ok(message)
 }
 
 /// When the database was last written. What is newer, no daemon has sent.
 fn last_word(path: &Path) -> Option<Timestamp> {
     let written =
-        ["", "-wal"].map(|end| std::fs::metadata(beside(path, end)).and_then(|file| file.modified()));
+        ["", "-wal"].map(|end| std::fs::metadata(with_suffix(path, end)).and_then(|file| file.modified()));
     written.into_iter().flatten().max()?.try_into().ok()
 }
 
 /// The name of a database that is being made, with nothing under it.
 fn fresh(path: &Path) -> Result<PathBuf> {
-    let fresh = beside(path, ".new");
+    let fresh = with_suffix(path, ".new");
     for end in COMPANIONS {
-        match std::fs::remove_file(beside(&fresh, end)) {
+        match std::fs::remove_file(with_suffix(&fresh, end)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 return Err(sqlx::Error::Io(error).into());
             }
@@ -277,7 +246,7 @@ fn date(now: Timestamp) -> String {
 
 /// The last one that was put aside, if that was broken off before its companions followed.
 fn half_aside(path: &Path) -> Option<PathBuf> {
-    let start = beside(path, ".damaged-");
+    let start = with_suffix(path, ".damaged-");
     let start = start.file_name()?.to_str()?;
     let names = std::fs::read_dir(path.parent()?)
         .ok()?
@@ -286,7 +255,7 @@ fn half_aside(path: &Path) -> Option<PathBuf> {
         .filter(|name| name.starts_with(start) && !name.ends_with("-wal") && !name.ends_with("-shm"))
         .max()?;
     let last = path.with_file_name(last);
-    let alone = |end| !beside(&last, end).exists();
+    let alone = |end| !with_suffix(&last, end).exists();
     let alone = alone("-wal") && alone("-shm");
     alone.then_some(last)
 }
@@ -294,9 +263,9 @@ fn half_aside(path: &Path) -> Option<PathBuf> {
 /// Moves the database and its companions to one dated name, so that they stay one database.
 fn put_aside(path: &Path, now: Timestamp, missing: bool) -> Result<PathBuf> {
     let again = if missing { half_aside(path) } else { None };
-    let aside = again.unwrap_or_else(|| beside(path, &format!(".damaged-{}", date(now))));
+    let aside = again.unwrap_or_else(|| with_suffix(path, &format!(".damaged-{}", date(now))));
     for end in COMPANIONS.into_iter().filter(|end| !(missing && end.is_empty())) {
-        match std::fs::rename(beside(path, end), beside(&aside, end)) {
+        match std::fs::rename(with_suffix(path, end), with_suffix(&aside, end)) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                 let reason = format!("it is damaged, and cannot be put aside: {error}");
                 return Err(LedgerError::Open { path: path.into(), reason, passing: false });

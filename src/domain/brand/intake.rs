@@ -1,0 +1,428 @@
+//! What intake tells a brand of: files that were found and looked at, renamed, deleted.
+
+use std::path::{Path, PathBuf};
+
+use super::{Brand, Moment, Recheck, Upload, UploadId, UploadState};
+use crate::domain::failure::{ErrorKind, Failure};
+use crate::domain::text::visible;
+use crate::domain::upload::{Picture, Stamp, State};
+
+/// What inspection says of a file.
+#[derive(Debug, Clone)]
+pub enum Inspection {
+    /// A sound picture, and the slot that its name asks for, if names decide.
+    Picture(Picture, Option<u32>),
+    /// Refused.
+    Refused(Failure),
+}
+
+/// A file that was looked at.
+#[derive(Debug, Clone)]
+pub struct InspectedFile {
+    /// The whole path.
+    pub path: PathBuf,
+    /// The descriptor's `fstat` when the bytes were read.
+    pub stamp: Stamp,
+    /// When anything about it changed last, nanoseconds since 1970.
+    pub ctime_ns: i64,
+    /// What it is.
+    pub inspection: Inspection,
+}
+
+/// Rows whose file is no longer where it was.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Absent<'a> {
+    /// All of them. A new file with the content of one is that one under a new name.
+    pub missing: &'a [UploadId],
+    /// Those of them whose folder is watched no longer: a new file with the name of one takes its row over.
+    pub relocated: &'a [UploadId],
+}
+
+/// What became of a file that was looked at.
+#[derive(Debug, Clone)]
+pub struct RecordResult {
+    /// Its number.
+    pub id: UploadId,
+    /// The file.
+    pub path: PathBuf,
+    /// Its state now.
+    pub state: State,
+    /// Its slot now.
+    pub slot: Option<u32>,
+    /// Why it is refused.
+    pub refused: Option<Failure>,
+    /// It was not refused for that reason before.
+    pub news: bool,
+}
+
+impl Brand {
+    /// A file was looked at: it is renamed, touched, refused, a duplicate, or queued with a slot.
+    pub fn take_in(&mut self, file: &InspectedFile, absent: Absent<'_>, at: &Moment) -> RecordResult {
+        let row = self.row_of(file, absent, at);
+        let before = row.and_then(|id| self.file(id)).and_then(refused_for);
+        let id = self.record(file, row, absent, at);
+        self.settle(at);
+        let now = &self.files[&id];
+        let refused = match &now.state {
+            UploadState::Rejected { failure, .. } => Some(failure.clone()),
+            _ => None,
+        };
+        let news = refused.as_ref().is_none_or(|failure| before != Some(failure.kind));
+        RecordResult { id, path: file.path.clone(), state: now.state.name(), slot: now.slot, refused, news }
+    }
+
+    /// A file has another name: same inode, size and time, and the ctime that the renaming left. False when its row
+    /// has ended meanwhile, so that the file is a new one.
+    pub fn renamed(&mut self, id: UploadId, path: &Path, ctime_ns: i64, at: &Moment) -> bool {
+        let renamed = self.set_path(id, path, at);
+        if let Some(file) = self.file_mut(id).filter(|_| renamed) {
+            file.ctime_ns = Some(ctime_ns);
+        }
+        self.settle(at);
+        renamed
+    }
+
+    /// Files are no longer there. Those of which nothing can be on OSS give their slot back; one whose bytes surely
+    /// are on OSS is `uploaded`. Gives back how many became `gone`.
+    pub fn vanished(&mut self, ids: &[UploadId], at: &Moment) -> u64 {
+        let gone = ids.iter().filter(|id| self.vanish(**id, at)).count();
+        self.settle(at);
+        gone as u64
+    }
+
+    /// Intake is to look at the file again, once nobody works on it.
+    pub fn recheck_requested(&mut self, id: UploadId) {
+        self.file_mut(id).into_iter().for_each(Upload::request_recheck);
+    }
+
+    /// Intake has looked at the file as was requested by then. What was requested since stays open.
+    pub fn recheck_done(&mut self, id: UploadId, requested: i64) {
+        if let Some(file) = self.file_mut(id) {
+            let requested = requested.min(file.recheck.requested);
+            file.recheck.done = file.recheck.done.max(requested);
+        }
+    }
+
+    /// The row of a path. One of a file of this name in a folder that is watched no longer becomes this file's.
+    fn row_of(&mut self, file: &InspectedFile, absent: Absent<'_>, at: &Moment) -> Option<UploadId> {
+        if let Some(row) = self.file_at(&file.path) {
+            return Some(row.id);
+        }
+        let same_name = |id: &&UploadId| {
+            let row = self.file(**id).filter(|_| absent.missing.contains(id));
+            row.is_some_and(|row| {
+                row.path.file_name() == file.path.file_name() && row.state != UploadState::Gone
+            })
+        };
+        let row = *absent.relocated.iter().find(same_name)?;
+        self.set_path(row, &file.path, at).then_some(row)
+    }
+
+    fn record(
+        &mut self,
+        file: &InspectedFile,
+        row: Option<UploadId>,
+        absent: Absent<'_>,
+        at: &Moment,
+    ) -> UploadId {
+        let before = row.and_then(|id| self.file(id));
+        match (&file.inspection, before) {
+            // what changed while it is being sent is looked at when that has ended
+            (_, Some(row)) if row.state.name() == State::Uploading => {
+                let id = row.id;
+                self.recheck_requested(id);
+                id
+            }
+            (Inspection::Refused(failure), _) => self.refuse(file, row, failure, None, at),
+            (Inspection::Picture(picture, _), Some(row)) if row.holds(picture) => {
+                let id = row.id;
+                self.touch(id, file, at);
+                id
+            }
+            (Inspection::Picture(picture, wanted), Some(row)) if row.was_sent_before(picture) => {
+                let id = row.id;
+                self.restore(id, file, picture, *wanted, at);
+                id
+            }
+            (Inspection::Picture(picture, wanted), _) => match self.moved_from(picture, row, absent) {
+                Some(moved) => self.take_over(moved, row, file, at),
+                None => self.place(file, row, picture, *wanted, absent, at),
+            },
+        }
+    }
+
+    /// The row with this content whose file is no longer where it was: the file was renamed. A name that has a row of
+    /// its own keeps that, unless it came to nothing (refused, failed or gone, without a slot).
+    fn moved_from(&self, picture: &Picture, row: Option<UploadId>, absent: Absent<'_>) -> Option<UploadId> {
+        let came_to_nothing = |row: &Upload| {
+            matches!(row.state.name(), State::Rejected | State::Failed | State::Gone) && row.slot.is_none()
+        };
+        if !row.and_then(|id| self.file(id)).is_none_or(came_to_nothing) {
+            return None;
+        }
+        let is_it = |file: &&Upload| {
+            file.sha256() == Some(&picture.digests.sha256)
+                && file.slot.is_some()
+                && !matches!(file.state.name(), State::Rejected | State::Gone)
+                && absent.missing.contains(&file.id)
+        };
+        self.files().find(is_it).map(|file| file.id)
+    }
+
+    /// The same picture under a new name keeps row and slot; the row that the name had makes room.
+    fn take_over(
+        &mut self,
+        moved: UploadId,
+        row: Option<UploadId>,
+        file: &InspectedFile,
+        at: &Moment,
+    ) -> UploadId {
+        if let Some(row) = row {
+            self.remove(row);
+        }
+        self.set_path(moved, &file.path, at);
+        self.touch(moved, file, at);
+        moved
+    }
+
+    fn remove(&mut self, id: UploadId) {
+        self.files.remove(&id);
+        let copies: Vec<_> = self.files().filter(|file| file.is_copy_of(id)).map(|file| file.id).collect();
+        for copy in copies {
+            if let Some(UploadState::Rejected { duplicate_of, .. }) =
+                self.file_mut(copy).map(|file| &mut file.state)
+            {
+                *duplicate_of = None;
+            }
+        }
+    }
+
+    /// Same content, other time or inode: nothing is sent again.
+    fn touch(&mut self, id: UploadId, file: &InspectedFile, at: &Moment) {
+        let Some(row) = self.file_mut(id) else { return };
+        (row.stamp, row.ctime_ns, row.updated_at) = (file.stamp, Some(file.ctime_ns), at.now);
+        row.make_due_if_changed(at);
+    }
+
+    fn set_path(&mut self, id: UploadId, path: &Path, at: &Moment) -> bool {
+        let Some(row) = self.file_mut(id).filter(|row| row.state != UploadState::Gone) else { return false };
+        (row.path, row.updated_at) = (path.to_owned(), at.now);
+        row.make_due_if_changed(at);
+        true
+    }
+
+    /// A file that was refused for a while is again what is on OSS in its slot: nothing is sent.
+    fn restore(
+        &mut self,
+        id: UploadId,
+        file: &InspectedFile,
+        picture: &Picture,
+        wanted: Option<u32>,
+        at: &Moment,
+    ) {
+        let Some(row) = self.file_mut(id) else { return };
+        row.set_content(file, Some((picture, wanted)), at);
+        row.wanted_since = Some(at.now);
+        row.state = UploadState::Uploaded;
+    }
+
+    /// A sound picture gets its slot, or is refused for want of one.
+    fn place(
+        &mut self,
+        file: &InspectedFile,
+        row: Option<UploadId>,
+        picture: &Picture,
+        wanted: Option<u32>,
+        absent: Absent<'_>,
+        at: &Moment,
+    ) -> UploadId {
+        let content = Some((picture, wanted));
+        if let Some(original) = self.original(picture, row, absent) {
+            let name = original.path.file_name().unwrap_or_default().to_string_lossy();
+            let message = format!("the same picture is there already as {}", visible(&name));
+            let failure = Failure::new(ErrorKind::Duplicate, message);
+            let original = original.id;
+            let id = self.refuse(file, row, &failure, content, at);
+            self.set_duplicate_of(id, original);
+            return id;
+        }
+        let own = row.and_then(|id| self.file(id)).and_then(|row| row.slot);
+        match own.or_else(|| self.free_for(wanted)) {
+            Some(slot) => self.queue_new(file, row, (picture, wanted), slot, at),
+            None => self.refuse(file, row, &self.no_slot(wanted), content, at),
+        }
+    }
+
+    /// Another file of the brand that stands for this content, and is where it was.
+    fn original(&self, picture: &Picture, row: Option<UploadId>, absent: Absent<'_>) -> Option<&Upload> {
+        self.files().find(|file| {
+            Some(file.id) != row
+                && file.sha256() == Some(&picture.digests.sha256)
+                && file.stands()
+                && !absent.missing.contains(&file.id)
+        })
+    }
+
+    fn set_duplicate_of(&mut self, id: UploadId, original: UploadId) {
+        if let Some(UploadState::Rejected { duplicate_of, .. }) =
+            self.file_mut(id).map(|file| &mut file.state)
+        {
+            *duplicate_of = Some(original);
+        }
+    }
+
+    fn no_slot(&self, wanted: Option<u32>) -> Failure {
+        let total = self.slots_total;
+        match wanted {
+            None => Failure::new(
+                ErrorKind::LimitReached,
+                format!("all {total} slots of this brand are taken; this file waits for a free one"),
+            ),
+            Some(slot) if slot == 0 || slot > total => Failure::new(
+                ErrorKind::LimitReached,
+                format!("slot {slot} is beyond the {total} of this brand"),
+            ),
+            Some(slot) => Failure::new(
+                ErrorKind::SlotTaken,
+                format!("slot {slot} belongs to another file or is reserved"),
+            ),
+        }
+    }
+
+    fn queue_new(
+        &mut self,
+        file: &InspectedFile,
+        row: Option<UploadId>,
+        content: (&Picture, Option<u32>),
+        slot: u32,
+        at: &Moment,
+    ) -> UploadId {
+        let turn = self.next_turn(at);
+        let held = is_from_before(file, at);
+        let row = self.row_or_new(file, row, at);
+        row.set_content(file, Some(content), at);
+        row.state = UploadState::Queued { due: at.now, turn, held };
+        row.wanted_since = Some(at.now);
+        row.set_slot(slot);
+        row.id
+    }
+
+    /// Refuses a file. It keeps its slot only if something of it may be on OSS.
+    fn refuse(
+        &mut self,
+        file: &InspectedFile,
+        row: Option<UploadId>,
+        failure: &Failure,
+        content: Option<(&Picture, Option<u32>)>,
+        at: &Moment,
+    ) -> UploadId {
+        let row = self.row_or_new(file, row, at);
+        row.set_content(file, content, at);
+        row.wanted_since = None;
+        row.slot = row.slot_to_keep();
+        row.state = UploadState::Rejected { failure: failure.clone(), duplicate_of: None };
+        row.id
+    }
+
+    /// The row, or a new one that the caller gives its state.
+    fn row_or_new(&mut self, file: &InspectedFile, row: Option<UploadId>, at: &Moment) -> &mut Upload {
+        let id = row.unwrap_or_else(|| {
+            let id = self.next_id;
+            self.next_id = UploadId(id.0 + 1);
+            id
+        });
+        let entry = self.files.entry(id).or_insert_with(|| std::sync::Arc::new(new_upload(id, file, at)));
+        std::sync::Arc::make_mut(entry)
+    }
+
+    fn vanish(&mut self, id: UploadId, at: &Moment) -> bool {
+        let Some(file) = self.file_mut(id) else { return false };
+        if matches!(file.state.name(), State::Uploading | State::Uploaded | State::Gone) {
+            return false;
+        }
+        let is_on_oss = file.slot.is_some() && file.sha256().is_some() && file.object_sha256.as_deref() == file.sha256();
+        file.recheck.done = file.recheck.requested;
+        file.updated_at = at.now;
+        file.slot = file.slot_to_keep();
+        file.state = if is_on_oss { UploadState::Uploaded } else { UploadState::Gone };
+        !is_on_oss
+    }
+}
+
+impl Upload {
+    /// Does the row stand for this content already, so that nothing is to be done?
+    fn holds(&self, picture: &Picture) -> bool {
+        let active =
+            matches!(self.state.name(), State::Queued | State::Retrying | State::Uploaded | State::Failed);
+        active && self.sha256() == Some(&picture.digests.sha256)
+    }
+
+    /// Was the row refused, and is this content what was sent before that, and is on OSS?
+    fn was_sent_before(&self, picture: &Picture) -> bool {
+        let refused = self.state.name() == State::Rejected && self.slot.is_some();
+        refused && self.object_sha256.as_deref() == Some(&picture.digests.sha256)
+    }
+
+    fn is_copy_of(&self, id: UploadId) -> bool {
+        matches!(self.state, UploadState::Rejected { duplicate_of, .. } if duplicate_of == Some(id))
+    }
+
+    /// A file that changed while it was sent need not wait for its due time once it is still.
+    fn make_due_if_changed(&mut self, at: &Moment) {
+        if let UploadState::Retrying { due, failure, .. } = &mut self.state
+            && failure.kind == ErrorKind::FileChanged
+        {
+            *due = at.now;
+        }
+    }
+
+    /// Another content, or none that is known: nothing was tried with it yet.
+    fn set_content(&mut self, file: &InspectedFile, content: Option<(&Picture, Option<u32>)>, at: &Moment) {
+        let sha256 = content.map(|(picture, _)| picture.digests.sha256.as_str());
+        let before = self.sha256().or(self.object_sha256.as_deref());
+        if self.uploaded_at.is_some() && sha256.is_some() && before != sha256 {
+            self.revision += 1;
+        }
+        self.picture = content.map(|(picture, _)| picture.clone());
+        self.wanted_slot = content.and_then(|(_, wanted)| wanted);
+        (self.stamp, self.ctime_ns, self.updated_at) = (file.stamp, Some(file.ctime_ns), at.now);
+        self.attempts = 0;
+    }
+}
+
+fn new_upload(id: UploadId, file: &InspectedFile, at: &Moment) -> Upload {
+    Upload {
+        id,
+        path: file.path.clone(),
+        state: UploadState::Gone,
+        slot: None,
+        wanted_slot: None,
+        stamp: file.stamp,
+        ctime_ns: Some(file.ctime_ns),
+        picture: None,
+        recheck: Recheck::default(),
+        revision: 1,
+        attempts: 0,
+        tries: 0,
+        sent: false,
+        object_sha256: None,
+        object_url: None,
+        etag: None,
+        request_id: None,
+        detected_at: at.now,
+        wanted_since: None,
+        uploaded_at: None,
+        updated_at: at.now,
+    }
+}
+
+/// Why a file was refused before.
+fn refused_for(row: &Upload) -> Option<ErrorKind> {
+    row.error_kind().filter(|_| row.state.name() == State::Rejected)
+}
+
+/// Was the file there before the database was rebuilt? Its ctime tells when it came here.
+fn is_from_before(file: &InspectedFile, at: &Moment) -> bool {
+    let newest = i128::from(file.stamp.mtime_ns.max(file.ctime_ns));
+    at.hold_before.is_some_and(|before| newest < before.as_nanosecond())
+}

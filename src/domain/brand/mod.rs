@@ -1,0 +1,155 @@
+//! The brand: its slots, its files, and every rule of what may become of them.
+//!
+//! A brand is loaded whole, one method is applied to it, and what changed is written back (`ledger`). Nothing here
+//! reads a clock, a disk or a database: time and everything else that a rule needs to know comes in as [`Moment`].
+//!
+//! | who | method | from | to |
+//! |---|---|---|---|
+//! | intake | [`Brand::take_in`] | no row, or any but `uploading` | `queued`, `rejected`, or as it was |
+//! | intake | [`Brand::renamed`] | any but `gone` | the same, under its new name |
+//! | intake | [`Brand::vanished`] | `queued`, `retrying`, `failed`, `rejected` | `gone`; `uploaded` if OSS has these bytes |
+//! | publish | [`Brand::start`] | `queued`, `retrying` | `uploading` |
+//! | publish | [`Brand::finish`] | `uploading`, with this claim | `uploaded`, `retrying`, `failed` |
+//! | publish | [`Brand::interrupted`] | `uploading` | `queued` |
+//! | operator | [`Brand::retry`] | any but `gone`, `uploading` | `queued`, or looked at again |
+//! | operator | [`Brand::release`], [`Brand::reserve`] | | a slot is free, or kept free |
+//! | operator | [`Brand::adopt`] | `queued` and held | `uploaded` |
+//!
+//! Each ends in `settle`: free slots go to the files that wait for one, oldest first, and files that were refused
+//! as copies of a file that no longer stands are looked at again. [`Brand::check`] holds the invariants.
+
+mod attempt;
+mod changes;
+mod claim;
+mod intake;
+mod invariants;
+mod key;
+mod operator;
+mod settle;
+mod slots;
+#[cfg(test)]
+mod tests;
+mod upload;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+pub use attempt::{AttemptEnd, AttemptRecord, ClaimTerms, Outcome};
+pub use changes::{Changes, Refused};
+pub use claim::Claim;
+pub use intake::{Absent, InspectedFile, Inspection, RecordResult};
+pub use key::{BrandError, BrandId, BrandKey, BrandType};
+pub use operator::Refusal;
+pub use upload::{ClaimToken, Recheck, Upload, UploadId, UploadState};
+
+/// What the rules know of the world outside their brand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Moment {
+    /// The time now.
+    pub now: Timestamp,
+    /// The round of the queue that is on: in each round every brand sends one file.
+    pub round: i64,
+    /// An operator has paused the uploads: nothing is claimed.
+    pub suspended: bool,
+    /// The database was rebuilt: files from before then are held until an operator says what they are.
+    pub hold_before: Option<Timestamp>,
+}
+
+/// A brand with its slots and files.
+#[derive(Debug, Clone)]
+pub struct Brand {
+    id: BrandId,
+    key: BrandKey,
+    slots_total: u32,
+    reserved: BTreeSet<u32>,
+    files: BTreeMap<UploadId, Arc<Upload>>,
+    /// The id of the next file that is new.
+    next_id: UploadId,
+    /// Attempts that ended since it was loaded.
+    attempts: Vec<AttemptRecord>,
+}
+
+impl Brand {
+    /// A brand as it was loaded. `next_id` is above every id that any brand's file has.
+    pub fn new(
+        id: BrandId,
+        key: BrandKey,
+        slots_total: u32,
+        reserved: impl IntoIterator<Item = u32>,
+        files: impl IntoIterator<Item = Upload>,
+        next_id: UploadId,
+    ) -> Self {
+        Self {
+            id,
+            key,
+            slots_total,
+            reserved: reserved.into_iter().collect(),
+            files: files.into_iter().map(|file| (file.id, Arc::new(file))).collect(),
+            next_id,
+            attempts: Vec::new(),
+        }
+    }
+
+    /// Its number.
+    pub fn id(&self) -> BrandId {
+        self.id
+    }
+
+    /// Which brand it is.
+    pub fn key(&self) -> BrandKey {
+        self.key
+    }
+
+    /// How many slots it has.
+    pub fn slots_total(&self) -> u32 {
+        self.slots_total
+    }
+
+    /// The slots that are kept free of our files.
+    pub fn reserved(&self) -> &BTreeSet<u32> {
+        &self.reserved
+    }
+
+    /// Its files, in the order of their ids.
+    pub fn files(&self) -> impl Iterator<Item = &Upload> {
+        self.files.values().map(|file| &**file)
+    }
+
+    /// One of its files.
+    pub fn file(&self, id: UploadId) -> Option<&Upload> {
+        self.files.get(&id).map(|file| &**file)
+    }
+
+    /// The file that has this path.
+    pub fn file_at(&self, path: &Path) -> Option<&Upload> {
+        self.files().find(|file| file.path == path)
+    }
+
+    /// The file that has this slot.
+    pub fn owner(&self, slot: u32) -> Option<&Upload> {
+        self.files().find(|file| file.slot == Some(slot))
+    }
+
+    /// The id that the next new file of any brand gets.
+    pub fn next_id(&self) -> UploadId {
+        self.next_id
+    }
+
+    /// Other brands gave ids to new files meanwhile.
+    pub fn set_next_id(&mut self, next: UploadId) {
+        self.next_id = next;
+    }
+
+    /// Gives the brand another number of slots. More than before let waiting files in; fewer take none away.
+    pub fn resize(&mut self, slots_total: u32, at: &Moment) {
+        self.slots_total = slots_total;
+        self.settle(at);
+    }
+
+    fn file_mut(&mut self, id: UploadId) -> Option<&mut Upload> {
+        self.files.get_mut(&id).map(Arc::make_mut)
+    }
+}

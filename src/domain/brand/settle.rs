@@ -1,0 +1,50 @@
+//! What follows from every change: nobody waits beside a free slot, and no copy outlives its original unnoticed.
+
+use super::slots::choose;
+use super::{Brand, Moment, Upload, UploadId, UploadState};
+use crate::domain::failure::ErrorKind;
+
+impl Brand {
+    /// Each transition ends with this.
+    pub(super) fn settle(&mut self, at: &Moment) {
+        self.recheck_orphaned_copies();
+        self.fill_free_slots(at);
+        if cfg!(debug_assertions) {
+            let broken = self.check();
+            assert!(broken.is_empty(), "{}: {broken:?}", self.key);
+        }
+    }
+
+    /// Files that were refused as copies of one that no longer stands for their content are to be looked at again.
+    fn recheck_orphaned_copies(&mut self) {
+        let orphaned = |file: &&Upload| self.is_orphaned_copy(file) && !file.recheck.is_open();
+        let ids: Vec<_> = self.files().filter(orphaned).map(|file| file.id).collect();
+        for id in ids {
+            self.file_mut(id).into_iter().for_each(Upload::request_recheck);
+        }
+    }
+
+    /// Was it refused as a copy of a file that no longer stands for its content?
+    pub(super) fn is_orphaned_copy(&self, file: &Upload) -> bool {
+        let UploadState::Rejected { failure, duplicate_of } = &file.state else { return false };
+        let original = duplicate_of.and_then(|id| self.file(id));
+        let stands = original.is_some_and(|original| original.stands() && original.sha256() == file.sha256());
+        failure.kind == ErrorKind::Duplicate && !stands
+    }
+
+    /// Waiting files take free slots, oldest first, until one of the two runs out.
+    fn fill_free_slots(&mut self, at: &Moment) {
+        while let Some((id, slot)) = self.next_waiting() {
+            self.queue(id, slot, at);
+        }
+    }
+
+    /// The oldest file that waits for a slot that is free, and that slot.
+    pub(super) fn next_waiting(&self) -> Option<(UploadId, u32)> {
+        let free = self.free_slots();
+        let waiting = self.files().filter(|file| !free.is_empty() && file.waits_for_slot());
+        let fitting = waiting.filter_map(|file| Some((file, choose(&free, file.wanted_slot)?)));
+        let first = fitting.min_by_key(|(file, _)| (file.detected_at, file.id));
+        first.map(|(file, slot)| (file.id, slot))
+    }
+}

@@ -1,0 +1,193 @@
+//! The outbox of alerts: refusals and notices, and how far each channel has delivered them. It is kept in the database,
+//! so that neither a restart nor a clock that is set loses any or delivers one twice.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use sqlx::{QueryBuilder, Row};
+
+use super::Ledger;
+use super::error::Result;
+use super::report::{Report, StatusRow};
+
+/// So many files are named; the rest are counted.
+const NAMED: u32 = 5;
+
+const OTHER_CHANNELS: &str = "DELETE FROM alert_channel WHERE channel NOT IN (";
+
+const ADD_CHANNEL: &str = "
+    INSERT INTO alert_channel (channel, delivered_up_to) VALUES ($1, (SELECT coalesce(max(id), 0) FROM refusal))
+    ON CONFLICT DO NOTHING";
+
+const DELIVERED: &str = "UPDATE alert_channel SET delivered_up_to = $2, sent_at = $3 WHERE channel = $1";
+const SKIP: &str = "UPDATE alert_channel SET delivered_up_to = $2 WHERE channel = $1";
+const FORGET_NOTICES: &str = "DELETE FROM delivered_notice WHERE channel = $1";
+const NOTICE: &str = "INSERT INTO delivered_notice (channel, name, message) VALUES ($1, $2, $3)";
+
+const FORGET_REFUSALS: &str = "
+    DELETE FROM refusal WHERE id IN
+        (SELECT id FROM refusal
+         WHERE id <= coalesce((SELECT min(delivered_up_to) FROM alert_channel), (SELECT max(id) FROM refusal))
+         ORDER BY id LIMIT $1)";
+
+const CHANNEL: &str = "
+    SELECT delivered_up_to, sent_at, (SELECT coalesce(max(id), delivered_up_to) FROM refusal) AS up_to
+    FROM alert_channel WHERE channel = $1";
+
+const NOTICES: &str = "SELECT name, message FROM delivered_notice WHERE channel = $1";
+
+/// Files that are still refused as they were; what was mended meanwhile needs nobody any more.
+pub(super) const COUNTS: &str = "
+    SELECT u.state, count(DISTINCT u.id) AS n
+    FROM refusal r JOIN upload u ON u.id = r.upload_id AND u.state = r.state
+    WHERE r.id > $1 AND r.id <= $2 GROUP BY u.state";
+
+pub(super) const FILES: &str = "
+    SELECT * FROM upload_status WHERE id IN
+        (SELECT u.id FROM refusal r JOIN upload u ON u.id = r.upload_id AND u.state = r.state
+         WHERE r.id > $1 AND r.id <= $2 ORDER BY r.id LIMIT $3)
+    ORDER BY state, id";
+
+/// What a channel has not delivered yet.
+#[derive(Debug, Clone, Default)]
+pub struct PendingAlerts {
+    /// How many files the cloud refused that are refused still.
+    pub failed: u64,
+    /// How many we refused that are refused still.
+    pub rejected: u64,
+    /// The first of them.
+    pub files: Vec<StatusRow>,
+    /// After this refusal,
+    pub after: i64,
+    /// up to that one.
+    pub up_to: i64,
+    /// The notices that it delivered last, by name.
+    pub delivered: BTreeMap<String, String>,
+    /// When it delivered anything last.
+    pub sent_at: Option<Timestamp>,
+}
+
+impl Ledger {
+    /// From now on alerts go to these channels and no others. A new one delivers nothing of what was before it.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn set_alert_channels(&self, channels: &[&str]) -> Result<()> {
+        let mut tx = self.begin().await?;
+        let mut others = QueryBuilder::new(OTHER_CHANNELS);
+        let mut list = others.separated(", ");
+        for channel in channels {
+            list.push_bind(*channel);
+        }
+        others.push(")");
+        others.build().execute(&mut *tx).await?;
+        for channel in channels {
+            sqlx::query(ADD_CHANNEL).bind(*channel).execute(&mut *tx).await?;
+        }
+        self.commit(tx).await
+    }
+
+    /// A channel has delivered this, and that these notices stand.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn alerts_delivered(
+        &self,
+        channel: &str,
+        alerts: &PendingAlerts,
+        standing: &BTreeMap<String, String>,
+    ) -> Result<()> {
+        let mut tx = self.begin().await?;
+        let query = sqlx::query(DELIVERED).bind(channel).bind(alerts.up_to).bind(self.now_text());
+        query.execute(&mut *tx).await?;
+        sqlx::query(FORGET_NOTICES).bind(channel).execute(&mut *tx).await?;
+        for (name, message) in standing {
+            sqlx::query(NOTICE).bind(channel).bind(name).bind(message).execute(&mut *tx).await?;
+        }
+        self.commit(tx).await
+    }
+
+    /// What a channel had to deliver needs nobody any more.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn skip_alerts(&self, channel: &str, alerts: &PendingAlerts) -> Result<()> {
+        let mut tx = self.begin().await?;
+        sqlx::query(SKIP).bind(channel).bind(alerts.up_to).execute(&mut *tx).await?;
+        self.commit(tx).await
+    }
+
+    /// Drops refusals that every channel has delivered; all, when there is no channel. Gives back how many.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn forget_refusals(&self, batch: u32) -> Result<u64> {
+        let mut tx = self.begin().await?;
+        let result = sqlx::query(FORGET_REFUSALS).bind(batch).execute(&mut *tx).await?;
+        self.commit(tx).await?;
+        Ok(result.rows_affected())
+    }
+}
+
+impl Report {
+    /// What a channel has not delivered yet.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn pending_alerts(&self, channel: &str) -> Result<PendingAlerts> {
+        let mut alerts = PendingAlerts::default();
+        let row = sqlx::query(CHANNEL).bind(channel).fetch_optional(self.pool()).await?;
+        let Some(row) = row else { return Ok(alerts) };
+        (alerts.after, alerts.up_to) = (row.try_get("delivered_up_to")?, row.try_get("up_to")?);
+        alerts.sent_at = row.try_get::<Option<&str>, _>("sent_at")?.and_then(|time| time.parse().ok());
+        for row in sqlx::query(NOTICES).bind(channel).fetch_all(self.pool()).await? {
+            alerts.delivered.insert(row.try_get("name")?, row.try_get("message")?);
+        }
+        if alerts.up_to > alerts.after {
+            self.read_refusals(&mut alerts).await?;
+        }
+        Ok(alerts)
+    }
+
+    async fn read_refusals(&self, alerts: &mut PendingAlerts) -> Result<()> {
+        let counts = sqlx::query(COUNTS).bind(alerts.after).bind(alerts.up_to);
+        for row in counts.fetch_all(self.pool()).await? {
+            let count = row.try_get::<i64, _>("n")?.unsigned_abs();
+            match row.try_get::<&str, _>("state")? {
+                "failed" => alerts.failed = count,
+                _ => alerts.rejected = count,
+            }
+        }
+        let files = sqlx::query(FILES).bind(alerts.after).bind(alerts.up_to).bind(NAMED);
+        let rows = files.fetch_all(self.pool()).await?;
+        alerts.files = rows.iter().map(StatusRow::read).collect::<Result<_>>()?;
+        Ok(())
+    }
+}
+
+impl PendingAlerts {
+    /// May its way tell something now, if it tells no more than once in this time? A last time that lies in the
+    /// future was told by another clock.
+    pub fn may_be_told(&self, now: Timestamp, at_most_once_in: std::time::Duration) -> bool {
+        let since = self.sent_at.map(|sent| now.duration_since(sent).as_secs_f64());
+        since.is_none_or(|since| since < 0.0 || since >= at_most_once_in.as_secs_f64())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn a_clock_that_was_set_back_silences_nobody() {
+        let now = Timestamp::from_second(1_700_000_000).unwrap();
+        let news =
+            |sent: i64| PendingAlerts { sent_at: Some(Timestamp::from_second(sent).unwrap()), ..PendingAlerts::default() };
+        let minute = Duration::from_mins(1);
+        assert!(PendingAlerts::default().may_be_told(now, minute));
+        assert!(!news(1_699_999_990).may_be_told(now, minute));
+        assert!(news(1_699_999_940).may_be_told(now, minute));
+        assert!(news(1_800_000_000).may_be_told(now, minute));
+    }
+}

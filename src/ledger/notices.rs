@@ -1,0 +1,97 @@
+//! Why nothing moves, for people, for as long as nothing does.
+
+use jiff::Timestamp;
+
+use super::Ledger;
+use super::error::Result;
+use crate::domain::clock::rfc3339;
+
+/// The notice that stands while the clouds take nothing.
+pub const PAUSED: &str = "paused";
+
+/// The notice that stands while a cloud asks to slow down and takes nothing.
+pub const THROTTLED: &str = "throttled";
+
+/// The notice that stands while an operator has paused the uploads.
+pub const SUSPENDED: &str = "suspended";
+
+const SET: &str = "
+    INSERT INTO notice (name, message, since, open) VALUES ($1, $2, $3, $4)
+    ON CONFLICT (name) DO UPDATE SET message = excluded.message";
+
+const SET_PAUSED: &str = "
+    INSERT INTO notice (name, message, since, next_at) VALUES ($1, $2, $3, $4)
+    ON CONFLICT (name) DO UPDATE SET message = excluded.message, next_at = excluded.next_at";
+
+const CLEAR: &str = "DELETE FROM notice WHERE name = $1";
+
+impl Ledger {
+    /// Sends nothing from now on, until `resume`, also after a restart; what is being sent ends. Files are
+    /// taken in meanwhile.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn suspend(&self, why: &str) -> Result<()> {
+        let reason = if why.is_empty() { String::new() } else { format!(": {why}") };
+        let message =
+            format!("uploads are paused by an operator{reason}; `brandpost resume` lets them go on");
+        self.set_notice(SUSPENDED, &message).await
+    }
+
+    /// Lets uploads go on. False when they were not suspended.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn resume(&self) -> Result<bool> {
+        let suspended = self.report().notices().await?.iter().any(|notice| notice.name == SUSPENDED);
+        if suspended {
+            self.clear_notice(SUSPENDED).await?;
+        }
+        Ok(suspended)
+    }
+
+    /// Says why everything waits, until `clear_notice`.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn set_notice(&self, name: &str, message: &str) -> Result<()> {
+        self.write_notice(name, message, &self.now_text(), false).await
+    }
+
+    /// Says why publish waits, and until when at least.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn set_paused(&self, message: &str, next: Timestamp) -> Result<()> {
+        let mut tx = self.begin().await?;
+        let (now, next) = (self.now_text(), rfc3339(next));
+        sqlx::query(SET_PAUSED).bind(PAUSED).bind(message).bind(now).bind(next).execute(&mut *tx).await?;
+        self.commit(tx).await
+    }
+
+    /// `open`: what it concerns may still be found.
+    pub(super) async fn write_notice(
+        &self,
+        name: &str,
+        message: &str,
+        since: &str,
+        open: bool,
+    ) -> Result<()> {
+        let mut tx = self.begin().await?;
+        sqlx::query(SET).bind(name).bind(message).bind(since).bind(open).execute(&mut *tx).await?;
+        self.commit(tx).await
+    }
+
+    /// Takes a notice back.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn clear_notice(&self, name: &str) -> Result<()> {
+        let mut tx = self.begin().await?;
+        let gone = sqlx::query(CLEAR).bind(name).execute(&mut *tx).await?;
+        if gone.rows_affected() == 0 {
+            return Ok(());
+        }
+        self.commit(tx).await
+    }
+}

@@ -1,0 +1,68 @@
+//! What operators select, and the copy that they ask for.
+
+use std::path::Path;
+
+use sqlx::Row;
+use sqlx::sqlite::SqliteRow;
+
+use super::Ledger;
+use super::brands::BrandRow;
+use super::copy::copy;
+use super::error::Result;
+use super::queue::Candidate;
+use crate::domain::brand::{BrandId, UploadId};
+
+/// Which files are to be tried again.
+#[derive(Debug, Clone)]
+pub enum RetrySelection {
+    /// These, whatever became of them.
+    Ids(Vec<UploadId>),
+    /// All of a brand that are not uploaded.
+    Brand(BrandRow),
+    /// All that are held since the database was rebuilt.
+    Held,
+    /// All that the cloud refused.
+    Failed,
+    /// All that we refused.
+    Rejected,
+}
+
+pub(super) const OF_BRAND: &str = "
+    SELECT id, brand_id FROM upload
+    WHERE brand_id = $1 AND (held = 1 OR state IN ('failed', 'rejected', 'retrying')) ORDER BY brand_id, id";
+
+pub(super) const HELD: &str = "SELECT id, brand_id FROM upload WHERE held = 1 ORDER BY brand_id, id";
+
+pub(super) const IN_STATE: &str = "SELECT id, brand_id FROM upload WHERE state = $1 ORDER BY brand_id, id";
+
+pub(super) const BRANDS_WITH_HELD: &str = "SELECT DISTINCT brand_id FROM upload WHERE held = 1 ORDER BY brand_id";
+
+impl Ledger {
+    /// The files that are meant, a brand after the other.
+    pub(super) async fn selected(&self, selection: &RetrySelection) -> Result<Vec<Candidate>> {
+        let query = match selection {
+            RetrySelection::Ids(_) => return Ok(Vec::new()),
+            RetrySelection::Brand(brand) => sqlx::query(OF_BRAND).bind(brand.id.0),
+            RetrySelection::Held => sqlx::query(HELD),
+            RetrySelection::Failed => sqlx::query(IN_STATE).bind("failed"),
+            RetrySelection::Rejected => sqlx::query(IN_STATE).bind("rejected"),
+        };
+        let read = |row: &SqliteRow| {
+            Ok(Candidate { id: UploadId(row.try_get("id")?), brand: BrandId(row.try_get("brand_id")?) })
+        };
+        query.fetch_all(self.report().pool()).await?.iter().map(read).collect()
+    }
+
+    pub(super) async fn brands_with_held_files(&self) -> Result<Vec<BrandId>> {
+        let ids = sqlx::query_scalar(BRANDS_WITH_HELD).fetch_all(self.report().pool()).await?;
+        Ok(ids.into_iter().map(BrandId).collect())
+    }
+
+    /// Writes a consistent copy of the database, also while a daemon works with it. No other user can read it.
+    ///
+    /// # Errors
+    /// When the file exists already or cannot be written; then there is none.
+    pub async fn backup(&self, to: &Path) -> Result<()> {
+        copy(&self.session.pool, to).await
+    }
+}

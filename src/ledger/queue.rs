@@ -1,0 +1,215 @@
+//! The queue: which files are due, in whose turn, and until when they are claimed.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use sqlx::Row;
+use sqlx::sqlite::SqliteRow;
+
+use super::{Ledger, Report};
+use super::error::{LedgerError, Result};
+use crate::domain::brand::{BrandId, BrandKey, ClaimToken, UploadId};
+use crate::domain::clock::{later, rfc3339};
+
+/// Files that are due and may be sent. A due time further away than `$2` can only come from a clock that jumped, so
+/// it counts as due. `$3`, `$4`: not of this brand.
+macro_rules! candidates {
+    ($order:literal) => {
+        concat!(
+            "SELECT id, brand_id, turn FROM upload
+             WHERE state IN ('queued', 'retrying') AND held = 0 AND (next_attempt_at <= $1 OR next_attempt_at > $2)
+               AND brand_id IS NOT (SELECT id FROM brand WHERE type = $3 AND record_id = $4)
+               AND NOT EXISTS (SELECT 1 FROM notice WHERE name = 'suspended')
+             ORDER BY ",
+            $order,
+            " LIMIT $5"
+        )
+    };
+}
+
+/// In turns, and in each round the one that has been due for longest.
+pub(super) const IN_TURN: &str = candidates!("turn, next_attempt_at, id");
+
+/// In turns, and in each round the one that came last.
+pub(super) const NEWEST: &str = candidates!("turn, ctime_ns DESC, id");
+
+/// The one that was tried least.
+pub(super) const LEAST_TRIED: &str = candidates!("tries, turn, next_attempt_at, id");
+
+pub(super) const NEXT_DUE: &str = "
+    SELECT min(next_attempt_at) FROM upload WHERE state IN ('queued', 'retrying') AND held = 0
+       AND NOT EXISTS (SELECT 1 FROM notice WHERE name = 'suspended')";
+
+const MAKE_ALL_DUE: &str = "UPDATE upload SET next_attempt_at = $1 WHERE state IN ('queued', 'retrying')";
+
+const EXTEND: &str = "UPDATE upload SET lease_until = $3 WHERE id = $1 AND tries = $2 AND state = 'uploading'";
+
+/// A file that may be claimed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Candidate {
+    /// Which.
+    pub id: UploadId,
+    /// The row of its brand.
+    pub(super) brand: BrandId,
+}
+
+/// Which of the files that are due are claimed first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ClaimOrder {
+    /// One of each brand in turns; in each round the one that has been due for longest, and every other time the one
+    /// that came last: it does not wait for thousands that were there before.
+    InTurn,
+    /// The one that was tried least: a probe must not be the same file again and again, which may fail for a
+    /// reason of its own.
+    LeastTried,
+    /// As `LeastTried`, and of any brand but this one.
+    LeastTriedBut(BrandKey),
+}
+
+impl ClaimOrder {
+    /// The brand that is left out, as type and record.
+    fn but(self) -> (Option<&'static str>, Option<i64>) {
+        match self {
+            ClaimOrder::LeastTriedBut(brand) => (Some(brand.kind().as_str()), Some(brand.record())),
+            ClaimOrder::InTurn | ClaimOrder::LeastTried => (None, None),
+        }
+    }
+}
+
+impl Ledger {
+    /// The next files that are due and may be sent, at most so many, in their order.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn candidates(
+        &self,
+        order: ClaimOrder,
+        horizon: Duration,
+        most: usize,
+    ) -> Result<Vec<Candidate>> {
+        let most = u32::try_from(most).unwrap_or(u32::MAX);
+        let oldest = match order {
+            ClaimOrder::InTurn => IN_TURN,
+            ClaimOrder::LeastTried | ClaimOrder::LeastTriedBut(_) => LEAST_TRIED,
+        };
+        let oldest = self.due(oldest, order, horizon, most).await?;
+        if order != ClaimOrder::InTurn || oldest.is_empty() {
+            return Ok(oldest.into_iter().map(|(file, _)| file).collect());
+        }
+        let newest = self.due(NEWEST, order, horizon, most).await?;
+        let first = self.claims.load(Ordering::Relaxed) % 2 == 1;
+        let files = merged(oldest, newest, first, most as usize);
+        self.claims.fetch_add(files.len() as u64, Ordering::Relaxed);
+        Ok(files)
+    }
+
+    async fn due(
+        &self,
+        query: &'static str,
+        order: ClaimOrder,
+        horizon: Duration,
+        most: u32,
+    ) -> Result<Vec<(Candidate, i64)>> {
+        let query = sqlx::query(query)
+            .bind(self.now_text())
+            .bind(rfc3339(later(self.now(), horizon)))
+            .bind(order.but().0)
+            .bind(order.but().1)
+            .bind(most);
+        let read = |row: &SqliteRow| -> Result<_> {
+            let (id, brand) = (UploadId(row.try_get("id")?), BrandId(row.try_get("brand_id")?));
+            Ok((Candidate { id, brand }, row.try_get("turn")?))
+        };
+        query.fetch_all(self.report().pool()).await?.iter().map(read).collect()
+    }
+
+    /// Makes every waiting file due now: the clock that its due time was told by is not the one that runs now.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn make_all_due(&self) -> Result<()> {
+        let mut tx = self.begin().await?;
+        sqlx::query(MAKE_ALL_DUE).bind(self.now_text()).execute(&mut *tx).await?;
+        self.commit(tx).await
+    }
+
+    /// Puts off the end of leases that are still worked on.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn extend_leases(&self, claims: &[ClaimToken], lease: Duration) -> Result<()> {
+        if claims.is_empty() {
+            return Ok(());
+        }
+        let until = rfc3339(later(self.now(), lease));
+        let mut tx = self.begin().await?;
+        for claim in claims {
+            let query = sqlx::query(EXTEND).bind(claim.upload.0).bind(claim.number).bind(&until);
+            query.execute(&mut *tx).await?;
+        }
+        self.commit(tx).await
+    }
+}
+
+impl Report {
+    /// When the next waiting file is due; never, while an operator has suspended the uploads.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn next_due(&self) -> Result<Option<Timestamp>> {
+        let due: Option<String> = sqlx::query_scalar(NEXT_DUE).fetch_one(self.pool()).await?;
+        due.map(|due| due.parse().map_err(|_| LedgerError::Corrupt(due))).transpose()
+    }
+}
+
+/// Two orders of the same files as one: alternately the next of each, and of an earlier round before a later one.
+fn merged(
+    oldest: Vec<(Candidate, i64)>,
+    newest: Vec<(Candidate, i64)>,
+    newest_first: bool,
+    most: usize,
+) -> Vec<Candidate> {
+    let mut lists = [oldest.into_iter().peekable(), newest.into_iter().peekable()];
+    let mut files: Vec<Candidate> = Vec::with_capacity(most);
+    let mut which = usize::from(newest_first);
+    while files.len() < most {
+        for list in &mut lists {
+            while list.next_if(|(file, _)| files.contains(file)).is_some() {}
+        }
+        let turn = |list: &mut std::iter::Peekable<std::vec::IntoIter<_>>| list.peek().map(|(_, turn)| *turn);
+        let turns = [turn(&mut lists[0]), turn(&mut lists[1])];
+        let Some(earliest) = turns.into_iter().flatten().min() else { break };
+        let from = if turns[which] == Some(earliest) { which } else { 1 - which };
+        files.extend(lists[from].next().map(|(file, _): (Candidate, i64)| file));
+        which = 1 - which;
+    }
+    files
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn files(ids: &[(i64, i64)]) -> Vec<(Candidate, i64)> {
+        ids.iter().map(|(id, turn)| (Candidate { id: UploadId(*id), brand: BrandId(1) }, *turn)).collect()
+    }
+
+    fn ids(files: Vec<Candidate>) -> Vec<i64> {
+        files.into_iter().map(|file| file.id.0).collect()
+    }
+
+    #[test]
+    fn the_longest_due_and_the_newest_alternate_within_a_round() {
+        let (oldest, newest) = (files(&[(1, 0), (2, 0), (3, 0), (4, 1)]), files(&[(3, 0), (2, 0), (1, 0), (4, 1)]));
+        assert_eq!(ids(merged(oldest.clone(), newest.clone(), false, 9)), [1, 3, 2, 4]);
+        assert_eq!(ids(merged(oldest.clone(), newest.clone(), true, 9)), [3, 1, 2, 4]);
+        assert_eq!(ids(merged(oldest, newest, true, 2)), [3, 1]);
+    }
+
+    #[test]
+    fn a_later_round_waits_for_the_one_that_is_on() {
+        let (oldest, newest) = (files(&[(1, 0), (2, 0)]), files(&[(2, 0), (9, 1)]));
+        assert_eq!(ids(merged(oldest, newest, true, 3)), [2, 1, 9]);
+    }
+}

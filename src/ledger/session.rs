@@ -1,0 +1,91 @@
+//! The writing connection: how a transaction begins and ends, whoever asks for it.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use jiff::Timestamp;
+use sqlx::{Sqlite, SqlitePool, Transaction};
+use tokio::sync::watch;
+
+use super::commit_hook::CommitHook;
+use super::error::Result;
+use super::report::Report;
+use super::trouble::Trouble;
+use crate::domain::clock::Clock;
+
+/// A transaction of the one writer.
+pub(super) type Tx = Transaction<'static, Sqlite>;
+
+/// The one connection that writes, and who is told when it has.
+#[derive(Debug, Clone)]
+pub(super) struct Session {
+    pub(super) pool: SqlitePool,
+    pub(super) report: Report,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) changed: Arc<watch::Sender<u64>>,
+    pub(super) trouble: Arc<Trouble>,
+    /// The connections must be opened again before they are used.
+    pub(super) stale: Arc<AtomicBool>,
+    pub(super) hook: Arc<OnceLock<Arc<dyn CommitHook>>>,
+}
+
+impl Session {
+    pub(super) fn new(pool: SqlitePool, report: Report, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            pool,
+            report,
+            clock,
+            changed: Arc::new(watch::Sender::new(0)),
+            trouble: Arc::default(),
+            stale: Arc::default(),
+            hook: Arc::default(),
+        }
+    }
+
+    /// The time as the ledger keeps it: in whole milliseconds.
+    pub(super) fn now(&self) -> Timestamp {
+        let now = self.clock.now();
+        Timestamp::from_millisecond(now.as_millisecond()).unwrap_or(now)
+    }
+
+    /// What a test wants to happen before a transaction begins.
+    pub(super) async fn before_begin(&self) -> Result<()> {
+        match self.hook.get() {
+            Some(hook) => hook.begin().await,
+            None => Ok(()),
+        }
+    }
+
+    /// Begins a transaction. When SQLite has rolled one back by itself (disk full), sqlx takes the connection
+    /// to be inside of it for ever: such a connection is thrown away.
+    pub(super) async fn begin(&self) -> Result<Tx> {
+        if self.stale.swap(false, Ordering::Relaxed) {
+            self.pool.acquire().await?.close().await?;
+            self.report.reopen_idle().await;
+        }
+        match self.pool.begin_with("BEGIN IMMEDIATE").await {
+            Err(sqlx::Error::InvalidSavePointStatement) => {
+                self.pool.acquire().await?.close().await?;
+                // what is in the WAL needs no second place on a full disk
+                let _ = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(&self.pool).await;
+                Ok(self.pool.begin_with("BEGIN IMMEDIATE").await?)
+            }
+            begun => Ok(begun?),
+        }
+    }
+
+    /// Commits and wakes whoever waits for news.
+    pub(super) async fn commit(&self, tx: Tx) -> Result<()> {
+        let hook = self.hook.get();
+        hook.map_or(Ok(()), |hook| hook.commit())?;
+        tx.commit().await?;
+        hook.map_or(Ok(()), |hook| hook.committed())?;
+        self.trouble.over();
+        self.announce();
+        Ok(())
+    }
+
+    pub(super) fn announce(&self) {
+        self.changed.send_modify(|version| *version = version.wrapping_add(1));
+    }
+}

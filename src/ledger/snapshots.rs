@@ -1,0 +1,156 @@
+//! Questions of the reconcilers to the table.
+
+use std::collections::HashSet;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use sqlx::Row;
+use sqlx::sqlite::SqliteRow;
+
+use super::Ledger;
+use super::brands::BrandRow;
+use super::error::Result;
+use super::row::{path, stamp, state};
+use crate::domain::brand::{BrandId, UploadId};
+use crate::domain::upload::{Stamp, State};
+use crate::files::FileMeta;
+
+pub(super) const KNOWN: &str = "
+    SELECT id, path_bytes, state, size_bytes, mtime_ns, inode, ctime_ns,
+           CASE WHEN recheck_requested > recheck_done THEN recheck_requested END AS recheck,
+           state = 'rejected' AND error_kind = 'unreadable' AS unreadable
+    FROM upload WHERE brand_id = $1";
+
+pub(super) const RECHECKS: &str = "
+    SELECT brand_id, path_bytes FROM upload WHERE recheck_requested > recheck_done AND state <> 'uploading'";
+
+pub(super) const OPEN_BRANDS: &str = "
+    SELECT id FROM brand b
+    WHERE EXISTS (SELECT 1 FROM upload u
+                  WHERE u.brand_id = b.id AND u.state IN ('queued', 'retrying', 'failed', 'rejected'))
+       OR EXISTS (SELECT 1 FROM upload u WHERE u.brand_id = b.id AND u.recheck_requested > u.recheck_done)";
+
+pub(super) const OPEN_BELOW: &str = "
+    SELECT count(*) FROM upload WHERE state IN ('queued', 'retrying', 'failed', 'rejected')
+       AND substr(path_bytes, 1, length($1)) = $1";
+
+pub(super) const LAST_OBJECT: &str = "
+    SELECT object_url FROM upload WHERE object_url IS NOT NULL ORDER BY id DESC LIMIT 1";
+
+/// What the table knows of a file, for the comparison with the folder.
+#[derive(Debug, Clone)]
+pub struct UploadSnapshot {
+    /// Its number.
+    pub id: UploadId,
+    /// The whole path.
+    pub path: PathBuf,
+    /// Its state.
+    pub state: State,
+    /// The file when it was last looked at.
+    pub stamp: Stamp,
+    /// When anything about it had changed last, nanoseconds since 1970.
+    pub ctime_ns: Option<i64>,
+    /// The number of the last request to look again, if it is open.
+    pub recheck: Option<i64>,
+    /// It could not be read, which a `chmod` may have changed.
+    pub unreadable: bool,
+}
+
+impl UploadSnapshot {
+    /// May anything still become of it?
+    pub fn is_open(&self) -> bool {
+        match self.state {
+            State::Queued | State::Retrying | State::Failed | State::Rejected => true,
+            State::Uploaded => self.recheck.is_some(),
+            State::Uploading | State::Gone => false,
+        }
+    }
+
+    /// Is the file still the one that the row tells of? Of an uploaded one, size, time and inode say so, as long as
+    /// nobody asks; of another one, its ctime must be the same too.
+    pub fn is_unchanged(&self, look: &FileMeta) -> bool {
+        let settled = self.state == State::Uploaded && self.recheck.is_none();
+        let same_ctime = self.ctime_ns.is_none_or(|ctime| ctime == look.ctime_ns);
+        let same = self.stamp == look.stamp && (settled || same_ctime);
+        same && !self.unreadable && self.state != State::Gone
+    }
+}
+
+impl Ledger {
+    /// The object of the newest file that has one.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn last_object_url(&self) -> Result<Option<String>> {
+        let mut connection = self.report().connection().await?;
+        let query = sqlx::query_scalar(LAST_OBJECT);
+        Ok(query.fetch_optional(&mut *connection).await?)
+    }
+
+    /// All rows of a brand.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn known(&self, brand: BrandRow) -> Result<Vec<UploadSnapshot>> {
+        let mut connection = self.report().connection().await?;
+        let rows = sqlx::query(KNOWN)
+        .bind(brand.id.0)
+        .fetch_all(&mut *connection)
+        .await?;
+        rows.iter().map(known).collect()
+    }
+
+    /// The files that intake is asked to look at again, and that nobody works on, with the rows of their brands.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn rechecks_requested(&self) -> Result<Vec<(BrandId, PathBuf)>> {
+        let mut connection = self.report().connection().await?;
+        let rows = sqlx::query(
+            RECHECKS,
+        )
+        .fetch_all(&mut *connection)
+        .await?;
+        rows.iter().map(|row| Ok((BrandId(row.try_get("brand_id")?), path(row)?))).collect()
+    }
+
+    /// Brands with files whose fate is open.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn open_brands(&self) -> Result<Vec<BrandRow>> {
+        let mut connection = self.report().connection().await?;
+        let ids: Vec<i64> = sqlx::query_scalar(OPEN_BRANDS)
+        .fetch_all(&mut *connection)
+        .await?;
+        let ids: HashSet<_> = ids.into_iter().map(BrandId).collect();
+        let brands = self.report().brand_rows().await?.into_values().map(|(brand, _)| brand);
+        Ok(brands.filter(|brand| ids.contains(&brand.id)).collect())
+    }
+
+    /// Is the fate of any file in this folder, or in one below it, open?
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn has_open_files_below(&self, folder: &Path) -> Result<bool> {
+        let mut connection = self.report().connection().await?;
+        let prefix = folder.join("");
+        let found = sqlx::query_scalar::<_, i64>(OPEN_BELOW)
+        .bind(prefix.as_os_str().as_bytes())
+        .fetch_one(&mut *connection)
+        .await?;
+        Ok(found != 0)
+    }
+}
+
+pub(super) fn known(row: &SqliteRow) -> Result<UploadSnapshot> {
+    Ok(UploadSnapshot {
+        id: UploadId(row.try_get("id")?),
+        path: path(row)?,
+        state: state(row)?,
+        stamp: stamp(row)?,
+        ctime_ns: row.try_get("ctime_ns")?,
+        recheck: row.try_get("recheck")?,
+        unreadable: row.try_get("unreadable")?,
+    })
+}
