@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use crate::domain::text::visible;
-use crate::ledger::{PendingAlerts, Notice, StatusRow};
+use crate::ledger::{Notice, PendingAlerts, StatusRow};
 
 /// A file that was refused.
 #[derive(Debug, Clone, Serialize)]

@@ -38,7 +38,9 @@ pub(super) async fn retry(settings: &Settings, args: &Args) -> anyhow::Result<Ex
             let brand: BrandKey = brand.parse()?;
             RetrySelection::Brand(super::known_brand(ledger.report(), brand).await?)
         }
-        ids => RetrySelection::Ids(ids.iter().map(|id| Ok(UploadId(parse_id(id)?))).collect::<anyhow::Result<_>>()?),
+        ids => RetrySelection::Ids(
+            ids.iter().map(|id| Ok(UploadId(parse_id(id)?))).collect::<anyhow::Result<_>>()?,
+        ),
     };
     let count = ledger.retry(&which).await?;
     ledger.close().await;

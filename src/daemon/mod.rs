@@ -279,7 +279,9 @@ async fn open(
                 }
                 return Ok(started);
             }
-            Err(error) if error.is_locked() || (error.is_transient() && lock.past() == PreviousRun::Worked) => {
+            Err(error)
+                if error.is_locked() || (error.is_transient() && lock.past() == PreviousRun::Worked) =>
+            {
                 let text = error.to_string();
                 if said.as_ref() != Some(&text) {
                     tracing::warn!(

@@ -9,11 +9,11 @@ use super::IntakeError;
 use super::folder::Reconcile;
 use super::scan::{Entry, Listing};
 use super::settle::Stability;
+use crate::domain::brand::UploadId;
 use crate::domain::text::visible;
 use crate::domain::upload::State;
 use crate::files::Kind;
 use crate::ledger::UploadSnapshot;
-use crate::domain::brand::UploadId;
 
 /// What a listed file needs.
 enum Step {

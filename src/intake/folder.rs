@@ -285,7 +285,11 @@ impl<'a> Reconcile<'a> {
         Ok(())
     }
 
-    async fn still_missing(&self, listing: &Listing, ids: Vec<UploadId>) -> Result<Vec<UploadId>, IntakeError> {
+    async fn still_missing(
+        &self,
+        listing: &Listing,
+        ids: Vec<UploadId>,
+    ) -> Result<Vec<UploadId>, IntakeError> {
         let rows = self.ctx.ledger.known(self.folder.brand).await?;
         let listed = listing.names();
         let found = |row: &&UploadSnapshot| {

@@ -75,7 +75,8 @@ impl Reconcile<'_> {
 
     /// A file has found its place in the table. Those that were refused are logged at the end of the look.
     pub(super) fn log_recorded(&mut self, recorded: RecordResult) {
-        let (brand, id, state, slot) = (self.folder.brand.brand, recorded.id.0, recorded.state, recorded.slot);
+        let (brand, id, state, slot) =
+            (self.folder.brand.brand, recorded.id.0, recorded.state, recorded.slot);
         match &recorded.refused {
             // a file that grows, as a log does, is refused again and again for one reason
             Some(_) if !recorded.news => {}

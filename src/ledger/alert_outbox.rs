@@ -182,8 +182,10 @@ mod tests {
     #[test]
     fn a_clock_that_was_set_back_silences_nobody() {
         let now = Timestamp::from_second(1_700_000_000).unwrap();
-        let news =
-            |sent: i64| PendingAlerts { sent_at: Some(Timestamp::from_second(sent).unwrap()), ..PendingAlerts::default() };
+        let news = |sent: i64| PendingAlerts {
+            sent_at: Some(Timestamp::from_second(sent).unwrap()),
+            ..PendingAlerts::default()
+        };
         let minute = Duration::from_mins(1);
         assert!(PendingAlerts::default().may_be_told(now, minute));
         assert!(!news(1_699_999_990).may_be_told(now, minute));

@@ -23,10 +23,8 @@ impl Ledger {
     /// # Errors
     /// When the database fails.
     pub async fn streak(&self, id: UploadId, failure: &Failure) -> Result<u32> {
-        let query = sqlx::query(LAST_ERRORS)
-            .bind(id.0)
-            .bind(failure.kind.as_str())
-            .bind(failure.code.as_deref());
+        let query =
+            sqlx::query(LAST_ERRORS).bind(id.0).bind(failure.kind.as_str()).bind(failure.code.as_deref());
         let mut streak = 0;
         for row in query.fetch_all(self.report().pool()).await? {
             if row.try_get::<Option<bool>, _>("same")? != Some(true) {

@@ -32,9 +32,8 @@ impl Ledger {
         for brands in new.chunks(AT_ONCE) {
             self.add(brands).await?;
         }
-        let other_size = |(brand, slots): &&(BrandKey, u32)| {
-            known.get(brand).is_some_and(|(_, total)| total != slots)
-        };
+        let other_size =
+            |(brand, slots): &&(BrandKey, u32)| known.get(brand).is_some_and(|(_, total)| total != slots);
         let resized: Vec<_> = brands.iter().filter(other_size).copied().collect();
         for brands in resized.chunks(AT_ONCE) {
             let rows = brands.iter().map(|(brand, slots)| (known[brand].0.id, *slots)).collect();

@@ -7,8 +7,8 @@ use std::path::Path;
 
 use sqlx::SqlitePool;
 
-use super::with_suffix;
 use super::error::{LedgerError, Result};
+use super::with_suffix;
 
 /// Writes a copy, which is for its owner alone. It is whole and on the disk, or it is not there.
 ///
@@ -17,9 +17,9 @@ use super::error::{LedgerError, Result};
 pub(super) async fn copy(pool: &SqlitePool, to: &Path) -> Result<()> {
     // SQLite would take `file:` for the beginning of a URI
     let to = std::path::absolute(to).map_err(sqlx::Error::Io)?;
-    let name = to.to_str().ok_or_else(|| {
-        LedgerError::Copy(format!("{}: the name of the copy must be UTF-8", to.display()))
-    })?;
+    let name = to
+        .to_str()
+        .ok_or_else(|| LedgerError::Copy(format!("{}: the name of the copy must be UTF-8", to.display())))?;
     // made by us, so that it is closed to others from the beginning; SQLite fills a file that is empty
     let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&to);
     let file = file.map_err(|error| cannot_be_made(&to, &error))?;

@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use jiff::Timestamp;
 use sqlx::Row;
 
-use super::with_suffix;
 use super::error::{LedgerError, Result};
 use super::report::Report;
+use super::with_suffix;
 use crate::domain::brand::BrandKey;
 use crate::domain::upload::State;
 
@@ -137,7 +137,8 @@ impl Report {
                 .await
                 .ok();
         let path = PathBuf::from(file.unwrap_or_default());
-        [("database", ""), ("wal", "-wal")]
-            .map(|(name, end)| (name, std::fs::metadata(with_suffix(&path, end)).map_or(0, |file| file.len())))
+        [("database", ""), ("wal", "-wal")].map(|(name, end)| {
+            (name, std::fs::metadata(with_suffix(&path, end)).map_or(0, |file| file.len()))
+        })
     }
 }

@@ -64,7 +64,9 @@ pub use recovery::Started;
 pub use report::{AttemptRow, Notice, Report, StatusRow, SummaryRow};
 pub use snapshots::UploadSnapshot;
 
-pub use crate::domain::brand::{AttemptEnd, Claim, ClaimTerms, InspectedFile, Inspection, RecordResult, Refusal};
+pub use crate::domain::brand::{
+    AttemptEnd, Claim, ClaimTerms, InspectedFile, Inspection, RecordResult, Refusal,
+};
 
 /// Versions before it can corrupt a database when the WAL is reset.
 const OLDEST_SQLITE: [u32; 3] = [3, 51, 3];
@@ -99,7 +101,13 @@ impl Ledger {
             .pragma("wal_autocheckpoint", "256")
             .pragma("journal_size_limit", "1048576");
         // a database that others hold is said to be so by `complain`, once
+        let generation = Arc::new(AtomicU64::new(0));
+        let connections = generation.clone();
         let pool = SqlitePoolOptions::new()
+            .after_connect(move |_, _| {
+                connections.fetch_add(1, Ordering::Relaxed);
+                Box::pin(async { Ok(()) })
+            })
             .max_connections(1)
             .min_connections(1)
             .max_lifetime(None)
@@ -110,7 +118,7 @@ impl Ledger {
         schema::migrate(&writer, path).await?;
         let report = Report::open(path).await?;
         let file = files::identity(path).map_err(sqlx::Error::Io)?;
-        let session = Session::new(writer, report, clock);
+        let session = Session::new(writer, report, clock, generation);
         let (updates, waiting) = mpsc::unbounded_channel();
         // it ends with the last handle to this ledger
         tokio::spawn(writer::run(session.clone(), waiting));

@@ -35,7 +35,8 @@ pub(super) const HELD: &str = "SELECT id, brand_id FROM upload WHERE held = 1 OR
 
 pub(super) const IN_STATE: &str = "SELECT id, brand_id FROM upload WHERE state = $1 ORDER BY brand_id, id";
 
-pub(super) const BRANDS_WITH_HELD: &str = "SELECT DISTINCT brand_id FROM upload WHERE held = 1 ORDER BY brand_id";
+pub(super) const BRANDS_WITH_HELD: &str =
+    "SELECT DISTINCT brand_id FROM upload WHERE held = 1 ORDER BY brand_id";
 
 impl Ledger {
     /// The files that are meant, a brand after the other.

@@ -7,8 +7,8 @@ use jiff::Timestamp;
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
-use super::{Ledger, Report};
 use super::error::{LedgerError, Result};
+use super::{Ledger, Report};
 use crate::domain::brand::{BrandId, BrandKey, ClaimToken, UploadId};
 use crate::domain::clock::{later, rfc3339};
 
@@ -43,7 +43,8 @@ pub(super) const NEXT_DUE: &str = "
 
 const MAKE_ALL_DUE: &str = "UPDATE upload SET next_attempt_at = $1 WHERE state IN ('queued', 'retrying')";
 
-const EXTEND: &str = "UPDATE upload SET lease_until = $3 WHERE id = $1 AND tries = $2 AND state = 'uploading'";
+const EXTEND: &str =
+    "UPDATE upload SET lease_until = $3 WHERE id = $1 AND tries = $2 AND state = 'uploading'";
 
 /// A file that may be claimed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -130,6 +131,7 @@ impl Ledger {
     /// When the database fails.
     pub async fn make_all_due(&self) -> Result<()> {
         let mut tx = self.begin().await?;
+        self.session.rows_change();
         sqlx::query(MAKE_ALL_DUE).bind(self.now_text()).execute(&mut *tx).await?;
         self.commit(tx).await
     }
@@ -144,6 +146,7 @@ impl Ledger {
         }
         let until = rfc3339(later(self.now(), lease));
         let mut tx = self.begin().await?;
+        self.session.rows_change();
         for claim in claims {
             let query = sqlx::query(EXTEND).bind(claim.upload.0).bind(claim.number).bind(&until);
             query.execute(&mut *tx).await?;
@@ -201,7 +204,8 @@ mod tests {
 
     #[test]
     fn the_longest_due_and_the_newest_alternate_within_a_round() {
-        let (oldest, newest) = (files(&[(1, 0), (2, 0), (3, 0), (4, 1)]), files(&[(3, 0), (2, 0), (1, 0), (4, 1)]));
+        let (oldest, newest) =
+            (files(&[(1, 0), (2, 0), (3, 0), (4, 1)]), files(&[(3, 0), (2, 0), (1, 0), (4, 1)]));
         assert_eq!(ids(merged(oldest.clone(), newest.clone(), false, 9)), [1, 3, 2, 4]);
         assert_eq!(ids(merged(oldest.clone(), newest.clone(), true, 9)), [3, 1, 2, 4]);
         assert_eq!(ids(merged(oldest, newest, true, 2)), [3, 1]);

@@ -21,7 +21,7 @@ pub(super) const REBUILT: &str = "rebuilt";
 const END_REBUILD: &str = "
     DELETE FROM notice WHERE name = $1 AND open = 0 AND NOT EXISTS (SELECT 1 FROM upload WHERE held = 1)";
 
-/// What SQLite keeps with_suffix the database, and must stay with it.
+/// What SQLite keeps beside the database, and must stay with it.
 const COMPANIONS: [&str; 3] = ["", "-wal", "-shm"];
 
 /// A ledger to work with.
@@ -54,7 +54,7 @@ impl Ledger {
             }
             opened => (opened?, None),
         };
-        match ledger.reclaim(true).await {
+        match ledger.take_over().await {
             Ok(reclaimed) => {
                 lock.remember();
                 Ok(Started { ledger, reclaimed, rebuilt })
@@ -64,6 +64,13 @@ impl Ledger {
                 Err(error)
             }
         }
+    }
+
+    /// What the last daemon left half-done is queued again. What cannot be written yet is an error, also if there is
+    /// nothing of that.
+    async fn take_over(&self) -> Result<u64> {
+        self.begin().await?.rollback().await?;
+        self.reclaim(true).await
     }
 
     /// As `open`; a database that a daemon worked with must be there, and after a crash it must be sound.

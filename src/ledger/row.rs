@@ -19,11 +19,45 @@ use crate::domain::upload::{Digests, Picture, Stamp, State};
 
 /// The columns that a file's state decides, in the order in which [`bind`] binds them.
 pub(super) const COLUMNS: [&str; 39] = [
-    "path_bytes", "path", "file_name", "state", "slot", "wanted_slot", "size_bytes", "mtime_ns", "inode", "ctime_ns",
-    "recheck_requested", "recheck_done", "suffix", "width", "height", "sha256", "md5", "crc64", "revision",
-    "duplicate_of", "attempts", "tries", "next_attempt_at", "turn", "held", "wanted_since", "claimed_at",
-    "lease_until", "sent", "object_sha256", "object_url", "etag", "error_kind", "error_code", "error_message",
-    "request_id", "detected_at", "uploaded_at", "updated_at",
+    "path_bytes",
+    "path",
+    "file_name",
+    "state",
+    "slot",
+    "wanted_slot",
+    "size_bytes",
+    "mtime_ns",
+    "inode",
+    "ctime_ns",
+    "recheck_requested",
+    "recheck_done",
+    "suffix",
+    "width",
+    "height",
+    "sha256",
+    "md5",
+    "crc64",
+    "revision",
+    "duplicate_of",
+    "attempts",
+    "tries",
+    "next_attempt_at",
+    "turn",
+    "held",
+    "wanted_since",
+    "claimed_at",
+    "lease_until",
+    "sent",
+    "object_sha256",
+    "object_url",
+    "etag",
+    "error_kind",
+    "error_code",
+    "error_message",
+    "request_id",
+    "detected_at",
+    "uploaded_at",
+    "updated_at",
 ];
 
 /// Binds the values of [`COLUMNS`].
@@ -91,10 +125,7 @@ pub(super) fn read(row: &SqliteRow) -> Result<Upload> {
         stamp: stamp(row)?,
         ctime_ns: row.try_get("ctime_ns")?,
         picture: picture(row)?,
-        recheck: Recheck {
-            requested: row.try_get("recheck_requested")?,
-            done: row.try_get("recheck_done")?,
-        },
+        recheck: Recheck { requested: row.try_get("recheck_requested")?, done: row.try_get("recheck_done")? },
         revision: row.try_get("revision")?,
         attempts: row.try_get("attempts")?,
         tries: row.try_get("tries")?,
@@ -122,9 +153,11 @@ fn upload_state(row: &SqliteRow) -> Result<UploadState> {
             turn,
             last_failure: failure(row)?,
         },
-        State::Retrying => {
-            UploadState::Retrying { due: needed(row, "next_attempt_at")?, turn, failure: needed_failure(row)? }
-        }
+        State::Retrying => UploadState::Retrying {
+            due: needed(row, "next_attempt_at")?,
+            turn,
+            failure: needed_failure(row)?,
+        },
         State::Uploaded => UploadState::Uploaded,
         State::Failed => UploadState::Failed { failure: needed_failure(row)? },
         State::Rejected => {

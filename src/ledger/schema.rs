@@ -5,16 +5,13 @@ use std::path::Path;
 use sqlx::SqlitePool;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 
-use super::with_suffix;
 use super::error::Result;
+use super::with_suffix;
 
 /// Number, name, SQL.
 type Step = (i64, &'static str, &'static str);
 
-const MIGRATIONS: &[Step] = &[
-    (1, "ledger", include_str!("../../migrations/0001_ledger.sql")),
-
-];
+const MIGRATIONS: &[Step] = &[(1, "ledger", include_str!("../../migrations/0001_ledger.sql"))];
 
 /// Brings the database to the newest schema. One that an older version made is copied first, beside it.
 pub(super) async fn migrate(pool: &SqlitePool, path: &Path) -> Result<()> {

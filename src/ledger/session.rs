@@ -1,6 +1,6 @@
 //! The writing connection: how a transaction begins and ends, whoever asks for it.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use jiff::Timestamp;
@@ -26,11 +26,18 @@ pub(super) struct Session {
     pub(super) trouble: Arc<Trouble>,
     /// The connections must be opened again before they are used.
     pub(super) stale: Arc<AtomicBool>,
+    /// Counts up when rows of files may have changed by other ways than the writer's, or the connection is another one.
+    pub(super) generation: Arc<AtomicU64>,
     pub(super) hook: Arc<OnceLock<Arc<dyn CommitHook>>>,
 }
 
 impl Session {
-    pub(super) fn new(pool: SqlitePool, report: Report, clock: Arc<dyn Clock>) -> Self {
+    pub(super) fn new(
+        pool: SqlitePool,
+        report: Report,
+        clock: Arc<dyn Clock>,
+        generation: Arc<AtomicU64>,
+    ) -> Self {
         Self {
             pool,
             report,
@@ -38,6 +45,7 @@ impl Session {
             changed: Arc::new(watch::Sender::new(0)),
             trouble: Arc::default(),
             stale: Arc::default(),
+            generation,
             hook: Arc::default(),
         }
     }
@@ -46,6 +54,15 @@ impl Session {
     pub(super) fn now(&self) -> Timestamp {
         let now = self.clock.now();
         Timestamp::from_millisecond(now.as_millisecond()).unwrap_or(now)
+    }
+
+    pub(super) fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Relaxed)
+    }
+
+    /// Rows of files are changed by a statement, not by the rules.
+    pub(super) fn rows_change(&self) {
+        self.generation.fetch_add(1, Ordering::Relaxed);
     }
 
     /// What a test wants to happen before a transaction begins.

@@ -93,10 +93,7 @@ impl Ledger {
     /// When the database fails.
     pub async fn known(&self, brand: BrandRow) -> Result<Vec<UploadSnapshot>> {
         let mut connection = self.report().connection().await?;
-        let rows = sqlx::query(KNOWN)
-        .bind(brand.id.0)
-        .fetch_all(&mut *connection)
-        .await?;
+        let rows = sqlx::query(KNOWN).bind(brand.id.0).fetch_all(&mut *connection).await?;
         rows.iter().map(known).collect()
     }
 
@@ -106,11 +103,7 @@ impl Ledger {
     /// When the database fails.
     pub async fn rechecks_requested(&self) -> Result<Vec<(BrandId, PathBuf)>> {
         let mut connection = self.report().connection().await?;
-        let rows = sqlx::query(
-            RECHECKS,
-        )
-        .fetch_all(&mut *connection)
-        .await?;
+        let rows = sqlx::query(RECHECKS).fetch_all(&mut *connection).await?;
         rows.iter().map(|row| Ok((BrandId(row.try_get("brand_id")?), path(row)?))).collect()
     }
 
@@ -120,9 +113,7 @@ impl Ledger {
     /// When the database fails.
     pub async fn open_brands(&self) -> Result<Vec<BrandRow>> {
         let mut connection = self.report().connection().await?;
-        let ids: Vec<i64> = sqlx::query_scalar(OPEN_BRANDS)
-        .fetch_all(&mut *connection)
-        .await?;
+        let ids: Vec<i64> = sqlx::query_scalar(OPEN_BRANDS).fetch_all(&mut *connection).await?;
         let ids: HashSet<_> = ids.into_iter().map(BrandId).collect();
         let brands = self.report().brand_rows().await?.into_values().map(|(brand, _)| brand);
         Ok(brands.filter(|brand| ids.contains(&brand.id)).collect())
@@ -136,9 +127,9 @@ impl Ledger {
         let mut connection = self.report().connection().await?;
         let prefix = folder.join("");
         let found = sqlx::query_scalar::<_, i64>(OPEN_BELOW)
-        .bind(prefix.as_os_str().as_bytes())
-        .fetch_one(&mut *connection)
-        .await?;
+            .bind(prefix.as_os_str().as_bytes())
+            .fetch_one(&mut *connection)
+            .await?;
         Ok(found != 0)
     }
 }

@@ -14,13 +14,15 @@ use super::writer::Brands;
 use crate::domain::brand::{AttemptRecord, Brand, BrandId, Changes, Moment, Upload, UploadId};
 use crate::domain::clock::rfc3339;
 
-/// What the rules know of the world outside their brand, and the id of the next new file.
+/// What the rules know of the world outside their brand, the id of the next new file, and a number that changes when
+/// another connection has written.
 pub(super) const MOMENT: &str = "
     SELECT coalesce((SELECT max(turn) FROM upload WHERE state = 'uploading'),
                     (SELECT min(turn) FROM upload WHERE state IN ('queued', 'retrying') AND held = 0), 0) AS round,
            (SELECT coalesce(max(id), 0) + 1 FROM upload) AS next_id,
            (SELECT since FROM notice WHERE name = 'rebuilt') AS hold_before,
-           (SELECT count(*) FROM notice WHERE name = 'suspended') AS suspended";
+           (SELECT count(*) FROM notice WHERE name = 'suspended') AS suspended,
+           (SELECT data_version FROM pragma_data_version) AS version";
 
 /// Brands, a row for each slot that is reserved.
 const BRANDS: &str = "
@@ -47,7 +49,7 @@ const REFUSED: &str = "INSERT INTO refusal (upload_id, state) VALUES ($1, $2)";
 /// So many rows are written by one statement.
 const ROWS: usize = 64;
 
-pub(super) async fn moment(tx: &mut Tx, now: Timestamp) -> Result<(Moment, UploadId)> {
+pub(super) async fn moment(tx: &mut Tx, now: Timestamp) -> Result<(Moment, UploadId, i64)> {
     let row = sqlx::query(MOMENT).fetch_one(&mut **tx).await?;
     let moment = Moment {
         now,
@@ -55,7 +57,7 @@ pub(super) async fn moment(tx: &mut Tx, now: Timestamp) -> Result<(Moment, Uploa
         suspended: row.try_get::<i64, _>("suspended")? > 0,
         hold_before: row.try_get::<Option<&str>, _>("hold_before")?.and_then(|since| since.parse().ok()),
     };
-    Ok((moment, UploadId(row.try_get("next_id")?)))
+    Ok((moment, UploadId(row.try_get("next_id")?), row.try_get("version")?))
 }
 
 /// Loads brands with all their files. `next_id` is the id of the next new file.
@@ -123,7 +125,9 @@ async fn save_files(tx: &mut Tx, brand: BrandId, changes: &Changes<'_>) -> Resul
         sqlx::query(REMOVE).bind(id.0).execute(&mut **tx).await?;
     }
     for (before, file) in &changes.saved {
-        if before.is_some_and(|before| before.slot.is_some() && file.slot.is_some() && before.slot != file.slot) {
+        if before
+            .is_some_and(|before| before.slot.is_some() && file.slot.is_some() && before.slot != file.slot)
+        {
             sqlx::query(PARK).bind(file.id.0).execute(&mut **tx).await?;
         }
     }
@@ -138,9 +142,9 @@ async fn save_files(tx: &mut Tx, brand: BrandId, changes: &Changes<'_>) -> Resul
 /// One statement for rows that are new and rows that are there.
 fn upsert(brand: BrandId, files: &[&Upload]) -> QueryBuilder<Sqlite> {
     let mut query = QueryBuilder::new("INSERT INTO upload (id, brand_id");
-    COLUMNS.iter().for_each(|column| {
+    for column in COLUMNS {
         query.push(", ").push(column);
-    });
+    }
     query.push(") ");
     query.push_values(files, |mut values, file| {
         values.push_bind(file.id.0).push_bind(brand.0);

@@ -11,7 +11,9 @@ use super::operator::RetrySelection;
 use super::queue::Candidate;
 use super::writer::{Brands, Pending, Update};
 use super::{Ledger, RecordResult};
-use crate::domain::brand::{Absent, AttemptEnd, Brand, BrandId, Claim, ClaimTerms, InspectedFile, Moment, Refusal, UploadId};
+use crate::domain::brand::{
+    Absent, AttemptEnd, Brand, BrandId, Claim, ClaimTerms, InspectedFile, Moment, Refusal, UploadId,
+};
 
 /// So many brands are loaded at a time when all are concerned.
 const BRANDS_AT_ONCE: usize = 100;
@@ -86,7 +88,9 @@ impl Ledger {
     /// When the database fails.
     pub async fn recheck_done(&self, brand: BrandRow, done: Vec<(UploadId, i64)>) -> Result<()> {
         self.update(brand, move |brand, _| {
-            done.iter().for_each(|(id, requested)| brand.recheck_done(*id, *requested));
+            for (id, requested) in done {
+                brand.recheck_done(id, requested);
+            }
             Ok(())
         })
         .await
@@ -131,7 +135,8 @@ impl Ledger {
     pub async fn reclaim(&self, all: bool) -> Result<u64> {
         let query = sqlx::query_as(ABANDONED).bind(all).bind(self.now_text());
         let abandoned: Vec<(i64, i64)> = query.fetch_all(self.report().pool()).await?;
-        let abandoned: Vec<_> = abandoned.iter().map(|(id, brand)| (UploadId(*id), BrandId(*brand))).collect();
+        let abandoned: Vec<_> =
+            abandoned.iter().map(|(id, brand)| (UploadId(*id), BrandId(*brand))).collect();
         if abandoned.is_empty() {
             return Ok(0);
         }

@@ -24,12 +24,12 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cloud::{Clouds, Grants};
 use crate::config::Settings;
+use crate::domain::brand::ClaimToken;
 use crate::domain::chorus::Chorus;
 use crate::domain::clock::{later, until};
 use crate::domain::event;
 use crate::domain::failure::ErrorKind;
 use crate::fs_timeout::FsTimeouts;
-use crate::domain::brand::ClaimToken;
 use crate::ledger::{Claim, ClaimOrder, ClaimTerms, Ledger, LedgerError};
 use crate::metrics::Metrics;
 use attempt::attempt;
@@ -175,7 +175,9 @@ impl Publish {
             let wait = match next {
                 Next::Wait(until) => until,
                 Next::Attempts(attempts) => {
-                    attempts.into_iter().for_each(|attempt| drop(self.jobs.spawn(attempt)));
+                    for attempt in attempts {
+                        self.jobs.spawn(attempt);
+                    }
                     continue;
                 }
             };
@@ -272,7 +274,8 @@ impl Publish {
             Admission::ProbeOthers(brand) => (ClaimOrder::LeastTriedBut(brand), true),
         };
         let most = if probe { 1 } else { usize::MAX };
-        let permits = (shared.settings.limits.concurrency as usize).saturating_sub(self.claims.len()).min(most);
+        let permits =
+            (shared.settings.limits.concurrency as usize).saturating_sub(self.claims.len()).min(most);
         if permits == 0 {
             // the end of an attempt wakes us
             return Ok(Next::Wait(now + TICK));

@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 
 use super::Shared;
 use crate::domain::brand::BrandKey;
-use crate::domain::upload::State as Upload;
 use crate::domain::brand::UploadId;
+use crate::domain::upload::State as Upload;
 use crate::ledger::{
     AttemptRow, Cursor, Filter, LedgerError, Notice, RetrySelection, SUSPENDED, StatusRow, SummaryRow, Taken,
 };

@@ -378,7 +378,12 @@ async fn whatever_bytes_a_cloud_answers_no_file_is_lost() {
             bench.sandbox.clear_faults();
             bench.start().await;
             // refused when it is being sent already: what waited for credentials is due at once
-            let retried = bench.ledger().retry(&brandpost::ledger::RetrySelection::Ids(vec![brandpost::domain::brand::UploadId(row.id)])).await;
+            let retried = bench
+                .ledger()
+                .retry(&brandpost::ledger::RetrySelection::Ids(vec![brandpost::domain::brand::UploadId(
+                    row.id,
+                )]))
+                .await;
             assert!(
                 matches!(retried, Ok(1) | Err(brandpost::ledger::LedgerError::Refused(_))),
                 "{retried:?}"

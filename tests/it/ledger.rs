@@ -12,8 +12,8 @@ use brandpost::domain::failure::{ErrorKind, Failure};
 use brandpost::domain::image::{Dimensions, Format};
 use brandpost::domain::upload::{Digests, Picture, Stamp, State};
 use brandpost::ledger::{
-    AttemptEnd, BrandRow, Claim, ClaimOrder, ClaimTerms, Filter, InspectedFile, Inspection, Ledger, LedgerError,
-    RetrySelection, StatusRow,
+    AttemptEnd, BrandRow, Claim, ClaimOrder, ClaimTerms, Filter, InspectedFile, Inspection, Ledger,
+    LedgerError, RetrySelection, StatusRow,
 };
 use proptest::prelude::*;
 
@@ -135,7 +135,10 @@ impl Model {
             }
             Event::Moved { file, from } => {
                 let (Some(id), None) = (self.id(from).await, self.id(file).await) else { return Ok(()) };
-                let moved = self.ledger.renamed(self.brand, UploadId(id), &self.folder.join(format!("{file}.jpg")), 0).await;
+                let moved = self
+                    .ledger
+                    .renamed(self.brand, UploadId(id), &self.folder.join(format!("{file}.jpg")), 0)
+                    .await;
                 moved.map(drop)
             }
             Event::Gone { file } => match self.id(file).await {

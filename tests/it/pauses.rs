@@ -37,7 +37,13 @@ async fn no_file_is_to_be_tried_in_the_past_while_everything_waits() {
     // when it is over, each has its own time again: those that were never tried go at once
     let queued = waiting.iter().filter(|row| row.state == "queued").count();
     bench.sandbox.clear_faults();
-    bench.ledger().retry(&brandpost::ledger::RetrySelection::Ids(vec![brandpost::domain::brand::UploadId(waiting[0].id)])).await.unwrap();
+    bench
+        .ledger()
+        .retry(&brandpost::ledger::RetrySelection::Ids(vec![brandpost::domain::brand::UploadId(
+            waiting[0].id,
+        )]))
+        .await
+        .unwrap();
     let sent = |rows: &[StatusRow]| rows.iter().filter(|row| row.state == "uploaded").count() >= queued;
     bench.until("they are sent", sent).await;
     bench.stop().await;

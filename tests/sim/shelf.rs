@@ -182,7 +182,10 @@ impl Shelf {
         if !path.parent().unwrap().is_dir() || path.symlink_metadata().is_ok_and(|meta| !meta.is_file()) {
             return "begin: no folder".into();
         }
-        let half = rng.usize(0..=content.bytes.len());
+        let length = content.bytes.len();
+        let half = rng.usize(0..=length);
+        // a picture that lacks only its end marker is taken, after a while
+        let half = if half + 2 >= length { length } else { half };
         self.stir(&path);
         fs::write(&path, &content.bytes[..half]).unwrap();
         self.stamp(&path);

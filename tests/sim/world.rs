@@ -222,7 +222,9 @@ impl World {
         let settings = Arc::new(self.settings());
         let clouds = Clouds::new(&settings, self.wall.clone()).unwrap();
         let ledger = Ledger::open(&self.database(), self.wall.clone()).await.unwrap();
-        ledger.reclaim(true).await.unwrap();
+        if let Err(error) = ledger.reclaim(true).await {
+            self.violation(format!("the start failed: {error}"));
+        }
         let ledger = ledger.with_commit_hook(self.hub.clone());
         let stop = CancellationToken::new();
         let intake = Intake::new(settings.clone(), ledger.clone(), stop.clone(), &Metrics::new(ledger.now()));
@@ -684,7 +686,8 @@ impl World {
             }
             self.advance(Duration::from_millis(5003)).await;
             let counts = self.ledger().report().counts(None).await.unwrap();
-            let at_rest = counts.pending() == 0 && self.ledger().rechecks_requested().await.unwrap().is_empty();
+            let at_rest =
+                counts.pending() == 0 && self.ledger().rechecks_requested().await.unwrap().is_empty();
             calm = if at_rest && began.elapsed() > Duration::from_mins(4) { calm + 1 } else { 0 };
         }
     }

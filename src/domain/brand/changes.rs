@@ -70,7 +70,8 @@ impl Changes<'_> {
         };
         self.saved.iter().filter_map(move |(before, file)| {
             let now = refused(file)?;
-            let same = before.is_some_and(|before| before.state.name() == now.0 && before.error_kind() == Some(now.1));
+            let same = before
+                .is_some_and(|before| before.state.name() == now.0 && before.error_kind() == Some(now.1));
             (!same).then_some(Refused { upload: file.id, state: now.0 })
         })
     }

@@ -178,23 +178,11 @@ impl Brand {
         at: &Moment,
     ) -> UploadId {
         if let Some(row) = row {
-            self.remove(row);
+            self.files.remove(&row);
         }
         self.set_path(moved, &file.path, at);
         self.touch(moved, file, at);
         moved
-    }
-
-    fn remove(&mut self, id: UploadId) {
-        self.files.remove(&id);
-        let copies: Vec<_> = self.files().filter(|file| file.is_copy_of(id)).map(|file| file.id).collect();
-        for copy in copies {
-            if let Some(UploadState::Rejected { duplicate_of, .. }) =
-                self.file_mut(copy).map(|file| &mut file.state)
-            {
-                *duplicate_of = None;
-            }
-        }
     }
 
     /// Same content, other time or inode: nothing is sent again.
@@ -340,7 +328,8 @@ impl Brand {
         if matches!(file.state.name(), State::Uploading | State::Uploaded | State::Gone) {
             return false;
         }
-        let is_on_oss = file.slot.is_some() && file.sha256().is_some() && file.object_sha256.as_deref() == file.sha256();
+        let is_on_oss =
+            file.slot.is_some() && file.sha256().is_some() && file.object_sha256.as_deref() == file.sha256();
         file.recheck.done = file.recheck.requested;
         file.updated_at = at.now;
         file.slot = file.slot_to_keep();
@@ -361,10 +350,6 @@ impl Upload {
     fn was_sent_before(&self, picture: &Picture) -> bool {
         let refused = self.state.name() == State::Rejected && self.slot.is_some();
         refused && self.object_sha256.as_deref() == Some(&picture.digests.sha256)
-    }
-
-    fn is_copy_of(&self, id: UploadId) -> bool {
-        matches!(self.state, UploadState::Rejected { duplicate_of, .. } if duplicate_of == Some(id))
     }
 
     /// A file that changed while it was sent need not wait for its due time once it is still.

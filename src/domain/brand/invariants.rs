@@ -18,8 +18,8 @@ impl Brand {
                 broken.push(format!("two rows have {}", file.path.display()));
             }
             broken.extend(file.broken().map(|what| format!("{what}: {file:?}")));
-            if self.is_orphaned_copy(file) && !file.recheck.is_open() {
-                broken.push(format!("{} is a copy of nothing, and nobody looks again", file.id));
+            if self.is_orphaned_copy(file) {
+                broken.push(format!("{} is a copy of nothing", file.id));
             }
         }
         broken.extend(self.next_waiting().map(|(id, slot)| format!("{id} waits beside free slot {slot}")));

@@ -16,7 +16,8 @@
 //! | operator | [`Brand::adopt`] | `queued` and held | `uploaded` |
 //!
 //! Each ends in `settle`: free slots go to the files that wait for one, oldest first, and files that were refused
-//! as copies of a file that no longer stands are looked at again. [`Brand::check`] holds the invariants.
+//! as copies of a file that no longer stands are looked at again. [`Brand::check`] names the invariants that are broken;
+//! tests and debug builds ask it after every step.
 
 mod attempt;
 mod changes;
@@ -133,14 +134,26 @@ impl Brand {
         self.files().find(|file| file.slot == Some(slot))
     }
 
+    /// How many files it has.
+    pub fn file_count(&self) -> usize {
+        self.files.len()
+    }
+
     /// The id that the next new file of any brand gets.
     pub fn next_id(&self) -> UploadId {
         self.next_id
     }
 
-    /// Other brands gave ids to new files meanwhile.
-    pub fn set_next_id(&mut self, next: UploadId) {
-        self.next_id = next;
+    /// The same brand, whose next new file gets this id: other brands gave ids meanwhile.
+    #[must_use]
+    pub fn with_next_id(self, next_id: UploadId) -> Self {
+        Self { next_id, ..self }
+    }
+
+    /// The same brand when its changes were written.
+    #[must_use]
+    pub fn as_committed(self) -> Self {
+        Self { attempts: Vec::new(), ..self }
     }
 
     /// Gives the brand another number of slots. More than before let waiting files in; fewer take none away.

@@ -2,34 +2,33 @@
 
 use super::slots::choose;
 use super::{Brand, Moment, Upload, UploadId, UploadState};
-use crate::domain::failure::ErrorKind;
 
 impl Brand {
     /// Each transition ends with this.
     pub(super) fn settle(&mut self, at: &Moment) {
         self.recheck_orphaned_copies();
         self.fill_free_slots(at);
-        if cfg!(debug_assertions) {
-            let broken = self.check();
-            assert!(broken.is_empty(), "{}: {broken:?}", self.key);
-        }
     }
 
-    /// Files that were refused as copies of one that no longer stands for their content are to be looked at again.
+    /// Files that were refused as copies of one that no longer stands for their content are to be looked at again:
+    /// once, whatever else is to be looked at.
     fn recheck_orphaned_copies(&mut self) {
-        let orphaned = |file: &&Upload| self.is_orphaned_copy(file) && !file.recheck.is_open();
-        let ids: Vec<_> = self.files().filter(orphaned).map(|file| file.id).collect();
-        for id in ids {
-            self.file_mut(id).into_iter().for_each(Upload::request_recheck);
+        let orphaned = self.files().filter(|file| self.is_orphaned_copy(file));
+        let ids: Vec<_> = orphaned.map(|file| file.id).collect();
+        for file in ids {
+            let Some(file) = self.file_mut(file) else { continue };
+            file.request_recheck();
+            if let UploadState::Rejected { duplicate_of, .. } = &mut file.state {
+                *duplicate_of = None;
+            }
         }
     }
 
-    /// Was it refused as a copy of a file that no longer stands for its content?
+    /// Is it said to be a copy of a file that does not stand for its content?
     pub(super) fn is_orphaned_copy(&self, file: &Upload) -> bool {
-        let UploadState::Rejected { failure, duplicate_of } = &file.state else { return false };
-        let original = duplicate_of.and_then(|id| self.file(id));
-        let stands = original.is_some_and(|original| original.stands() && original.sha256() == file.sha256());
-        failure.kind == ErrorKind::Duplicate && !stands
+        let UploadState::Rejected { duplicate_of: Some(original), .. } = file.state else { return false };
+        let original = self.file(original);
+        !original.is_some_and(|original| original.stands() && original.sha256() == file.sha256())
     }
 
     /// Waiting files take free slots, oldest first, until one of the two runs out.

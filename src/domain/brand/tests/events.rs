@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::naive::Naive;
 use super::{SLOTS, brand, found, moment, path};
-use crate::domain::brand::{AttemptEnd, Brand, Claim, ClaimTerms, Moment, Upload, UploadId};
+use crate::domain::brand::{Absent, AttemptEnd, Brand, Claim, ClaimTerms, Moment, Upload, UploadId};
 use crate::domain::clock::later;
 use crate::domain::failure::{ErrorKind, Failure};
 use crate::domain::upload::State;
@@ -63,7 +63,8 @@ fn end(how: u8, at: &Moment) -> (AttemptEnd, State, bool) {
     match how {
         0..=2 => {
             let (object_url, etag) = ("http://x/y".into(), "E".into());
-            let end = AttemptEnd::Uploaded { object_url, etag, request_id: None, bytes: 1, recheck: how == 1 };
+            let end =
+                AttemptEnd::Uploaded { object_url, etag, request_id: None, bytes: 1, recheck: how == 1 };
             (end, State::Uploaded, true)
         }
         3 | 4 => {
@@ -87,7 +88,7 @@ impl Run {
     fn apply(&mut self, event: &Event, at: &Moment) {
         match *event {
             Event::Found { file, content, wanted } => {
-                let result = self.brand.take_in(&found(file, content, wanted), Default::default(), at);
+                let result = self.brand.take_in(&found(file, content, wanted), Absent::default(), at);
                 assert_eq!(result.path, path(file));
                 self.naive.found(file, content, wanted);
             }
@@ -105,10 +106,7 @@ impl Run {
             Event::Looked { file } => {
                 let row = self.id(file).and_then(|id| self.brand.file(id));
                 let Some((id, requested)) = row.map(|row| (row.id, row.recheck.requested)) else { return };
-                // a look at a copy of nothing finds a picture, not a copy
-                if !self.brand.is_orphaned_copy(&self.brand.files[&id]) {
-                    self.brand.recheck_done(id, requested);
-                }
+                self.brand.recheck_done(id, requested);
             }
             Event::Claim { which } => self.claim(which, at),
             Event::End { which, how } if !self.claims.is_empty() => {
@@ -185,8 +183,7 @@ impl Run {
         let name = |file: &Upload| file.path.file_stem().unwrap().to_str().unwrap().parse::<u8>().unwrap();
         let mut ours: Vec<_> =
             self.brand.files().map(|file| (name(file), file.state.name(), file.slot)).collect();
-        let mut naive: Vec<_> =
-            self.naive.rows.iter().map(|row| (row.file, row.state, row.slot)).collect();
+        let mut naive: Vec<_> = self.naive.rows.iter().map(|row| (row.file, row.state, row.slot)).collect();
         ours.sort();
         naive.sort();
         assert_eq!(ours, naive, "{event:?}");

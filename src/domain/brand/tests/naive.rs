@@ -43,9 +43,8 @@ impl Naive {
     }
 
     fn free(&self, wanted: Option<u32>) -> Option<u32> {
-        let free = |slot: &u32| {
-            !self.reserved.contains(slot) && self.rows.iter().all(|row| row.slot != Some(*slot))
-        };
+        let free =
+            |slot: &u32| !self.reserved.contains(slot) && self.rows.iter().all(|row| row.slot != Some(*slot));
         (1..=self.total).find(|slot| free(slot) && wanted.is_none_or(|wanted| wanted == *slot))
     }
 
@@ -119,9 +118,9 @@ impl Naive {
         if let Some(row) = self.row(file)
             && !matches!(row.state, State::Rejected)
         {
-            match slot {
-                Some(slot) => row.queue(slot),
-                None => (row.state, row.waits) = (State::Rejected, true),
+            row.refuse(true);
+            if let Some(slot) = slot {
+                row.queue(slot);
             }
         }
         self.settle();

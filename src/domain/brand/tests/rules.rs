@@ -47,7 +47,9 @@ fn the_lowest_free_slot_is_given_until_none_is_left() {
 #[test]
 fn the_oldest_that_waits_takes_a_slot_that_is_released() {
     let mut brand = brand();
-    (1..=5).for_each(|file| drop(take_in(&mut brand, file, file)));
+    (1..=5).for_each(|file| {
+        take_in(&mut brand, file, file);
+    });
     upload(&mut brand, 2);
     brand.release(&[2], &moment(3)).unwrap();
     assert_eq!((at(&brand, 4).state.name(), at(&brand, 4).slot), (State::Queued, Some(2)));
@@ -172,7 +174,9 @@ fn nothing_is_claimed_before_it_is_due_nor_while_uploads_are_suspended() {
 #[test]
 fn a_file_that_fails_goes_behind_those_that_wait_for_their_first_turn() {
     let mut brand = brand();
-    (1..=3).for_each(|file| drop(take_in(&mut brand, file, file)));
+    (1..=3).for_each(|file| {
+        take_in(&mut brand, file, file);
+    });
     let turns: Vec<_> = (1..=3).map(|file| at(&brand, file).state.turn()).collect();
     assert_eq!(turns, [Some(0), Some(1), Some(2)]);
     let claim = claim(&mut brand, 1);
