@@ -41,9 +41,9 @@ pub(super) enum Outcome {
 /// Makes one attempt.
 pub(super) async fn attempt(shared: &Shared, claim: &Claim) -> Outcome {
     let mut repaired = HashSet::new();
-    let mut other_type = false;
+    let mut toggle_content_type = false;
     loop {
-        let error = match once(shared, claim, other_type).await {
+        let error = match once(shared, claim, toggle_content_type).await {
             Ok(outcome) => return outcome,
             Err(error) => error,
         };
@@ -51,11 +51,11 @@ pub(super) async fn attempt(shared: &Shared, claim: &Claim) -> Outcome {
             error.remedy,
             Remedy::FreshGrant
                 | Remedy::FreshGrantOrGiveUp
-                | Remedy::OtherType
-                | Remedy::PutClockRight
-                | Remedy::SignAnew
+                | Remedy::ToggleContentType
+                | Remedy::CorrectClock
+                | Remedy::SignAgain
         );
-        other_type = error.remedy == Remedy::OtherType;
+        toggle_content_type = error.remedy == Remedy::ToggleContentType;
         if matches!(error.remedy, Remedy::FreshGrant | Remedy::FreshGrantOrGiveUp) {
             shared.grants.forget(claim.id);
         }
@@ -66,7 +66,7 @@ pub(super) async fn attempt(shared: &Shared, claim: &Claim) -> Outcome {
     }
 }
 
-async fn once(shared: &Shared, claim: &Claim, other_type: bool) -> Result<Outcome, CloudError> {
+async fn once(shared: &Shared, claim: &Claim, toggle_content_type: bool) -> Result<Outcome, CloudError> {
     let file = match open(shared, claim).await {
         Ok(file) => Arc::new(file),
         Err(outcome) => return Ok(outcome),
@@ -81,7 +81,7 @@ async fn once(shared: &Shared, claim: &Claim, other_type: bool) -> Result<Outcom
     };
     let watched = file.clone();
     let (format, digests) = (claim.format, &claim.digests);
-    let object = Object { file, size: claim.stamp.size, format, digests, other_type };
+    let object = Object { file, size: claim.stamp.size, format, digests, toggle_content_type };
     let began = Instant::now();
     let receipt = shared.clouds.bucket.put(&target, &grant, object).await;
     shared.metrics.put(began.elapsed());

@@ -120,14 +120,14 @@ fn refused(error: CloudError, context: &Context) -> AttemptEnd {
         Remedy::SlowDown(wait) => retry(failure, wait, sent, context),
         // the breaker decides when: no file needs to wait longer than it does
         Remedy::Pause => AttemptEnd::Retry { failure, due: context.now, recheck: false, sent: false },
-        Remedy::GiveUp | Remedy::FreshGrantOrGiveUp | Remedy::OtherType => {
+        Remedy::GiveUp | Remedy::FreshGrantOrGiveUp | Remedy::ToggleContentType => {
             AttemptEnd::Failed { failure, sent }
         }
         Remedy::FewTimes if context.streak + 1 >= MAX_UNKNOWN_ANSWERS => {
             let failure = Failure { kind: ErrorKind::GatewayRejected, ..failure };
             AttemptEnd::Failed { failure, sent: false }
         }
-        Remedy::Later | Remedy::FewTimes | Remedy::FreshGrant | Remedy::PutClockRight | Remedy::SignAnew => {
+        Remedy::Later | Remedy::FewTimes | Remedy::FreshGrant | Remedy::CorrectClock | Remedy::SignAgain => {
             retry(failure, None, sent, context)
         }
     }

@@ -85,9 +85,9 @@ fn every_remedy_has_its_decision() {
         (Remedy::Pause, Credentials, at_once, credentials, none.clone()),
         (Remedy::FreshGrant, OssError, retry_in(2, OssError), outage(OssError), none.clone()),
         (Remedy::FreshGrantOrGiveUp, OssRejected, failed(OssRejected), ok.clone(), none.clone()),
-        (Remedy::OtherType, OssRejected, failed(OssRejected), ok.clone(), none.clone()),
-        (Remedy::PutClockRight, ClockSkew, retry_in(2, ClockSkew), outage(ClockSkew), none.clone()),
-        (Remedy::SignAnew, GatewayError, retry_in(2, GatewayError), outage(GatewayError), none.clone()),
+        (Remedy::ToggleContentType, OssRejected, failed(OssRejected), ok.clone(), none.clone()),
+        (Remedy::CorrectClock, ClockSkew, retry_in(2, ClockSkew), outage(ClockSkew), none.clone()),
+        (Remedy::SignAgain, GatewayError, retry_in(2, GatewayError), outage(GatewayError), none.clone()),
         (Remedy::GiveUp, GatewayRejected, failed(GatewayRejected), ok, none),
     ];
     let mut covered = HashSet::new();
