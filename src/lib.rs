@@ -10,7 +10,7 @@
 //! In one transaction the [`ledger`] gives it the lowest free slot of its brand and queues it. That commit is
 //! the only thing that passes between the two halves of the daemon.
 //!
-//! [`publish`] is woken by the commit. It waits for a permit, an open gate and its turn in the pace, claims
+//! [`publish`] is woken by the commit. It waits for a permit, a closed circuit breaker and its turn in the pace, claims
 //! the row, and makes an attempt: through [`cloud`] it asks the gateway for credentials for exactly this
 //! slot, makes sure that the open file is still the inspected one, and streams it to OSS. The checksums of
 //! the answer are compared with those of the inspection. The end of the attempt is one more transaction:

@@ -125,7 +125,7 @@ impl Metrics {
         self.put.observe(took.as_secs_f64());
     }
 
-    /// Nothing is sent any more: the gate has closed.
+    /// Nothing is sent any more: the circuit breaker of publish has opened.
     pub fn paused(&self, cause: &'static str) {
         self.pauses.get_or_create(&[("cause", cause)]).inc();
     }

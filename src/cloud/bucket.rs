@@ -17,14 +17,14 @@ use super::client::{self, Clients};
 use super::credentials::Grant;
 use super::error::{CloudError, Remedy, Service};
 use super::gateway::to_header_map;
-use super::signature::{Key, OssRequest, SigningClock, http_date, oss_v1, oss_v4, v4_date};
+use super::signature::{OssRequest, SigningClock, SigningKey, http_date, oss_v1, oss_v4, v4_date};
 use super::target::{Signing, Target};
 use crate::config::Settings;
 use crate::domain::failure::ErrorKind;
 use crate::domain::image::Format;
 use crate::domain::upload::Digests;
-use body::{Flow, Progress};
-use receipt::CANNOT_LOOK;
+use body::{Source, Transfer};
+use receipt::UNKNOWN_OBJECT;
 
 pub use body::BytesLimiter;
 
@@ -36,7 +36,7 @@ pub struct Bucket {
     timeout: Duration,
     limiter: Option<Arc<BytesLimiter>>,
     /// Presigned URLs were signed without a `Content-Type`, as far as it is known.
-    untyped: AtomicBool,
+    without_content_type: AtomicBool,
 }
 
 /// What is sent.
@@ -50,8 +50,8 @@ pub struct Object<'a> {
     pub format: Format,
     /// Its checksums, as inspection found them.
     pub digests: &'a Digests,
-    /// A presigned URL did not take the `Content-Type` as it was sent: now the other way.
-    pub other_type: bool,
+    /// A presigned URL refused the request with the `Content-Type`, or without it: now the other of the two.
+    pub toggle_content_type: bool,
 }
 
 /// OSS has the object, and its checksums are those of our file.
@@ -66,7 +66,13 @@ pub struct Receipt {
 impl Bucket {
     pub(super) fn new(settings: &Settings, clients: Clients, clock: Arc<SigningClock>) -> Self {
         let limiter = body::limiter(settings.limits.bytes_per_second).map(Arc::new);
-        Self { clients, clock, timeout: settings.oss.timeout, limiter, untyped: AtomicBool::default() }
+        Self {
+            clients,
+            clock,
+            timeout: settings.oss.timeout,
+            limiter,
+            without_content_type: AtomicBool::default(),
+        }
     }
 
     /// Puts an object. A PUT can be repeated: same key, same bytes.
@@ -79,18 +85,19 @@ impl Bucket {
         grant: &Grant,
         object: Object<'_>,
     ) -> Result<Receipt, CloudError> {
-        let (digests, other_type) = (object.digests, object.other_type);
+        let (digests, toggle_content_type) = (object.digests, object.toggle_content_type);
         let presigned = target.signing == Signing::InUrl;
-        let untyped = presigned && self.untyped.load(Ordering::Relaxed) != other_type;
-        let result = self.send(target, grant, object, untyped).await;
-        if other_type && result.is_ok() {
-            self.untyped.store(untyped, Ordering::Relaxed);
+        let without_content_type =
+            presigned && self.without_content_type.load(Ordering::Relaxed) != toggle_content_type;
+        let result = self.send(target, grant, object, without_content_type).await;
+        if toggle_content_type && result.is_ok() {
+            self.without_content_type.store(without_content_type, Ordering::Relaxed);
         }
         let result = match result {
             Err(error) if receipt::forbids_overwriting(&error) => {
-                self.look(target, grant, digests, error).await
+                self.confirm_existing(target, grant, digests, error).await
             }
-            Err(error) if presigned => Err(answer::in_url(error, other_type)),
+            Err(error) if presigned => Err(answer::in_url(error, toggle_content_type)),
             result => result,
         };
         let secrets = [&grant.access_key_id, grant.access_key_secret.expose(), grant.security_token.expose()];
@@ -102,13 +109,13 @@ impl Bucket {
         target: &Target,
         grant: &Grant,
         object: Object<'_>,
-        untyped: bool,
+        without_content_type: bool,
     ) -> Result<Receipt, CloudError> {
         let (url, mut headers) = self.clients.route(&target.url);
         let pair = |name: HeaderName, value: &str| (name.to_string(), value.to_owned());
         let digests = object.digests;
         let mut content = Vec::new();
-        if !untyped {
+        if !without_content_type {
             content.push(pair(CONTENT_TYPE, object.format.content_type()));
         }
         if target.signing != Signing::InUrl {
@@ -117,30 +124,31 @@ impl Bucket {
         }
         headers.extend(self.headers("PUT", target, grant, content)?);
         headers.insert(CONTENT_LENGTH, object.size.into());
-        let progress = Progress::default();
-        let flow = Flow {
+        let transfer = Transfer::default();
+        let source = Source {
             file: object.file,
             size: object.size,
-            progress: progress.clone(),
+            transfer: transfer.clone(),
             limiter: self.limiter.clone(),
         };
-        let request = self.clients.http.put(url).headers(headers).body(body::stream(flow));
+        let request = self.clients.http.put(url).headers(headers).body(body::stream(source));
         let exchange = async {
-            let answer = request.send().await.map_err(|error| self.lost(target, &progress, &error))?;
-            progress.answered();
+            let answer =
+                request.send().await.map_err(|error| self.client_error(target, &transfer, &error))?;
+            transfer.answered();
             self.read(target, digests, answer).await
         };
         tokio::select! {
             result = exchange => result,
-            () = progress.stalled(self.timeout) => {
+            () = transfer.stalled(self.timeout) => {
                 let message = format!("{} made no progress for {} s", target.host(), self.timeout.as_secs_f32());
                 Err(CloudError::new(Service::Oss, ErrorKind::Timeout, Remedy::Later, message).perhaps_sent())
             }
         }
     }
 
-    fn lost(&self, target: &Target, progress: &Progress, error: &reqwest::Error) -> CloudError {
-        match progress.file_error() {
+    fn client_error(&self, target: &Target, transfer: &Transfer, error: &reqwest::Error) -> CloudError {
+        match transfer.file_error() {
             Some(message) => CloudError::new(Service::Oss, ErrorKind::FileChanged, Remedy::Later, message),
             None => self.clients.error(Service::Oss, &target.url, error),
         }
@@ -164,21 +172,24 @@ impl Bucket {
             Some(_) => answer::refusal(status, &headers, &body, target).perhaps_sent(),
             None => answer::refusal(status, &headers, &body, target),
         };
-        if error.remedy == Remedy::PutClockRight {
+        if error.remedy == Remedy::CorrectClock {
             self.clock.learn(client::text(&headers, "date"));
         }
         Err(error)
     }
 
-    /// The bucket does not let an object be replaced. That of an earlier PUT whose answer was lost is as good.
-    async fn look(
+    /// The bucket does not let an object be replaced. The object of an earlier PUT whose answer was lost counts as
+    /// uploaded.
+    async fn confirm_existing(
         &self,
         target: &Target,
         grant: &Grant,
         digests: &Digests,
         refusal: CloudError,
     ) -> Result<Receipt, CloudError> {
-        let Some(target) = target.otherwise() else { return Err(receipt::in_the_way(refusal, CANNOT_LOOK)) };
+        let Some(target) = target.with_header_signing() else {
+            return Err(receipt::in_the_way(refusal, UNKNOWN_OBJECT));
+        };
         let (url, mut headers) = self.clients.route(&target.url);
         headers.extend(self.headers("HEAD", &target, grant, Vec::new())?);
         let request = self.clients.http.head(url).headers(headers).timeout(self.timeout);
@@ -197,7 +208,7 @@ impl Bucket {
         grant: &Grant,
         content: Vec<(String, String)>,
     ) -> Result<HeaderMap, CloudError> {
-        let key = Key { id: &grant.access_key_id, secret: &grant.access_key_secret };
+        let key = SigningKey { id: &grant.access_key_id, secret: &grant.access_key_secret };
         let now = self.clock.now();
         let mut headers = content;
         let mut add = |name: &str, value: &str| headers.push((name.to_owned(), value.to_owned()));

@@ -84,20 +84,20 @@ impl Clients {
         builder
     }
 
-    /// What went wrong on the way to a URL. The text is built from the chain of causes and never from the URL, which
+    /// What went wrong in a call to a URL. The text is built from the chain of causes and never from the URL, which
     /// may carry a signature.
     pub(super) fn error(&self, service: Service, url: &Url, error: &reqwest::Error) -> CloudError {
         let host = url.host_str().unwrap_or_default();
-        let way = match self.proxy(url) {
+        let peer = match self.proxy(url) {
             Some(proxy) => format!("{host} through the proxy {proxy}"),
             None => host.to_owned(),
         };
-        CloudError::from_client(service, &way, error)
+        CloudError::from_client(service, &peer, error)
     }
 
-    /// The proxy on the way to a URL, which may be what does not answer.
+    /// The proxy for a URL, which may be what does not answer.
     pub(super) fn proxy(&self, url: &Url) -> Option<String> {
-        self.proxies.on_the_way_to(url)
+        self.proxies.for_url(url)
     }
 
     /// The URL to connect to and the `Host` to name there. The port of a fixed address replaces the URL's,

@@ -9,10 +9,10 @@ use super::client::text;
 use crate::domain::failure::{ErrorKind, Failure};
 use crate::domain::text::{one_line, without_secret};
 
-/// More of a cloud's words is not kept.
+/// A cloud's message is cut at so many characters.
 pub(super) const LONGEST_MESSAGE: usize = 300;
 
-/// Nor of a name or a checksum.
+/// A name or a checksum of its answers, at so many.
 const LONGEST_NAME: usize = 80;
 
 /// Which of the two it was.
@@ -40,11 +40,11 @@ pub enum Remedy {
     /// At once, with new credentials; if that fails too, never.
     FreshGrantOrGiveUp,
     /// At once, without the `Content-Type`, or with it again; if that fails too, never.
-    OtherType,
-    /// At once, with the clock put right; if that fails too, later.
-    PutClockRight,
-    /// At once, signed anew.
-    SignAnew,
+    ToggleContentType,
+    /// At once, with the clock corrected; if that fails too, later.
+    CorrectClock,
+    /// At once, with another signature.
+    SignAgain,
     /// This file fails for good.
     GiveUp,
 }
@@ -53,7 +53,7 @@ pub enum Remedy {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{failure}")]
 pub struct CloudError {
-    /// Who said it.
+    /// Who refused, or could not be reached.
     pub service: Service,
     /// What is recorded.
     pub failure: Failure,
@@ -68,7 +68,7 @@ impl CloudError {
         Self { service, failure: Failure::new(kind, message), remedy, sent: false }
     }
 
-    /// No answer came, or one that tells of other bytes: the file's bytes may be there.
+    /// No answer came, or one about other bytes: the file's bytes may have arrived.
     pub(super) fn perhaps_sent(mut self) -> Self {
         self.sent = true;
         self
@@ -96,14 +96,14 @@ impl CloudError {
         self
     }
 
-    /// Does it tell that the service itself is in trouble, whichever file comes next?
+    /// Whether the service itself fails, so that any other file would meet the same error.
     pub fn is_outage(&self) -> bool {
         use ErrorKind::{ChecksumMismatch, GatewayError, Network, OssError, Timeout};
-        // what was to be mended at once, and came again, would meet every file
-        let unmended = matches!(self.remedy, Remedy::FreshGrant | Remedy::PutClockRight | Remedy::SignAnew);
+        // what was repaired at once, and came again, would meet every file
+        let unrepaired = matches!(self.remedy, Remedy::FreshGrant | Remedy::CorrectClock | Remedy::SignAgain);
         let down = matches!(self.remedy, Remedy::Later | Remedy::FewTimes)
             && matches!(self.failure.kind, Network | Timeout | GatewayError | OssError | ChecksumMismatch);
-        unmended || down
+        unrepaired || down
     }
 
     /// An answer that is not the service's own, but of somebody between us and `host`: a proxy, a firewall, a login
@@ -127,7 +127,7 @@ impl CloudError {
         if service == Service::Oss { error.perhaps_sent() } else { error }
     }
 
-    /// An error of the HTTP client on the way to `host`: see `Clients::error`.
+    /// An error of the HTTP client during a call to `host`: see `Clients::error`.
     pub(super) fn from_client(service: Service, host: &str, error: &reqwest::Error) -> Self {
         let kind = if error.is_timeout() { ErrorKind::Timeout } else { ErrorKind::Network };
         let what = if error.is_connect() { "cannot connect to" } else { "lost the connection to" };
@@ -168,7 +168,7 @@ pub(super) fn short_name(text: &str) -> String {
     one_line(text, LONGEST_NAME)
 }
 
-/// The innermost cause, which says most.
+/// The innermost cause, which is the most precise.
 pub(super) fn root_cause(error: &dyn Error) -> String {
     let mut cause = error;
     while let Some(source) = cause.source() {

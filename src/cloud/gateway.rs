@@ -21,7 +21,7 @@ use crate::config::{Secret, SecretError, SecretSource, Settings};
 use crate::domain::brand::BrandKey;
 use crate::domain::failure::ErrorKind;
 use crate::domain::image::Format;
-use granted::Now;
+use granted::ClockReadings;
 
 /// The API's path.
 pub const PATH: &str = "/industry/qualification/oss/sts/get";
@@ -94,13 +94,13 @@ impl Gateway {
     ///
     /// # Errors
     /// With what the gateway said and what follows from it.
-    pub async fn grant(&self, place: GrantRequest) -> Result<Grant, CloudError> {
+    pub async fn grant(&self, request: GrantRequest) -> Result<Grant, CloudError> {
         self.call(&self.body(&json!({
             "appId": self.app_id,
-            "index": place.slot,
-            "id": place.brand.record(),
-            "suffix": place.format.suffix(),
-            "type": place.brand.kind().as_str(),
+            "index": request.slot,
+            "id": request.brand.record(),
+            "suffix": request.format.suffix(),
+            "type": request.brand.kind().as_str(),
         })))
         .await
     }
@@ -120,21 +120,26 @@ impl Gateway {
         let request =
             self.clients.http.post(url).headers(headers).body(body.to_owned()).timeout(self.timeout);
         let host = self.url.host_str().unwrap_or_default();
-        let lost = |error: reqwest::Error| self.clients.error(Service::Gateway, &self.url, &error);
-        let answer = request.send().await.map_err(lost)?;
+        let client_error = |error: reqwest::Error| self.clients.error(Service::Gateway, &self.url, &error);
+        let answer = request.send().await.map_err(client_error)?;
         let (status, headers) = (answer.status(), answer.headers().clone());
-        let body = client::read_body(answer).await.map_err(lost)?;
+        let body = client::read_body(answer).await.map_err(client_error)?;
         let date = client::text(&headers, "date");
         let ours = self.clock.now();
-        let result =
-            answer::read(status, &headers, &body, host, Now { ours, theirs: self.clock.observe(date) });
-        let refused = matches!(&result, Err(CloudError { remedy: Remedy::PutClockRight, .. }));
-        // what is over by our clock and not by theirs tells that ours is wrong
+        let result = answer::read(
+            status,
+            &headers,
+            &body,
+            host,
+            ClockReadings { ours, theirs: self.clock.observe(date) },
+        );
+        let refused = matches!(&result, Err(CloudError { remedy: Remedy::CorrectClock, .. }));
+        // expired by our clock and not by theirs: ours is wrong
         if refused || matches!(&result, Ok(grant) if !lasts(grant.expiration, ours)) {
             self.clock.learn(date);
         }
         if let Some(theirs) = client::text(&headers, "x-ca-error-message").filter(|_| result.is_err()) {
-            tracing::debug!(theirs, "the gateway's own words");
+            tracing::debug!(theirs, "the gateway's own message");
         }
         let token = self.iot_token.as_ref().map_or("", Secret::expose);
         result.map_err(|error| error.without(&[token, self.secret().expose()]))
@@ -149,7 +154,7 @@ impl Gateway {
         json!({ "id": id, "version": "1.0", "request": request, "params": params }).to_string()
     }
 
-    /// Everything that is signed, and the signature. A nonce is never used twice, so every call is signed anew.
+    /// Everything that is signed, and the signature. A nonce is used once, so every call has its own signature.
     fn headers(&self, body: &str) -> Result<HeaderMap, CloudError> {
         let now = self.clock.now();
         let mut headers: Vec<(String, String)> = [

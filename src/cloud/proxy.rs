@@ -25,8 +25,8 @@ impl Proxies {
         Ok(Self(Matcher::from_env()))
     }
 
-    /// Host and port of the proxy on the way to a URL.
-    pub(super) fn on_the_way_to(&self, url: &Url) -> Option<String> {
+    /// Host and port of the proxy for a URL.
+    pub(super) fn for_url(&self, url: &Url) -> Option<String> {
         let proxy = self.0.intercept(&url.as_str().parse().ok()?)?;
         let host = proxy.uri().host()?;
         Some(proxy.uri().port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}")))

@@ -26,8 +26,8 @@ use crate::domain::text::hex;
 /// What OSS leaves as it is in a path, beside letters and digits.
 const IN_PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'/');
 
-/// So many seconds of error are worth a line in the log.
-const WORTH_SAYING: u64 = 60;
+/// A smaller error of the clock, in seconds, is not logged.
+const MIN_LOGGED_OFFSET: u64 = 60;
 
 /// Our clock for signatures: the machine's, put right by what the clouds say.
 #[derive(Debug)]
@@ -71,7 +71,7 @@ impl SigningClock {
     pub fn learn(&self, date: Option<&str>) -> bool {
         let Some(ahead) = self.ahead(date) else { return false };
         let before = self.offset.swap(ahead, Ordering::Relaxed);
-        if ahead.abs_diff(before) > WORTH_SAYING {
+        if ahead.abs_diff(before) > MIN_LOGGED_OFFSET {
             tracing::warn!(
                 message_id = event::CLOCK,
                 seconds = ahead,
@@ -86,8 +86,9 @@ impl SigningClock {
         // 2024-01-01 to 2100-01-01
         const BELIEVABLE: std::ops::Range<i64> = 1_704_067_200..4_102_444_800;
         let parsed = date.and_then(|date| jiff::fmt::rfc2822::parse(date).ok());
-        let told = parsed.map(|date| date.timestamp().as_second()).filter(|at| BELIEVABLE.contains(at))?;
-        Some(told - self.clock.now().as_second())
+        let reported =
+            parsed.map(|date| date.timestamp().as_second()).filter(|at| BELIEVABLE.contains(at))?;
+        Some(reported - self.clock.now().as_second())
     }
 }
 
@@ -129,7 +130,7 @@ pub fn gateway_signature(secret: &Secret, string_to_sign: &str) -> String {
 
 /// Temporary credentials, as far as a signature needs them.
 #[derive(Debug, Clone, Copy)]
-pub struct Key<'a> {
+pub struct SigningKey<'a> {
     /// `STS.…`.
     pub id: &'a str,
     /// Its secret.
@@ -155,7 +156,7 @@ pub fn encode_path(path: &str) -> String {
 }
 
 /// OSS V4, `Authorization`, for a request without a query. No headers beside those that must be are signed.
-pub fn oss_v4(request: &OssRequest<'_>, key: Key<'_>, region: &str, time: Timestamp) -> String {
+pub fn oss_v4(request: &OssRequest<'_>, key: SigningKey<'_>, region: &str, time: Timestamp) -> String {
     let day = time.strftime("%Y%m%d").to_string();
     let scope = format!("{day}/{region}/oss/aliyun_v4_request");
     let canonical = hex(&Sha256::digest(v4_canonical_request(request).as_bytes()));
@@ -182,7 +183,7 @@ fn v4_canonical_request(request: &OssRequest<'_>) -> String {
 }
 
 /// OSS V1, `Authorization`, by the SDK. `date` is the value of the `Date` header.
-pub fn oss_v1(request: &OssRequest<'_>, key: Key<'_>, date: &str) -> String {
+pub fn oss_v1(request: &OssRequest<'_>, key: SigningKey<'_>, date: &str) -> String {
     let header =
         |name: &str| request.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone());
     let mut builder = RequestBuilder::new();

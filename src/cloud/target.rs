@@ -34,8 +34,8 @@ pub struct Target {
     pub key: String,
     /// The signature.
     pub signing: Signing,
-    /// The signature of other requests for this object, when the URL carries that of the PUT.
-    pub(super) otherwise: Option<Signing>,
+    /// The signature of other requests for this object, when the URL carries the signature of the PUT.
+    pub(super) header_signing: Option<Signing>,
 }
 
 impl fmt::Debug for Target {
@@ -71,16 +71,16 @@ impl Target {
     ///
     /// # Errors
     /// `forbidden_host` or `bad_upload_url`, without anything of the URL that could be secret.
-    pub fn new(oss: &Oss, grant: &Grant, place: GrantRequest) -> Result<Self, Failure> {
+    pub fn new(oss: &Oss, grant: &Grant, request: GrantRequest) -> Result<Self, Failure> {
         let mut url = parse(grant.upload_url.expose())?;
         check_host(oss, &url)?;
         let signed = carries_signature(&url);
         secure(oss, &mut url)?;
-        let key = key(oss, &url, place)?;
+        let key = key(oss, &url, request)?;
         let (bucket, region) = bucket_and_region(oss, grant, url.host_str().unwrap_or_default());
         let bucket = pinned(oss, url.host_str().unwrap_or_default(), bucket)?;
-        let (signing, otherwise) = match (signed, choose(oss, region)) {
-            (true, otherwise) => (Signing::InUrl, otherwise.ok().filter(|_| bucket.is_some())),
+        let (signing, header_signing) = match (signed, choose(oss, region)) {
+            (true, header) => (Signing::InUrl, header.ok().filter(|_| bucket.is_some())),
             (false, signing) => (signing?, None),
         };
         if signing != Signing::InUrl {
@@ -94,13 +94,13 @@ impl Target {
                 return Err(bad("its host does not belong to the endpoint, so the bucket cannot be told"));
             }
         };
-        Ok(Self { url, bucket, key, signing, otherwise })
+        Ok(Self { url, bucket, key, signing, header_signing })
     }
 
     /// The same object for another request than the PUT. Nothing, when it cannot be signed.
-    pub(super) fn otherwise(&self) -> Option<Self> {
+    pub(super) fn with_header_signing(&self) -> Option<Self> {
         let signing = match self.signing {
-            Signing::InUrl => self.otherwise.clone()?,
+            Signing::InUrl => self.header_signing.clone()?,
             _ => self.signing.clone(),
         };
         let mut url = self.url.clone();
@@ -168,7 +168,7 @@ fn secure(oss: &Oss, url: &mut Url) -> Result<(), Failure> {
     }
 }
 
-fn key(oss: &Oss, url: &Url, place: GrantRequest) -> Result<String, Failure> {
+fn key(oss: &Oss, url: &Url, request: GrantRequest) -> Result<String, Failure> {
     let path = percent_decode_str(url.path().trim_start_matches('/'));
     match path.decode_utf8() {
         Ok(key) if key.ends_with('/') => {
@@ -177,10 +177,10 @@ fn key(oss: &Oss, url: &Url, place: GrantRequest) -> Result<String, Failure> {
         Ok(key) if !key.is_empty() => Ok(key.into_owned()),
         Ok(_) => Ok(oss
             .key_template
-            .replace("{type}", place.brand.kind().as_str())
-            .replace("{id}", &place.brand.record().to_string())
-            .replace("{index}", &place.slot.to_string())
-            .replace("{suffix}", place.format.suffix())),
+            .replace("{type}", request.brand.kind().as_str())
+            .replace("{id}", &request.brand.record().to_string())
+            .replace("{index}", &request.slot.to_string())
+            .replace("{suffix}", request.format.suffix())),
         Err(_) => Err(bad("its path is no UTF-8")),
     }
 }
@@ -248,14 +248,14 @@ mod tests {
         }
     }
 
-    fn place() -> GrantRequest {
+    fn request() -> GrantRequest {
         GrantRequest { brand: "OWNBRAND/1001".parse().unwrap(), slot: 3, format: Format::Jpeg }
     }
 
     const ENDPOINT: &str = "oss-cn-hangzhou.aliyuncs.com";
 
     fn target(extra: &str, url: &str) -> Result<Target, Failure> {
-        Target::new(&oss(extra), &grant(url, ENDPOINT), place())
+        Target::new(&oss(extra), &grant(url, ENDPOINT), request())
     }
 
     #[test]
@@ -381,7 +381,7 @@ mod tests {
     fn without_a_region_v1_is_used_or_v4_refused() {
         let accelerated = |extra: &str| {
             let grant = grant("https://b.oss-accelerate.aliyuncs.com", "oss-accelerate.aliyuncs.com");
-            Target::new(&oss(extra), &grant, place())
+            Target::new(&oss(extra), &grant, request())
         };
         assert_eq!(accelerated("").unwrap().signing, Signing::V1);
         assert_eq!(accelerated("region = \"cn-beijing\"").unwrap().signing, Signing::V4("cn-beijing".into()));
@@ -398,7 +398,7 @@ mod tests {
 
         #[test]
         fn no_text_panics(url in "\\PC*", endpoint in "\\PC*") {
-            let _ = Target::new(&oss(""), &grant(&url, &endpoint), place());
+            let _ = Target::new(&oss(""), &grant(&url, &endpoint), request());
         }
     }
 }

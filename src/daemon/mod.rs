@@ -25,7 +25,7 @@ use crate::domain::event;
 use crate::intake::{self, Intake};
 use crate::ledger::{DaemonLock, Ledger, LedgerError, PreviousRun, Started};
 use crate::metrics::Metrics;
-use crate::publish::{self, Publish};
+use crate::publish::{Publish, PublishProgress};
 use crate::web;
 use lifecycle::ShutdownSignals;
 use task_group::TaskGroup;
@@ -67,7 +67,7 @@ pub struct Progress {
     /// The first reconciler.
     pub intake: watch::Receiver<intake::Progress>,
     /// The second.
-    pub publish: watch::Receiver<publish::Progress>,
+    pub publish: watch::Receiver<PublishProgress>,
     /// The table.
     pub ledger: Ledger,
     /// Where the page is served.

@@ -8,7 +8,7 @@ use super::Progress;
 use crate::config::Settings;
 use crate::domain::clock::until;
 use crate::ledger::LedgerError;
-use crate::publish::Cause;
+use crate::publish::{Cause, Pause};
 
 /// A retry that is due within this time is waited for; and when nothing has changed for so long, nothing will.
 const LONGEST_WAIT: Duration = Duration::from_mins(1);
@@ -44,15 +44,15 @@ pub(super) async fn done(settings: &Settings, progress: Progress) -> Result<(), 
 }
 
 async fn nothing_to_send(progress: &Progress) -> Result<bool, LedgerError> {
-    let paused = progress.publish.borrow().paused;
+    let paused = progress.publish.borrow().paused.clone();
     let left = progress.ledger.report().outlook().await?;
     let far = left.due.is_none_or(|due| until(progress.ledger.now(), due) > LONGEST_WAIT);
     Ok(match paused {
         _ if left.uploading > 0 => false,
         // no file can succeed until a person has changed something
-        Some((Cause::Credentials, _)) => true,
-        Some((Cause::Outage, next)) => {
-            next.duration_since(Instant::now()) > LONGEST_WAIT || (left.queued == 0 && far)
+        Some(Pause { cause: Cause::Credentials, .. }) => true,
+        Some(Pause { cause: Cause::Outage, next_probe, .. }) => {
+            next_probe.duration_since(Instant::now()) > LONGEST_WAIT || (left.queued == 0 && far)
         }
         None => left.queued == 0 && far,
     })

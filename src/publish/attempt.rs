@@ -1,7 +1,7 @@
 //! One claim → one outcome. Read this first.
 //!
 //! The descriptor that is compared with the inspected file is the one that is sent. Every failure comes with
-//! its remedy; what can be mended at once is mended once, the rest is for later or for good.
+//! its remedy: what can be repaired at once is tried once more at once, the rest is for `policy` to decide.
 
 use std::collections::HashSet;
 use std::fs::File;
@@ -11,14 +11,13 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
+use super::shared::Shared;
 use crate::cloud::bucket::Object;
 use crate::cloud::{CloudError, Grant, GrantRequest, Receipt, Remedy, Target};
 use crate::domain::failure::{ErrorKind, Failure};
 use crate::files;
-use crate::ledger::Claim;
-
-use super::Shared;
 use crate::fs_timeout::{NOT_RESPONDING, STAT_TIMEOUT};
+use crate::ledger::Claim;
 
 /// How an attempt ended.
 #[derive(Debug)]
@@ -30,10 +29,10 @@ pub(super) enum Outcome {
         /// The file was changed while it was being sent.
         changed: bool,
     },
-    /// The file is not there, or not the one that was inspected: intake is to look at it. Whether it is gone,
-    /// renamed or away for a while is not for us to say.
+    /// The file is not there, or not the one that was inspected. Intake finds out whether it is gone, renamed or
+    /// away for a while.
     FileChanged(Failure),
-    /// A cloud refused, or could not be reached.
+    /// A cloud refused it, or could not be reached.
     Refused(CloudError),
     /// The grant cannot be used.
     BadGrant(Failure),
@@ -41,33 +40,33 @@ pub(super) enum Outcome {
 
 /// Makes one attempt.
 pub(super) async fn attempt(shared: &Shared, claim: &Claim) -> Outcome {
-    let mut mended = HashSet::new();
-    let mut other_type = false;
+    let mut repaired = HashSet::new();
+    let mut toggle_content_type = false;
     loop {
-        let error = match once(shared, claim, other_type).await {
+        let error = match once(shared, claim, toggle_content_type).await {
             Ok(outcome) => return outcome,
             Err(error) => error,
         };
-        let mends = matches!(
+        let repairable = matches!(
             error.remedy,
             Remedy::FreshGrant
                 | Remedy::FreshGrantOrGiveUp
-                | Remedy::OtherType
-                | Remedy::PutClockRight
-                | Remedy::SignAnew
+                | Remedy::ToggleContentType
+                | Remedy::CorrectClock
+                | Remedy::SignAgain
         );
-        other_type = error.remedy == Remedy::OtherType;
+        toggle_content_type = error.remedy == Remedy::ToggleContentType;
         if matches!(error.remedy, Remedy::FreshGrant | Remedy::FreshGrantOrGiveUp) {
             shared.grants.forget(claim.id());
         }
-        if !mends || !mended.insert(std::mem::discriminant(&error.remedy)) {
+        if !repairable || !repaired.insert(std::mem::discriminant(&error.remedy)) {
             return Outcome::Refused(error);
         }
         tracing::debug!(id = claim.id().0, %error, remedy = ?error.remedy, "tried again at once");
     }
 }
 
-async fn once(shared: &Shared, claim: &Claim, other_type: bool) -> Result<Outcome, CloudError> {
+async fn once(shared: &Shared, claim: &Claim, toggle_content_type: bool) -> Result<Outcome, CloudError> {
     let file = match open(shared, claim).await {
         Ok(file) => Arc::new(file),
         Err(outcome) => return Ok(outcome),
@@ -82,7 +81,7 @@ async fn once(shared: &Shared, claim: &Claim, other_type: bool) -> Result<Outcom
     };
     let watched = file.clone();
     let (format, digests) = (claim.format, &claim.digests);
-    let object = Object { file, size: claim.stamp.size, format, digests, other_type };
+    let object = Object { file, size: claim.stamp.size, format, digests, toggle_content_type };
     let began = Instant::now();
     let receipt = shared.clouds.bucket.put(&target, &grant, object).await;
     shared.metrics.put(began.elapsed());
@@ -92,10 +91,10 @@ async fn once(shared: &Shared, claim: &Claim, other_type: bool) -> Result<Outcom
     Ok(Outcome::Uploaded { target, receipt, changed })
 }
 
-/// Where the file goes: an object that is nobody else's.
+/// Where the file goes: to an object that is no other file's.
 async fn target(shared: &Shared, claim: &Claim, grant: &Grant) -> Result<Target, Failure> {
-    let target = Target::new(&shared.settings.oss, grant, place(claim))?;
-    shared.take_object(&target.object_url(), claim).await?;
+    let target = Target::new(&shared.settings.oss, grant, grant_request(claim))?;
+    shared.objects.reserve(&shared.ledger, &target.object_url(), claim).await?;
     Ok(target)
 }
 
@@ -107,16 +106,16 @@ async fn open(shared: &Shared, claim: &Claim) -> Result<File, Outcome> {
     if top.as_ref().is_some_and(|top| !folder.starts_with(top)) {
         return Err(changed("its folder is no brand's any more: name it in [[brand]], or move the file"));
     }
-    let look = move || {
+    let open = move || {
         let folder = files::open_brand_folder(top.as_deref(), &folder)?;
         let file = files::open_regular(folder, path.file_name().unwrap_or_default())?;
         let same = files::stamp(&file)? == stamp;
         io::Result::Ok((file, same))
     };
-    let opened = shared.fs_timeouts.run(&claim.path, STAT_TIMEOUT, look).await;
+    let opened = shared.fs_timeouts.run(&claim.path, STAT_TIMEOUT, open).await;
     match opened.unwrap_or_else(|| Err(io::Error::new(io::ErrorKind::TimedOut, NOT_RESPONDING))) {
         Ok((file, true)) => Ok(file),
-        Ok((_, false)) => Err(changed("the file is not as it was when it was checked; it is checked again")),
+        Ok((_, false)) => Err(changed("the file has changed since it was checked; it is checked again")),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Err(changed("the file is not where it was")),
         Err(error) => Err(changed(&format!("the file cannot be opened now: {error}"))),
     }
@@ -126,19 +125,19 @@ fn changed(message: &str) -> Outcome {
     Outcome::FileChanged(Failure::new(ErrorKind::FileChanged, message))
 }
 
-fn place(claim: &Claim) -> GrantRequest {
+fn grant_request(claim: &Claim) -> GrantRequest {
     GrantRequest { brand: claim.brand, slot: claim.slot, format: claim.format }
 }
 
-/// The grant that an earlier attempt left, or a new one: asked for only now, when the upload may begin, so
-/// that it does not grow old in a queue.
+/// The grant that an earlier attempt left, or a new one. It is requested only now, when the upload may start, so
+/// that it does not expire in a queue.
 async fn grant(shared: &Shared, claim: &Claim) -> Result<Arc<Grant>, CloudError> {
     if let Some(grant) = shared.grants.get(claim.id(), claim.slot, claim.format, shared.clouds.clock.now()) {
         return Ok(grant);
     }
     shared.pace.gateway().await;
     let began = Instant::now();
-    let grant = shared.clouds.gateway.grant(place(claim)).await;
+    let grant = shared.clouds.gateway.grant(grant_request(claim)).await;
     shared.metrics.gateway(began.elapsed());
     let grant = Arc::new(grant?);
     shared.grants.put(claim.id(), claim.slot, claim.format, grant.clone(), shared.clouds.clock.now());

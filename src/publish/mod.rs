@@ -1,19 +1,25 @@
 //! Publish, the second reconciler: rows → bucket.
 //!
-//! It claims one row when there is a permit, the gate is open and the pace allows, and spawns the attempt.
-//! It is woken by the table, by the end of an attempt and by a tick; the due time lives in the row.
+//! It claims one row when there is a permit, the circuit breaker lets a file pass and the pace allows, and spawns the
+//! attempt. It is woken by commits, by the end of an attempt and by a tick; due times are in the rows.
+//!
+//! Read `attempt` first: one claim → one outcome. `policy` decides what follows from it, and `conclude` does that.
 
 mod attempt;
-mod gate;
+mod breaker;
+mod conclude;
+mod database;
 mod hosts;
-mod judge;
+mod leases;
 mod notices;
 mod objects;
 mod pace;
+mod policy;
+mod report;
+mod shared;
 
-use std::collections::HashSet;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -22,75 +28,49 @@ use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::cloud::{Clouds, Grants};
+use crate::cloud::Clouds;
 use crate::config::Settings;
 use crate::domain::brand::ClaimToken;
-use crate::domain::chorus::Chorus;
 use crate::domain::clock::{later, until};
 use crate::domain::event;
-use crate::domain::failure::ErrorKind;
-use crate::fs_timeout::FsTimeouts;
-use crate::ledger::{Claim, ClaimOrder, ClaimTerms, Ledger, LedgerError};
+use crate::ledger::{Candidate, Claim, ClaimOrder, ClaimTerms, Ledger, LedgerError};
 use crate::metrics::Metrics;
 use attempt::attempt;
-pub use gate::Cause;
-use gate::{Admission, Gate};
-use hosts::Hosts;
+use breaker::Admission;
+pub use breaker::{Cause, Pause};
+use conclude::conclude;
+use leases::{LEASE, Leases};
 use notices::Notices;
-use objects::Objects;
 use pace::Pace;
+use shared::Shared;
 
-/// A claim whose holder does not renew it for so long is given back to the queue.
-const LEASE: Duration = Duration::from_mins(2);
-
-/// The longest sleep without a look at the table, whatever wakes were missed.
+/// The longest sleep without a query, whatever wakes were missed.
 const TICK: Duration = Duration::from_secs(5);
 
 /// The longest `Retry-After` that is believed. A due time further off than this and the longest backoff can
 /// only come from a clock that jumped.
-const LONGEST_WAIT: Duration = Duration::from_hours(1);
+const MAX_RETRY_AFTER: Duration = Duration::from_hours(1);
 
-/// A difference between the clocks that is no mere correction.
-const JUMP: Duration = Duration::from_secs(30);
+/// A smaller difference between the clocks is a correction, not a jump.
+const MIN_JUMP: Duration = Duration::from_secs(30);
 
-/// How long after a failed write to the table it is tried again.
-const WRITE_AGAIN: Duration = Duration::from_secs(2);
-
-/// What all attempts share.
-#[derive(Debug)]
-struct Shared {
-    settings: Arc<Settings>,
-    ledger: Ledger,
-    clouds: Clouds,
-    grants: Grants,
-    objects: Objects,
-    pace: Pace,
-    gate: Gate,
-    hosts: Hosts,
-    fs_timeouts: FsTimeouts,
-    chorus: Chorus<(ErrorKind, Option<String>)>,
-    metrics: Metrics,
-    /// The last words of a cloud that closed the gate.
-    last_words: Mutex<String>,
-}
-
-/// How far publish is, for whoever waits for it.
+/// How far publish is.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Progress {
+pub struct PublishProgress {
     /// How many attempts are under way.
     pub in_flight: usize,
-    /// Why nothing is sent, and when it is tried again.
-    pub paused: Option<(Cause, Instant)>,
-    /// Counts up whenever publish took a step: the watchdog's sign of life.
+    /// Why nothing is sent.
+    pub paused: Option<Pause>,
+    /// Increases with each step of publish: the watchdog's sign of life.
     pub steps: u64,
 }
 
-/// One attempt on its way. It gives back which claim it has ended.
+/// One attempt. It returns the token of the claim that it has ended.
 pub type Attempt = Pin<Box<dyn Future<Output = ClaimToken> + Send>>;
 
-/// What is to be done next.
+/// What to do next.
 pub enum Next {
-    /// These, beside all else.
+    /// Run these, beside everything else.
     Attempts(Vec<Attempt>),
     /// Nothing before then, unless something happens.
     Wait(Instant),
@@ -100,20 +80,18 @@ pub enum Next {
 pub struct Publish {
     shared: Arc<Shared>,
     jobs: JoinSet<ClaimToken>,
-    claims: HashSet<ClaimToken>,
-    leases_renewed: Instant,
-    nudges: u64,
-    /// One moment on both clocks: when they part, the wall clock was set.
+    leases: Leases,
+    external_writes: u64,
+    /// The same moment on both clocks: if they drift apart, the wall clock was set.
     both_clocks: (Timestamp, Instant),
-    /// What the table says of us.
     notices: Notices,
-    progress: watch::Sender<Progress>,
+    progress: watch::Sender<PublishProgress>,
 }
 
 /// Why publish cannot go on.
 #[derive(Debug, thiserror::Error)]
 pub enum PublishError {
-    /// The table.
+    /// The ledger failed for good.
     #[error("publish cannot use the database")]
     Ledger(#[from] LedgerError),
     /// An attempt panicked.
@@ -124,42 +102,24 @@ pub enum PublishError {
 impl Publish {
     /// A publisher that has done nothing yet.
     pub fn new(settings: Arc<Settings>, ledger: Ledger, clouds: Clouds, metrics: &Metrics) -> Self {
-        let both_clocks = (ledger.now(), Instant::now());
-        let pace = Pace::new(&settings.limits);
-        let gate = Gate::new(settings.retry.backoff);
-        let shared = Shared {
-            settings,
-            ledger,
-            clouds,
-            grants: Grants::default(),
-            objects: Objects::default(),
-            pace,
-            gate,
-            hosts: Hosts::default(),
-            fs_timeouts: FsTimeouts::default(),
-            chorus: Chorus::default(),
-            metrics: metrics.clone(),
-            last_words: Mutex::default(),
-        };
         Self {
-            shared: Arc::new(shared),
+            both_clocks: (ledger.now(), Instant::now()),
+            shared: Arc::new(Shared::new(settings, ledger, clouds, metrics.clone())),
             jobs: JoinSet::new(),
-            claims: HashSet::new(),
-            leases_renewed: Instant::now(),
-            nudges: 0,
-            both_clocks,
+            leases: Leases::default(),
+            external_writes: 0,
             notices: Notices::default(),
-            progress: watch::Sender::new(Progress::default()),
+            progress: watch::Sender::default(),
         }
     }
 
-    /// How far it is.
-    pub fn progress(&self) -> watch::Receiver<Progress> {
+    /// How far it is, for those who wait for it.
+    pub fn progress(&self) -> watch::Receiver<PublishProgress> {
         self.progress.subscribe()
     }
 
-    /// Works until `stop`, then lets attempts that are under way end. At `now` those are broken off and their
-    /// files go back to the queue.
+    /// Works until `stop`, then lets the attempts under way end. At `now` they are broken off, and their files go back
+    /// to the queue.
     ///
     /// # Errors
     /// When the database fails or an attempt panics.
@@ -171,7 +131,7 @@ impl Publish {
             }
             changes.mark_unchanged();
             let next = self.step().await?;
-            self.tell_progress();
+            self.update_progress();
             let wait = match next {
                 Next::Wait(until) => until,
                 Next::Attempts(attempts) => {
@@ -198,106 +158,113 @@ impl Publish {
         }
     }
 
-    /// Claims the next files, if any are due and may go. A database that cannot be used for a while is waited
-    /// for. The attempt is the caller's to run, and its end to be told with [`Publish::end`].
+    async fn drain(&mut self) -> Result<(), PublishError> {
+        while let Some(done) = self.jobs.join_next().await {
+            self.end(done?);
+            self.update_progress();
+        }
+        Ok(())
+    }
+
+    /// Claims the next files, if any are due and may be sent. While the database cannot be used, it waits. The caller
+    /// runs the attempts, and calls [`Publish::end`] with what each returns.
     ///
     /// # Errors
     /// When the database fails for good.
     pub async fn step(&mut self) -> Result<Next, PublishError> {
-        self.look_for_help();
-        self.shared.tell_what_is_over();
+        self.probe_after_operator();
+        self.reload_secret_if_changed();
+        self.shared.report.log_resolved();
         match self.try_step().await {
             Err(error) if error.is_transient() => {
                 self.shared.ledger.complain(&error);
-                Ok(Next::Wait(Instant::now() + WRITE_AGAIN))
+                Ok(Next::Wait(Instant::now() + database::TRY_AGAIN))
             }
             result => Ok(result?),
         }
     }
 
+    /// The attempt of this claim has ended.
+    pub fn end(&mut self, token: ClaimToken) {
+        self.leases.remove(token);
+    }
+
     async fn try_step(&mut self) -> Result<Next, LedgerError> {
-        self.bear_clock_jumps().await?;
-        self.look_after_leases().await?;
-        self.notices.write(&self.shared, self.claims.is_empty()).await?;
+        self.handle_clock_jump().await?;
+        self.leases.maintain(&self.shared).await?;
+        self.notices.write(&self.shared, self.leases.is_empty()).await?;
         self.claim_due().await
     }
 
-    /// Due times and leases stand in the table as wall-clock times. When that clock is set, waiting files are
-    /// due at once instead of never (their number and the gate still bound what happens), and our leases are
-    /// renewed before anybody takes them to be over.
-    async fn bear_clock_jumps(&mut self) -> Result<(), LedgerError> {
+    /// Due times and leases are wall-clock times. When that clock is set, waiting files become due at once instead of
+    /// never (permits and breaker still limit what happens), and our leases are renewed before anybody takes them for
+    /// expired.
+    async fn handle_clock_jump(&mut self) -> Result<(), LedgerError> {
         let (wall, steady) = (self.shared.ledger.now(), Instant::now());
         let expected = later(self.both_clocks.0, steady - self.both_clocks.1);
         let jump = wall.duration_since(expected);
-        if jump.unsigned_abs() > JUMP {
-            self.renew_leases().await?;
+        if jump.unsigned_abs() > MIN_JUMP {
+            self.leases.renew(&self.shared.ledger).await?;
             self.shared.ledger.make_all_due().await?;
-            tracing::warn!(
-                message_id = event::CLOCK,
-                seconds = jump.as_secs(),
-                "the machine's clock was set"
-            );
+            let seconds = jump.as_secs();
+            tracing::warn!(message_id = event::CLOCK, seconds, "the machine's clock was set");
         }
         self.both_clocks = (wall, steady);
         Ok(())
     }
 
-    /// While the gate is closed, what an operator did is tried at once: another app secret, `brandpost retry`.
-    fn look_for_help(&mut self) {
-        let nudges = self.shared.ledger.nudges();
-        if std::mem::replace(&mut self.nudges, nudges) != nudges {
-            self.shared.gate.hope(Instant::now());
+    /// An operator who writes (`brandpost retry`, for instance) may have removed the cause of a pause.
+    fn probe_after_operator(&mut self) {
+        let writes = self.shared.ledger.nudges();
+        if std::mem::replace(&mut self.external_writes, writes) != writes {
+            self.shared.breaker.probe_now(Instant::now());
         }
-        let refused = self.shared.gate.closed().is_some_and(|(cause, _)| cause == Cause::Credentials);
+    }
+
+    /// While the gateway does not accept our credentials, a new app secret is tried at once.
+    fn reload_secret_if_changed(&self) {
+        let pause = self.shared.breaker.pause();
+        let refused = pause.is_some_and(|pause| pause.cause == Cause::Credentials);
         if refused && self.shared.clouds.gateway.reload_secret() {
-            tracing::info!("the app secret has changed; trying it");
-            self.shared.gate.hope(Instant::now());
+            tracing::info!("the app secret has changed; it is tried now");
+            self.shared.breaker.probe_now(Instant::now());
         }
     }
 
-    async fn drain(&mut self) -> Result<(), PublishError> {
-        while let Some(done) = self.jobs.join_next().await {
-            self.end(done?);
-            self.tell_progress();
-        }
-        Ok(())
-    }
-
-    /// Claims what is due and allowed, or tells when to look again at the latest.
+    /// Claims files that are due and may be sent, or says when to look again at the latest.
     async fn claim_due(&mut self) -> Result<Next, LedgerError> {
         let shared = self.shared.clone();
         let now = Instant::now();
-        let (order, probe) = match shared.gate.admit(now) {
+        let (order, probe) = match shared.breaker.admit(now) {
             Admission::Wait(until) => return Ok(Next::Wait(until.min(now + TICK))),
-            Admission::Open => (ClaimOrder::InTurn, false),
+            Admission::Pass => (ClaimOrder::InTurn, false),
             Admission::Probe => (ClaimOrder::LeastTried, true),
             Admission::ProbeOthers(brand) => (ClaimOrder::LeastTriedBut(brand), true),
         };
-        let most = if probe { 1 } else { usize::MAX };
-        let permits =
-            (shared.settings.limits.concurrency as usize).saturating_sub(self.claims.len()).min(most);
+        let permits = (shared.settings.limits.concurrency as usize).saturating_sub(self.leases.len());
+        let permits = if probe { permits.min(1) } else { permits };
         if permits == 0 {
             // the end of an attempt wakes us
             return Ok(Next::Wait(now + TICK));
         }
-        let horizon = shared.settings.retry.backoff.max().max(LONGEST_WAIT);
+        let horizon = shared.settings.retry.backoff.max().max(MAX_RETRY_AFTER);
         let mut due = shared.ledger.candidates(order, horizon, permits).await?;
-        let mut turn = None;
-        due.truncate(due.iter().take_while(|_| take_turn(&shared.pace, now, &mut turn)).count());
-        let claims = match (due.is_empty(), turn) {
-            (true, Some(turn)) => return Ok(Next::Wait(turn.min(now + TICK))),
-            (true, None) => Vec::new(),
-            (false, _) => shared.ledger.claim(due, ClaimTerms { lease: LEASE, horizon }).await?,
-        };
-        if claims.is_empty() {
+        if due.is_empty() {
             return self.next_due(order, now).await;
         }
-        Ok(Next::Attempts(claims.into_iter().map(|claim| self.begin(claim, probe)).collect()))
+        if let Err(turn) = take_turns(&shared.pace, &mut due, now) {
+            return Ok(Next::Wait(turn.min(now + TICK)));
+        }
+        let claims = shared.ledger.claim(due, ClaimTerms { lease: LEASE, horizon }).await?;
+        match claims.is_empty() {
+            true => self.next_due(order, now).await,
+            false => Ok(Next::Attempts(claims.into_iter().map(|claim| self.begin(claim, probe)).collect())),
+        }
     }
 
     async fn next_due(&self, order: ClaimOrder, now: Instant) -> Result<Next, LedgerError> {
-        if let (ClaimOrder::LeastTriedBut(_), Some((_, next))) = (order, self.shared.gate.closed()) {
-            return Ok(Next::Wait(next.min(now + TICK)));
+        if let (ClaimOrder::LeastTriedBut(_), Some(pause)) = (order, self.shared.breaker.pause()) {
+            return Ok(Next::Wait(pause.next_probe.min(now + TICK)));
         }
         let due = self.shared.ledger.report().next_due().await?;
         let wait = due.map_or(TICK, |due| until(self.shared.ledger.now(), due).min(TICK));
@@ -307,50 +274,34 @@ impl Publish {
     fn begin(&mut self, claim: Claim, probe: bool) -> Attempt {
         let shared = self.shared.clone();
         if probe {
-            shared.gate.probe(Instant::now());
+            shared.breaker.probe_started(Instant::now());
         }
-        self.claims.insert(claim.token);
+        self.leases.add(claim.token);
         Box::pin(async move {
             let began = Instant::now();
             let outcome = attempt(&shared, &claim).await;
-            let finish = shared.judge(&claim, outcome, probe).await;
-            shared.finish(&claim, &finish, began.elapsed()).await;
-            shared.objects.give_back(&claim);
+            conclude(&shared, &claim, outcome, probe, began).await;
+            shared.objects.release(&claim);
             claim.token
         })
     }
 
-    /// An attempt has come to its end.
-    pub fn end(&mut self, token: ClaimToken) {
-        self.claims.remove(&token);
-    }
-
-    /// Renews our leases, and takes back those of holders that are gone.
-    async fn look_after_leases(&mut self) -> Result<(), LedgerError> {
-        if self.leases_renewed.elapsed() < LEASE / 4 {
-            return Ok(());
-        }
-        self.leases_renewed = Instant::now();
-        self.renew_leases().await?;
-        let lost = self.shared.ledger.reclaim(false).await?;
-        self.shared.metrics.interrupted(lost);
-        Ok(())
-    }
-
-    async fn renew_leases(&self) -> Result<(), LedgerError> {
-        let claims: Vec<_> = self.claims.iter().copied().collect();
-        self.shared.ledger.extend_leases(&claims, LEASE).await
-    }
-
-    fn tell_progress(&self) {
-        let (in_flight, paused) = (self.claims.len(), self.shared.gate.closed());
+    fn update_progress(&self) {
+        let (in_flight, paused) = (self.leases.len(), self.shared.breaker.pause());
         self.progress.send_modify(|progress| {
-            *progress = Progress { in_flight, paused, steps: progress.steps.wrapping_add(1) };
+            *progress = PublishProgress { in_flight, paused, steps: progress.steps.wrapping_add(1) };
         });
     }
 }
 
-/// Takes a turn of the pace. When there is none, `turn` says when there is one.
-fn take_turn(pace: &Pace, now: Instant, turn: &mut Option<Instant>) -> bool {
-    pace.upload(now).map_err(|next| *turn = Some(next)).is_ok()
+/// Takes a turn of the pace for as many files as there are turns now. Without any, says when there is one.
+fn take_turns(pace: &Pace, files: &mut Vec<Candidate>, now: Instant) -> Result<(), Instant> {
+    let mut next = Ok(());
+    let take = |_: &&Candidate| {
+        next = pace.upload(now);
+        next.is_ok()
+    };
+    let turns = files.iter().take_while(take).count();
+    files.truncate(turns);
+    if turns == 0 { next } else { Ok(()) }
 }

@@ -1,35 +1,38 @@
-//! What the table says of publish, for people: why nothing goes through, for as long as nothing does.
+//! The notices of publish in the ledger: why nothing goes through, for as long as nothing does.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::Shared;
+use super::breaker::Pause;
+use super::report::explain;
+use super::shared::Shared;
 use crate::domain::clock::later;
 use crate::ledger::{LedgerError, PAUSED, THROTTLED};
 
-/// Throttling is said when nothing went through for so long. A file that is tried again once says nothing.
-const LASTING: Duration = Duration::from_mins(1);
+/// Throttling is worth a notice when nothing went through for so long.
+const MIN_THROTTLED: Duration = Duration::from_mins(1);
 
 /// The notices as they were written last.
 #[derive(Debug, Default)]
 pub(super) struct Notices {
-    paused: Said<(String, Instant)>,
-    throttled: Said<String>,
+    paused: Written<Pause>,
+    throttled: Written<String>,
 }
 
-/// What one notice says. What it said before the start is not known, nor after a commit that failed.
+/// One notice in the ledger. What was written before the start is unknown, and so is the result of a commit that
+/// failed.
 #[derive(Debug, Default, PartialEq, Eq)]
-enum Said<T> {
+enum Written<T> {
     #[default]
     Unknown,
-    This(T),
-    Nothing,
+    Set(T),
+    Cleared,
 }
 
-impl<T> From<Option<T>> for Said<T> {
-    fn from(says: Option<T>) -> Self {
-        says.map_or(Said::Nothing, Said::This)
+impl<T> From<Option<T>> for Written<T> {
+    fn from(notice: Option<T>) -> Self {
+        notice.map_or(Written::Cleared, Written::Set)
     }
 }
 
@@ -40,49 +43,47 @@ impl Notices {
         self.write_throttled(shared, idle).await
     }
 
-    /// Why the gate is closed, for as long as it is. What was said before the start stands until something goes
-    /// through, or nothing is left to try it with.
+    /// Why the breaker is open. The notice of an earlier run stays until something goes through, or no file is left
+    /// to try it with.
     async fn write_paused(&mut self, shared: &Shared, idle: bool) -> Result<(), LedgerError> {
-        let why = shared.gate.closed().map(|(cause, next)| (shared.why_closed(cause), next));
-        let says = Said::from(why);
-        if self.paused == says {
+        let wanted = Written::from(shared.breaker.pause());
+        if self.paused == wanted {
             return Ok(());
         }
-        // a commit that fails may have been one: then it is written again
-        self.paused = Said::Unknown;
-        match &says {
-            Said::This((why, next)) => {
-                let wait = next.saturating_duration_since(Instant::now());
-                shared.ledger.set_paused(why, later(shared.ledger.now(), wait)).await?;
+        self.paused = Written::Unknown;
+        match &wanted {
+            Written::Set(pause) => {
+                let wait = pause.next_probe.saturating_duration_since(Instant::now());
+                let until = later(shared.ledger.now(), wait);
+                shared.ledger.set_paused(&explain(pause), until).await?;
             }
-            _ if !shared.gate.is_proven() && has_work(shared, idle).await? => return Ok(()),
+            _ if !shared.breaker.has_succeeded() && has_work(shared, idle).await? => return Ok(()),
             _ => shared.ledger.clear_notice(PAUSED).await?,
         }
-        self.paused = says;
+        self.paused = wanted;
         Ok(())
     }
 
     /// That a cloud asks to slow down and lets nothing through.
     async fn write_throttled(&mut self, shared: &Shared, idle: bool) -> Result<(), LedgerError> {
-        let long = LASTING.min(shared.settings.retry.backoff.max());
-        let words = shared.pace.throttled(Instant::now(), long);
-        let says = match words {
-            Some(words) if shared.gate.closed().is_none() && has_work(shared, idle).await? => {
-                Said::This(format!(
-                    "the cloud asks to slow down and takes nothing; it is asked slower and slower: {words}"
+        let at_least = MIN_THROTTLED.min(shared.settings.retry.backoff.max());
+        let wanted = match shared.pace.throttled(Instant::now(), at_least) {
+            Some(error) if shared.breaker.pause().is_none() && has_work(shared, idle).await? => {
+                Written::Set(format!(
+                    "the cloud asks to slow down and takes nothing; the pace is lowered step by step: {error}"
                 ))
             }
-            _ => Said::Nothing,
+            _ => Written::Cleared,
         };
-        if self.throttled == says {
+        if self.throttled == wanted {
             return Ok(());
         }
-        self.throttled = Said::Unknown;
-        match &says {
-            Said::This(text) => shared.ledger.set_notice(THROTTLED, text).await?,
+        self.throttled = Written::Unknown;
+        match &wanted {
+            Written::Set(text) => shared.ledger.set_notice(THROTTLED, text).await?,
             _ => shared.ledger.clear_notice(THROTTLED).await?,
         }
-        self.throttled = says;
+        self.throttled = wanted;
         Ok(())
     }
 }

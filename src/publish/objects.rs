@@ -5,17 +5,40 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::{Mutex, PoisonError};
 
-use super::{Shared, WRITE_AGAIN};
+use super::database::until_available;
 use crate::domain::failure::{ErrorKind, Failure};
 use crate::domain::text::visible;
-use crate::ledger::{Claim, Holder};
+use crate::ledger::{Claim, Holder, Ledger};
 
-/// Which file is on its way into which object. The table knows only of those that have arrived.
+/// Which file is on its way to which object. The ledger knows only the objects that have arrived.
 #[derive(Debug, Default)]
 pub(super) struct Objects(Mutex<HashMap<String, Holder>>);
 
 impl Objects {
-    /// Takes an object for a claim, unless another one has it.
+    /// Makes sure that this object is no other file's, before anything is sent there.
+    pub(super) async fn reserve(
+        &self,
+        ledger: &Ledger,
+        object_url: &str,
+        claim: &Claim,
+    ) -> Result<(), Failure> {
+        self.take(object_url, claim).map_err(|holder| taken(object_url, claim, &holder))?;
+        match until_available(ledger, || ledger.holder(object_url, claim.id())).await {
+            Ok(None) => Ok(()),
+            Ok(Some(holder)) => Err(taken(object_url, claim, &holder)),
+            // a database that fails for good ends publish when the end of this attempt is written
+            Err(error) => {
+                tracing::error!(id = claim.id().0, %error, "cannot ask whose object it is");
+                Ok(())
+            }
+        }
+    }
+
+    /// The attempt has ended, and the ledger knows how.
+    pub(super) fn release(&self, claim: &Claim) {
+        self.lock().retain(|_, holder| holder.id != claim.id());
+    }
+
     fn take(&self, object_url: &str, claim: &Claim) -> Result<(), Holder> {
         match self.lock().entry(object_url.to_owned()) {
             Entry::Occupied(entry) if entry.get().id != claim.id() => Err(entry.get().clone()),
@@ -28,11 +51,6 @@ impl Objects {
         }
     }
 
-    /// A claim has ended, and the table says how.
-    pub(super) fn give_back(&self, claim: &Claim) {
-        self.lock().retain(|_, holder| holder.id != claim.id());
-    }
-
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, Holder>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -40,28 +58,6 @@ impl Objects {
 
 fn name(claim: &Claim) -> String {
     claim.path.file_name().unwrap_or_default().to_string_lossy().into_owned()
-}
-
-impl Shared {
-    /// Makes sure that this object is nobody else's, before anything is sent there.
-    pub(super) async fn take_object(&self, object_url: &str, claim: &Claim) -> Result<(), Failure> {
-        self.objects.take(object_url, claim).map_err(|holder| taken(object_url, claim, &holder))?;
-        loop {
-            match self.ledger.holder(object_url, claim.id()).await {
-                Ok(None) => return Ok(()),
-                Ok(Some(holder)) => return Err(taken(object_url, claim, &holder)),
-                Err(error) if error.is_transient() => {
-                    self.ledger.complain(&error);
-                    tokio::time::sleep(WRITE_AGAIN).await;
-                }
-                // a database that cannot be read any more ends the attempt when it is to be written
-                Err(error) => {
-                    tracing::error!(id = claim.id().0, %error, "cannot ask whose object it is");
-                    return Ok(());
-                }
-            }
-        }
-    }
 }
 
 fn taken(object_url: &str, claim: &Claim, holder: &Holder) -> Failure {

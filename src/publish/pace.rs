@@ -1,4 +1,4 @@
-//! How fast: uploads and gateway calls a second, and slower for a while when a cloud asks for it.
+//! How many uploads and gateway calls a second, and fewer for a while when a cloud asks for it.
 
 use std::num::NonZeroU32;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -10,13 +10,29 @@ use tokio::time::Instant;
 
 use crate::config::Limits;
 
-/// The slowest pace that throttling leads to: a sixty-fourth of the full one, or one upload in this time if
-/// that is slower. A cloud that throttles everything gets no more requests than one that is down.
-const SLOWEST: f64 = 1.0 / 64.0;
-const SELDOM: Duration = Duration::from_secs(5);
+/// The slowest pace that throttling leads to: a sixty-fourth of the full one, or one upload in `MAX_INTERVAL` if that
+/// is slower. A cloud that throttles everything gets no more requests than one that is down.
+const MIN_FACTOR: f64 = 1.0 / 64.0;
+const MAX_INTERVAL: Duration = Duration::from_secs(5);
 
 /// How much of the full pace each success gives back.
 const RECOVERY: f64 = 1.0 / 32.0;
+
+/// What one attempt tells about the load that the clouds take.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Feedback {
+    /// An upload went through.
+    Uploaded,
+    /// A cloud asks to slow down.
+    SlowDown {
+        /// For how long nothing may start, if it said so.
+        wait: Option<Duration>,
+        /// Its error, for people.
+        error: String,
+    },
+    /// Nothing.
+    None,
+}
 
 /// The pace of the whole pipeline.
 #[derive(Debug)]
@@ -40,10 +56,10 @@ impl Pace {
         }
     }
 
-    /// May the next upload begin? Then its turn is taken.
+    /// May the next upload start? If so, it counts as started.
     ///
     /// # Errors
-    /// With the time from which on it is worth asking again.
+    /// With the time before which asking again is of no use.
     pub fn upload(&self, now: Instant) -> Result<(), Instant> {
         if let Some(turn) = self.throttle.peek().filter(|turn| *turn > now) {
             return Err(turn);
@@ -64,19 +80,21 @@ impl Pace {
         }
     }
 
-    /// A cloud asks us to slow down: the pace is halved, and nothing begins before `wait` is over.
-    pub fn slow_down(&self, wait: Option<Duration>, words: &str) {
-        self.throttle.cut(Instant::now(), wait.unwrap_or_default(), words);
+    /// Takes in what an attempt told. When a cloud asks to slow down, the pace is halved and nothing starts before
+    /// `wait` is over; each upload lets the pace recover a little.
+    pub fn record(&self, feedback: &Feedback, now: Instant) {
+        match feedback {
+            Feedback::Uploaded => self.throttle.recover(),
+            Feedback::SlowDown { wait, error } => {
+                self.throttle.slow_down(now, wait.unwrap_or_default(), error);
+            }
+            Feedback::None => {}
+        }
     }
 
-    /// What the cloud said that has asked to slow down for so long, and let nothing through since.
+    /// The error of a cloud that has asked to slow down for at least so long, and has let nothing through since.
     pub fn throttled(&self, now: Instant, at_least: Duration) -> Option<String> {
         self.throttle.lasting(now, at_least)
-    }
-
-    /// An upload went through: the pace recovers a little.
-    pub fn recover(&self) {
-        self.throttle.recover();
     }
 }
 
@@ -92,13 +110,13 @@ struct Throttle {
 struct Throttled {
     factor: f64,
     next: Option<Instant>,
-    /// When nothing went through any more, and in which words.
+    /// Since when nothing goes through, and the cloud's error.
     since: Option<(Instant, String)>,
 }
 
 impl Throttle {
     fn new(uploads_per_second: u32) -> Self {
-        // without a limit, a hundred a second is what the halves are taken of
+        // without a limit, the full pace counts as a hundred a second
         let rate = if uploads_per_second == 0 { 100 } else { uploads_per_second };
         Self {
             interval: Duration::from_secs(1) / rate,
@@ -110,21 +128,21 @@ impl Throttle {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Before when no upload may begin.
+    /// No upload may start before then.
     fn peek(&self) -> Option<Instant> {
         self.lock().next
     }
 
-    /// An upload begins now: the next one may so much later.
+    /// An upload starts now, and the next one an interval later.
     fn take(&self, now: Instant) {
         let mut state = self.lock();
         state.next = (state.factor < 1.0).then(|| now + self.interval.div_f64(state.factor));
     }
 
-    fn cut(&self, now: Instant, wait: Duration, words: &str) {
+    fn slow_down(&self, now: Instant, wait: Duration, error: &str) {
         let mut state = self.lock();
-        state.since.get_or_insert_with(|| (now, words.to_owned()));
-        let slowest = SLOWEST.min(self.interval.as_secs_f64() / SELDOM.as_secs_f64());
+        state.since.get_or_insert_with(|| (now, error.to_owned()));
+        let slowest = MIN_FACTOR.min(self.interval.as_secs_f64() / MAX_INTERVAL.as_secs_f64());
         state.factor = (state.factor / 2.0).max(slowest);
         let next = now + wait.max(self.interval.div_f64(state.factor));
         state.next = Some(state.next.map_or(next, |before| before.max(next)));
@@ -138,8 +156,8 @@ impl Throttle {
 
     fn lasting(&self, now: Instant, at_least: Duration) -> Option<String> {
         let state = self.lock();
-        let (since, words) = state.since.as_ref()?;
-        (now.duration_since(*since) >= at_least).then(|| words.clone())
+        let (since, error) = state.since.as_ref()?;
+        (now.duration_since(*since) >= at_least).then(|| error.clone())
     }
 }
 
@@ -153,7 +171,7 @@ mod tests {
         let now = Instant::now();
         throttle.take(now);
         assert_eq!(throttle.peek(), None, "full pace is the limiter's business");
-        throttle.cut(now, Duration::ZERO, "busy");
+        throttle.slow_down(now, Duration::ZERO, "busy");
         let first = now + Duration::from_millis(200);
         assert_eq!(throttle.peek(), Some(first));
         throttle.take(first);
@@ -166,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn the_pace_is_kept_and_tells_when_to_ask_again() {
+    fn the_pace_is_kept_and_says_when_to_ask_again() {
         let limits = Limits {
             concurrency: 1,
             uploads_per_second: 2,
@@ -182,15 +200,15 @@ mod tests {
     }
 
     #[test]
-    fn a_cloud_that_throttles_everything_is_asked_seldom() {
+    fn a_cloud_that_throttles_everything_is_called_rarely() {
         let throttle = Throttle::new(0);
         let mut now = Instant::now();
         for _ in 0..20 {
-            throttle.cut(now, Duration::ZERO, "busy");
+            throttle.slow_down(now, Duration::ZERO, "busy");
             now = throttle.peek().unwrap();
             throttle.take(now);
         }
-        assert!(throttle.peek().unwrap() - now >= SELDOM);
+        assert!(throttle.peek().unwrap() - now >= MAX_INTERVAL);
         throttle.recover();
         throttle.take(now);
         assert!(throttle.peek().unwrap() - now < Duration::from_secs(1), "one success and it goes on");
@@ -200,8 +218,8 @@ mod tests {
     fn throttling_lasts_until_something_goes_through() {
         let throttle = Throttle::new(10);
         let (start, minute) = (Instant::now(), Duration::from_mins(1));
-        throttle.cut(start, Duration::ZERO, "first");
-        throttle.cut(start + minute / 2, Duration::ZERO, "second");
+        throttle.slow_down(start, Duration::ZERO, "first");
+        throttle.slow_down(start + minute / 2, Duration::ZERO, "second");
         assert_eq!(throttle.lasting(start + minute / 2, minute), None);
         assert_eq!(throttle.lasting(start + minute, minute).as_deref(), Some("first"));
         throttle.recover();
@@ -212,7 +230,7 @@ mod tests {
     fn retry_after_is_honoured() {
         let throttle = Throttle::new(10);
         let now = Instant::now();
-        throttle.cut(now, Duration::from_secs(30), "busy");
+        throttle.slow_down(now, Duration::from_secs(30), "busy");
         assert_eq!(throttle.peek(), Some(now + Duration::from_secs(30)));
     }
 }

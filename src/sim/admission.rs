@@ -10,7 +10,7 @@ use super::{
     options::SandboxOptions,
     oss_error::OssError,
     state::{Cloud, Grant, Slot, WINDOW},
-    verify::{Claim, ClaimError, OssRequest, Scope},
+    verify::{OssRequest, PresentedSignature, Scope, SignatureError},
     wire::{self, Query},
 };
 
@@ -76,12 +76,12 @@ pub(super) fn check(
         query: &put.query,
         headers,
     };
-    let claim = Claim::read(request).map_err(|error| unreadable(&error))?;
-    let id = claim.access_key_id.clone();
-    entry.note(|log| (log.signature, log.access_key_id) = (Some(claim.kind), Some(id)));
-    check_date(&claim, stance.now)?;
-    check_scope(&claim, &cloud.options.region)?;
-    let grant = grant_of(cloud, &claim)?;
+    let presented = PresentedSignature::read(request).map_err(|error| unreadable(&error))?;
+    let id = presented.access_key_id.clone();
+    entry.note(|log| (log.signature, log.access_key_id) = (Some(presented.kind), Some(id)));
+    check_date(&presented, stance.now)?;
+    check_scope(&presented, &cloud.options.region)?;
+    let grant = grant_of(cloud, &presented)?;
     entry.note(|log| log.slot = Some(grant.slot.clone()));
     if stance.token_over || grant.ends <= cloud.now() {
         return Err(OssError::new(
@@ -90,9 +90,9 @@ pub(super) fn check(
             "The security token you provided has expired.",
         ));
     }
-    let expected = claim.expected(request, &grant.secret);
-    if expected.signature != claim.signature {
-        return Err(OssError::signature(&claim, expected));
+    let expected = presented.expected(request, &grant.secret);
+    if expected.signature != presented.signature {
+        return Err(OssError::signature(&presented, expected));
     }
     Ok(grant.slot)
 }
@@ -130,21 +130,21 @@ fn given_md5(parts: &Parts) -> Result<Option<[u8; 16]>, OssError> {
     bytes.map(Some).ok_or_else(OssError::digest)
 }
 
-fn unreadable(error: &ClaimError) -> OssError {
+fn unreadable(error: &SignatureError) -> OssError {
     match error {
-        ClaimError::Anonymous => OssError::denied("Anonymous access is forbidden for this operation."),
-        ClaimError::Malformed(why) => OssError::argument(why),
+        SignatureError::Anonymous => OssError::denied("Anonymous access is forbidden for this operation."),
+        SignatureError::Malformed(why) => OssError::argument(why),
     }
 }
 
-fn check_date(claim: &Claim, now: Timestamp) -> Result<(), OssError> {
-    if claim.is_presigned() {
-        return match claim.expires_at {
+fn check_date(presented: &PresentedSignature, now: Timestamp) -> Result<(), OssError> {
+    if presented.is_presigned() {
+        return match presented.expires_at {
             Some(end) if end > now => Ok(()),
             _ => Err(OssError::denied("Request has expired.")),
         };
     }
-    let signed = claim.signed_at();
+    let signed = presented.signed_at();
     let signed = signed.ok_or_else(|| OssError::denied("OSS authentication requires a valid Date."))?;
     if now.duration_since(signed).abs() > WINDOW {
         let message = "The difference between the request time and the current time is too large.";
@@ -157,8 +157,8 @@ fn check_date(claim: &Claim, now: Timestamp) -> Result<(), OssError> {
 }
 
 /// V4 only: a V1 signature belongs to no region.
-fn check_scope(claim: &Claim, ours: &str) -> Result<(), OssError> {
-    let Some(Scope { date, region, product }) = &claim.scope else {
+fn check_scope(presented: &PresentedSignature, ours: &str) -> Result<(), OssError> {
+    let Some(Scope { date, region, product }) = &presented.scope else {
         return Ok(());
     };
     if region != ours {
@@ -167,26 +167,26 @@ fn check_scope(claim: &Claim, ours: &str) -> Result<(), OssError> {
     if product != "oss" {
         return Err(OssError::argument("Invalid signing product in Authorization header."));
     }
-    if !claim.date.starts_with(date.as_str()) || date.len() != 8 {
+    if !presented.date.starts_with(date.as_str()) || date.len() != 8 {
         return Err(OssError::argument("Invalid signing date in Authorization header."));
     }
     Ok(())
 }
 
-fn grant_of(cloud: &Cloud, claim: &Claim) -> Result<Grant, OssError> {
+fn grant_of(cloud: &Cloud, presented: &PresentedSignature) -> Result<Grant, OssError> {
     let memory = cloud.lock();
     let unknown = || {
         let message = "The OSS Access Key Id you provided does not exist in our records.";
         OssError::new(403, "InvalidAccessKeyId", message)
     };
-    let grant = memory.grant_of(&claim.access_key_id).ok_or_else(unknown)?;
+    let grant = memory.grant_of(&presented.access_key_id).ok_or_else(unknown)?;
     // Without its token a temporary key is no key.
-    let token = claim.token.as_deref().ok_or_else(unknown)?;
+    let token = presented.token.as_deref().ok_or_else(unknown)?;
     match memory.owner_of(token) {
         None => {
             Err(OssError::new(403, "InvalidSecurityToken", "The security token you provided is invalid."))
         }
-        Some(owner) if owner != claim.access_key_id => {
+        Some(owner) if owner != presented.access_key_id => {
             let message = "The access key id does not match the security token.";
             Err(OssError::new(403, "AccessKeyIdAndSecurityTokenNotMatch", message))
         }

@@ -24,14 +24,14 @@ pub(super) trait Refuse {
 }
 
 /// Finishes an answer: its date, its id, and the faults that come after all the work is done.
-pub(super) struct AttemptEnd<'a> {
+pub(super) struct AnswerFinish<'a> {
     pub(super) date: String,
     pub(super) id_header: &'static str,
     pub(super) request_id: &'a str,
     pub(super) hold: &'a Hold,
 }
 
-impl AttemptEnd<'_> {
+impl AnswerFinish<'_> {
     pub(super) async fn send(&self, answer: Response, plan: &Plan, entry: Entry<'_>) -> Response {
         let mut answer = if plan.cut_body { cut(answer).await } else { answer };
         let headers = answer.headers_mut();

@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{
     admission::{self, Put},
-    answer::{self, AttemptEnd, Refuse},
+    answer::{self, AnswerFinish, Refuse},
     connection::Hold,
     fault::{FaultAction, Service},
     intake::{self, IntakeError, Received, Sink},
@@ -74,7 +74,7 @@ pub(super) async fn handle(cloud: &Cloud, hold: &Hold, request: Request) -> Resp
     let job = Job { cloud, hold, parts: &parts, plan: &plan, entry, form, now };
     let answer = job.answer(put, body).await;
     cloud.options.pass(Service::Oss, Stage::Answering).await;
-    let finish = AttemptEnd {
+    let finish = AnswerFinish {
         date: wire::http_date(now),
         id_header: "x-oss-request-id",
         request_id: &request_id,

@@ -12,7 +12,7 @@ use jiff::{SignedDuration, Timestamp};
 use md5::{Digest as _, Md5};
 
 use super::{
-    answer::{self, AttemptEnd},
+    answer::{self, AnswerFinish},
     call::Call,
     connection::Hold,
     fault::Service,
@@ -48,7 +48,7 @@ pub(super) async fn handle(cloud: &Cloud, hold: &Hold, request: Request) -> Resp
         Ok(()) => serve(cloud, hold, &call, &plan, entry).await,
     };
     cloud.options.pass(Service::Gateway, Stage::Answering).await;
-    let finish = AttemptEnd {
+    let finish = AnswerFinish {
         date: wire::http_date(now),
         id_header: "x-ca-request-id",
         request_id: &request_id,

@@ -1,6 +1,6 @@
 //! OSS's errors, and their XML.
 
-use super::verify::{Claim, Expected};
+use super::verify::{Expected, PresentedSignature};
 
 #[derive(Debug, Clone)]
 pub(super) struct OssError {
@@ -47,12 +47,12 @@ impl OssError {
     }
 
     /// Shows what the server signed, as OSS does: it is all one has to find a signing bug with.
-    pub(super) fn signature(claim: &Claim, expected: Expected) -> Self {
+    pub(super) fn signature(presented: &PresentedSignature, expected: Expected) -> Self {
         let message = "The request signature we calculated does not match the signature you provided. \
                        Check your key and signing method.";
         let error = Self::new(403, "SignatureDoesNotMatch", message)
-            .with("OSSAccessKeyId", &claim.access_key_id)
-            .with("SignatureProvided", &claim.signature)
+            .with("OSSAccessKeyId", &presented.access_key_id)
+            .with("SignatureProvided", &presented.signature)
             .with("StringToSign", expected.string_to_sign);
         match expected.canonical_request {
             Some(canonical) => error.with("CanonicalRequest", canonical),

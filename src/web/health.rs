@@ -28,13 +28,13 @@ pub(super) async fn healthz() -> &'static str {
 }
 
 pub(super) async fn readyz(State(shared): State<Arc<Shared>>) -> Response {
-    let paused = shared.from.publish.borrow().paused;
+    let paused = shared.from.publish.borrow().paused.clone();
     let mut why: Vec<String> = shared.from.ledger.trouble().into_iter().collect();
     match shared.from.ledger.report().notices().await {
         Err(error) => why.push(error.to_string()),
-        // the gate has closed just now, and the table does not say it yet
+        // the breaker has opened just now, and its notice is not written yet
         Ok(notices) if notices.is_empty() => {
-            why.extend(paused.map(|(cause, _)| format!("paused: {}", cause.as_str())));
+            why.extend(paused.map(|pause| format!("paused: {}", pause.cause.as_str())));
         }
         Ok(notices) => why.extend(notices.into_iter().map(|notice| notice.message)),
     }
@@ -102,8 +102,8 @@ async fn registry(shared: &Shared) -> Result<Registry, LedgerError> {
     let progress = shared.from.publish.borrow().clone();
     let paused: Family<Label, Gauge> = Family::default();
     for cause in PAUSES {
-        let closed = progress.paused.is_some_and(|(closed, _)| closed.as_str() == cause);
-        let value = if cause == "operator" { stands(SUSPENDED) } else { u64::from(closed) };
+        let open = progress.paused.as_ref().is_some_and(|pause| pause.cause.as_str() == cause);
+        let value = if cause == "operator" { stands(SUSPENDED) } else { u64::from(open) };
         set(&paused, [("cause", cause)], value);
     }
     registry.register("paused", "Uploads are paused: 1, by cause", paused);

@@ -27,7 +27,7 @@ use crate::config::{Settings, TokenSource};
 use crate::intake;
 use crate::ledger::Ledger;
 use crate::metrics::Metrics;
-use crate::publish;
+use crate::publish::PublishProgress;
 use credentials::Authenticator;
 use events::Feed;
 use thumbnail::Thumbnails;
@@ -40,7 +40,7 @@ pub struct Sources {
     /// How far the first reconciler is.
     pub intake: watch::Receiver<intake::Progress>,
     /// How far the second is.
-    pub publish: watch::Receiver<publish::Progress>,
+    pub publish: watch::Receiver<PublishProgress>,
     /// What was counted.
     pub metrics: Metrics,
     /// The configuration.

@@ -178,7 +178,7 @@ async fn a_pause_that_ends_by_a_restart_is_told_to_be_over_and_not_before() {
     bench.stop().await;
     bench.start().await;
     let paused = |bench: &Bench| bench.ledger().report().clone();
-    wait_for("the gate is closed again", async || {
+    wait_for("the breaker is open again", async || {
         bench.gateway_calls() > 2 && !paused(&bench).notices().await.unwrap().is_empty()
     })
     .await;

@@ -178,7 +178,7 @@ async fn a_cloud_that_is_down_costs_few_requests_however_many_files_wait() {
     bench.until("a probe has failed", |_| bench.gateway_calls() > 8).await;
     let notices = bench.report().await.notices().await.unwrap();
     assert!(notices.iter().any(|notice| notice.name == "paused"), "{notices:?}");
-    // 4 uploads at a time begin before the gate closes at the fifth failure; then 0.2, 0.4, 0.8 … seconds
+    // 4 uploads at a time start before the breaker opens at the fifth failure; then 0.2, 0.4, 0.8 … seconds
     assert!(bench.gateway_calls() <= 14, "{}", bench.gateway_calls());
     bench.sandbox.clear_faults();
     bench.quiet().await;

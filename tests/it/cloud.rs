@@ -426,7 +426,7 @@ async fn files_that_the_cloud_never_takes_hold_no_other_up() {
     }
     bench.start().await;
     let both = |rows: &[StatusRow]| rows.len() == 2 && rows.iter().all(|row| row.attempts > 6);
-    bench.until("the gate is closed and stays so", both).await;
+    bench.until("the breaker is open and stays so", both).await;
     for good in 3..=9 {
         bench.drop_file(OWN, format!("{good}.jpg"), &jpg(good));
     }

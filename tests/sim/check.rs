@@ -41,7 +41,7 @@ impl World {
             }
         }
         let notices = self.ledger().report().notices().await.unwrap();
-        // closed gates open when there is a file to try
+        // an open breaker closes when there is a file to probe with
         if notices.iter().any(|notice| notice.name != "paused") {
             found.push(format!("a notice stands: {notices:?}"));
         }

@@ -44,9 +44,11 @@ pub(super) fn refusal(status: StatusCode, headers: &HeaderMap, body: &[u8], targ
 
 /// What a refusal of a presigned URL means: it was signed for another `Content-Type`, or its time is over before the
 /// token's.
-pub(super) fn in_url(error: CloudError, other_type: bool) -> CloudError {
+pub(super) fn in_url(error: CloudError, toggle_content_type: bool) -> CloudError {
     match error.failure.code.as_deref() {
-        Some("SignatureDoesNotMatch") if !other_type => CloudError { remedy: Remedy::OtherType, ..error },
+        Some("SignatureDoesNotMatch") if !toggle_content_type => {
+            CloudError { remedy: Remedy::ToggleContentType, ..error }
+        }
         Some("AccessDenied") if error.failure.message.to_ascii_lowercase().contains("expired") => {
             let failure = Failure { kind: ErrorKind::OssError, ..error.failure };
             CloudError { failure, remedy: Remedy::FreshGrant, ..error }
@@ -62,7 +64,7 @@ fn by_code(code: &str, status: StatusCode, headers: &HeaderMap) -> (ErrorKind, R
         | "InvalidSecurityToken"
         | "InvalidAccessKeyId"
         | "AccessKeyIdAndSecurityTokenNotMatch" => (OssError, Remedy::FreshGrant),
-        "RequestTimeTooSkewed" => (ClockSkew, Remedy::PutClockRight),
+        "RequestTimeTooSkewed" => (ClockSkew, Remedy::CorrectClock),
         "SignatureDoesNotMatch" => (OssRejected, Remedy::FreshGrantOrGiveUp),
         "InvalidDigest" | "BadDigest" => (ChecksumMismatch, Remedy::Later),
         "RequestTimeout" | "ConnectionTimeout" | "InternalError" | "ServiceUnavailable" => {
@@ -145,7 +147,7 @@ mod tests {
             bucket: "b".into(),
             key: "k".into(),
             signing: Signing::V4("cn-hangzhou".into()),
-            otherwise: None,
+            header_signing: None,
         }
     }
 
@@ -164,7 +166,7 @@ mod tests {
             (403, "InvalidSecurityToken", OssError, Remedy::FreshGrant),
             (403, "InvalidAccessKeyId", OssError, Remedy::FreshGrant),
             (403, "AccessKeyIdAndSecurityTokenNotMatch", OssError, Remedy::FreshGrant),
-            (403, "RequestTimeTooSkewed", ClockSkew, Remedy::PutClockRight),
+            (403, "RequestTimeTooSkewed", ClockSkew, Remedy::CorrectClock),
             (403, "SignatureDoesNotMatch", OssRejected, Remedy::FreshGrantOrGiveUp),
             (403, "AccessDenied", OssRejected, Remedy::GiveUp),
             (403, "InDebt", OssRejected, Remedy::GiveUp),

@@ -1,4 +1,4 @@
-//! The body of a PUT: a file, in pieces, exactly as long as was said.
+//! The body of a PUT: a file, in pieces, exactly as long as its `Content-Length`.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -27,44 +27,37 @@ pub(super) fn limiter(bytes_per_second: u64) -> Option<BytesLimiter> {
     Some(RateLimiter::direct(Quota::per_second(rate).allow_burst(burst)))
 }
 
-/// When bytes last moved, and what was wrong with the file if it was the file.
+/// One PUT, as its timeout sees it: when bytes last moved, and what was wrong with the file if it was the file.
 #[derive(Debug, Clone)]
-pub(super) struct Progress(Arc<Mutex<State>>);
+pub(super) struct Transfer(Arc<Mutex<TransferState>>);
 
 #[derive(Debug)]
-struct State {
+struct TransferState {
     moved: Instant,
     /// We wait for our own limit, not for the cloud.
-    held: bool,
+    limited: bool,
     /// The answer has begun: from now on nothing of the file counts, and the limit is one for the whole answer.
     answered: bool,
     file_error: Option<String>,
 }
 
-impl Default for Progress {
+impl Default for Transfer {
     fn default() -> Self {
-        Self(Arc::new(Mutex::new(State {
-            moved: Instant::now(),
-            held: false,
-            answered: false,
-            file_error: None,
-        })))
+        let moved = Instant::now();
+        let state = TransferState { moved, limited: false, answered: false, file_error: None };
+        Self(Arc::new(Mutex::new(state)))
     }
 }
 
-impl Progress {
-    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
+impl Transfer {
     /// Resolves when nothing moved for so long.
     pub(super) async fn stalled(&self, timeout: Duration) {
         loop {
-            let (moved, held) = {
+            let (moved, limited) = {
                 let state = self.lock();
-                (state.moved, state.held && !state.answered)
+                (state.moved, state.limited && !state.answered)
             };
-            let end = if held { Instant::now() + timeout } else { moved + timeout };
+            let end = if limited { Instant::now() + timeout } else { moved + timeout };
             if Instant::now() >= end {
                 return;
             }
@@ -78,70 +71,82 @@ impl Progress {
         (state.answered, state.moved) = (true, Instant::now());
     }
 
+    /// What was wrong with the file, if that ended the PUT.
     pub(super) fn file_error(&self) -> Option<String> {
         self.lock().file_error.take()
     }
+
+    fn file_failed(&self, error: &io::Error) {
+        self.lock().file_error = Some(format!("the file cannot be read to its end: {error}"));
+    }
+
+    fn waits_for_limit(&self) {
+        self.lock().limited = true;
+    }
+
+    fn moved(&self) {
+        let mut state = self.lock();
+        state.limited = false;
+        if !state.answered {
+            state.moved = Instant::now();
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, TransferState> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
-/// A file on its way.
-pub(super) struct Flow {
+/// A file to send.
+pub(super) struct Source {
     pub(super) file: Arc<File>,
     pub(super) size: u64,
-    pub(super) progress: Progress,
+    pub(super) transfer: Transfer,
     pub(super) limiter: Option<Arc<BytesLimiter>>,
-}
-
-impl Flow {
-    /// With a limit, small pieces: waiting for one must not look like a stall.
-    fn piece(&self) -> usize {
-        if self.limiter.is_some() { PIECE / 16 } else { PIECE }
-    }
 }
 
 /// The body. Its length is known, so it is never sent in chunks of unknown total; a file that turns out
 /// shorter ends the connection instead of a PUT that looks well.
-pub(super) fn stream(flow: Flow) -> reqwest::Body {
-    let size = flow.size;
-    let pieces = stream::try_unfold((flow, 0), |(mut flow, sent)| async move {
-        if sent == flow.size {
+pub(super) fn stream(source: Source) -> reqwest::Body {
+    let size = source.size;
+    let pieces = stream::try_unfold((source, 0), |(source, sent)| async move {
+        if sent == source.size {
             return Ok(None);
         }
-        let piece = match next_piece(&mut flow, sent).await {
-            Ok(piece) => piece,
-            Err(error) => {
-                flow.progress.lock().file_error =
-                    Some(format!("the file cannot be read to its end: {error}"));
-                return Err(error);
-            }
-        };
+        let piece = source.next_piece(sent).await.inspect_err(|error| source.transfer.file_failed(error))?;
         let sent = sent + piece.len() as u64;
-        Ok(Some((piece, (flow, sent))))
+        Ok(Some((piece, (source, sent))))
     });
     reqwest::Body::wrap(FileBody { pieces: Mutex::new(pieces.boxed()), left: size })
 }
 
-async fn next_piece(flow: &mut Flow, sent: u64) -> io::Result<Bytes> {
-    let length = usize::try_from(flow.size - sent).unwrap_or(PIECE).min(flow.piece());
-    let file = flow.file.clone();
+impl Source {
+    /// With a limit, small pieces: waiting for one must not look like a stall.
+    fn piece(&self) -> usize {
+        if self.limiter.is_some() { PIECE / 16 } else { PIECE }
+    }
+
+    async fn next_piece(&self, sent: u64) -> io::Result<Bytes> {
+        let length = usize::try_from(self.size - sent).unwrap_or(PIECE).min(self.piece());
+        let piece = read(self.file.clone(), length).await?;
+        self.transfer.waits_for_limit();
+        if let (Some(limiter), Some(count)) =
+            (&self.limiter, NonZeroU32::new(u32::try_from(length).unwrap_or_default()))
+        {
+            // the burst is at least a piece, so this cannot be refused
+            let _ = limiter.until_n_ready(count).await;
+        }
+        self.transfer.moved();
+        Ok(piece)
+    }
+}
+
+async fn read(file: Arc<File>, length: usize) -> io::Result<Bytes> {
     let read = tokio::task::spawn_blocking(move || {
         let mut piece = vec![0; length];
         (&*file).read_exact(&mut piece).map(|()| Bytes::from(piece))
     });
-    let piece = read.await.map_err(io::Error::other)??;
-    flow.progress.lock().held = true;
-    if let (Some(limiter), Some(count)) =
-        (&flow.limiter, NonZeroU32::new(u32::try_from(length).unwrap_or_default()))
-    {
-        // the burst is at least a piece, so this cannot be refused
-        let _ = limiter.until_n_ready(count).await;
-    }
-    let mut state = flow.progress.lock();
-    state.held = false;
-    if !state.answered {
-        state.moved = Instant::now();
-    }
-    drop(state);
-    Ok(piece)
+    read.await.map_err(io::Error::other)?
 }
 
 /// hyper wants it to be `Sync`; the lock is never taken, since the stream is only polled through `&mut`.

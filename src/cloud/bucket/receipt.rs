@@ -71,8 +71,8 @@ pub(super) fn forbids_overwriting(error: &CloudError) -> bool {
 }
 
 /// Why an object that is in the way cannot be told from ours.
-pub(super) const CANNOT_LOOK: &str = "OSS does not tell which one";
-const ANOTHER: &str = "it is another one than this file";
+pub(super) const UNKNOWN_OBJECT: &str = "OSS does not tell which one";
+const ANOTHER_OBJECT: &str = "it is another one than this file";
 
 /// The refusal of a file whose object is there, and may not be replaced.
 pub(super) fn in_the_way(refusal: CloudError, which: &str) -> CloudError {
@@ -98,7 +98,7 @@ pub(super) fn existing(
 ) -> Result<Receipt, CloudError> {
     if status.is_success() {
         return receipt(status, headers, digests, target.host()).map_err(|error| match error.failure.kind {
-            ErrorKind::ChecksumMismatch => in_the_way(refusal, ANOTHER),
+            ErrorKind::ChecksumMismatch => in_the_way(refusal, ANOTHER_OBJECT),
             _ => error,
         });
     }
@@ -106,7 +106,7 @@ pub(super) fn existing(
     Err(match error.remedy {
         // it is gone again, so the next PUT succeeds
         _ if status == StatusCode::NOT_FOUND => CloudError { remedy: Remedy::Later, ..refusal },
-        Remedy::GiveUp => in_the_way(refusal, CANNOT_LOOK),
+        Remedy::GiveUp => in_the_way(refusal, UNKNOWN_OBJECT),
         _ => error,
     })
 }

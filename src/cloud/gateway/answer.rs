@@ -5,7 +5,7 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
-use super::granted::{Now, grant};
+use super::granted::{ClockReadings, grant};
 use crate::cloud::client::{name, retry_after, text};
 use crate::cloud::credentials::Grant;
 use crate::cloud::error::{CloudError, LONGEST_MESSAGE, Remedy, Service};
@@ -17,9 +17,9 @@ use crate::domain::text::{one_line, unmarked};
 struct Envelope {
     #[serde(deserialize_with = "number")]
     code: i64,
-    #[serde(default, deserialize_with = "words")]
+    #[serde(default, deserialize_with = "text_of_any")]
     message: Option<String>,
-    #[serde(default, deserialize_with = "words")]
+    #[serde(default, deserialize_with = "text_of_any")]
     localized_msg: Option<String>,
     #[serde(default)]
     data: Option<Value>,
@@ -34,7 +34,7 @@ fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i64, D::Error> {
 }
 
 /// A text, or what can be written as one.
-fn words<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+fn text_of_any<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
     Ok(match Value::deserialize(deserializer)? {
         Value::Null => None,
         Value::String(text) => Some(text),
@@ -51,7 +51,7 @@ pub(super) fn read(
     headers: &HeaderMap,
     body: &[u8],
     host: &str,
-    now: Now,
+    now: ClockReadings,
 ) -> Result<Grant, CloudError> {
     let request_id = name(headers, "x-ca-request-id");
     let envelope: Option<Envelope> = serde_json::from_slice(unmarked(body)).ok();
@@ -82,38 +82,37 @@ fn business(envelope: &Envelope) -> CloudError {
         429 => (Throttled, Remedy::SlowDown(None)),
         _ => (GatewayError, Remedy::FewTimes),
     };
-    fail(kind, remedy, envelope.words()).with_code(Some(envelope.code.to_string()))
+    fail(kind, remedy, envelope.message()).with_code(Some(envelope.code.to_string()))
 }
 
 /// A refusal by the API gateway itself, before the API was reached.
 fn platform(code: &str, status: StatusCode, headers: &HeaderMap, envelope: Option<&Envelope>) -> CloudError {
-    let message = text(headers, "x-ca-error-message").unwrap_or_default();
-    let words = match envelope {
-        _ if !message.is_empty() => short(message),
-        Some(envelope) => envelope.words(),
-        None => status.to_string(),
+    let message = match (text(headers, "x-ca-error-message"), envelope) {
+        (Some(message), _) => short(message),
+        (None, Some(envelope)) => envelope.message(),
+        (None, None) => status.to_string(),
     };
     let (kind, remedy) = match code {
-        "S403TE" => (ErrorKind::ClockSkew, Remedy::PutClockRight),
-        "S403NU" => (ErrorKind::GatewayError, Remedy::SignAnew),
+        "S403TE" => (ErrorKind::ClockSkew, Remedy::CorrectClock),
+        "S403NU" => (ErrorKind::GatewayError, Remedy::SignAgain),
         "A400IK" | "A403IS" | "A403EP" | "I403AA" | "B403MQ" | "B403ME" => {
             (ErrorKind::Credentials, Remedy::Pause)
         }
         _ if code.starts_with("T429") => (ErrorKind::Throttled, Remedy::SlowDown(retry_after(headers))),
         _ => return by_status(status, headers, envelope).with_code(Some(code.into())),
     };
-    fail(kind, remedy, words).with_code(Some(code.into()))
+    fail(kind, remedy, message).with_code(Some(code.into()))
 }
 
 fn by_status(status: StatusCode, headers: &HeaderMap, envelope: Option<&Envelope>) -> CloudError {
     let theirs = text(headers, "x-ca-error-message").map(short);
-    let words = envelope
-        .map(Envelope::words)
+    let message = envelope
+        .map(Envelope::message)
         .or(theirs)
         .unwrap_or_else(|| format!("HTTP {status} without an answer that can be read"));
     let throttled = status == StatusCode::TOO_MANY_REQUESTS
         || (status == StatusCode::FORBIDDEN
-            && (words.contains("Request Limited") || words.contains("Throttled by")));
+            && (message.contains("Request Limited") || message.contains("Throttled by")));
     let denied = [
         "Invalid AppKey",
         "Invalid Signature",
@@ -123,10 +122,10 @@ fn by_status(status: StatusCode, headers: &HeaderMap, envelope: Option<&Envelope
     ];
     let (kind, remedy) = if throttled {
         (ErrorKind::Throttled, Remedy::SlowDown(retry_after(headers)))
-    } else if words.contains("X-Ca-Timestamp") && status.is_client_error() {
-        (ErrorKind::ClockSkew, Remedy::PutClockRight)
+    } else if message.contains("X-Ca-Timestamp") && status.is_client_error() {
+        (ErrorKind::ClockSkew, Remedy::CorrectClock)
     } else if status == StatusCode::UNAUTHORIZED
-        || (status.is_client_error() && denied.iter().any(|word| words.contains(word)))
+        || (status.is_client_error() && denied.iter().any(|word| message.contains(word)))
     {
         (ErrorKind::Credentials, Remedy::Pause)
     } else if envelope.is_some() && status.is_client_error() && status != StatusCode::REQUEST_TIMEOUT {
@@ -135,7 +134,7 @@ fn by_status(status: StatusCode, headers: &HeaderMap, envelope: Option<&Envelope
         (ErrorKind::GatewayError, Remedy::Later)
     };
     let code = envelope.map_or_else(|| status.as_u16().to_string(), |envelope| envelope.code.to_string());
-    fail(kind, remedy, words).with_code(Some(code))
+    fail(kind, remedy, message).with_code(Some(code))
 }
 
 impl Envelope {
@@ -145,7 +144,7 @@ impl Envelope {
     }
 
     /// The message, and the localized one beside it, which is what a Chinese operator reads.
-    fn words(&self) -> String {
+    fn message(&self) -> String {
         let message = self.message.as_deref().map(short).filter(|text| !text.is_empty());
         let localized = self.localized_msg.as_deref().map(short).filter(|text| !text.is_empty());
         match (message, localized) {
@@ -172,8 +171,8 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn now() -> Now {
-        Now { ours: "2026-01-01T00:00:00Z".parse().unwrap(), theirs: None }
+    fn now() -> ClockReadings {
+        ClockReadings { ours: "2026-01-01T00:00:00Z".parse().unwrap(), theirs: None }
     }
 
     fn ask(status: u16, headers: &[(&'static str, &str)], body: &str) -> Result<Grant, CloudError> {
@@ -225,8 +224,8 @@ mod tests {
             refused(403, &[("x-ca-error-message", "Invalid AppKey")], ""),
             (Credentials, Remedy::Pause)
         );
-        assert_eq!(refused(403, &[("x-ca-error-code", "S403TE")], ""), (ClockSkew, Remedy::PutClockRight));
-        assert_eq!(refused(403, &[("x-ca-error-code", "S403NU")], ""), (GatewayError, Remedy::SignAnew));
+        assert_eq!(refused(403, &[("x-ca-error-code", "S403TE")], ""), (ClockSkew, Remedy::CorrectClock));
+        assert_eq!(refused(403, &[("x-ca-error-code", "S403NU")], ""), (GatewayError, Remedy::SignAgain));
         assert_eq!(
             refused(400, &[], r#"{"code":400,"message":"Request Format Error"}"#),
             (GatewayRejected, Remedy::GiveUp)
@@ -288,10 +287,10 @@ mod tests {
             let body = format!("\u{feff}{}", grant.replace("200", code));
             assert!(ask(200, &[], &body).is_ok(), "{body}");
         }
-        let words = |body: &str| ask(200, &[], body).unwrap_err().to_string();
-        assert_eq!(words(r#"{"code":460.0,"message":7}"#), "gateway_rejected [460]: 7");
+        let error_of = |body: &str| ask(200, &[], body).unwrap_err().to_string();
+        assert_eq!(error_of(r#"{"code":460.0,"message":7}"#), "gateway_rejected [460]: 7");
         assert_eq!(
-            words(r#"{"code":"460","message":null,"localizedMsg":true}"#),
+            error_of(r#"{"code":"460","message":null,"localizedMsg":true}"#),
             "gateway_rejected [460]: true"
         );
         for bad in [r#"{"code":200.5}"#, r#"{"code":"two"}"#, r#"{"code":null}"#, r#"{"code":1e99}"#] {

@@ -37,7 +37,7 @@ fn in_one_piece<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Secret, D:
 
 /// What time it is: by our clock, and by the answer's `Date`.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Now {
+pub(super) struct ClockReadings {
     pub(super) ours: Timestamp,
     pub(super) theirs: Option<Timestamp>,
 }
@@ -46,7 +46,7 @@ pub(super) struct Now {
 ///
 /// # Errors
 /// When a part is missing, cannot be sent on, or is over by both clocks.
-pub(super) fn grant(data: Option<Value>, now: Now) -> Result<Grant, CloudError> {
+pub(super) fn grant(data: Option<Value>, now: ClockReadings) -> Result<Grant, CloudError> {
     let unusable =
         |what: &str| fail(ErrorKind::GatewayError, Remedy::FewTimes, format!("the gateway's answer {what}"));
     // serde's own message would quote the answer, and that holds a secret
@@ -82,7 +82,7 @@ pub(super) fn grant(data: Option<Value>, now: Now) -> Result<Grant, CloudError> 
     })
 }
 
-fn too_soon(expiration: Timestamp, now: Now) -> String {
+fn too_soon(expiration: Timestamp, now: ClockReadings) -> String {
     let clocks = match now.theirs {
         Some(theirs) => format!("it is {theirs} there and {:.0} here", now.ours),
         None => format!("it is {:.0} here, and the answer has no Date", now.ours),
@@ -94,7 +94,7 @@ fn too_soon(expiration: Timestamp, now: Now) -> String {
 
 /// RFC 3339, seconds or milliseconds since 1970, or a time without a zone. That one is UTC; when it can as well be
 /// China's time, which ends earlier, this is the one that nothing depends on.
-fn moment(value: &Value, now: Now) -> Option<Timestamp> {
+fn moment(value: &Value, now: ClockReadings) -> Option<Timestamp> {
     const CHINA: SignedDuration = SignedDuration::from_hours(8);
     /// As seconds, it is the year 5138; as milliseconds, 1973.
     const MILLISECONDS: i64 = 100_000_000_000;
@@ -124,8 +124,8 @@ mod tests {
 
     const NOW: &str = "2026-01-01T00:00:00Z";
 
-    fn now() -> Now {
-        Now { ours: NOW.parse().unwrap(), theirs: None }
+    fn now() -> ClockReadings {
+        ClockReadings { ours: NOW.parse().unwrap(), theirs: None }
     }
 
     fn data(expiration: &str) -> Value {
@@ -167,7 +167,7 @@ mod tests {
 
     #[test]
     fn what_is_over_here_only_is_no_reason_to_refuse() {
-        let fast = Now { ours: "2026-01-01T00:14:05Z".parse().unwrap(), theirs: NOW.parse().ok() };
+        let fast = ClockReadings { ours: "2026-01-01T00:14:05Z".parse().unwrap(), theirs: NOW.parse().ok() };
         grant(Some(data("2026-01-01T00:15:00Z")), fast).unwrap();
         let error = grant(Some(data("2025-12-31T23:15:00Z")), fast).unwrap_err();
         assert_eq!(error.remedy, Remedy::Later);

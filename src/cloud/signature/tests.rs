@@ -69,7 +69,7 @@ fn oss_v4_signatures_are_those_of_the_sdk() {
     for case in oss_puts("V4").into_iter().filter(|case| case["additional_headers"] == serde_json::json!([]))
     {
         let secret = Secret::from(text(&case, "access_key_secret").to_owned());
-        let key = Key { id: text(&case, "access_key_id"), secret: &secret };
+        let key = SigningKey { id: text(&case, "access_key_id"), secret: &secret };
         let time = Timestamp::from_second(case["timestamp"].as_i64().unwrap()).unwrap();
         let authorization = oss_v4(&request(&case), key, text(&case, "region"), time);
         assert_eq!(authorization, text(&case, "authorization"), "{}", case["name"]);
@@ -80,7 +80,7 @@ fn oss_v4_signatures_are_those_of_the_sdk() {
 fn oss_v1_signatures_are_those_of_the_sdk() {
     for case in oss_puts("V1") {
         let secret = Secret::from(text(&case, "access_key_secret").to_owned());
-        let key = Key { id: text(&case, "access_key_id"), secret: &secret };
+        let key = SigningKey { id: text(&case, "access_key_id"), secret: &secret };
         let authorization = oss_v1(&request(&case), key, case["headers"]["date"].as_str().unwrap());
         assert_eq!(authorization, text(&case, "authorization"), "{}", case["name"]);
     }
@@ -113,7 +113,7 @@ async fn another_implementation_of_v4_signs_the_same() {
         let headers = names.map(|name| (name.to_owned(), header(name))).to_vec();
         let secret = Secret::from("secret".to_owned());
         let request = OssRequest { method: "PUT", bucket: "bkt", key, headers };
-        let ours = oss_v4(&request, Key { id: "STS.x", secret: &secret }, "cn-hangzhou", time);
+        let ours = oss_v4(&request, SigningKey { id: "STS.x", secret: &secret }, "cn-hangzhou", time);
         let signature = |text: &str| text.split_once("Signature=").unwrap().1.to_owned();
         assert_eq!(signature(&ours), signature(&header("authorization")), "{key}");
     }

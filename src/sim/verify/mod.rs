@@ -43,7 +43,7 @@ pub struct OssRequest<'a> {
 
 /// What the request says of its own signature; nothing in it has been verified.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Claim {
+pub struct PresentedSignature {
     pub kind: SignatureKind,
     pub access_key_id: String,
     pub signature: String,
@@ -66,7 +66,7 @@ pub struct Scope {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ClaimError {
+pub enum SignatureError {
     /// Not signed at all.
     Anonymous,
     /// Signed in a form that cannot be read.
@@ -81,21 +81,21 @@ pub struct Expected {
     pub canonical_request: Option<String>,
 }
 
-impl Claim {
-    pub fn read(request: OssRequest<'_>) -> Result<Self, ClaimError> {
+impl PresentedSignature {
+    pub fn read(request: OssRequest<'_>) -> Result<Self, SignatureError> {
         let authorization = wire::header_or_empty(request.headers, "authorization");
         if let Some(rest) = authorization.strip_prefix("OSS4-HMAC-SHA256") {
             v4::from_header(request, rest)
         } else if let Some(rest) = authorization.strip_prefix("OSS ") {
             v1::from_header(request, rest)
         } else if !authorization.is_empty() {
-            Err(ClaimError::Malformed("The Authorization header is neither OSS nor OSS4-HMAC-SHA256."))
+            Err(SignatureError::Malformed("The Authorization header is neither OSS nor OSS4-HMAC-SHA256."))
         } else if wire::query_value(request.query, "x-oss-signature").is_some() {
             v4::from_query(request)
         } else if wire::query_value(request.query, "Signature").is_some() {
             v1::from_query(request)
         } else {
-            Err(ClaimError::Anonymous)
+            Err(SignatureError::Anonymous)
         }
     }
 
@@ -153,8 +153,9 @@ fn owned(pairs: &[(&str, &str)]) -> Query {
 fn finish_presigning(request: OssRequest<'_>, secret: &str, mut query: Query, slot: &str) -> Query {
     query.push((slot.to_owned(), Some(String::new())));
     let unsigned = OssRequest { query: &query, ..request };
-    let claim = Claim::read(unsigned).expect("the query above names every field a claim needs");
-    let signature = claim.expected(unsigned, secret).signature;
+    let presented =
+        PresentedSignature::read(unsigned).expect("the query above names every field that is read");
+    let signature = presented.expected(unsigned, secret).signature;
     query.pop();
     query.push((slot.to_owned(), Some(signature)));
     query

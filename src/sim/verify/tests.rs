@@ -63,10 +63,10 @@ impl Oss {
     }
 
     fn verifies_with(&self, secret: &str) -> bool {
-        let Ok(claim) = Claim::read(self.request()) else {
+        let Ok(presented) = PresentedSignature::read(self.request()) else {
             return false;
         };
-        claim.expected(self.request(), secret).signature == claim.signature
+        presented.expected(self.request(), secret).signature == presented.signature
     }
 
     fn verifies(&self) -> bool {
@@ -93,7 +93,7 @@ fn gateway_cases() -> Vec<Value> {
 #[test]
 fn every_kind_of_oss_case_is_there() {
     let all = oss_cases();
-    let kinds: Vec<_> = all.iter().map(|oss| Claim::read(oss.request()).unwrap().kind).collect();
+    let kinds: Vec<_> = all.iter().map(|oss| PresentedSignature::read(oss.request()).unwrap().kind).collect();
     for kind in [SignatureKind::V1, SignatureKind::V4, SignatureKind::PresignedV1, SignatureKind::PresignedV4]
     {
         assert!(kinds.contains(&kind), "no case of {kind:?}");
@@ -104,17 +104,17 @@ fn every_kind_of_oss_case_is_there() {
 fn oss_cases_verify_and_show_the_same_texts() {
     for oss in oss_cases() {
         let name = &oss.case["name"];
-        let claim = Claim::read(oss.request()).unwrap();
-        let expected = claim.expected(oss.request(), text(&oss.case, "access_key_secret"));
+        let presented = PresentedSignature::read(oss.request()).unwrap();
+        let expected = presented.expected(oss.request(), text(&oss.case, "access_key_secret"));
         assert_eq!(expected.string_to_sign, text(&oss.case, "string_to_sign"), "{name}");
         assert_eq!(expected.canonical_request.as_deref(), oss.case["canonical_request"].as_str(), "{name}");
-        assert_eq!(expected.signature, claim.signature, "{name}");
-        assert_eq!(claim.access_key_id, text(&oss.case, "access_key_id"), "{name}");
-        assert_eq!(claim.token.as_deref(), oss.case["security_token"].as_str(), "{name}");
+        assert_eq!(expected.signature, presented.signature, "{name}");
+        assert_eq!(presented.access_key_id, text(&oss.case, "access_key_id"), "{name}");
+        assert_eq!(presented.token.as_deref(), oss.case["security_token"].as_str(), "{name}");
         let start = oss.case["timestamp"].as_i64().unwrap();
         match oss.case["expires"].as_i64() {
-            Some(life) => assert_eq!(claim.expires_at.unwrap().as_second(), start + life, "{name}"),
-            None => assert_eq!(claim.signed_at().unwrap().as_second(), start, "{name}"),
+            Some(life) => assert_eq!(presented.expires_at.unwrap().as_second(), start + life, "{name}"),
+            None => assert_eq!(presented.signed_at().unwrap().as_second(), start, "{name}"),
         }
     }
 }
@@ -142,8 +142,8 @@ fn an_oss_case_with_one_byte_changed_is_refused() {
 }
 
 fn flip_signature(oss: &mut Oss) {
-    let claim = Claim::read(oss.request()).unwrap();
-    let (old, new) = (&claim.signature, flipped(&claim.signature));
+    let presented = PresentedSignature::read(oss.request()).unwrap();
+    let (old, new) = (&presented.signature, flipped(&presented.signature));
     for (_, value) in
         oss.query.iter_mut().filter(|(name, _)| name.eq("Signature") || name == "x-oss-signature")
     {
@@ -219,20 +219,20 @@ fn what_is_presigned_here_verifies_here() {
         presign_v4(request, "id", "secret", "to/ken=", "cn-hangzhou", now, 900),
     ] {
         let signed = OssRequest { query: &query, ..request };
-        let claim = Claim::read(signed).unwrap();
-        assert_eq!(claim.expected(signed, "secret").signature, claim.signature);
-        assert_ne!(claim.expected(signed, "other").signature, claim.signature);
-        assert_eq!(claim.token.as_deref(), Some("to/ken="));
+        let presented = PresentedSignature::read(signed).unwrap();
+        assert_eq!(presented.expected(signed, "secret").signature, presented.signature);
+        assert_ne!(presented.expected(signed, "other").signature, presented.signature);
+        assert_eq!(presented.token.as_deref(), Some("to/ken="));
     }
 }
 
 #[test]
-fn a_request_without_a_readable_signature_is_no_claim() {
+fn a_request_without_a_readable_signature_is_refused() {
     let (mut headers, query) = (HeaderMap::new(), Query::new());
     let read = |headers: &HeaderMap| {
-        Claim::read(OssRequest { method: "PUT", bucket: "b", key: "k", query: &query, headers })
+        PresentedSignature::read(OssRequest { method: "PUT", bucket: "b", key: "k", query: &query, headers })
     };
-    assert_eq!(read(&headers), Err(ClaimError::Anonymous));
+    assert_eq!(read(&headers), Err(SignatureError::Anonymous));
     for bad in [
         "Basic abc",
         "OSS nocolon",
@@ -240,6 +240,6 @@ fn a_request_without_a_readable_signature_is_no_claim() {
         "OSS4-HMAC-SHA256 Credential=a/b, Signature=1",
     ] {
         headers.insert("authorization", HeaderValue::from_static(bad));
-        assert!(matches!(read(&headers), Err(ClaimError::Malformed(_))), "{bad}");
+        assert!(matches!(read(&headers), Err(SignatureError::Malformed(_))), "{bad}");
     }
 }

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::{Claim, ClaimError, Expected, OssRequest, SignatureKind};
+use super::{Expected, OssRequest, PresentedSignature, SignatureError, SignatureKind};
 use crate::sim::wire;
 
 /// Query names that are part of the resource being signed. Others (`OSSAccessKeyId`, `Expires`, …) are not.
@@ -64,13 +64,13 @@ const SUB_RESOURCES: &[&str] = &[
     "wormId",
 ];
 
-pub(super) fn from_header(request: OssRequest<'_>, rest: &str) -> Result<Claim, ClaimError> {
-    let malformed = ClaimError::Malformed("The Authorization header has no access key id and signature.");
+pub(super) fn from_header(request: OssRequest<'_>, rest: &str) -> Result<PresentedSignature, SignatureError> {
+    let malformed = SignatureError::Malformed("The Authorization header has no access key id and signature.");
     let (id, signature) = rest.trim().split_once(':').ok_or(malformed)?;
     let headers = request.headers;
     // A client that may not set Date sends x-oss-date in its place.
     let date = wire::header(headers, "date").or_else(|| wire::header(headers, "x-oss-date"));
-    Ok(Claim {
+    Ok(PresentedSignature {
         kind: SignatureKind::V1,
         access_key_id: id.to_owned(),
         signature: signature.to_owned(),
@@ -82,34 +82,34 @@ pub(super) fn from_header(request: OssRequest<'_>, rest: &str) -> Result<Claim, 
     })
 }
 
-pub(super) fn from_query(request: OssRequest<'_>) -> Result<Claim, ClaimError> {
+pub(super) fn from_query(request: OssRequest<'_>) -> Result<PresentedSignature, SignatureError> {
     let named = |name| wire::query_value(request.query, name);
-    let missing = ClaimError::Malformed("A signed URL needs OSSAccessKeyId, Expires and Signature.");
+    let missing = SignatureError::Malformed("A signed URL needs OSSAccessKeyId, Expires and Signature.");
     let (Some(id), Some(expires), Some(signature)) =
         (named("OSSAccessKeyId"), named("Expires"), named("Signature"))
     else {
         return Err(missing);
     };
     let expires_at = expires.parse().ok().and_then(|seconds| Timestamp::from_second(seconds).ok());
-    Ok(Claim {
+    Ok(PresentedSignature {
         kind: SignatureKind::PresignedV1,
         access_key_id: id.to_owned(),
         signature: signature.to_owned(),
         token: named("security-token").map(str::to_owned),
         date: expires.to_owned(),
-        expires_at: Some(expires_at.ok_or(ClaimError::Malformed("Expires is no number of seconds."))?),
+        expires_at: Some(expires_at.ok_or(SignatureError::Malformed("Expires is no number of seconds."))?),
         scope: None,
         additional: Vec::new(),
     })
 }
 
-pub(super) fn expected(claim: &Claim, request: OssRequest<'_>, secret: &str) -> Expected {
+pub(super) fn expected(presented: &PresentedSignature, request: OssRequest<'_>, secret: &str) -> Expected {
     let string_to_sign = format!(
         "{}\n{}\n{}\n{}\n{}{}",
         request.method,
         wire::header_or_empty(request.headers, "content-md5"),
         wire::header_or_empty(request.headers, "content-type"),
-        claim.date,
+        presented.date,
         super::header_lines(request.headers, |_| false),
         resource(request),
     );

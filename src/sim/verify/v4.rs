@@ -2,23 +2,23 @@
 
 use sha2::{Digest as _, Sha256};
 
-use super::{Claim, ClaimError, Expected, OssRequest, Scope, SignatureKind};
+use super::{Expected, OssRequest, PresentedSignature, Scope, SignatureError, SignatureKind};
 use crate::sim::wire;
 
 const ALGORITHM: &str = "OSS4-HMAC-SHA256";
 const TERMINATOR: &str = "aliyun_v4_request";
 
-pub(super) fn from_header(request: OssRequest<'_>, rest: &str) -> Result<Claim, ClaimError> {
+pub(super) fn from_header(request: OssRequest<'_>, rest: &str) -> Result<PresentedSignature, SignatureError> {
     let field = |name: &str| {
         let mut fields = rest.split(',').filter_map(|part| part.trim().split_once('='));
         fields.find(|(found, _)| *found == name).map(|(_, value)| value)
     };
-    let missing = ClaimError::Malformed("The Authorization header needs Credential and Signature.");
+    let missing = SignatureError::Malformed("The Authorization header needs Credential and Signature.");
     let (Some(credential), Some(signature)) = (field("Credential"), field("Signature")) else {
         return Err(missing);
     };
     let (id, scope) = read_credential(credential)?;
-    Ok(Claim {
+    Ok(PresentedSignature {
         kind: SignatureKind::V4,
         access_key_id: id,
         signature: signature.to_owned(),
@@ -30,12 +30,13 @@ pub(super) fn from_header(request: OssRequest<'_>, rest: &str) -> Result<Claim, 
     })
 }
 
-pub(super) fn from_query(request: OssRequest<'_>) -> Result<Claim, ClaimError> {
+pub(super) fn from_query(request: OssRequest<'_>) -> Result<PresentedSignature, SignatureError> {
     let named = |name| wire::query_value(request.query, name);
     if named("x-oss-signature-version") != Some(ALGORITHM) {
-        return Err(ClaimError::Malformed("x-oss-signature-version is not OSS4-HMAC-SHA256."));
+        return Err(SignatureError::Malformed("x-oss-signature-version is not OSS4-HMAC-SHA256."));
     }
-    let missing = ClaimError::Malformed("A signed URL needs x-oss-credential, x-oss-date and x-oss-expires.");
+    let missing =
+        SignatureError::Malformed("A signed URL needs x-oss-credential, x-oss-date and x-oss-expires.");
     let (Some(credential), Some(date), Some(life)) =
         (named("x-oss-credential"), named("x-oss-date"), named("x-oss-expires"))
     else {
@@ -44,8 +45,8 @@ pub(super) fn from_query(request: OssRequest<'_>) -> Result<Claim, ClaimError> {
     let (id, scope) = read_credential(credential)?;
     let expires_at = life.parse().ok().and_then(|life| super::after(wire::parse_date(date), life));
     let expires_at =
-        expires_at.ok_or(ClaimError::Malformed("x-oss-date or x-oss-expires cannot be read."))?;
-    Ok(Claim {
+        expires_at.ok_or(SignatureError::Malformed("x-oss-date or x-oss-expires cannot be read."))?;
+    Ok(PresentedSignature {
         kind: SignatureKind::PresignedV4,
         access_key_id: id,
         signature: named("x-oss-signature").unwrap_or_default().to_owned(),
@@ -57,12 +58,17 @@ pub(super) fn from_query(request: OssRequest<'_>) -> Result<Claim, ClaimError> {
     })
 }
 
-pub(super) fn expected(claim: &Claim, scope: &Scope, request: OssRequest<'_>, secret: &str) -> Expected {
-    let canonical = canonical_request(claim, request);
+pub(super) fn expected(
+    presented: &PresentedSignature,
+    scope: &Scope,
+    request: OssRequest<'_>,
+    secret: &str,
+) -> Expected {
+    let canonical = canonical_request(presented, request);
     let Scope { date, region, product } = scope;
     let hash = wire::hex(&Sha256::digest(canonical.as_bytes()));
     let string_to_sign =
-        format!("{ALGORITHM}\n{}\n{date}/{region}/{product}/{TERMINATOR}\n{hash}", claim.date);
+        format!("{ALGORITHM}\n{}\n{date}/{region}/{product}/{TERMINATOR}\n{hash}", presented.date);
     let mut key = super::hmac_sha256(format!("aliyun_v4{secret}").as_bytes(), date);
     for part in [region, product, TERMINATOR] {
         key = super::hmac_sha256(&key, part);
@@ -72,10 +78,10 @@ pub(super) fn expected(claim: &Claim, scope: &Scope, request: OssRequest<'_>, se
 }
 
 /// `key-id/20241114/cn-hangzhou/oss/aliyun_v4_request`
-fn read_credential(credential: &str) -> Result<(String, Scope), ClaimError> {
+fn read_credential(credential: &str) -> Result<(String, Scope), SignatureError> {
     let parts: Vec<_> = credential.split('/').collect();
     let [id, date, region, product, TERMINATOR] = parts[..] else {
-        return Err(ClaimError::Malformed("The credential is not id/date/region/oss/aliyun_v4_request."));
+        return Err(SignatureError::Malformed("The credential is not id/date/region/oss/aliyun_v4_request."));
     };
     let scope = Scope { date: date.to_owned(), region: region.to_owned(), product: product.to_owned() };
     Ok((id.to_owned(), scope))
@@ -98,9 +104,9 @@ fn names(list: &str) -> Vec<String> {
     names
 }
 
-fn canonical_request(claim: &Claim, request: OssRequest<'_>) -> String {
+fn canonical_request(presented: &PresentedSignature, request: OssRequest<'_>) -> String {
     let wanted = |name: &str| {
-        matches!(name, "content-type" | "content-md5") || claim.additional.iter().any(|more| more == name)
+        matches!(name, "content-type" | "content-md5") || presented.additional.iter().any(|more| more == name)
     };
     let payload = wire::header(request.headers, "x-oss-content-sha256").unwrap_or("UNSIGNED-PAYLOAD");
     format!(
@@ -110,7 +116,7 @@ fn canonical_request(claim: &Claim, request: OssRequest<'_>) -> String {
         wire::encode_key(request.key),
         canonical_query(request),
         super::header_lines(request.headers, wanted),
-        claim.additional.join(";"),
+        presented.additional.join(";"),
     )
 }
 

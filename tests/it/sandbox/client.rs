@@ -4,7 +4,7 @@ use std::{io, net::SocketAddr};
 
 use brandpost::sim::{
     Sandbox, SandboxOptions,
-    verify::{self, Claim, OssRequest},
+    verify::{self, OssRequest, PresentedSignature},
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 use jiff::{Timestamp, ToSpan as _};
@@ -197,7 +197,7 @@ fn signature(message: &Message, grant: &Value) -> String {
     let key = percent_encoding::percent_decode_str(&target.path()[1..]).decode_utf8().unwrap().into_owned();
     let (query, headers) = (Vec::new(), &message.headers);
     let request = OssRequest { method: message.method, bucket: BUCKET, key: &key, query: &query, headers };
-    Claim::read(request).unwrap().expected(request, field(grant, "accessKeySecret")).signature
+    PresentedSignature::read(request).unwrap().expected(request, field(grant, "accessKeySecret")).signature
 }
 
 pub fn sign_v1(message: &mut Message, grant: &Value, offset: i64) {

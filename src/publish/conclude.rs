@@ -1,0 +1,52 @@
+//! The end of an attempt: what follows from it is decided, passed on, written down and reported.
+
+use tokio::time::Instant;
+
+use super::attempt::Outcome;
+use super::database::until_available;
+use super::policy::{self, Context, Decision};
+use super::shared::Shared;
+use crate::config::After;
+use crate::ledger::{AttemptEnd, Claim};
+
+/// Ends the attempt that `claim` allowed and that began at `began`. `probe`: the breaker let it through as a probe.
+pub(super) async fn conclude(shared: &Shared, claim: &Claim, outcome: Outcome, probe: bool, began: Instant) {
+    if let Outcome::Uploaded { target, .. } = &outcome {
+        shared.hosts.record(&shared.ledger, target.host()).await;
+    }
+    let context = context(shared, claim, &outcome).await;
+    let Decision { end, breaker, pace } = policy::decide(outcome, &context);
+    let now = Instant::now();
+    shared.pace.record(&pace, now);
+    let change = shared.breaker.record(breaker, claim.brand, probe, now);
+    shared.report.breaker_changed(&change);
+    finish(shared, claim, &end, began).await;
+}
+
+async fn context(shared: &Shared, claim: &Claim, outcome: &Outcome) -> Context {
+    let streak = match policy::depends_on_streak(outcome) {
+        // a database that cannot be read gives the file one more chance
+        Some(failure) => shared.ledger.streak(claim.id(), failure).await.unwrap_or_default(),
+        None => 0,
+    };
+    Context {
+        retry: shared.settings.retry,
+        tidies: shared.settings.upload.after != After::Keep,
+        bytes: claim.stamp.size,
+        attempts: claim.attempts,
+        streak,
+        now: shared.ledger.now(),
+        jitter: fastrand::f64(),
+    }
+}
+
+/// Until the ledger has recorded the end, it is kept in memory here.
+async fn finish(shared: &Shared, claim: &Claim, end: &AttemptEnd, began: Instant) {
+    let took = began.elapsed();
+    match until_available(&shared.ledger, || shared.ledger.finish(claim, end, took)).await {
+        Ok(()) => shared.report.attempt_ended(claim, end, took, shared.ledger.now()),
+        Err(error) => {
+            tracing::error!(id = claim.id().0, %error, "the end of an attempt could not be recorded; it is repeated");
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! What people and metrics learn about attempts and pauses.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::time::Instant;
+
+use super::breaker::{Cause, Change, Pause};
+use crate::domain::chorus::Chorus;
+use crate::domain::clock::until;
+use crate::domain::event;
+use crate::domain::failure::{ErrorKind, Failure};
+use crate::domain::text::visible;
+use crate::ledger::{AttemptEnd, Claim};
+use crate::metrics::Metrics;
+
+/// The log and the metrics of publish.
+#[derive(Debug)]
+pub(super) struct Reporter {
+    metrics: Metrics,
+    /// The same error of thousands of files is one line: by kind and code.
+    repeated: Chorus<(ErrorKind, Option<String>)>,
+}
+
+/// Why nothing is sent, for people.
+pub(super) fn explain(pause: &Pause) -> String {
+    let why = match pause.cause {
+        Cause::Credentials => "the gateway does not accept our credentials; nothing is sent until it does",
+        Cause::Outage => "the cloud cannot be used; one file at a time is tried until it can",
+    };
+    format!("{why}: {}", pause.last_error)
+}
+
+impl Reporter {
+    pub(super) fn new(metrics: Metrics) -> Self {
+        Self { metrics, repeated: Chorus::default() }
+    }
+
+    /// The breaker concerns every file, so it is logged once, and not with each of them.
+    pub(super) fn breaker_changed(&self, change: &Change) {
+        match change {
+            Change::None => {}
+            Change::Tripped(pause) => {
+                self.metrics.paused(pause.cause.as_str());
+                tracing::error!(message_id = event::PAUSED, "paused: {}", explain(pause));
+            }
+            Change::Reset(after) => {
+                let seconds = after.as_secs();
+                tracing::info!(message_id = event::RESUMED, seconds, "the clouds take files again");
+            }
+        }
+    }
+
+    /// An attempt has ended, and the ledger has recorded how.
+    pub(super) fn attempt_ended(&self, claim: &Claim, end: &AttemptEnd, took: Duration, now: Timestamp) {
+        let file = visible(&claim.path.file_name().unwrap_or_default().to_string_lossy());
+        match end {
+            AttemptEnd::Uploaded { request_id, bytes, .. } => {
+                self.metrics.uploaded(*bytes, claim.wanted_since.map(|since| until(since, now)));
+                self.repeated.heal();
+                uploaded(claim, &file, request_id.as_deref(), *bytes, took);
+            }
+            AttemptEnd::Retry { failure, due, .. } => {
+                self.metrics.retrying(failure.kind);
+                self.retrying(claim, &file, failure, *due);
+            }
+            AttemptEnd::Failed { failure, .. } => {
+                self.metrics.failed(failure.kind);
+                failed(claim, &file, failure);
+            }
+        }
+    }
+
+    /// Logs the errors that have not come again since files went through.
+    pub(super) fn log_resolved(&self) {
+        for ended in self.repeated.over(Instant::now().into_std()) {
+            let ((kind, code), times) = (ended.what, ended.times);
+            let seconds = ended.since.elapsed().as_secs();
+            tracing::info!(message_id = event::RESUMED, error_kind = %kind, error_code = code, times, seconds, "files go through again");
+        }
+    }
+
+    fn retrying(&self, claim: &Claim, file: &str, failure: &Failure, due: Timestamp) {
+        let Claim { brand, slot, .. } = claim;
+        let (id, attempt) = (claim.id().0, claim.number());
+        let Failure { kind, code, request_id, .. } = failure;
+        // the breaker has logged this one
+        if *kind == ErrorKind::Credentials {
+            tracing::debug!(%brand, %file, id, slot, attempt, %due, "waits: {failure}");
+            return;
+        }
+        let times = self.repeated.join((*kind, code.clone()), Instant::now().into_std());
+        // a level is fixed where a line is written, so there are two of them
+        macro_rules! log_at {
+            ($level:ident) => {
+                tracing::$level!(message_id = event::RETRYING, %brand, %file, id, slot, state = "retrying", attempt, %due, oss_request_id = request_id, error_kind = %kind, error_code = code, times, "tried again later: {failure}")
+            };
+        }
+        if times.is_some() { log_at!(warn) } else { log_at!(debug) }
+    }
+}
+
+fn uploaded(claim: &Claim, file: &str, request_id: Option<&str>, bytes: u64, took: Duration) {
+    let Claim { brand, slot, .. } = claim;
+    let (id, attempt) = (claim.id().0, claim.number());
+    let millis = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+    tracing::info!(message_id = event::UPLOADED, %brand, %file, id, slot, state = "uploaded", attempt, bytes, millis, oss_request_id = request_id, "uploaded");
+}
+
+fn failed(claim: &Claim, file: &str, failure: &Failure) {
+    let Claim { brand, slot, .. } = claim;
+    let (id, attempt) = (claim.id().0, claim.number());
+    let Failure { kind, code, request_id, .. } = failure;
+    tracing::error!(message_id = event::FAILED, %brand, %file, id, slot, state = "failed", attempt, oss_request_id = request_id, error_kind = %kind, error_code = code, "failed: {failure}. {}", kind.advice());
+}

@@ -1,0 +1,48 @@
+//! What the attempts share.
+
+use std::sync::Arc;
+
+use super::breaker::CircuitBreaker;
+use super::hosts::Hosts;
+use super::objects::Objects;
+use super::pace::Pace;
+use super::report::Reporter;
+use crate::cloud::{Clouds, Grants};
+use crate::config::Settings;
+use crate::fs_timeout::FsTimeouts;
+use crate::ledger::Ledger;
+use crate::metrics::Metrics;
+
+/// Everything that an attempt needs, and that outlives it.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) settings: Arc<Settings>,
+    pub(super) ledger: Ledger,
+    pub(super) clouds: Clouds,
+    pub(super) grants: Grants,
+    pub(super) objects: Objects,
+    pub(super) pace: Pace,
+    pub(super) breaker: CircuitBreaker,
+    pub(super) hosts: Hosts,
+    pub(super) fs_timeouts: FsTimeouts,
+    pub(super) metrics: Metrics,
+    pub(super) report: Reporter,
+}
+
+impl Shared {
+    pub(super) fn new(settings: Arc<Settings>, ledger: Ledger, clouds: Clouds, metrics: Metrics) -> Self {
+        Self {
+            pace: Pace::new(&settings.limits),
+            breaker: CircuitBreaker::new(settings.retry.backoff),
+            settings,
+            ledger,
+            clouds,
+            grants: Grants::default(),
+            objects: Objects::default(),
+            hosts: Hosts::default(),
+            fs_timeouts: FsTimeouts::default(),
+            report: Reporter::new(metrics.clone()),
+            metrics,
+        }
+    }
+}
