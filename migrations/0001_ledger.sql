@@ -41,10 +41,11 @@ CREATE TABLE upload (
     attempts          INTEGER NOT NULL DEFAULT 0 CHECK (attempts >= 0), -- those that count, of this content
     tries             INTEGER NOT NULL DEFAULT 0 CHECK (tries >= 0),    -- every one that was ever begun
     next_attempt_at   TEXT,
-    turn              INTEGER NOT NULL DEFAULT 0, -- in each round of the queue, every brand has one file
+    turn              INTEGER,           -- it may be sent, in this round of the queue: in each, every brand has one file
     held              INTEGER NOT NULL DEFAULT 0 CHECK (held IN (0, 1)), -- not before an operator says so
     wanted_since      TEXT,              -- since when this content is to be sent
     claimed_at        TEXT,              -- an attempt is under way (its number is `tries`): since when,
+    claimed_turn      INTEGER,           -- in which round of the queue,
     lease_until       TEXT,              -- and until when at least
     sent              INTEGER NOT NULL DEFAULT 0 CHECK (sent IN (0, 1)), -- something of it may be on OSS, in its slot
     object_sha256     TEXT,              -- what is surely on OSS in its slot
@@ -64,7 +65,9 @@ CREATE TABLE upload (
            (slot IS NOT NULL AND sha256 IS NOT NULL AND md5 IS NOT NULL AND crc64 IS NOT NULL AND suffix IS NOT NULL)),
     CHECK ((state IN ('queued', 'retrying')) = (next_attempt_at IS NOT NULL)),
     CHECK ((state = 'uploading') = (claimed_at IS NOT NULL)),
+    CHECK ((state = 'uploading') = (claimed_turn IS NOT NULL)),
     CHECK ((state = 'uploading') = (lease_until IS NOT NULL)),
+    CHECK ((state IN ('queued', 'retrying') AND held = 0) = (turn IS NOT NULL)),
     CHECK (held = 0 OR state = 'queued'),
     CHECK (state NOT IN ('retrying', 'failed', 'rejected') OR error_kind IS NOT NULL),
     CHECK (state <> 'uploaded' OR (uploaded_at IS NOT NULL AND error_kind IS NULL))
@@ -73,11 +76,11 @@ CREATE TABLE upload (
 -- one row a (brand, slot)
 CREATE UNIQUE INDEX upload_slot ON upload (brand_id, slot) WHERE slot IS NOT NULL;
 -- the queue: what is due when, in turns, and the newest first (every other file that is sent)
-CREATE INDEX upload_due ON upload (next_attempt_at) WHERE state IN ('queued', 'retrying') AND held = 0;
-CREATE INDEX upload_turn ON upload (turn, next_attempt_at) WHERE state IN ('queued', 'retrying') AND held = 0;
-CREATE INDEX upload_newest ON upload (turn, ctime_ns DESC, id) WHERE state IN ('queued', 'retrying') AND held = 0;
+CREATE INDEX upload_due ON upload (next_attempt_at) WHERE turn IS NOT NULL;
+CREATE INDEX upload_turn ON upload (turn, next_attempt_at) WHERE turn IS NOT NULL;
+CREATE INDEX upload_newest ON upload (turn, ctime_ns DESC, id) WHERE turn IS NOT NULL;
 CREATE INDEX upload_held ON upload (brand_id) WHERE held = 1;
-CREATE INDEX upload_claimed ON upload (lease_until) WHERE state = 'uploading';
+CREATE INDEX upload_claimed ON upload (lease_until, claimed_turn) WHERE lease_until IS NOT NULL;
 CREATE INDEX upload_recheck ON upload (brand_id) WHERE recheck_requested > recheck_done;
 -- an object is one file's: which one has it is asked before anything is sent there
 CREATE INDEX upload_object ON upload (object_url) WHERE object_url IS NOT NULL AND slot IS NOT NULL;

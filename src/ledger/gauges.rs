@@ -11,6 +11,27 @@ use super::with_suffix;
 use crate::domain::brand::BrandKey;
 use crate::domain::upload::State;
 
+pub(super) const COUNTS_OF_BRAND: &str =
+    "SELECT state, count(*) AS n FROM upload WHERE brand_id = $1 GROUP BY state";
+
+pub(super) const COUNTS: &str = "
+    SELECT state, count(*) AS n FROM upload
+    WHERE state IN ('queued', 'uploading', 'retrying', 'failed', 'rejected', 'gone') GROUP BY state
+    UNION ALL SELECT 'total', count(*) FROM upload";
+
+pub(super) const HELD: &str = "SELECT count(*) FROM upload WHERE held = 1 AND state = 'queued'";
+
+pub(super) const OLDEST: &str = "
+    SELECT state, min(wanted_since) AS since FROM upload
+    WHERE state IN ('queued', 'uploading', 'retrying') AND held = 0 GROUP BY state";
+
+pub(super) const OUTLOOK: &str = "
+    SELECT (SELECT count(*) FROM upload WHERE state = 'queued' AND held = 0) AS queued,
+        (SELECT count(*) FROM upload WHERE state = 'uploading') AS uploading,
+        (SELECT min(next_attempt_at) FROM upload WHERE turn IS NOT NULL) AS due";
+
+pub(super) const FILE: &str = "SELECT file FROM pragma_database_list WHERE name = 'main'";
+
 /// How many files are in each state.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counts([u64; State::ALL.len()]);
@@ -57,14 +78,10 @@ impl Report {
         let rows = match brand {
             Some(brand) => {
                 let Some((row, _)) = self.brand(brand).await? else { return Ok(Counts::default()) };
-                sqlx::query("SELECT state, count(*) AS n FROM upload WHERE brand_id = $1 GROUP BY state").bind(row.id.0)
+                sqlx::query(COUNTS_OF_BRAND).bind(row.id.0)
             }
             // to count all is cheap, to count the many uploaded ones is not
-            None => sqlx::query(
-                "SELECT state, count(*) AS n FROM upload
-                 WHERE state IN ('queued', 'uploading', 'retrying', 'failed', 'rejected', 'gone') GROUP BY state
-                 UNION ALL SELECT 'total', count(*) FROM upload",
-            ),
+            None => sqlx::query(COUNTS),
         };
         let mut counts = Counts::default();
         let mut total = 0;
@@ -86,7 +103,7 @@ impl Report {
     /// # Errors
     /// When the database fails.
     pub async fn held(&self) -> Result<u64> {
-        let query = "SELECT count(*) FROM upload INDEXED BY upload_held WHERE held = 1 AND state = 'queued'";
+        let query = HELD;
         let count: i64 = sqlx::query_scalar(query).fetch_one(self.pool()).await?;
         Ok(count.unsigned_abs())
     }
@@ -96,10 +113,7 @@ impl Report {
     /// # Errors
     /// When the database fails.
     pub async fn oldest(&self) -> Result<Vec<(State, Timestamp)>> {
-        let query = sqlx::query(
-            "SELECT state, min(wanted_since) AS since FROM upload
-             WHERE state IN ('queued', 'uploading', 'retrying') AND held = 0 GROUP BY state",
-        );
+        let query = sqlx::query(OLDEST);
         let mut oldest = Vec::new();
         for row in query.fetch_all(self.pool()).await? {
             let state: State = row.try_get::<&str, _>("state")?.parse().map_err(LedgerError::Corrupt)?;
@@ -116,13 +130,7 @@ impl Report {
     /// When the database fails.
     pub async fn outlook(&self) -> Result<Outlook> {
         // one statement sees one state of the table: a file that is claimed meanwhile is not overlooked
-        let row = sqlx::query(
-            "SELECT (SELECT count(*) FROM upload WHERE state = 'queued' AND held = 0) AS queued,
-                    (SELECT count(*) FROM upload WHERE state = 'uploading') AS uploading,
-                    (SELECT min(next_attempt_at) FROM upload INDEXED BY upload_due WHERE state IN ('queued', 'retrying') AND held = 0) AS due",
-        )
-        .fetch_one(self.pool())
-        .await?;
+        let row = sqlx::query(OUTLOOK).fetch_one(self.pool()).await?;
         let due: Option<String> = row.try_get("due")?;
         let due = due.map(|due| due.parse().map_err(|_| LedgerError::Corrupt(due))).transpose()?;
         let count = |column| -> Result<u64> { Ok(row.try_get::<i64, _>(column)?.unsigned_abs()) };
@@ -131,11 +139,7 @@ impl Report {
 
     /// How many bytes the database and its write-ahead log take.
     pub async fn sizes(&self) -> [(&'static str, u64); 2] {
-        let file: Option<String> =
-            sqlx::query_scalar("SELECT file FROM pragma_database_list WHERE name = 'main'")
-                .fetch_one(self.pool())
-                .await
-                .ok();
+        let file: Option<String> = sqlx::query_scalar(FILE).fetch_one(self.pool()).await.ok();
         let path = PathBuf::from(file.unwrap_or_default());
         [("database", ""), ("wal", "-wal")].map(|(name, end)| {
             (name, std::fs::metadata(with_suffix(&path, end)).map_or(0, |file| file.len()))

@@ -16,6 +16,23 @@ use crate::domain::clock::rfc3339;
 use crate::domain::text::hex;
 use crate::domain::upload::State;
 
+pub(super) const UNKNOWN: &str = "
+    SELECT f.key FROM json_each($1) f
+    WHERE NOT EXISTS (SELECT 1 FROM brand b JOIN upload u ON u.brand_id = b.id
+    WHERE b.type = f.value->>0 AND b.record_id = f.value->>1
+        AND u.path_bytes = unhex(f.value->>2) AND u.state <> 'gone')";
+
+pub(super) const CHANGED_AFTER: &str = "
+    SELECT * FROM upload_status WHERE (updated_at, id) > ($1, $2) ORDER BY updated_at, id LIMIT $3";
+
+pub(super) const TAKEN: &str = "
+    SELECT u.slot, u.id, u.state, u.file_name, u.revision, u.updated_at, u.error_kind
+    FROM upload u JOIN brand b ON b.id = u.brand_id
+    WHERE b.type = $1 AND b.record_id = $2 AND u.slot IS NOT NULL
+    UNION ALL SELECT r.slot, NULL, NULL, NULL, NULL, NULL, NULL
+    FROM reserved_slot r JOIN brand b ON b.id = r.brand_id WHERE b.type = $1 AND b.record_id = $2
+    ORDER BY 1";
+
 /// Which files are listed.
 #[derive(Debug, Clone, Default)]
 pub struct Filter {
@@ -67,15 +84,10 @@ impl Report {
             serde_json::json!([brand.kind().as_str(), brand.record(), hex(path.as_os_str().as_bytes())])
         };
         let files: Vec<_> = files.iter().map(file).collect();
-        let unknown: Vec<i64> = sqlx::query_scalar(
-            "SELECT f.key FROM json_each($1) f
-             WHERE NOT EXISTS (SELECT 1 FROM brand b JOIN upload u ON u.brand_id = b.id
-                               WHERE b.type = f.value->>0 AND b.record_id = f.value->>1
-                                 AND u.path_bytes = unhex(f.value->>2) AND u.state <> 'gone')",
-        )
-        .bind(serde_json::Value::from(files).to_string())
-        .fetch_all(self.pool())
-        .await?;
+        let unknown: Vec<i64> = sqlx::query_scalar(UNKNOWN)
+            .bind(serde_json::Value::from(files).to_string())
+            .fetch_all(self.pool())
+            .await?;
         Ok(unknown.into_iter().filter_map(|at| usize::try_from(at).ok()).collect())
     }
 }
@@ -149,9 +161,7 @@ impl Report {
     /// # Errors
     /// When the database fails.
     pub async fn changed_after(&self, cursor: &Cursor, limit: u32) -> Result<Vec<StatusRow>> {
-        let query = sqlx::query(
-            "SELECT * FROM upload_status WHERE (updated_at, id) > ($1, $2) ORDER BY updated_at, id LIMIT $3",
-        );
+        let query = sqlx::query(CHANGED_AFTER);
         let rows = query.bind(&cursor.updated_at).bind(cursor.id).bind(limit).fetch_all(self.pool()).await?;
         rows.iter().map(StatusRow::read).collect()
     }
@@ -204,14 +214,7 @@ impl Report {
     /// # Errors
     /// When the database fails.
     pub async fn taken(&self, brand: BrandKey) -> Result<Vec<Taken>> {
-        let query = sqlx::query(
-            "SELECT u.slot, u.id, u.state, u.file_name, u.revision, u.updated_at, u.error_kind
-             FROM upload u JOIN brand b ON b.id = u.brand_id
-             WHERE b.type = $1 AND b.record_id = $2 AND u.slot IS NOT NULL
-             UNION ALL SELECT r.slot, NULL, NULL, NULL, NULL, NULL, NULL
-             FROM reserved_slot r JOIN brand b ON b.id = r.brand_id WHERE b.type = $1 AND b.record_id = $2
-             ORDER BY 1",
-        );
+        let query = sqlx::query(TAKEN);
         let rows = query.bind(brand.kind().as_str()).bind(brand.record()).fetch_all(self.pool()).await?;
         let mut taken = Vec::with_capacity(rows.len());
         for row in &rows {

@@ -21,6 +21,8 @@ mod mounts;
 mod notices;
 mod objects;
 mod operator;
+#[cfg(test)]
+mod plans;
 mod queue;
 mod reading;
 mod recovery;

@@ -6,6 +6,11 @@ use super::Ledger;
 use super::error::{LedgerError, Result};
 use crate::domain::brand::{BrandKey, UploadId};
 
+pub(super) const HOLDER: &str = "
+    SELECT u.id, u.file_name, u.slot, b.type || '/' || b.record_id AS brand
+    FROM upload u JOIN brand b ON b.id = u.brand_id
+    WHERE u.object_url = $1 AND u.slot IS NOT NULL AND u.id <> $2 LIMIT 1";
+
 /// The file whose picture is in an object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Holder {
@@ -26,15 +31,8 @@ impl Ledger {
     /// When the database fails.
     pub async fn holder(&self, object_url: &str, upload: UploadId) -> Result<Option<Holder>> {
         let mut connection = self.report().connection().await?;
-        let row = sqlx::query(
-            "SELECT u.id, u.file_name, u.slot, b.type || '/' || b.record_id AS brand
-             FROM upload u INDEXED BY upload_object JOIN brand b ON b.id = u.brand_id
-             WHERE u.object_url = $1 AND u.slot IS NOT NULL AND u.id <> $2 LIMIT 1",
-        )
-        .bind(object_url)
-        .bind(upload.0)
-        .fetch_optional(&mut *connection)
-        .await?;
+        let row =
+            sqlx::query(HOLDER).bind(object_url).bind(upload.0).fetch_optional(&mut *connection).await?;
         let Some(row) = row else { return Ok(None) };
         let brand: &str = row.try_get("brand")?;
         let brand = brand.parse().map_err(|_| LedgerError::Corrupt(brand.into()))?;

@@ -18,7 +18,7 @@ macro_rules! candidates {
     ($order:literal) => {
         concat!(
             "SELECT id, brand_id, turn FROM upload
-             WHERE state IN ('queued', 'retrying') AND held = 0 AND (next_attempt_at <= $1 OR next_attempt_at > $2)
+             WHERE turn IS NOT NULL AND (next_attempt_at <= $1 OR next_attempt_at > $2)
                AND brand_id IS NOT (SELECT id FROM brand WHERE type = $3 AND record_id = $4)
                AND NOT EXISTS (SELECT 1 FROM notice WHERE name = 'suspended')
              ORDER BY ",
@@ -38,12 +38,12 @@ pub(super) const NEWEST: &str = candidates!("turn, ctime_ns DESC, id");
 pub(super) const LEAST_TRIED: &str = candidates!("tries, turn, next_attempt_at, id");
 
 pub(super) const NEXT_DUE: &str = "
-    SELECT min(next_attempt_at) FROM upload WHERE state IN ('queued', 'retrying') AND held = 0
-       AND NOT EXISTS (SELECT 1 FROM notice WHERE name = 'suspended')";
+    SELECT min(next_attempt_at) FROM upload WHERE turn IS NOT NULL AND NOT EXISTS (SELECT 1 FROM notice WHERE name = 'suspended')";
 
-const MAKE_ALL_DUE: &str = "UPDATE upload SET next_attempt_at = $1 WHERE state IN ('queued', 'retrying')";
+pub(super) const MAKE_ALL_DUE: &str =
+    "UPDATE upload SET next_attempt_at = $1 WHERE state IN ('queued', 'retrying')";
 
-const EXTEND: &str =
+pub(super) const EXTEND: &str =
     "UPDATE upload SET lease_until = $3 WHERE id = $1 AND tries = $2 AND state = 'uploading'";
 
 /// A file that may be claimed.

@@ -16,6 +16,27 @@ use super::row::{path, stamp};
 use crate::domain::brand::{BrandId, BrandKey};
 use crate::domain::upload::Stamp;
 
+pub(super) const PROBE: &str = "SELECT 1 FROM sqlite_schema LIMIT 1";
+
+pub(super) const BY_ID: &str = "SELECT * FROM upload_status WHERE id = $1";
+
+pub(super) const BY_PATH: &str = "
+    SELECT * FROM upload_status WHERE id IN (SELECT id FROM upload WHERE path_bytes = $1) ORDER BY id LIMIT 1";
+
+pub(super) const PICTURE: &str = "
+    SELECT path_bytes, size_bytes, mtime_ns, inode, sha256 FROM upload
+    WHERE id = $1 AND sha256 IS NOT NULL AND state <> 'gone'";
+
+pub(super) const ATTEMPTS: &str = "SELECT * FROM attempt_log WHERE upload_id = $1 ORDER BY attempt";
+
+pub(super) const BRAND: &str = "SELECT id, slots_total FROM brand WHERE type = $1 AND record_id = $2";
+
+pub(super) const BRANDS: &str = "SELECT id, type || '/' || record_id AS brand, slots_total FROM brand";
+
+pub(super) const NOTICES: &str = "SELECT * FROM notice ORDER BY since, name";
+
+pub(super) const QUICK_CHECK: &str = "PRAGMA quick_check(1)";
+
 /// The read-only side of the ledger.
 #[derive(Debug, Clone)]
 pub struct Report(SqlitePool);
@@ -129,7 +150,7 @@ impl Report {
         let options = super::options(path).read_only(true);
         let opening = |error| LedgerError::opening(path, error);
         let connected = pool.clone().connect_with(options.clone()).await.map_err(opening)?;
-        match sqlx::query("SELECT 1 FROM sqlite_schema LIMIT 1").execute(&connected).await {
+        match sqlx::query(PROBE).execute(&connected).await {
             // whoever may only read cannot make the WAL's files; when there are none, nobody writes either
             Err(_) if is_at_rest(path) => {
                 Ok(Self(pool.connect_with(options.immutable(true)).await.map_err(opening)?))
@@ -164,7 +185,7 @@ impl Report {
     /// # Errors
     /// When the database fails.
     pub async fn by_id(&self, id: i64) -> Result<Option<StatusRow>> {
-        let query = sqlx::query("SELECT * FROM upload_status WHERE id = $1").bind(id);
+        let query = sqlx::query(BY_ID).bind(id);
         query.fetch_optional(&self.0).await?.as_ref().map(StatusRow::read).transpose()
     }
 
@@ -173,10 +194,7 @@ impl Report {
     /// # Errors
     /// When the database fails.
     pub async fn by_path(&self, path: &OsStr) -> Result<Option<StatusRow>> {
-        let query = sqlx::query(
-            "SELECT * FROM upload_status WHERE id IN (SELECT id FROM upload WHERE path_bytes = $1) ORDER BY id LIMIT 1",
-        )
-        .bind(path.as_bytes());
+        let query = sqlx::query(BY_PATH).bind(path.as_bytes());
         query.fetch_optional(&self.0).await?.as_ref().map(StatusRow::read).transpose()
     }
 
@@ -185,10 +203,7 @@ impl Report {
     /// # Errors
     /// When the database fails.
     pub async fn picture(&self, id: i64) -> Result<Option<(PathBuf, Stamp, String)>> {
-        let query = sqlx::query(
-            "SELECT path_bytes, size_bytes, mtime_ns, inode, sha256 FROM upload
-             WHERE id = $1 AND sha256 IS NOT NULL AND state <> 'gone'",
-        );
+        let query = sqlx::query(PICTURE);
         let row = query.bind(id).fetch_optional(&self.0).await?;
         row.map(|row| Ok((path(&row)?, stamp(&row)?, row.try_get("sha256")?))).transpose()
     }
@@ -198,7 +213,7 @@ impl Report {
     /// # Errors
     /// When the database fails.
     pub async fn attempts(&self, id: i64) -> Result<Vec<AttemptRow>> {
-        let query = sqlx::query("SELECT * FROM attempt_log WHERE upload_id = $1 ORDER BY attempt").bind(id);
+        let query = sqlx::query(ATTEMPTS).bind(id);
         query.fetch_all(&self.0).await?.iter().map(AttemptRow::read).collect()
     }
 
@@ -207,7 +222,7 @@ impl Report {
     /// # Errors
     /// When the database fails.
     pub async fn brand(&self, brand: BrandKey) -> Result<Option<(BrandRow, u32)>> {
-        let row = sqlx::query("SELECT id, slots_total FROM brand WHERE type = $1 AND record_id = $2")
+        let row = sqlx::query(BRAND)
             .bind(brand.kind().as_str())
             .bind(brand.record())
             .fetch_optional(&self.0)
@@ -221,7 +236,7 @@ impl Report {
     /// # Errors
     /// When the database fails.
     pub async fn brand_rows(&self) -> Result<HashMap<BrandKey, (BrandRow, u32)>> {
-        let rows = sqlx::query("SELECT id, type || '/' || record_id AS brand, slots_total FROM brand");
+        let rows = sqlx::query(BRANDS);
         let read = |row: &SqliteRow| {
             let text: &str = row.try_get("brand")?;
             let brand = text.parse().map_err(|_| LedgerError::Corrupt(text.into()))?;
@@ -235,7 +250,7 @@ impl Report {
     /// # Errors
     /// When the database fails.
     pub async fn notices(&self) -> Result<Vec<Notice>> {
-        let query = sqlx::query("SELECT * FROM notice ORDER BY since, name");
+        let query = sqlx::query(NOTICES);
         query.fetch_all(&self.0).await?.iter().map(Notice::read).collect()
     }
 
@@ -244,6 +259,6 @@ impl Report {
     /// # Errors
     /// When it cannot be read.
     pub async fn quick_check(&self) -> Result<String> {
-        Ok(sqlx::query_scalar("PRAGMA quick_check(1)").fetch_one(&self.0).await?)
+        Ok(sqlx::query_scalar(QUICK_CHECK).fetch_one(&self.0).await?)
     }
 }

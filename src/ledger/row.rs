@@ -18,7 +18,7 @@ use crate::domain::text::readable;
 use crate::domain::upload::{Digests, Picture, Stamp, State};
 
 /// The columns that a file's state decides, in the order in which [`bind`] binds them.
-pub(super) const COLUMNS: [&str; 39] = [
+pub(super) const COLUMNS: [&str; 40] = [
     "path_bytes",
     "path",
     "file_name",
@@ -46,6 +46,7 @@ pub(super) const COLUMNS: [&str; 39] = [
     "held",
     "wanted_since",
     "claimed_at",
+    "claimed_turn",
     "lease_until",
     "sent",
     "object_sha256",
@@ -64,10 +65,14 @@ pub(super) const COLUMNS: [&str; 39] = [
 pub(super) fn bind(values: &mut Separated<'_, Sqlite, &'static str>, file: &Upload) {
     let picture = file.picture.as_ref();
     let failure = file.state.failure();
-    let (claimed_at, lease_until) = match &file.state {
-        UploadState::Uploading { started_at, lease_until, .. } => (Some(*started_at), Some(*lease_until)),
-        _ => (None, None),
+    let (claimed_at, claimed_turn, lease_until) = match &file.state {
+        UploadState::Uploading { started_at, turn, lease_until, .. } => {
+            (Some(*started_at), Some(*turn), Some(*lease_until))
+        }
+        _ => (None, None, None),
     };
+    // a held file has no turn before an operator says so
+    let turn = file.state.turn().filter(|_| claimed_turn.is_none() && !file.state.is_held());
     let duplicate_of = match &file.state {
         UploadState::Rejected { duplicate_of, .. } => duplicate_of.map(|id| id.0),
         _ => None,
@@ -96,10 +101,11 @@ pub(super) fn bind(values: &mut Separated<'_, Sqlite, &'static str>, file: &Uplo
         .push_bind(file.attempts)
         .push_bind(file.tries)
         .push_bind(file.state.due().map(rfc3339))
-        .push_bind(file.state.turn().unwrap_or_default())
+        .push_bind(turn)
         .push_bind(file.state.is_held())
         .push_bind(file.wanted_since.map(rfc3339))
         .push_bind(claimed_at.map(rfc3339))
+        .push_bind(claimed_turn)
         .push_bind(lease_until.map(rfc3339))
         .push_bind(file.sent)
         .push_bind(file.object_sha256.as_deref())
@@ -142,20 +148,22 @@ pub(super) fn read(row: &SqliteRow) -> Result<Upload> {
 }
 
 fn upload_state(row: &SqliteRow) -> Result<UploadState> {
-    let turn = row.try_get("turn")?;
+    let turn = || -> Result<i64> { Ok(row.try_get::<Option<i64>, _>("turn")?.unwrap_or_default()) };
     Ok(match state(row)? {
-        State::Queued => {
-            UploadState::Queued { due: needed(row, "next_attempt_at")?, turn, held: row.try_get("held")? }
-        }
+        State::Queued => UploadState::Queued {
+            due: needed(row, "next_attempt_at")?,
+            turn: turn()?,
+            held: row.try_get("held")?,
+        },
         State::Uploading => UploadState::Uploading {
             lease_until: needed(row, "lease_until")?,
             started_at: needed(row, "claimed_at")?,
-            turn,
+            turn: row.try_get("claimed_turn")?,
             last_failure: failure(row)?,
         },
         State::Retrying => UploadState::Retrying {
             due: needed(row, "next_attempt_at")?,
-            turn,
+            turn: turn()?,
             failure: needed_failure(row)?,
         },
         State::Uploaded => UploadState::Uploaded,

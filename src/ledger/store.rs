@@ -17,20 +17,20 @@ use crate::domain::clock::rfc3339;
 /// What the rules know of the world outside their brand, the id of the next new file, and a number that changes when
 /// another connection has written.
 pub(super) const MOMENT: &str = "
-    SELECT coalesce((SELECT max(turn) FROM upload WHERE state = 'uploading'),
-                    (SELECT min(turn) FROM upload WHERE state IN ('queued', 'retrying') AND held = 0), 0) AS round,
+    SELECT coalesce((SELECT max(claimed_turn) FROM upload WHERE lease_until IS NOT NULL),
+                    (SELECT min(turn) FROM upload WHERE turn IS NOT NULL), 0) AS round,
            (SELECT coalesce(max(id), 0) + 1 FROM upload) AS next_id,
            (SELECT since FROM notice WHERE name = 'rebuilt') AS hold_before,
            (SELECT count(*) FROM notice WHERE name = 'suspended') AS suspended,
            (SELECT data_version FROM pragma_data_version) AS version";
 
 /// Brands, a row for each slot that is reserved.
-const BRANDS: &str = "
+pub(super) const BRANDS: &str = "
     SELECT b.id, b.type || '/' || b.record_id AS brand, b.slots_total, r.slot
     FROM brand b LEFT JOIN reserved_slot r ON r.brand_id = b.id WHERE b.id IN (";
 
 /// Their files.
-const FILES: &str = "SELECT * FROM upload WHERE brand_id IN (";
+pub(super) const FILES: &str = "SELECT * FROM upload WHERE brand_id IN (";
 
 const RESIZE: &str = "UPDATE brand SET slots_total = $2 WHERE id = $1";
 const RESERVE: &str = "INSERT INTO reserved_slot (brand_id, slot) VALUES ($1, $2)";

@@ -19,11 +19,11 @@ use crate::domain::brand::{
 const BRANDS_AT_ONCE: usize = 100;
 
 /// The brand of a file.
-const BRAND_OF: &str = "SELECT brand_id FROM upload WHERE id = $1";
+pub(super) const BRAND_OF: &str = "SELECT brand_id FROM upload WHERE id = $1";
 
 /// Files whose holder is gone.
 pub(super) const ABANDONED: &str = "
-    SELECT id, brand_id FROM upload WHERE state = 'uploading' AND ($1 OR lease_until < $2) ORDER BY brand_id";
+    SELECT id, brand_id FROM upload WHERE lease_until IS NOT NULL AND ($1 OR lease_until < $2)";
 
 impl Ledger {
     /// Records files that were looked at, in the order given, in one transaction: slots are given here.

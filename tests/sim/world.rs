@@ -766,11 +766,11 @@ impl World {
             }
             Plant::SentTwice => {
                 "CREATE TRIGGER planted AFTER UPDATE OF state ON upload WHEN new.state = 'uploaded' AND new.tries = 1
-                 BEGIN UPDATE upload SET state = 'queued', next_attempt_at = new.updated_at WHERE id = new.id; END"
+                 BEGIN UPDATE upload SET state = 'queued', next_attempt_at = new.updated_at, turn = 0 WHERE id = new.id; END"
             }
             Plant::Forgotten => {
                 "CREATE TRIGGER planted AFTER UPDATE OF state ON upload WHEN new.state = 'retrying' AND new.tries = 1
-                 BEGIN UPDATE upload SET state = 'failed', next_attempt_at = NULL WHERE id = new.id; END"
+                 BEGIN UPDATE upload SET state = 'failed', next_attempt_at = NULL, turn = NULL WHERE id = new.id; END"
             }
         };
         let options = sqlx::sqlite::SqliteConnectOptions::new().filename(self.database());
