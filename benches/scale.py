@@ -1,0 +1,78 @@
+#!/usr/bin/env python3
+"""A hundred thousand small pictures in ten thousand brands: how long until all have their row, how long a restart takes
+that finds all of them as they were, and how much memory.
+
+    just bench-scale [BRANDS]
+"""
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from peers import built, configured, timed
+
+BRANDS = int(sys.argv[1]) if len(sys.argv) > 1 else 10_000
+EACH = 10
+
+
+def picture(number):
+    """A GIF of one pixel, with a comment that makes it like no other."""
+    text = f"{number:08}".encode()
+    head = b"GIF89a\x01\x00\x01\x00\x80\x00\x00\x00\x00\x00\xff\xff\xff"
+    return head + b"\x21\xfe" + bytes([len(text)]) + text + b"\x00" + b"\x2c\x00\x00\x00\x00\x01\x00\x01\x00\x00\x02\x02\x44\x01\x00\x3b"
+
+
+def memory(pid):
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return {line.split(":")[0]: int(line.split()[1]) / 1024 for line in lines if line.startswith(("VmRSS", "VmHWM"))}
+
+
+def cpu(pid):
+    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def main():
+    brandpost, _, _ = built()
+    with tempfile.TemporaryDirectory(dir="/dev/shm" if os.path.isdir("/dev/shm") else None) as folder:
+        folder = Path(folder)
+        for number in range(BRANDS * EACH):
+            brand = folder / "inbox/OWNBRAND" / str(1 + number // EACH)
+            if number % EACH == 0:
+                brand.mkdir(parents=True)
+            (brand / f"{number}.gif").write_bytes(picture(number))
+        state = configured(folder, "127.0.0.1:9", "127.0.0.1:9")
+        config = state / "config.toml"
+        config.write_text(config.read_text().replace("{check}", "structure"))
+        command = [brandpost, "--config", str(config)]
+        subprocess.run(command + ["pause", "a bench"], check=True, stdout=subprocess.DEVNULL)
+        database = sqlite3.connect(f"file:{state}/brandpost.db?mode=ro", uri=True)
+        began = time.monotonic()
+        daemon = subprocess.Popen(command + ["run"], stderr=subprocess.DEVNULL)
+        while database.execute("select count(*) from upload").fetchone()[0] < BRANDS * EACH:
+            time.sleep(0.05)
+        print(f"{BRANDS * EACH} files in {BRANDS} brands: all have their row after {time.monotonic() - began:.1f} s, "
+              f"{memory(daemon.pid)['VmHWM']:.0f} MB at most, {cpu(daemon.pid):.1f} s of CPU")
+        time.sleep(5)
+        before = cpu(daemon.pid)
+        time.sleep(10)
+        print(f"idle: {(cpu(daemon.pid) - before) * 10:.1f} % of a core, {memory(daemon.pid)['VmRSS']:.0f} MB")
+        daemon.send_signal(signal.SIGTERM)
+        daemon.wait()
+        database.close()
+        # as if all were sent
+        with sqlite3.connect(state / "brandpost.db") as table:
+            table.execute("update upload set state = 'uploaded', uploaded_at = updated_at, next_attempt_at = null, turn = null, sent = 1")
+            table.execute("delete from notice")
+        table.close()
+        runs = [timed(command + ["run", "--once"], dict(os.environ)) for _ in range(3)]
+        wall, used, most = (min(values) for values in zip(*runs))
+        print(f"restart with these, until all are looked at: {wall:.2f} s, {used:.2f} s of CPU, {most:.0f} MB at most")
+
+
+if __name__ == "__main__":
+    main()
