@@ -62,7 +62,7 @@ pub fn orders_from_signals() -> anyhow::Result<ShutdownSignals> {
     let orders = ShutdownSignals::default();
     let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let mut hangup = signal(SignalKind::hangup())?;
-    let (told, terminal) = (orders.clone(), std::io::stderr().is_terminal());
+    let (requested, terminal) = (orders.clone(), std::io::stderr().is_terminal());
     tokio::spawn(async move {
         let mut next = async || loop {
             tokio::select! {
@@ -70,16 +70,16 @@ pub fn orders_from_signals() -> anyhow::Result<ShutdownSignals> {
                 _ = int.recv() => return "SIGINT",
                 _ = hangup.recv() => match terminal {
                     true => return "SIGHUP",
-                    false => told.reload.notify_one(),
+                    false => requested.reload.notify_one(),
                 }
             }
         };
         let signal = next().await;
         tracing::info!(signal, "stopping; uploads under way may end");
-        told.soon();
+        requested.soon();
         let signal = next().await;
         tracing::warn!(signal, "stopping at once");
-        told.now();
+        requested.now();
     });
     Ok(orders)
 }
@@ -99,7 +99,7 @@ pub(super) fn tell_reloading() {
 /// Keeps systemd's status line current, and its watchdog fed while both reconcilers answer for themselves.
 pub(super) async fn tell_systemd(progress: Progress) -> anyhow::Result<()> {
     let every = sd_notify::watchdog_enabled().map_or(Duration::from_secs(10), |limit| limit / 3);
-    let mut told = String::new();
+    let mut last_status = String::new();
     let mut steps = (0, 0);
     // all folders that are there are watched from here on; what lies in them is looked at next
     if progress.intake.clone().wait_for(|intake| intake.surveyed).await.is_err() {
@@ -118,9 +118,9 @@ pub(super) async fn tell_systemd(progress: Progress) -> anyhow::Result<()> {
             };
             let text =
                 format!("{scan}{paused}{uploaded} uploaded, {} waiting, {refused} refused", counts.pending());
-            if text != told {
+            if text != last_status {
                 tell(&[NotifyState::Status(&text)]);
-                told = text;
+                last_status = text;
             }
         }
         // both loops step at least every few seconds, whether there is work or not

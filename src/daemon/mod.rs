@@ -6,7 +6,6 @@
 pub mod lifecycle;
 mod once;
 mod task_group;
-pub mod telemetry;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -26,6 +25,8 @@ use crate::intake::{self, Intake};
 use crate::ledger::{DaemonLock, Ledger, LedgerError, PreviousRun, Started};
 use crate::metrics::Metrics;
 use crate::publish::{Publish, PublishProgress};
+use crate::telemetry;
+use crate::telemetry::repeat::RepeatLimiter;
 use crate::web;
 use lifecycle::ShutdownSignals;
 use task_group::TaskGroup;
@@ -255,7 +256,7 @@ impl Generation {
         lifecycle::tell_reloading();
         self.orders.soon();
         self.parts.all_end().await?;
-        telemetry::set_level(&next.settings.log);
+        telemetry::log::set_level(&next.settings.log);
         tracing::info!(message_id = event::RELOADED, "works with the new configuration");
         Ok(End::Reload(Box::new(next)))
     }
@@ -269,7 +270,7 @@ async fn open(
     lock: &DaemonLock,
     orders: &ShutdownSignals,
 ) -> anyhow::Result<Started> {
-    let mut said = None;
+    let waiting = RepeatLimiter::default();
     loop {
         lifecycle::tell(&[NotifyState::ExtendTimeoutUsec(START_TAKES)]);
         match Ledger::start(path, clock.clone(), lock).await {
@@ -283,12 +284,11 @@ async fn open(
                 if error.is_locked() || (error.is_transient() && lock.past() == PreviousRun::Worked) =>
             {
                 let text = error.to_string();
-                if said.as_ref() != Some(&text) {
+                if waiting.should_log(text.clone()).is_some() {
                     tracing::warn!(
                         message_id = event::DATABASE_TROUBLE,
                         "{text}; waiting until it can be used"
                     );
-                    said = Some(text);
                 }
             }
             Err(error) => return Err(error.into()),

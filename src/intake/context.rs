@@ -16,10 +16,10 @@ use super::reads::{Reading, Reads};
 use super::scan::Entry;
 
 use crate::config::Settings;
-use crate::domain::chorus::Chorus;
 use crate::fs_timeout::FsTimeouts;
 use crate::ledger::Ledger;
 use crate::metrics::Metrics;
+use crate::telemetry::repeat::RepeatLimiter;
 
 /// Memory for pictures beyond buffers, bytes: the memory of a progressive JPEG's walk (12.5 MB for a hundred megapixels and
 /// each full-size colour), and thumbnails.
@@ -38,10 +38,10 @@ pub(super) struct Context {
     pub(super) devices: RemoteDevices,
     reads: Arc<Reads>,
     /// Why files cannot be tidied away, and why some cannot be read.
-    pub(super) untidied: Chorus<String>,
-    pub(super) unread: Chorus<String>,
+    pub(super) untidied: RepeatLimiter<String>,
+    pub(super) unreadable: RepeatLimiter<String>,
     /// Files are read slowly.
-    pub(super) slow: Chorus<()>,
+    pub(super) slow: RepeatLimiter<()>,
     /// No new batch of files is begun after it.
     pub(super) stop: CancellationToken,
     pub(super) metrics: Metrics,
@@ -66,9 +66,9 @@ impl Context {
             fs_timeouts,
             devices: RemoteDevices::default(),
             reads: Arc::new(Reads::new(cores)),
-            untidied: Chorus::default(),
-            unread: Chorus::default(),
-            slow: Chorus::default(),
+            untidied: RepeatLimiter::default(),
+            unreadable: RepeatLimiter::default(),
+            slow: RepeatLimiter::default(),
             stop,
             metrics: metrics.clone(),
         }

@@ -27,6 +27,7 @@ use crate::files::{self, Kind};
 use crate::fs_timeout::{NOT_RESPONDING, READDIR_TIMEOUT};
 use crate::intake::inspect::Inspected;
 use crate::ledger::{BrandRow, RecordResult, UploadSnapshot};
+use crate::telemetry::repeat::RepeatLimiter;
 
 /// So many files are inspected before their rows are written: the order of names is kept, and a large folder
 /// does not wait for its last file.
@@ -49,8 +50,8 @@ pub(super) struct Folder {
     pub(super) stability: StabilityTracker,
     /// It is not there any more, and that is certain.
     pub(super) removed: bool,
-    /// The last thing that could not be read, so that it is said once.
-    pub(super) trouble: Option<String>,
+    /// Why it cannot be read.
+    pub(super) problems: RepeatLimiter<String>,
     /// Files of which it was said that they cannot be read now.
     pub(super) unread: HashSet<OsString>,
     /// Tidying failed; it is tried again then.
@@ -70,7 +71,7 @@ impl Folder {
             path,
             stability: StabilityTracker::default(),
             removed: false,
-            trouble: None,
+            problems: RepeatLimiter::default(),
             unread: HashSet::new(),
             tidy_after: None,
             put_back: HashMap::new(),
@@ -136,7 +137,7 @@ impl<'a> Reconcile<'a> {
             self.look_again(self.now.steady + self.ctx.settings.watch.poll_interval);
             return Ok(self.outcome);
         }
-        if self.folder.trouble.take().is_some() {
+        if self.folder.problems.resolved().is_some() {
             tracing::info!(message_id = event::FOLDER_BACK, folder = %self.folder.path.display(), "the folder can be read again");
         }
         let ready = self.sort_out(&listing, &known, &mut missing).await?;
@@ -258,7 +259,7 @@ impl<'a> Reconcile<'a> {
             let name = recorded.path.file_name().unwrap_or_default();
             self.folder.stability.forget(name);
             if self.folder.unread.remove(name) {
-                self.ctx.unread.heal();
+                self.ctx.unreadable.succeeded();
             }
             if recorded.state == State::Uploaded && self.ctx.settings.upload.after != After::Keep {
                 // known already: nothing is sent, but it is to be tidied away

@@ -16,9 +16,7 @@ use crate::domain::failure::{ErrorKind, Failure};
 use crate::domain::text::visible;
 use crate::fs_timeout::NOT_RESPONDING;
 use crate::ledger::RecordResult;
-
-/// As long as a brand's slots are full, that is logged this often.
-const REMIND: Duration = Duration::from_hours(1);
+use crate::telemetry::repeat::RepeatLimiter;
 
 /// So many names are logged.
 const NAMED: usize = 3;
@@ -29,7 +27,7 @@ const COUNT: Duration = Duration::from_secs(10);
 /// Files of a brand that found no slot: one warning, with a count.
 #[derive(Debug, Default)]
 pub(super) struct LimitLog {
-    logged: Option<Instant>,
+    limiter: RepeatLimiter<()>,
     /// Those that are not logged yet: since when, the first of them, and how many there are.
     files: Option<(Instant, Vec<RecordResult>, usize)>,
 }
@@ -45,19 +43,23 @@ impl LimitLog {
     /// What is to be logged now; `more`: other files are about to come.
     fn due(&mut self, more: bool, now: Instant) -> Option<(Vec<RecordResult>, usize)> {
         let (since, ..) = self.files.as_ref()?;
-        let said = self.logged.is_some_and(|logged| now.duration_since(logged) < REMIND);
-        if said || (more && now.duration_since(*since) < COUNT) {
+        if more && now.duration_since(*since) < COUNT {
             return None;
         }
-        self.logged = Some(now);
+        self.limiter.should_log(())?;
         self.files.take().map(|(_, files, count)| (files, count))
+    }
+
+    /// A file has found a slot.
+    fn resolved(&mut self) {
+        self.files = None;
+        self.limiter.resolved();
     }
 }
 
 impl Reconcile<'_> {
     pub(super) fn complain(&mut self, error: &io::Error) {
-        let text = error.to_string();
-        if self.folder.trouble.as_ref() != Some(&text) {
+        if let Some(times) = self.folder.problems.should_log(error.to_string()) {
             let folder = self.folder.path.display();
             let what = match error.kind() {
                 io::ErrorKind::NotFound => {
@@ -68,8 +70,7 @@ impl Reconcile<'_> {
                 }
                 _ => "cannot be read; its files wait",
             };
-            tracing::warn!(message_id = event::FOLDER_LOST, %folder, "the folder {what}: {error}");
-            self.folder.trouble = Some(text);
+            tracing::warn!(message_id = event::FOLDER_LOST, %folder, times, "the folder {what}: {error}");
         }
     }
 
@@ -87,7 +88,7 @@ impl Reconcile<'_> {
             None => {
                 let file = visible(&recorded.path.file_name().unwrap_or_default().to_string_lossy());
                 tracing::info!(message_id = event::RECORDED, %brand, %file, id, %state, slot, "recorded");
-                self.folder.full = LimitLog::default();
+                self.folder.full.resolved();
             }
         }
     }
@@ -132,11 +133,11 @@ impl Reconcile<'_> {
 
     /// An archive that is full is full for all files.
     pub(super) fn log_tidied(&self, brand: BrandKey, done: &Result<(), (OsString, io::Error)>) {
-        let (chorus, now) = (&self.ctx.untidied, std::time::Instant::now());
+        let untidied = &self.ctx.untidied;
         match done {
-            Ok(()) => chorus.heal(),
+            Ok(()) => untidied.succeeded(),
             Err((name, error)) => {
-                if let Some(times) = chorus.join(error.to_string(), now) {
+                if let Some(times) = untidied.should_log(error.to_string()) {
                     let file = visible(&name.to_string_lossy());
                     tracing::warn!(%brand, %file, times, "uploaded files cannot be tidied away; they stay, are not sent again, and it is tried every minute: {error}");
                 }
@@ -145,12 +146,11 @@ impl Reconcile<'_> {
     }
 
     pub(super) fn log_what_is_over(&self) {
-        let now = std::time::Instant::now();
-        for over in self.ctx.untidied.over(now) {
-            tracing::info!(times = over.times, error = over.what, "uploaded files are tidied away again");
+        for over in self.ctx.untidied.ended() {
+            tracing::info!(times = over.times, error = over.problem, "uploaded files are tidied away again");
         }
-        for over in self.ctx.unread.over(now) {
-            tracing::info!(times = over.times, error = over.what, "files can be read again");
+        for over in self.ctx.unreadable.ended() {
+            tracing::info!(times = over.times, error = over.problem, "files can be read again");
         }
     }
 
@@ -159,7 +159,7 @@ impl Reconcile<'_> {
         self.waiting.insert(name.to_owned());
         if self.folder.unread.insert(name.to_owned()) {
             let file = visible(&self.folder.path.join(name).to_string_lossy());
-            let times = self.ctx.unread.join(error.to_string(), std::time::Instant::now());
+            let times = self.ctx.unreadable.should_log(error.to_string());
             if times.is_some() {
                 tracing::warn!(%file, %error, times, "the file cannot be read now; it is tried again");
             } else {
@@ -189,7 +189,7 @@ impl Reconcile<'_> {
             return Ok(());
         }
         for (name, _, size) in &files {
-            if self.ctx.slow.join((), std::time::Instant::now()).is_some() {
+            if self.ctx.slow.should_log(()).is_some() {
                 let file = visible(&self.folder.path.join(name).to_string_lossy());
                 tracing::warn!(%file, size, "files are read slowly; each is taken when it was read whole, and holds up no others");
             }

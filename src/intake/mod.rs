@@ -41,6 +41,7 @@ use crate::domain::event;
 use crate::files::Identity;
 use crate::ledger::{Ledger, LedgerError};
 use crate::metrics::Metrics;
+use crate::telemetry::repeat::RepeatLimiter;
 use agenda::{Agenda, Priority};
 use context::Context;
 use discovery::BrandFolder;
@@ -132,8 +133,7 @@ pub struct Intake {
     doubted: HashSet<PathBuf>,
     /// Of some files without a folder it is not known whether they are there.
     orphans_left: bool,
-    /// What was said already.
-    told: HashSet<String>,
+    logged: Logged,
     /// The root is not there, and the table says so.
     root_missing: bool,
     /// Does the table say so, as far as that is known?
@@ -151,6 +151,39 @@ pub struct Intake {
     hidden: HashSet<PathBuf>,
     next_glance: Instant,
     progress: state::Sender<Progress>,
+}
+
+/// What is logged of the folders.
+#[derive(Debug)]
+struct Logged {
+    /// Why the root is missing.
+    root: RepeatLimiter<String>,
+    /// Type folders that cannot be read.
+    unreadable: RepeatLimiter<PathBuf>,
+    /// What is no brand's folder.
+    unrecognized: RepeatLimiter<PathBuf>,
+    /// Why folders are polled.
+    polled: RepeatLimiter<PollReason>,
+}
+
+impl Default for Logged {
+    fn default() -> Self {
+        Self {
+            root: RepeatLimiter::default(),
+            unreadable: RepeatLimiter::default(),
+            unrecognized: RepeatLimiter::without_reminder(),
+            polled: RepeatLimiter::without_reminder(),
+        }
+    }
+}
+
+/// Why a folder is polled although inotify is wanted.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum PollReason {
+    /// It is on this network file system.
+    Remote(&'static str),
+    /// It cannot be watched.
+    Unwatched(String),
 }
 
 impl Intake {
@@ -186,7 +219,7 @@ impl Intake {
             root: None,
             doubted: HashSet::new(),
             orphans_left: false,
-            told: HashSet::new(),
+            logged: Logged::default(),
             root_missing: false,
             root_noticed: None,
             surveyed: false,
@@ -416,10 +449,10 @@ impl Intake {
             0 => self.copying.remove(&path),
             count => self.copying.insert(path.clone(), count),
         };
-        let troubled = folder.trouble.is_some();
-        match folder.trouble {
-            Some(_) => self.unread.insert(path.clone()),
-            None => self.unread.remove(&path),
+        let troubled = folder.problems.current().is_some();
+        match troubled {
+            true => self.unread.insert(path.clone()),
+            false => self.unread.remove(&path),
         };
         let again = self.out.remove(&path).unwrap_or_default();
         let place = self.places.get(&path).copied();

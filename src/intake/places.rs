@@ -14,7 +14,7 @@ use super::agenda::Priority;
 use super::discovery::{self, BrandFolder, Discovery};
 use super::folder::Folder;
 use super::mounts::UNMOUNTED;
-use super::{Intake, IntakeError, watch};
+use super::{Intake, IntakeError, Logged, PollReason, watch};
 use crate::config::WatchMode;
 use crate::domain::brand::UploadId;
 use crate::domain::event;
@@ -23,12 +23,13 @@ use crate::domain::upload::State;
 use crate::files::{self, Identity};
 use crate::fs_timeout::{NOT_RESPONDING, READDIR_TIMEOUT, STAT_TIMEOUT};
 use crate::ledger::{BrandRow, UploadSnapshot};
+use crate::telemetry::repeat::RepeatLimiter;
 
 /// How often it is looked whether the root is still the folder it was: one `stat`.
 const GLANCE: Duration = Duration::from_secs(1);
 
-/// So many names that are no brand's are named at a time.
-const STRAYS_TOLD: usize = 20;
+/// So many names that are no brand's are logged at a time.
+const MAX_NAMED: usize = 20;
 
 impl Intake {
     /// inotify does not tell when the root, or the folder of a `[[brand]]`, is replaced by another one.
@@ -157,7 +158,8 @@ impl Intake {
         let root = watch.root.display();
         let message =
             format!("the watched folder {root} is not there ({why}); its files wait until it is back");
-        if !std::mem::replace(&mut self.root_missing, true) {
+        self.root_missing = true;
+        if self.logged.root.should_log(why.to_owned()).is_some() {
             tracing::error!(message_id = event::FOLDER_LOST, "{message}");
         }
         // until the table is known to say it: a commit that failed may have been one
@@ -186,15 +188,15 @@ impl Intake {
     pub(super) async fn root_is_there(&mut self, discovery: &Discovery) -> Result<(), IntakeError> {
         self.root = discovery.root;
         self.root_is_no_trouble().await?;
-        if self.root_missing {
+        self.root_missing = false;
+        if self.logged.root.resolved().is_some() {
             tracing::info!(message_id = event::FOLDER_BACK, root = %self.ctx.settings.watch.root.display(), "the watched folder is back");
-            self.root_missing = false;
         }
         Ok(())
     }
 
     pub(super) async fn take_over(&mut self, discovery: Discovery) -> Result<(), IntakeError> {
-        self.tell_of_strays(&discovery);
+        self.log_unrecognized(&discovery);
         // what lies in a folder that cannot be read is not gone
         let unread = |path: &Path| discovery.unread.iter().any(|(folder, _)| path.starts_with(folder));
         let hidden: Vec<_> = self
@@ -205,8 +207,8 @@ impl Intake {
             .collect();
         let now_hidden: HashSet<_> = discovery.unread.iter().map(|(path, _)| path.clone()).collect();
         for back in self.hidden.difference(&now_hidden) {
-            self.told.remove(&visible(&back.to_string_lossy()));
-            if discovery.parents.iter().any(|(path, _)| path == back) {
+            let resolved = self.logged.unreadable.resolved_where(|path| path == back);
+            if resolved.is_some() && discovery.parents.iter().any(|(path, _)| path == back) {
                 tracing::info!(message_id = event::FOLDER_BACK, folder = %back.display(), "the folder can be read again");
             }
         }
@@ -228,16 +230,22 @@ impl Intake {
         self.settle_orphans(|_| true).await
     }
 
-    /// Each once, and not thousands of them.
-    fn tell_of_strays(&mut self, discovery: &Discovery) {
-        let paths = discovery.unrecognized.iter().chain(&discovery.unread);
-        let paths = paths.map(|(path, why)| (visible(&path.to_string_lossy()), why));
-        let new: Vec<_> = paths.filter(|(path, _)| self.told.insert(path.clone())).collect();
-        for (path, why) in new.iter().take(STRAYS_TOLD) {
+    /// Not thousands of them at a time.
+    fn log_unrecognized(&self, discovery: &Discovery) {
+        let Logged { unrecognized, unreadable, .. } = &self.logged;
+        let there: HashSet<_> = discovery.unrecognized.iter().map(|(path, _)| path).collect();
+        unrecognized.resolved_where(|path| !there.contains(path));
+        let is_new =
+            |limiter: &RepeatLimiter<PathBuf>, path: &PathBuf| limiter.should_log(path.clone()).is_some();
+        let new = discovery.unrecognized.iter().filter(|(path, _)| is_new(unrecognized, path));
+        let unread = discovery.unread.iter().filter(|(path, _)| is_new(unreadable, path));
+        let new: Vec<_> = new.chain(unread).collect();
+        for (path, why) in new.iter().take(MAX_NAMED) {
+            let path = visible(&path.to_string_lossy());
             tracing::warn!(message_id = event::STRAY, %path, "left alone: {why}");
         }
-        if new.len() > STRAYS_TOLD {
-            tracing::warn!("{} more are left alone; `brandpost check` lists them", new.len() - STRAYS_TOLD);
+        if new.len() > MAX_NAMED {
+            tracing::warn!("{} more are left alone; `brandpost check` lists them", new.len() - MAX_NAMED);
         }
     }
 
@@ -325,7 +333,7 @@ impl Intake {
             return false;
         }
         if let Some(name) = self.ctx.devices.remote(device).filter(|_| mode == WatchMode::Auto) {
-            if self.told.insert(format!("remote {name}")) {
+            if self.logged.polled.should_log(PollReason::Remote(name)).is_some() {
                 tracing::info!(path = %path.display(), "on {name}, where inotify sees no remote changes; polled");
             }
             return false;
@@ -335,7 +343,7 @@ impl Intake {
             Err(error) => {
                 let why = watch::why_unwatched(&error);
                 // of the limit, of rights, of others: each once
-                if self.told.insert(format!("unwatched {why}")) {
+                if self.logged.polled.should_log(PollReason::Unwatched(why.clone())).is_some() {
                     tracing::warn!(path = %path.display(), "cannot be watched by inotify ({why}); it is polled");
                 }
                 false

@@ -32,7 +32,7 @@ where
 }
 
 /// Puts another level in force, after a reload.
-pub(super) fn set_level(log: &Log) {
+pub fn set_level(log: &Log) {
     // the level was checked with the rest of the configuration
     if let (Some(handle), Ok(filter)) = (FILTER.get(), filter(log)) {
         let _ = handle.reload(filter);
