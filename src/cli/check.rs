@@ -4,9 +4,10 @@ use std::io::ErrorKind as ErrorKindOfIo;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anstyle::AnsiColor;
+use tokio::time::Instant;
 
 use super::NO;
 use super::lang::{self, tr};

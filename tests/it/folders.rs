@@ -61,7 +61,7 @@ async fn a_picture_without_its_end_marker_is_waited_for_and_then_taken() {
     let mut bench = Bench::with("[watch]\nsettle = \"50ms\"\ngrace = \"1s\"\n").await;
     bench.start().await;
     let pictures = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/pictures");
-    let began = std::time::Instant::now();
+    let began = tokio::time::Instant::now();
     for name in ["a-jpg-samsung-panorama-quiet.jpg", "a-gif-no-trailer.gif"] {
         bench.drop_file(OWN, name, &fs::read(pictures.join(name)).unwrap());
     }

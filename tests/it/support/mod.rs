@@ -194,11 +194,11 @@ impl Bench {
     /// The token of the page, which the daemon makes when it begins to serve.
     pub fn token(&self) -> String {
         let path = self.folder.path().join("brandpost.db.token");
-        let end = std::time::Instant::now() + PATIENCE;
+        let end = tokio::time::Instant::now() + PATIENCE;
         loop {
             match fs::read_to_string(&path) {
                 Ok(token) => return token.trim().to_owned(),
-                Err(error) if std::time::Instant::now() > end => panic!("{}: {error}", path.display()),
+                Err(error) if tokio::time::Instant::now() > end => panic!("{}: {error}", path.display()),
                 Err(_) => std::thread::sleep(Duration::from_millis(5)),
             }
         }
