@@ -229,7 +229,7 @@ fn brands(count: usize) -> String {
 fn inotify() -> Finding {
     let limit = |name: &str| std::fs::read_to_string(format!("/proc/sys/fs/inotify/{name}"));
     match (limit("max_user_watches"), limit("max_user_instances")) {
-        (Ok(watches), Ok(instances)) => match intake::inotify_is_to_be_had() {
+        (Ok(watches), Ok(instances)) => match intake::inotify_available() {
             Ok(()) => Ok(tr!(
                 "{} watches and {} instances a user",
                 "每个用户 {} 个监视、{} 个实例",

@@ -66,7 +66,7 @@ pub struct Untaken {
 #[derive(Debug, Clone)]
 pub struct Progress {
     /// The first reconciler.
-    pub intake: watch::Receiver<intake::Progress>,
+    pub intake: watch::Receiver<intake::IntakeProgress>,
     /// The second.
     pub publish: watch::Receiver<PublishProgress>,
     /// The table.

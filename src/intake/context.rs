@@ -1,7 +1,8 @@
-//! What every look at a folder shares.
+//! What all scans of folders share.
 
+use std::io;
 use std::os::fd::OwnedFd;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,13 +11,12 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::devices::RemoteDevices;
-use super::folder::look_at;
-use super::inspect::Inspector;
+use super::inspect::{Inspected, Inspector};
 use super::mounts::Mounts;
 use super::reads::{Reading, Reads};
 use super::scan::Entry;
-
 use crate::config::Settings;
+use crate::files::{self, Kind};
 use crate::fs_timeout::FsTimeouts;
 use crate::ledger::Ledger;
 use crate::metrics::Metrics;
@@ -26,14 +26,14 @@ use crate::telemetry::repeat::RepeatLimiter;
 /// each full-size colour), and thumbnails.
 const PICTURE_MEMORY: u64 = 96 << 20;
 
-/// What every look at a folder shares.
+/// What all scans of folders share.
 #[derive(Debug)]
 pub(super) struct Context {
     pub(super) settings: Arc<Settings>,
     pub(super) ledger: Ledger,
     pub(super) mounts: Mounts,
     inspector: Arc<Inspector>,
-    /// Memory for pictures, shared with whoever else works on them.
+    /// Memory for pictures, shared with others who work on them.
     pub(super) budget: Budget,
     pub(super) fs_timeouts: FsTimeouts,
     pub(super) devices: RemoteDevices,
@@ -86,15 +86,27 @@ impl Context {
         let (inspector, reads, entry) = (self.inspector.clone(), self.reads.clone(), entry.clone());
         let metrics = self.metrics.clone();
         tokio::spawn(async move {
-            let look = entry.look;
+            let meta = entry.meta;
             let inspect = move || {
-                let (result, took) = timed(|| look_at(&inspector, &folder, &entry));
+                let (result, took) = timed(|| inspect_entry(&inspector, &folder, &entry));
                 metrics.inspected(took);
                 result
             };
-            reads.read(&path, look, device, inspect).await
+            reads.read(&path, meta, device, inspect).await
         })
     }
+}
+
+/// Opens and inspects one entry; links and special files are reported without opening them.
+fn inspect_entry(inspector: &Inspector, folder: &OwnedFd, entry: &Entry) -> io::Result<Option<Inspected>> {
+    if entry.meta.kind != Kind::Regular {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    let file = files::open_regular(folder, &entry.name)?;
+    let inspected = inspector.inspect(&file, Path::new(&entry.name));
+    // one that went while it was read leaves no row
+    files::look(folder, &entry.name)?;
+    inspected
 }
 
 #[expect(clippy::disallowed_methods, reason = "a clock that is stepped stands still while a thread works")]

@@ -204,7 +204,7 @@ impl Bench {
         }
     }
 
-    pub fn intake(&self) -> tokio::sync::watch::Receiver<brandpost::intake::Progress> {
+    pub fn intake(&self) -> tokio::sync::watch::Receiver<brandpost::intake::IntakeProgress> {
         self.daemon.as_ref().expect("a daemon that runs").progress.intake.clone()
     }
 
@@ -262,7 +262,7 @@ impl Bench {
     /// Waits until nothing is pending and intake has looked at everything.
     pub async fn quiet(&self) {
         let mut intake = self.daemon.as_ref().expect("a daemon that runs").progress.intake.clone();
-        let idle = |progress: &brandpost::intake::Progress| {
+        let idle = |progress: &brandpost::intake::IntakeProgress| {
             progress.scanned && progress.idle && progress.copying == 0
         };
         tokio::time::timeout(PATIENCE, intake.wait_for(idle)).await.expect("intake comes to rest").unwrap();
