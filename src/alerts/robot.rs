@@ -152,7 +152,7 @@ fn name(file: &Refused) -> String {
     format!("{}/{} (#{})", file.brand, one_line(&file.file_name, 60), file.id)
 }
 
-/// What it is and what to do; the cloud's own words where it has refused.
+/// What it is and what to do; the cloud's own message where it has refused.
 fn reason(file: &Refused) -> String {
     let kind = file.error_kind.as_deref().and_then(|kind| kind.parse().ok()).map(words);
     let (what, todo) = kind.unwrap_or_default();

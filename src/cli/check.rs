@@ -238,7 +238,7 @@ fn inotify() -> Finding {
             )),
             Err(error) => Err(tr!("{error}; folders are polled", "{error}；目录改为轮询")),
         },
-        _ => Err("its limits cannot be read; folders are polled if it is not to be had".into()),
+        _ => Err("its limits cannot be read; folders are polled if it is not available".into()),
     }
 }
 

@@ -1,4 +1,4 @@
-//! Beginning and end: signals, the two stages of stopping, and what systemd is told.
+//! Beginning and end: signals, the two stages of stopping, and what systemd is notified of.
 
 use std::io::IsTerminal;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ const GRACE: Duration = Duration::from_secs(25);
 /// How often systemd's status line tells of the first scan.
 const SCAN_STATUS: Duration = Duration::from_secs(1);
 
-/// What a running daemon can be told: stop softly (no new work), then hard (break off); read the configuration
+/// What a running daemon can be ordered: stop softly (no new work), then hard (break off); read the configuration
 /// again.
 #[derive(Debug, Clone, Default)]
 pub struct ShutdownSignals {
@@ -48,7 +48,7 @@ impl ShutdownSignals {
     }
 
     /// Signals for those who work with one configuration: they also hear these.
-    pub(super) fn of_a_shift(&self) -> Self {
+    pub(super) fn for_generation(&self) -> Self {
         Self { soft: self.soft.child_token(), hard: self.hard.child_token(), reload: self.reload.clone() }
     }
 }

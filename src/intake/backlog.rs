@@ -27,7 +27,7 @@ pub struct Backlog {
     pub unread: Vec<(PathBuf, String)>,
     /// Folders that the configuration names and that are not there.
     pub missing: Vec<PathBuf>,
-    /// What stands under the root and is no brand's folder, and why.
+    /// What is in the root and is no brand's folder, and why.
     pub unrecognized: Vec<(PathBuf, String)>,
     /// There was no time for all of it.
     pub partial: bool,

@@ -58,7 +58,7 @@ impl StabilityTracker {
         self.closed.contains(name) || self.seen.contains_key(name)
     }
 
-    /// Is this file complete, as far as can be told without reading it?
+    /// Is this file complete, as far as is known without reading it?
     pub(super) fn judge(
         &mut self,
         name: &OsStr,

@@ -14,11 +14,11 @@ use crate::domain::brand::BrandKey;
 use crate::domain::upload::Stamp;
 use crate::files::{self, Kind};
 
-/// Where a file is between the folder and its end. Hidden, so that it is never taken for a new one.
+/// The folder in which a file is between its own folder and its end. Hidden, so that it is never taken for a new one.
 const STAGING: &str = ".brandpost";
 
-/// Tidies one uploaded file away. It is taken out of the folder first and looked at again there: if it is not
-/// the file that was uploaded, it is put back.
+/// Tidies one uploaded file away. It is moved to the staging folder first and compared there: if it is not the
+/// file that was uploaded, it is put back.
 ///
 /// # Errors
 /// When it cannot be moved or deleted; then it stays where it was.
@@ -61,7 +61,7 @@ fn staging(folder: BorrowedFd<'_>) -> io::Result<OwnedFd> {
     }
 }
 
-/// Did we make it, and can nobody write there who cannot write in the folder that it stands in? (Some file systems give
+/// Did we make it, and can nobody write there who cannot write in the folder around it? (Some file systems give
 /// all folders one mode.)
 fn is_ours(staging: &OwnedFd, folder: BorrowedFd<'_>) -> io::Result<bool> {
     const WRITABLE_BY_OTHERS: u32 = 0o022;
@@ -78,8 +78,8 @@ fn is_ours(staging: &OwnedFd, folder: BorrowedFd<'_>) -> io::Result<bool> {
     Ok(mode & WRITABLE_BY_OTHERS & !fs::fstat(folder)?.st_mode == 0)
 }
 
-/// Puts back what a crash left between the folder and its end: it is judged anew. Where a new file has the
-/// name meanwhile, the old one waits for it to go.
+/// Puts back what a crash left between the folder and its end: it is inspected again. Where a new file has
+/// the name meanwhile, the old one waits until that is gone.
 ///
 /// # Errors
 /// When it cannot be looked at.

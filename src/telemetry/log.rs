@@ -46,7 +46,7 @@ fn filter(log: &Log) -> anyhow::Result<EnvFilter> {
     })
 }
 
-/// What stands between the filter and the reader.
+/// The layer between the filter and the output.
 type Lines = Box<dyn Layer<Layered<reload::Layer<EnvFilter, Registry>, Registry>> + Send + Sync>;
 
 fn layer<W>(format: LogFormat, writer: W) -> Lines

@@ -35,7 +35,7 @@ fn status(reading: &Reading) -> ReadStatus {
     }
 }
 
-/// Lets others do what is due, and passes the time by hand: a paused clock stands still while a thread is at work.
+/// Lets other tasks run, and advances the clock by hand: a paused clock does not advance while a thread works.
 async fn pass(time: Duration) {
     for _ in 0..time.as_secs() {
         tokio::time::advance(Duration::from_secs(1)).await;
@@ -70,7 +70,7 @@ async fn a_read_that_takes_long_is_begun_once_and_its_answer_is_taken_later() {
     let reads = Arc::new(Reads::new(1));
     let (bytes, work) = slow();
     assert_eq!(status(&begin(&reads, "/nas/a", work).await), ReadStatus { bytes: Some(0), stuck: false });
-    // it takes longer than anything may that stands still
+    // it takes longer than a stuck read may
     for count in 1..=10 {
         bytes.send(()).unwrap();
         while status(&reads.read(Path::new("/nas/a"), meta(0), NAS, never).await).bytes != Some(count) {
