@@ -40,15 +40,15 @@ async fn summary(report: &Report, untaken: Untaken) -> anyhow::Result<ExitCode> 
     }
     let counts = report.counts(None).await?;
     anstream::println!("{}", super::status::summary_line(&counts));
-    if untaken.copying > 0 {
-        let count = untaken.copying;
+    if untaken.incomplete > 0 {
+        let count = untaken.incomplete;
         anstream::println!(
             "{}",
             tr!("not taken yet: {count} still being copied", "尚未登记：{count} 个仍在拷贝")
         );
     }
-    if untaken.unread > 0 {
-        let count = untaken.unread;
+    if untaken.unreadable > 0 {
+        let count = untaken.unreadable;
         anstream::println!(
             "{}",
             tr!(

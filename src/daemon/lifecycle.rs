@@ -102,7 +102,7 @@ pub(super) async fn tell_systemd(progress: Progress) -> anyhow::Result<()> {
     let mut last_status = String::new();
     let mut steps = (0, 0);
     // all folders that are there are watched from here on; what lies in them is looked at next
-    if progress.intake.clone().wait_for(|intake| intake.surveyed).await.is_err() {
+    if progress.intake.clone().wait_for(|intake| intake.discovered).await.is_err() {
         // intake has ended, and says itself why
         return std::future::pending().await;
     }
@@ -112,7 +112,7 @@ pub(super) async fn tell_systemd(progress: Progress) -> anyhow::Result<()> {
             let paused = if progress.publish.borrow().paused.is_some() { "paused; " } else { "" };
             let (uploaded, refused) =
                 (counts.of(State::Uploaded), counts.of(State::Failed) + counts.of(State::Rejected));
-            let scan = match progress.intake.borrow().fresh {
+            let scan = match progress.intake.borrow().first_scans_pending {
                 0 => String::new(),
                 folders => format!("first scan: {folders} folders to go; "),
             };
@@ -129,7 +129,8 @@ pub(super) async fn tell_systemd(progress: Progress) -> anyhow::Result<()> {
             tell(&[NotifyState::Watchdog]);
             steps = now;
         }
-        let pause = if progress.intake.borrow().fresh > 0 { every.min(SCAN_STATUS) } else { every };
+        let pause =
+            if progress.intake.borrow().first_scans_pending > 0 { every.min(SCAN_STATUS) } else { every };
         tokio::time::sleep(pause).await;
     }
 }

@@ -57,9 +57,9 @@ pub enum Until {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Untaken {
     /// Files that are still being copied.
-    pub copying: usize,
+    pub incomplete: usize,
     /// Folders that cannot be read.
-    pub unread: usize,
+    pub unreadable: usize,
 }
 
 /// What else the caller wants to know while it runs.
@@ -251,7 +251,10 @@ impl Generation {
             orders.soon();
             self.parts.all_end().await?;
             let intake = self.progress.intake.borrow();
-            return Ok(End::Stopped(Untaken { copying: intake.copying, unread: intake.unread }));
+            return Ok(End::Stopped(Untaken {
+                incomplete: intake.incomplete,
+                unreadable: intake.unreadable,
+            }));
         };
         lifecycle::tell_reloading();
         self.orders.soon();

@@ -83,7 +83,7 @@ impl Reconcile<'_> {
         self.folder.stability.closed([entry.name.clone()]);
         self.held_back = true;
         self.scan_again(turn.unwrap_or(self.now.steady));
-        self.outcome.copying += 1;
+        self.outcome.incomplete += 1;
     }
 
     fn is_new(&self, entry: &Entry) -> bool {

@@ -15,7 +15,7 @@ impl Reconcile<'_> {
     /// A file is not complete yet.
     pub(super) fn wait(&mut self, entry: &Entry, until: Instant) {
         self.waiting.insert(entry.name.clone());
-        self.outcome.copying += 1;
+        self.outcome.incomplete += 1;
         self.scan_again(until);
     }
 
@@ -25,7 +25,7 @@ impl Reconcile<'_> {
         if self.folder.unreadable.insert(name.to_owned()) {
             self.log_unreadable_file(&self.folder.path.join(name), error);
         }
-        self.outcome.copying += 1;
+        self.outcome.incomplete += 1;
         self.scan_again(self.now.steady + READ_RETRY);
     }
 

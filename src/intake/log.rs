@@ -69,7 +69,8 @@ impl Reconcile<'_> {
                 _ => self.log_group(&files, files.len()),
             }
         }
-        if let Some((files, count)) = self.folder.limit_log.due(self.outcome.copying > 0, self.now.steady) {
+        if let Some((files, count)) = self.folder.limit_log.due(self.outcome.incomplete > 0, self.now.steady)
+        {
             self.log_group(&files, count);
         }
     }

@@ -9,17 +9,17 @@ use super::{GATHER, Intake};
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct IntakeProgress {
     /// All folders that were there at the start are watched, as far as they can be.
-    pub surveyed: bool,
+    pub discovered: bool,
     /// So many of them were not scanned yet.
-    pub fresh: usize,
+    pub first_scans_pending: usize,
     /// All folders were scanned at least once since the start.
     pub scanned: bool,
     /// Nothing is being scanned or is to be scanned now.
     pub idle: bool,
     /// So many files are still being copied.
-    pub copying: usize,
+    pub incomplete: usize,
     /// So many folders cannot be read, or were not discovered yet; the root is one of them.
-    pub unread: usize,
+    pub unreadable: usize,
     /// Counts up whenever intake took a step: the watchdog's sign of life.
     pub steps: u64,
 }
@@ -30,15 +30,15 @@ impl Intake {
         let scanned = self.discovered && totals.first_scans_pending == 0;
         let idle = scanned && totals.scanning == 0 && !self.is_scan_due() && !self.watch.has_events();
         let root = usize::from(self.root.missing || !self.discovered);
-        let unread = totals.unreadable + self.unreadable_parents.len() + root;
+        let unreadable = totals.unreadable + self.unreadable_parents.len() + root;
         self.progress.send_modify(|progress| {
             *progress = IntakeProgress {
-                surveyed: self.discovered,
-                fresh: totals.first_scans_pending,
+                discovered: self.discovered,
+                first_scans_pending: totals.first_scans_pending,
                 scanned,
                 idle,
-                copying: totals.incomplete,
-                unread,
+                incomplete: totals.incomplete,
+                unreadable,
                 steps: progress.steps.wrapping_add(1),
             };
         });

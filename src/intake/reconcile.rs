@@ -47,7 +47,7 @@ pub(super) struct Outcome {
     /// When the folder must be scanned again.
     pub(super) next: Option<Instant>,
     /// How many of its files are not complete yet.
-    pub(super) copying: usize,
+    pub(super) incomplete: usize,
 }
 
 /// What is known of the files in a folder and of the brand's others.

@@ -99,8 +99,8 @@ impl Intake {
         let poll = now + self.ctx.settings.watch.poll_interval;
         let take_back = |tracked: &mut TrackedFolder| {
             tracked.first_scan_pending &= outcome.is_none();
-            let Outcome { next, copying } = outcome.unwrap_or_default();
-            tracked.incomplete = copying;
+            let Outcome { next, incomplete } = outcome.unwrap_or_default();
+            tracked.incomplete = incomplete;
             tracked.unreadable = folder.problems.current().is_some();
             let before = std::mem::replace(&mut tracked.job, Job::Idle(folder));
             let again = matches!(before, Job::Scanning { again: true }).then_some(now + GATHER);

@@ -134,9 +134,9 @@ async fn a_folder_that_comes_and_goes_in_a_loop_does_not_flood_the_log() {
     bench.start().await;
     let (mut intake, outside) = (bench.intake(), bench.folder.path().join("outside"));
     for _ in 0..10 {
-        intake.wait_for(|intake| intake.surveyed && intake.unread == 1).await.unwrap();
+        intake.wait_for(|intake| intake.discovered && intake.unreadable == 1).await.unwrap();
         fs::create_dir(&outside).unwrap();
-        intake.wait_for(|intake| intake.unread == 0).await.unwrap();
+        intake.wait_for(|intake| intake.unreadable == 0).await.unwrap();
         fs::remove_dir(&outside).unwrap();
     }
     bench.stop().await;

@@ -263,7 +263,7 @@ impl Bench {
     pub async fn quiet(&self) {
         let mut intake = self.daemon.as_ref().expect("a daemon that runs").progress.intake.clone();
         let idle = |progress: &brandpost::intake::IntakeProgress| {
-            progress.scanned && progress.idle && progress.copying == 0
+            progress.scanned && progress.idle && progress.incomplete == 0
         };
         tokio::time::timeout(PATIENCE, intake.wait_for(idle)).await.expect("intake comes to rest").unwrap();
         self.until("nothing pending", |rows| {
