@@ -33,6 +33,7 @@ pub mod descriptors;
 pub mod ledger;
 pub mod memory;
 pub mod metrics;
+pub mod telemetry;
 
 pub mod publish;
 

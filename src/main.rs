@@ -1,12 +1,12 @@
-//! Parse, do, tell the exit code. Everything else is in the library.
+//! Parse, do, decide the exit code. Everything else is in the library.
 
 use std::process::ExitCode;
 
 use brandpost::cli::{self, Cli};
 
 fn main() -> ExitCode {
-    brandpost::memory::give_back();
-    cli::be_quiet_when_nobody_reads();
+    brandpost::memory::configure_malloc();
+    cli::exit_on_broken_pipe();
     match Cli::read().run() {
         Ok(code) => code,
         Err(error) => {

@@ -1,4 +1,4 @@
-//! Memory that decoders used goes back to the system.
+//! How the C library allocates: memory that decoders used goes back to the system.
 //!
 //! glibc raises the size from which on it asks the system for memory whenever such a block is freed; from then on blocks
 //! of tens of megabytes come from the heaps of the threads, and stay there. Measured with a hundred progressive pictures
@@ -10,8 +10,8 @@ const MAPPED: i32 = 1 << 20;
 
 /// To be called before the first thread.
 #[cfg(target_env = "gnu")]
-#[expect(unsafe_code, reason = "there is no safe way to tell the C library")]
-pub fn give_back() {
+#[expect(unsafe_code, reason = "there is no safe way to configure the C library")]
+pub fn configure_malloc() {
     // SAFETY: `mallopt` takes two numbers and touches no memory of ours.
     // It fails only for values out of range; then memory is kept, as by default.
     let _ = unsafe { libc::mallopt(libc::M_MMAP_THRESHOLD, MAPPED) };
@@ -19,4 +19,4 @@ pub fn give_back() {
 
 /// Other C libraries map large blocks anyway.
 #[cfg(not(target_env = "gnu"))]
-pub fn give_back() {}
+pub fn configure_malloc() {}

@@ -1,4 +1,4 @@
-//! What is to be told: what the table has that was not told yet.
+//! What one message says: what the database has that was not delivered yet.
 
 use std::collections::BTreeMap;
 
@@ -27,14 +27,14 @@ pub(super) struct Digest {
     pub(super) rejected: u64,
     /// Some of them.
     pub(super) files: Vec<Refused>,
-    /// What began to hold everything up, and what does no longer: names of notices and their messages. What began
-    /// and ended between two alerts was not worth one.
+    /// Notices that are new, and those that no longer hold: names and messages. What began and ended between two
+    /// messages is in neither.
     pub(super) begun: BTreeMap<String, String>,
     pub(super) over: BTreeMap<String, String>,
 }
 
 impl Digest {
-    pub(super) fn new(news: &PendingAlerts, standing: &BTreeMap<String, String>) -> Self {
+    pub(super) fn new(pending: &PendingAlerts, notices: &BTreeMap<String, String>) -> Self {
         let without = |some: &BTreeMap<String, String>, others: &BTreeMap<String, String>| {
             some.iter()
                 .filter(|(name, _)| !others.contains_key(*name))
@@ -42,11 +42,11 @@ impl Digest {
                 .collect()
         };
         Self {
-            failed: news.failed,
-            rejected: news.rejected,
-            files: news.files.iter().map(refused).collect(),
-            begun: without(standing, &news.delivered),
-            over: without(&news.delivered, standing),
+            failed: pending.failed,
+            rejected: pending.rejected,
+            files: pending.files.iter().map(refused).collect(),
+            begun: without(notices, &pending.delivered),
+            over: without(&pending.delivered, notices),
         }
     }
 
@@ -86,11 +86,11 @@ mod tests {
     }
 
     #[test]
-    fn what_stands_and_was_not_told_begins_and_what_was_told_and_stands_no_more_is_over() {
-        let news = PendingAlerts { delivered: notices(&["root", "paused"]), ..PendingAlerts::default() };
-        let digest = Digest::new(&news, &notices(&["paused", "suspended"]));
+    fn notices_begin_when_they_were_not_delivered_and_are_over_when_they_no_longer_hold() {
+        let pending = PendingAlerts { delivered: notices(&["root", "paused"]), ..PendingAlerts::default() };
+        let digest = Digest::new(&pending, &notices(&["paused", "suspended"]));
         assert_eq!(digest.begun.keys().collect::<Vec<_>>(), ["suspended"]);
         assert_eq!(digest.over.keys().collect::<Vec<_>>(), ["root"]);
-        assert!(Digest::new(&news, &notices(&["root", "paused"])).is_empty());
+        assert!(Digest::new(&pending, &notices(&["root", "paused"])).is_empty());
     }
 }

@@ -1,4 +1,4 @@
-//! What the chat systems' robots take: a text in an envelope of their own, and `DingTalk`'s and Feishu's
+//! The messages that the chat systems' robots accept: a text in a format of each, and `DingTalk`'s and Feishu's
 //! signature.
 //! Sources: <https://open.dingtalk.com/document/robots/customize-robot-security-settings>,
 //! <https://open.feishu.cn/document/client-docs/bot-v3/add-custom-bot>,
@@ -75,8 +75,8 @@ pub(super) fn data(digest: &Digest, now: Timestamp) -> Value {
 
 fn english(digest: &Digest) -> String {
     let mut lines = Vec::new();
-    lines.extend(digest.begun.values().map(|message| format!("Trouble: {}", said(message))));
-    lines.extend(digest.over.values().map(|message| format!("Over: {}", said(message))));
+    lines.extend(digest.begun.values().map(|message| format!("Trouble: {}", shortened(message))));
+    lines.extend(digest.over.values().map(|message| format!("Over: {}", shortened(message))));
     if digest.failed > 0 {
         lines.push(format!("{} refused by the cloud", files(digest.failed)));
     }
@@ -84,7 +84,7 @@ fn english(digest: &Digest) -> String {
         lines.push(format!("{} rejected", files(digest.rejected)));
     }
     lines.extend(digest.files.iter().map(|file| {
-        let message = said(file.error_message.as_deref().unwrap_or_default());
+        let message = shortened(file.error_message.as_deref().unwrap_or_default());
         format!("{}: {message}", name(file))
     }));
     if digest.unnamed() > 0 {
@@ -97,12 +97,12 @@ fn english(digest: &Digest) -> String {
 fn chinese(digest: &Digest) -> String {
     let mut lines = Vec::new();
     lines.extend(digest.begun.iter().map(|(name, message)| match begins(name) {
-        Some(words) => format!("{words}：{}", said(message)),
-        None => format!("【故障】{}", said(message)),
+        Some(words) => format!("{words}：{}", shortened(message)),
+        None => format!("【故障】{}", shortened(message)),
     }));
     lines.extend(digest.over.iter().map(|(name, message)| match ends(name) {
         Some(words) => words.to_owned(),
-        None => format!("【恢复】{}", said(message)),
+        None => format!("【恢复】{}", shortened(message)),
     }));
     if digest.failed > 0 {
         lines.push(format!("【云端拒绝】{} 个文件", digest.failed));
@@ -143,8 +143,8 @@ fn files(count: u64) -> String {
     if count == 1 { "1 file".into() } else { format!("{count} files") }
 }
 
-/// Messages are short: whoever wants more asks with the number.
-fn said(message: &str) -> String {
+/// Messages are short: `brandpost show` has the rest.
+fn shortened(message: &str) -> String {
     one_line(message, 160)
 }
 
@@ -152,12 +152,14 @@ fn name(file: &Refused) -> String {
     format!("{}/{} (#{})", file.brand, one_line(&file.file_name, 60), file.id)
 }
 
-/// What it is and what to do; the cloud's own words where it has refused.
+/// What it is and what to do; the cloud's own message where it has refused.
 fn reason(file: &Refused) -> String {
     let kind = file.error_kind.as_deref().and_then(|kind| kind.parse().ok()).map(words);
     let (what, todo) = kind.unwrap_or_default();
     match &file.error_code {
-        Some(code) => format!("{what} [{code}] {}", said(file.error_message.as_deref().unwrap_or_default())),
+        Some(code) => {
+            format!("{what} [{code}] {}", shortened(file.error_message.as_deref().unwrap_or_default()))
+        }
         None => format!("{what}，{todo}"),
     }
 }

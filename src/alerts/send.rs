@@ -1,4 +1,4 @@
-//! The ways out: a webhook, a program.
+//! The channels by which alerts are sent: a webhook, a command.
 
 use std::process::Stdio;
 use std::time::Duration;
@@ -18,30 +18,30 @@ const PROGRAM: Duration = Duration::from_secs(30);
 const WEBHOOK: &str = "webhook";
 const COMMAND: &str = "command";
 
-/// One way of telling people.
-pub(super) enum Way {
+/// Where alerts are sent.
+pub(super) enum Channel {
     /// A POST to a robot of a chat system, or to a program.
     Webhook { kind: AlertKind, url: Secret, secret: Option<Secret>, clients: Clients },
     /// A program on this machine.
     Command(Vec<String>),
 }
 
-impl Way {
+impl Channel {
     /// Those that are configured.
     ///
     /// # Errors
-    /// When a secret cannot be had.
+    /// When a secret cannot be loaded.
     pub(super) fn all(alerts: &Alerts, clients: &Clients) -> Result<Vec<Self>, SecretError> {
-        let mut ways = Vec::new();
+        let mut channels = Vec::new();
         if let Some(webhook) = &alerts.webhook {
             let url = webhook.load()?;
             let secret = alerts.secret.as_ref().map(SecretSource::load).transpose()?;
-            ways.push(Way::Webhook { kind: alerts.kind, url, secret, clients: clients.clone() });
+            channels.push(Channel::Webhook { kind: alerts.kind, url, secret, clients: clients.clone() });
         }
         if !alerts.command.is_empty() {
-            ways.push(Way::Command(alerts.command.clone()));
+            channels.push(Channel::Command(alerts.command.clone()));
         }
-        Ok(ways)
+        Ok(channels)
     }
 
     /// Their names.
@@ -50,22 +50,22 @@ impl Way {
         webhook.into_iter().chain((!alerts.command.is_empty()).then_some(COMMAND)).collect()
     }
 
-    /// As the table calls it.
+    /// Its name in the database.
     pub(super) fn name(&self) -> &'static str {
         match self {
-            Way::Webhook { .. } => WEBHOOK,
-            Way::Command(_) => COMMAND,
+            Channel::Webhook { .. } => WEBHOOK,
+            Channel::Command(_) => COMMAND,
         }
     }
 
     pub(super) async fn send(&self, digest: &Digest, now: Timestamp) -> Result<(), String> {
         match self {
-            Way::Webhook { kind, url, secret, clients } => {
+            Channel::Webhook { kind, url, secret, clients } => {
                 let message = robot::message(*kind, digest, secret.as_ref(), now);
                 let answer = post_json(clients, url, &message.query, &message.body).await?;
                 is_accepted(*kind, &answer)
             }
-            Way::Command(command) => {
+            Channel::Command(command) => {
                 let text = robot::data(digest, now).to_string();
                 let ended = tokio::time::timeout(PROGRAM, run(command, &text)).await;
                 ended.map_err(|_| "alerts.command took too long".to_owned())?
@@ -76,7 +76,7 @@ impl Way {
 
 /// Robots answer 200 also when they refuse; the code in the body decides.
 fn is_accepted(kind: AlertKind, answer: &[u8]) -> Result<(), String> {
-    let (code, words) = match kind {
+    let (code, text) = match kind {
         AlertKind::Json => return Ok(()),
         AlertKind::Dingtalk | AlertKind::Wecom => ("errcode", "errmsg"),
         AlertKind::Feishu => ("code", "msg"),
@@ -85,8 +85,8 @@ fn is_accepted(kind: AlertKind, answer: &[u8]) -> Result<(), String> {
     match answer[code].as_i64() {
         Some(0) => Ok(()),
         Some(number) => {
-            let words = crate::domain::text::one_line(answer[words].as_str().unwrap_or_default(), 200);
-            Err(format!("the robot refuses it [{number}]: {words}"))
+            let text = crate::domain::text::one_line(answer[text].as_str().unwrap_or_default(), 200);
+            Err(format!("the robot refuses it [{number}]: {text}"))
         }
         None => Err("what answers at alerts.webhook is no such robot; see alerts.kind".into()),
     }
@@ -100,7 +100,7 @@ async fn run(command: &[String], text: &str) -> Result<(), String> {
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
-        // it is told what happened, not how we sign in
+        // the command needs none of our secrets
         .env_remove("BRANDPOST_GATEWAY__APP_SECRET")
         .env_remove("BRANDPOST_GATEWAY__IOT_TOKEN")
         .env_remove("BRANDPOST_ALERTS__WEBHOOK")
@@ -110,7 +110,7 @@ async fn run(command: &[String], text: &str) -> Result<(), String> {
         .spawn()
         .map_err(cannot)?;
     if let Some(mut input) = child.stdin.take() {
-        // a program that does not read all may have seen enough: its exit code says
+        // a program may stop reading early: its exit code decides
         let _ = input.write_all(text.as_bytes()).await;
     }
     let status = child.wait().await.map_err(cannot)?;

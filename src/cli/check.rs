@@ -4,9 +4,10 @@ use std::io::ErrorKind as ErrorKindOfIo;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anstyle::AnsiColor;
+use tokio::time::Instant;
 
 use super::NO;
 use super::lang::{self, tr};
@@ -228,7 +229,7 @@ fn brands(count: usize) -> String {
 fn inotify() -> Finding {
     let limit = |name: &str| std::fs::read_to_string(format!("/proc/sys/fs/inotify/{name}"));
     match (limit("max_user_watches"), limit("max_user_instances")) {
-        (Ok(watches), Ok(instances)) => match intake::inotify_is_to_be_had() {
+        (Ok(watches), Ok(instances)) => match intake::inotify_available() {
             Ok(()) => Ok(tr!(
                 "{} watches and {} instances a user",
                 "每个用户 {} 个监视、{} 个实例",
@@ -237,7 +238,7 @@ fn inotify() -> Finding {
             )),
             Err(error) => Err(tr!("{error}; folders are polled", "{error}；目录改为轮询")),
         },
-        _ => Err("its limits cannot be read; folders are polled if it is not to be had".into()),
+        _ => Err("its limits cannot be read; folders are polled if it is not available".into()),
     }
 }
 

@@ -31,7 +31,7 @@ pub(super) fn print_json<T: Serialize>(rows: &[T]) -> anyhow::Result<()> {
 fn write(text: &str) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() == ErrorKind::BrokenPipe => super::nobody_reads(),
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => super::exit_as_sigpipe(),
         written => Ok(written?),
     }
 }

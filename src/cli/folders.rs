@@ -3,9 +3,10 @@
 use std::collections::HashMap;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anstyle::AnsiColor;
+use tokio::time::Instant;
 
 use super::lang::tr;
 use super::service;

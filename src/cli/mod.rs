@@ -125,14 +125,14 @@ impl Cli {
     }
 }
 
-/// `brandpost status | head`: when the reader has had enough, that is no mistake; a disk that is full is one, in a line. (The
-/// standard library panics in both cases.)
-pub fn be_quiet_when_nobody_reads() {
+/// `brandpost status | head`: a reader that closes the pipe is no error; a disk that is full is one, reported in a line.
+/// (The standard library panics in both cases.)
+pub fn exit_on_broken_pipe() {
     let before = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |info| {
         let text = info.payload_as_str().unwrap_or_default();
         if text.starts_with("failed printing to stdout") && text.contains("Broken pipe") {
-            nobody_reads();
+            exit_as_sigpipe();
         }
         if text.starts_with("failed printing to stdout") {
             anstream::eprintln!("brandpost: {text}");
@@ -143,7 +143,7 @@ pub fn be_quiet_when_nobody_reads() {
 }
 
 /// Ends as `SIGPIPE` would.
-fn nobody_reads() -> ! {
+fn exit_as_sigpipe() -> ! {
     std::process::exit(141)
 }
 

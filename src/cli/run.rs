@@ -6,10 +6,11 @@ use std::sync::Arc;
 use super::lang::tr;
 use super::{NO, style};
 use crate::config::Settings;
-use crate::daemon::{self, Untaken, Until, lifecycle, telemetry};
+use crate::daemon::{self, Untaken, Until, lifecycle};
 use crate::domain::clock::SystemClock;
 use crate::domain::upload::State;
 use crate::ledger::{Counts, Filter, Report, StatusRow};
+use crate::telemetry::log;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -19,7 +20,7 @@ pub(super) struct Args {
 }
 
 pub(super) async fn run(settings: Settings, args: &Args) -> anyhow::Result<ExitCode> {
-    telemetry::init(&settings.log, std::io::stderr)?;
+    log::init(&settings.log, std::io::stderr)?;
     let stop = lifecycle::orders_from_signals()?;
     let until = if args.once { Until::Done } else { Until::Stopped };
     let path = settings.database.path.clone();
@@ -39,15 +40,15 @@ async fn summary(report: &Report, untaken: Untaken) -> anyhow::Result<ExitCode> 
     }
     let counts = report.counts(None).await?;
     anstream::println!("{}", super::status::summary_line(&counts));
-    if untaken.copying > 0 {
-        let count = untaken.copying;
+    if untaken.incomplete > 0 {
+        let count = untaken.incomplete;
         anstream::println!(
             "{}",
             tr!("not taken yet: {count} still being copied", "尚未登记：{count} 个仍在拷贝")
         );
     }
-    if untaken.unread > 0 {
-        let count = untaken.unread;
+    if untaken.unreadable > 0 {
+        let count = untaken.unreadable;
         anstream::println!(
             "{}",
             tr!(

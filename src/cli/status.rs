@@ -4,10 +4,11 @@ use std::collections::VecDeque;
 use std::fmt::Write;
 use std::io::Write as _;
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anstyle::AnsiColor;
 use jiff::Timestamp;
+use tokio::time::Instant;
 
 use super::folders;
 use super::lang::{self, tr};

@@ -1,4 +1,4 @@
-//! Beginning and end: signals, the two stages of stopping, and what systemd is told.
+//! Beginning and end: signals, the two stages of stopping, and what systemd is notified of.
 
 use std::io::IsTerminal;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ const GRACE: Duration = Duration::from_secs(25);
 /// How often systemd's status line tells of the first scan.
 const SCAN_STATUS: Duration = Duration::from_secs(1);
 
-/// What a running daemon can be told: stop softly (no new work), then hard (break off); read the configuration
+/// What a running daemon can be ordered: stop softly (no new work), then hard (break off); read the configuration
 /// again.
 #[derive(Debug, Clone, Default)]
 pub struct ShutdownSignals {
@@ -48,7 +48,7 @@ impl ShutdownSignals {
     }
 
     /// Signals for those who work with one configuration: they also hear these.
-    pub(super) fn of_a_shift(&self) -> Self {
+    pub(super) fn for_generation(&self) -> Self {
         Self { soft: self.soft.child_token(), hard: self.hard.child_token(), reload: self.reload.clone() }
     }
 }
@@ -62,7 +62,7 @@ pub fn orders_from_signals() -> anyhow::Result<ShutdownSignals> {
     let orders = ShutdownSignals::default();
     let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let mut hangup = signal(SignalKind::hangup())?;
-    let (told, terminal) = (orders.clone(), std::io::stderr().is_terminal());
+    let (requested, terminal) = (orders.clone(), std::io::stderr().is_terminal());
     tokio::spawn(async move {
         let mut next = async || loop {
             tokio::select! {
@@ -70,16 +70,16 @@ pub fn orders_from_signals() -> anyhow::Result<ShutdownSignals> {
                 _ = int.recv() => return "SIGINT",
                 _ = hangup.recv() => match terminal {
                     true => return "SIGHUP",
-                    false => told.reload.notify_one(),
+                    false => requested.reload.notify_one(),
                 }
             }
         };
         let signal = next().await;
         tracing::info!(signal, "stopping; uploads under way may end");
-        told.soon();
+        requested.soon();
         let signal = next().await;
         tracing::warn!(signal, "stopping at once");
-        told.now();
+        requested.now();
     });
     Ok(orders)
 }
@@ -99,10 +99,10 @@ pub(super) fn tell_reloading() {
 /// Keeps systemd's status line current, and its watchdog fed while both reconcilers answer for themselves.
 pub(super) async fn tell_systemd(progress: Progress) -> anyhow::Result<()> {
     let every = sd_notify::watchdog_enabled().map_or(Duration::from_secs(10), |limit| limit / 3);
-    let mut told = String::new();
+    let mut last_status = String::new();
     let mut steps = (0, 0);
     // all folders that are there are watched from here on; what lies in them is looked at next
-    if progress.intake.clone().wait_for(|intake| intake.surveyed).await.is_err() {
+    if progress.intake.clone().wait_for(|intake| intake.discovered).await.is_err() {
         // intake has ended, and says itself why
         return std::future::pending().await;
     }
@@ -112,15 +112,15 @@ pub(super) async fn tell_systemd(progress: Progress) -> anyhow::Result<()> {
             let paused = if progress.publish.borrow().paused.is_some() { "paused; " } else { "" };
             let (uploaded, refused) =
                 (counts.of(State::Uploaded), counts.of(State::Failed) + counts.of(State::Rejected));
-            let scan = match progress.intake.borrow().fresh {
+            let scan = match progress.intake.borrow().first_scans_pending {
                 0 => String::new(),
                 folders => format!("first scan: {folders} folders to go; "),
             };
             let text =
                 format!("{scan}{paused}{uploaded} uploaded, {} waiting, {refused} refused", counts.pending());
-            if text != told {
+            if text != last_status {
                 tell(&[NotifyState::Status(&text)]);
-                told = text;
+                last_status = text;
             }
         }
         // both loops step at least every few seconds, whether there is work or not
@@ -129,7 +129,8 @@ pub(super) async fn tell_systemd(progress: Progress) -> anyhow::Result<()> {
             tell(&[NotifyState::Watchdog]);
             steps = now;
         }
-        let pause = if progress.intake.borrow().fresh > 0 { every.min(SCAN_STATUS) } else { every };
+        let pause =
+            if progress.intake.borrow().first_scans_pending > 0 { every.min(SCAN_STATUS) } else { every };
         tokio::time::sleep(pause).await;
     }
 }

@@ -1,12 +1,11 @@
 //! The daemon: the whole topology on one screen.
 //!
-//! Two reconcilers, one table, and what keeps them company. A part that ends before it is told to, by an
-//! error or a panic, ends the process with an error, for systemd to start it anew.
+//! Two reconcilers, one database, and the tasks around them. A task that ends before it is stopped, by an error or a
+//! panic, ends the process with an error, so that systemd starts it again.
 
 pub mod lifecycle;
 mod once;
 mod task_group;
-pub mod telemetry;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -26,6 +25,8 @@ use crate::intake::{self, Intake};
 use crate::ledger::{DaemonLock, Ledger, LedgerError, PreviousRun, Started};
 use crate::metrics::Metrics;
 use crate::publish::{Publish, PublishProgress};
+use crate::telemetry;
+use crate::telemetry::repeat::RepeatLimiter;
 use crate::web;
 use lifecycle::ShutdownSignals;
 use task_group::TaskGroup;
@@ -46,26 +47,26 @@ const START_TAKES: u32 = 600_000_000;
 /// Until when the daemon works.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Until {
-    /// It is told to stop.
+    /// It is stopped.
     Stopped,
     /// Nothing is left to do.
     Done,
 }
 
-/// What intake could not take, and no row tells.
+/// What intake could not take in, and no row says.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Untaken {
     /// Files that are still being copied.
-    pub copying: usize,
+    pub incomplete: usize,
     /// Folders that cannot be read.
-    pub unread: usize,
+    pub unreadable: usize,
 }
 
 /// What else the caller wants to know while it runs.
 #[derive(Debug, Clone)]
 pub struct Progress {
     /// The first reconciler.
-    pub intake: watch::Receiver<intake::Progress>,
+    pub intake: watch::Receiver<intake::IntakeProgress>,
     /// The second.
     pub publish: watch::Receiver<PublishProgress>,
     /// The table.
@@ -74,7 +75,7 @@ pub struct Progress {
     pub http: Option<std::net::SocketAddr>,
 }
 
-/// Works until `until`, or until it is told to stop. `started` is called when all parts stand.
+/// Works until `until`, or until it is stopped. `started` is called when all tasks run.
 ///
 /// # Errors
 /// When a part cannot be set up, or ends before it should.
@@ -99,11 +100,11 @@ pub async fn run(
     loop {
         // when it cannot be written now, the alerts try again by themselves
         let _ = alerts::prepare(&setup.settings, &ledger).await;
-        let shift = Generation::begin(setup, ledger.clone(), &orders, &metrics);
+        let generation = Generation::begin(setup, ledger.clone(), &orders, &metrics);
         if let Some(started) = started.take() {
-            started(shift.progress.clone());
+            started(generation.progress.clone());
         }
-        match shift.work(until, &clock, &orders).await? {
+        match generation.work(until, &clock, &orders).await? {
             End::Reload(next) => setup = *next,
             End::Stopped(untaken) => {
                 ledger.close().await;
@@ -155,7 +156,7 @@ fn share_descriptors(settings: &mut Settings) {
     }
 }
 
-/// How a shift ends.
+/// How a generation ends.
 enum End {
     /// With a new configuration.
     Reload(Box<Setup>),
@@ -174,7 +175,7 @@ struct Generation {
 
 impl Generation {
     fn begin(setup: Setup, ledger: Ledger, orders: &ShutdownSignals, metrics: &Metrics) -> Self {
-        let orders = orders.of_a_shift();
+        let orders = orders.for_generation();
         let Setup { settings, clouds, listener } = setup;
         let intake = Intake::new(settings.clone(), ledger.clone(), orders.soft.clone(), metrics);
         let publish = Publish::new(settings.clone(), ledger.clone(), clouds, metrics);
@@ -201,13 +202,13 @@ impl Generation {
         parts.spawn_helper("clean-up", &orders, clean_up(ledger.clone(), settings.database.keep_attempts));
         let soft = orders.soft.clone();
         parts.spawn_until_hard("alerts", &orders, alerts::watch(settings.clone(), ledger, soft));
-        // whoever looks on sees how uploads end
+        // observers see how uploads end
         parts.spawn_last("web", web::serve(ours, sources));
         parts.spawn_last("systemd", lifecycle::tell_systemd(progress.clone()));
         Self { settings, listener, orders, progress, parts }
     }
 
-    /// What follows from the configuration file as it stands now.
+    /// What follows from the configuration file as it is now.
     fn reload(&self, clock: &Arc<dyn Clock>) -> anyhow::Result<Setup> {
         let settings = Settings::load(&self.settings.path)?;
         if settings.database.path != self.settings.database.path {
@@ -250,12 +251,15 @@ impl Generation {
             orders.soon();
             self.parts.all_end().await?;
             let intake = self.progress.intake.borrow();
-            return Ok(End::Stopped(Untaken { copying: intake.copying, unread: intake.unread }));
+            return Ok(End::Stopped(Untaken {
+                incomplete: intake.incomplete,
+                unreadable: intake.unreadable,
+            }));
         };
         lifecycle::tell_reloading();
         self.orders.soon();
         self.parts.all_end().await?;
-        telemetry::set_level(&next.settings.log);
+        telemetry::log::set_level(&next.settings.log);
         tracing::info!(message_id = event::RELOADED, "works with the new configuration");
         Ok(End::Reload(Box::new(next)))
     }
@@ -269,7 +273,7 @@ async fn open(
     lock: &DaemonLock,
     orders: &ShutdownSignals,
 ) -> anyhow::Result<Started> {
-    let mut said = None;
+    let waiting = RepeatLimiter::default();
     loop {
         lifecycle::tell(&[NotifyState::ExtendTimeoutUsec(START_TAKES)]);
         match Ledger::start(path, clock.clone(), lock).await {
@@ -283,12 +287,11 @@ async fn open(
                 if error.is_locked() || (error.is_transient() && lock.past() == PreviousRun::Worked) =>
             {
                 let text = error.to_string();
-                if said.as_ref() != Some(&text) {
+                if waiting.should_log(text.clone()).is_some() {
                     tracing::warn!(
                         message_id = event::DATABASE_TROUBLE,
                         "{text}; waiting until it can be used"
                     );
-                    said = Some(text);
                 }
             }
             Err(error) => return Err(error.into()),

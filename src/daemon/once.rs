@@ -31,7 +31,7 @@ pub(super) async fn done(settings: &Settings, progress: Progress) -> Result<(), 
             since = Instant::now();
         }
         let quiet = intake.scanned && intake.idle && publish.in_flight == 0;
-        let copied = intake.copying == 0 && progress.ledger.rechecks_requested().await?.is_empty();
+        let copied = intake.incomplete == 0 && progress.ledger.rechecks_requested().await?.is_empty();
         if quiet && copied && nothing_to_send(&progress).await? {
             return Ok(());
         }

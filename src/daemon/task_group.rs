@@ -1,4 +1,4 @@
-//! The running parts: none may end before it is told to.
+//! The running tasks: none may end before it is stopped.
 
 use anyhow::Context;
 use tokio::task::JoinSet;
@@ -10,8 +10,8 @@ use super::lifecycle::ShutdownSignals;
 #[derive(Default)]
 pub(super) struct TaskGroup {
     running: JoinSet<(&'static str, anyhow::Result<()>)>,
-    /// So many of them only look on, and end with this order when the others have ended.
-    onlookers: usize,
+    /// So many of them only observe, and end with this token when the others have ended.
+    observers: usize,
     last: CancellationToken,
 }
 
@@ -50,7 +50,7 @@ impl TaskGroup {
         name: &'static str,
         part: impl Future<Output = anyhow::Result<()>> + Send + 'static,
     ) {
-        self.onlookers += 1;
+        self.observers += 1;
         self.spawn(name, until(self.last.clone(), part));
     }
 
@@ -62,7 +62,7 @@ impl TaskGroup {
     /// Resolves when a part ends, which none should.
     pub(super) async fn first_end(&mut self) -> anyhow::Error {
         match self.running.join_next().await {
-            Some(Ok((name, Ok(())))) => anyhow::anyhow!("{name} ended without being told to"),
+            Some(Ok((name, Ok(())))) => anyhow::anyhow!("{name} ended before it was stopped"),
             Some(Ok((name, Err(error)))) => error.context(format!("{name} failed")),
             Some(Err(error)) => anyhow::Error::new(error).context("a part of the daemon broke off"),
             None => anyhow::anyhow!("nothing runs"),
@@ -71,7 +71,7 @@ impl TaskGroup {
 
     pub(super) async fn all_end(&mut self) -> anyhow::Result<()> {
         loop {
-            if self.running.len() <= self.onlookers {
+            if self.running.len() <= self.observers {
                 self.last.cancel();
             }
             let Some(ended) = self.running.join_next().await else { return Ok(()) };

@@ -4,7 +4,6 @@ pub mod address;
 pub mod backoff;
 pub mod brand;
 pub mod chinese;
-pub mod chorus;
 pub mod clock;
 pub mod event;
 pub mod failure;

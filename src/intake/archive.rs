@@ -17,9 +17,9 @@ use rustix::process::geteuid;
 use crate::domain::brand::BrandKey;
 use crate::files;
 
-/// No file system takes longer names: bytes.
 const WRITABLE_BY_OTHERS: u32 = 0o022;
 
+/// No file system takes longer names: bytes.
 const LONGEST_NAME: usize = 255;
 
 /// What is longer than this behind the last dot is no suffix, and may be cut: bytes, with the dot.
@@ -34,7 +34,7 @@ const MOST_OF_A_NAME: u32 = 1000;
 /// Opens a brand's folder in the archive, and makes what is missing.
 ///
 /// # Errors
-/// When it cannot be made, a link stands in its place, or it belongs to somebody else.
+/// When it cannot be made, there is a link in its place, or it belongs to somebody else.
 pub(super) fn open(archive: &Path, brand: BrandKey) -> io::Result<OwnedFd> {
     let mut path = archive.to_owned();
     let mut folder = files::make_named_folder(archive).map_err(|error| named(&path, &error))?;
@@ -124,7 +124,7 @@ fn numbered(name: &OsStr, number: u32) -> OsString {
     OsString::from_vec([&stem[..end], number.as_bytes(), suffix].concat())
 }
 
-/// Copies under a hidden name of its own, which is told. A copy that a crash left there is replaced.
+/// Copies under a hidden name of its own, and gives it back. A copy that a crash left there is replaced.
 fn copy(from: impl AsFd, name: &OsStr, to: &OwnedFd) -> io::Result<OsString> {
     let mut source = files::open_regular(&from, name)?;
     let stat = fs::fstat(&source)?;

@@ -1,8 +1,10 @@
-//! What lies in brands' folders and is not in the table: for whoever asks beside the daemon, or without it.
+//! What is in brands' folders and not in the database: for commands beside the daemon, or without it.
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::{Instant, SystemTime};
+use std::time::SystemTime;
+
+use tokio::time::Instant;
 
 use super::discovery::{self, BrandFolder};
 use super::scan;
@@ -25,7 +27,7 @@ pub struct Backlog {
     pub unread: Vec<(PathBuf, String)>,
     /// Folders that the configuration names and that are not there.
     pub missing: Vec<PathBuf>,
-    /// What stands under the root and is no brand's folder, and why.
+    /// What is in the root and is no brand's folder, and why.
     pub unrecognized: Vec<(PathBuf, String)>,
     /// There was no time for all of it.
     pub partial: bool,
@@ -36,11 +38,11 @@ impl Backlog {
     /// by [`Backlog::untaken`].
     pub fn list(settings: &Settings, only: Option<BrandKey>, deadline: Instant) -> Self {
         let mut backlog = Self::default();
-        let mut places = backlog.places(settings);
-        backlog.folders = places.len();
-        places.retain(|place| only.is_none_or(|only| place.brand == only));
-        places.sort_by_cached_key(|place| std::cmp::Reverse(changed(&place.path)));
-        for BrandFolder { brand, path, .. } in places {
+        let mut folders = backlog.brand_folders(settings);
+        backlog.folders = folders.len();
+        folders.retain(|folder| only.is_none_or(|only| folder.brand == only));
+        folders.sort_by_cached_key(|folder| std::cmp::Reverse(changed(&folder.path)));
+        for BrandFolder { brand, path, .. } in folders {
             if Instant::now() > deadline {
                 backlog.partial = true;
                 break;
@@ -70,22 +72,22 @@ impl Backlog {
         Ok(self)
     }
 
-    fn places(&mut self, settings: &Settings) -> Vec<BrandFolder> {
-        let (mut places, missing): (Vec<_>, Vec<_>) =
-            discovery::mapped(settings).partition(|place| place.identity.is_some());
-        self.missing.extend(missing.into_iter().map(|place| place.path));
+    fn brand_folders(&mut self, settings: &Settings) -> Vec<BrandFolder> {
+        let (mut folders, missing): (Vec<_>, Vec<_>) =
+            discovery::configured_brands(settings).partition(|folder| folder.identity.is_some());
+        self.missing.extend(missing.into_iter().map(|folder| folder.path));
         let root = &settings.watch.root;
         match discovery::discover_root(settings) {
             Ok(discovery) => {
-                places.extend(discovery.folders);
+                folders.extend(discovery.folders);
                 (self.unread, self.unrecognized) = (discovery.unread, discovery.unrecognized);
             }
-            // who has folders of its own needs none
+            // with configured folders no root is needed
             Err(error) if error.kind() == io::ErrorKind::NotFound && !settings.brands.is_empty() => {}
             Err(error) if error.kind() == io::ErrorKind::NotFound => self.missing.push(root.clone()),
             Err(error) => self.unread.push((root.clone(), error.to_string())),
         }
-        places
+        folders
     }
 }
 

@@ -1,47 +1,48 @@
-//! What every look at a folder shares.
+//! What all scans of folders share.
 
+use std::io;
 use std::os::fd::OwnedFd;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use pictures::Budget;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::devices::RemoteDevices;
-use super::folder::look_at;
-use super::inspect::Inspector;
+use super::inspect::{Inspected, Inspector};
 use super::mounts::Mounts;
 use super::reads::{Reading, Reads};
 use super::scan::Entry;
-
 use crate::config::Settings;
-use crate::domain::chorus::Chorus;
+use crate::files::{self, Kind};
 use crate::fs_timeout::FsTimeouts;
 use crate::ledger::Ledger;
 use crate::metrics::Metrics;
+use crate::telemetry::repeat::RepeatLimiter;
 
 /// Memory for pictures beyond buffers, bytes: the memory of a progressive JPEG's walk (12.5 MB for a hundred megapixels and
 /// each full-size colour), and thumbnails.
 const PICTURE_MEMORY: u64 = 96 << 20;
 
-/// What every look at a folder shares.
+/// What all scans of folders share.
 #[derive(Debug)]
 pub(super) struct Context {
     pub(super) settings: Arc<Settings>,
     pub(super) ledger: Ledger,
     pub(super) mounts: Mounts,
     inspector: Arc<Inspector>,
-    /// Memory for pictures, shared with whoever else works on them.
+    /// Memory for pictures, shared with others who work on them.
     pub(super) budget: Budget,
     pub(super) fs_timeouts: FsTimeouts,
     pub(super) devices: RemoteDevices,
     reads: Arc<Reads>,
     /// Why files cannot be tidied away, and why some cannot be read.
-    pub(super) untidied: Chorus<String>,
-    pub(super) unread: Chorus<String>,
+    pub(super) untidied: RepeatLimiter<String>,
+    pub(super) unreadable: RepeatLimiter<String>,
     /// Files are read slowly.
-    pub(super) slow: Chorus<()>,
+    pub(super) slow: RepeatLimiter<()>,
     /// No new batch of files is begun after it.
     pub(super) stop: CancellationToken,
     pub(super) metrics: Metrics,
@@ -66,9 +67,9 @@ impl Context {
             fs_timeouts,
             devices: RemoteDevices::default(),
             reads: Arc::new(Reads::new(cores)),
-            untidied: Chorus::default(),
-            unread: Chorus::default(),
-            slow: Chorus::default(),
+            untidied: RepeatLimiter::default(),
+            unreadable: RepeatLimiter::default(),
+            slow: RepeatLimiter::default(),
             stop,
             metrics: metrics.clone(),
         }
@@ -85,14 +86,32 @@ impl Context {
         let (inspector, reads, entry) = (self.inspector.clone(), self.reads.clone(), entry.clone());
         let metrics = self.metrics.clone();
         tokio::spawn(async move {
-            let look = entry.look;
+            let meta = entry.meta;
             let inspect = move || {
-                let began = std::time::Instant::now();
-                let result = look_at(&inspector, &folder, &entry);
-                metrics.inspected(began.elapsed());
+                let (result, took) = timed(|| inspect_entry(&inspector, &folder, &entry));
+                metrics.inspected(took);
                 result
             };
-            reads.read(&path, look, device, inspect).await
+            reads.read(&path, meta, device, inspect).await
         })
     }
+}
+
+/// Opens and inspects one entry; links and special files are reported without opening them.
+fn inspect_entry(inspector: &Inspector, folder: &OwnedFd, entry: &Entry) -> io::Result<Option<Inspected>> {
+    if entry.meta.kind != Kind::Regular {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    let file = files::open_regular(folder, &entry.name)?;
+    let inspected = inspector.inspect(&file, Path::new(&entry.name));
+    // one that went while it was read leaves no row
+    files::look(folder, &entry.name)?;
+    inspected
+}
+
+#[expect(clippy::disallowed_methods, reason = "a clock that is stepped stands still while a thread works")]
+fn timed<T>(work: impl FnOnce() -> T) -> (T, Duration) {
+    let began = std::time::Instant::now();
+    let done = work();
+    (done, began.elapsed())
 }

@@ -6,7 +6,7 @@ use std::ffi::OsString;
 use tokio::time::Instant;
 
 use super::IntakeError;
-use super::folder::Reconcile;
+use super::reconcile::Reconcile;
 use super::scan::{Entry, Listing};
 use super::settle::Stability;
 use crate::domain::brand::UploadId;
@@ -18,8 +18,8 @@ use crate::ledger::UploadSnapshot;
 /// What a listed file needs.
 enum Step {
     Nothing,
-    /// It is being sent as it was before: publish is to hand it back when that has ended.
-    Recheck(UploadId),
+    /// It is being sent as it was before: publish hands it back when that has ended.
+    RequestRecheck(UploadId),
     Renamed(UploadId, State),
     Inspect,
     Wait(Instant),
@@ -41,30 +41,18 @@ impl Reconcile<'_> {
             let row = known.get(&entry.name);
             match self.step(entry, row, missing) {
                 Step::Nothing => self.folder.stability.forget(&entry.name),
-                Step::Recheck(id) => {
+                Step::RequestRecheck(id) => {
                     self.folder.stability.forget(&entry.name);
                     self.ctx.ledger.recheck_requested(self.folder.brand, id).await?;
                 }
                 Step::Renamed(id, state) => {
-                    self.folder.stability.forget(&entry.name);
                     missing.retain(|row| row.id != id);
-                    let path = self.folder.path.join(&entry.name);
-                    let brand = self.folder.brand;
-                    if !self.ctx.ledger.renamed(brand, id, &path, entry.look.ctime_ns).await? {
-                        ready.push(entry);
-                        continue;
-                    }
-                    if state == State::Rejected {
-                        // the name may have been the reason
+                    if self.rename(entry, id, state).await? {
                         ready.push(entry);
                     }
-                    tracing::info!(brand = %self.folder.brand.brand, file = %visible(&entry.name.to_string_lossy()), id = id.0, "renamed; nothing is sent");
                 }
                 Step::Inspect if row.is_none() && turn > Some(self.now.steady) && self.is_new(entry) => {
-                    self.folder.stability.closed([entry.name.clone()]);
-                    self.held_back = true;
-                    self.look_again(turn.unwrap_or(self.now.steady));
-                    self.outcome.copying += 1;
+                    self.hold_back(entry, turn);
                 }
                 Step::Inspect => ready.push(entry),
                 Step::Wait(at) => {
@@ -77,6 +65,27 @@ impl Reconcile<'_> {
         Ok(ready)
     }
 
+    /// True when the file is to be inspected all the same.
+    async fn rename(&mut self, entry: &Entry, id: UploadId, state: State) -> Result<bool, IntakeError> {
+        self.folder.stability.forget(&entry.name);
+        let path = self.folder.path.join(&entry.name);
+        if !self.ctx.ledger.renamed(self.folder.brand, id, &path, entry.meta.ctime_ns).await? {
+            return Ok(true);
+        }
+        let (brand, file) = (self.folder.brand.brand, visible(&entry.name.to_string_lossy()));
+        tracing::info!(%brand, %file, id = id.0, "renamed; nothing is sent");
+        // the name may have been the reason
+        Ok(state == State::Rejected)
+    }
+
+    /// A complete file waits for its turn.
+    fn hold_back(&mut self, entry: &Entry, turn: Option<Instant>) {
+        self.folder.stability.closed([entry.name.clone()]);
+        self.held_back = true;
+        self.scan_again(turn.unwrap_or(self.now.steady));
+        self.outcome.incomplete += 1;
+    }
+
     fn is_new(&self, entry: &Entry) -> bool {
         let settle = self.ctx.settings.watch.settle;
         self.folder.stability.is_new_until(&entry.name, self.now, settle).is_some()
@@ -84,11 +93,11 @@ impl Reconcile<'_> {
 
     fn step(&mut self, entry: &Entry, row: Option<&UploadSnapshot>, missing: &[&UploadSnapshot]) -> Step {
         let touched = self.folder.stability.is_pending(&entry.name)
-            && self.folder.put_back.get(&entry.name) != Some(&entry.look.ctime_ns);
-        let unchanged = !touched && row.is_some_and(|row| row.is_unchanged(&entry.look));
+            && self.folder.put_back.get(&entry.name) != Some(&entry.meta.ctime_ns);
+        let unchanged = !touched && row.is_some_and(|row| row.is_unchanged(&entry.meta));
         match row {
             Some(row) if row.state == State::Uploading && !unchanged && row.recheck.is_none() => {
-                return Step::Recheck(row.id);
+                return Step::RequestRecheck(row.id);
             }
             Some(row) if row.state == State::Uploading => return Step::Nothing,
             Some(row) if unchanged && (row.recheck.is_none() || row.state == State::Uploaded) => {
@@ -96,15 +105,15 @@ impl Reconcile<'_> {
             }
             _ => {}
         }
-        let is_it = |row: &&&UploadSnapshot| row.stamp == entry.look.stamp && row.state != State::Gone;
+        let is_it = |row: &&&UploadSnapshot| row.stamp == entry.meta.stamp && row.state != State::Gone;
         if let Some(old) = missing.iter().find(is_it).filter(|_| row.is_none()) {
             return Step::Renamed(old.id, old.state);
         }
-        if entry.look.kind != Kind::Regular || unchanged {
+        if entry.meta.kind != Kind::Regular || unchanged {
             return Step::Inspect;
         }
         let watch = &self.ctx.settings.watch;
-        match self.folder.stability.judge(&entry.name, &entry.look, self.now, watch.settle, watch.grace) {
+        match self.folder.stability.judge(&entry.name, &entry.meta, self.now, watch.settle, watch.grace) {
             Stability::Complete => Step::Inspect,
             Stability::Again(at) => Step::Wait(at),
         }

@@ -1,5 +1,5 @@
-//! On which file systems inotify sees no changes: asked once a device, where the folder is looked at anyway, for the
-//! question may go unanswered.
+//! On which file systems inotify sees no changes: found out once for each device, where the folder is listed anyway,
+//! because the call may never return.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -24,7 +24,7 @@ impl RemoteDevices {
 
     /// As `learn`, for all folders that were found.
     pub(super) fn learn_all(&self, discovery: &Discovery) {
-        let folders = discovery.folders.iter().map(|place| (&place.path, place.identity));
+        let folders = discovery.folders.iter().map(|folder| (&folder.path, folder.identity));
         let all = discovery.parents.iter().map(|(path, identity)| (path, *identity)).chain(folders);
         all.for_each(|(path, identity)| identity.into_iter().for_each(|identity| self.learn(path, identity)));
     }

@@ -20,14 +20,14 @@ pub struct BrandFolder {
     pub identity: Option<Identity>,
 }
 
-/// What one look at the root found.
+/// What one discovery in the root found.
 #[derive(Debug, Default)]
 pub struct Discovery {
     /// The brands' folders.
     pub folders: Vec<BrandFolder>,
     /// The root and the type folders, in which new folders may appear.
     pub parents: Vec<(PathBuf, Option<Identity>)>,
-    /// What stands there and is no brand's folder, and why.
+    /// What is there and is no brand's folder, and why.
     pub unrecognized: Vec<(PathBuf, String)>,
     /// Type folders that cannot be read: nothing is known of the folders in them.
     pub unread: Vec<(PathBuf, String)>,
@@ -38,20 +38,20 @@ pub struct Discovery {
 impl Discovery {
     /// Was anything found in this folder?
     pub fn has_anything_in(&self, folder: &Path) -> bool {
-        let folders = self.folders.iter().map(|place| &place.path);
+        let folders = self.folders.iter().map(|folder| &folder.path);
         let rest = self.parents.iter().map(|(path, _)| path);
         let others = self.unrecognized.iter().chain(&self.unread).map(|(path, _)| path);
         folders.chain(rest).chain(others).any(|path| path.parent() == Some(folder))
     }
 }
 
-/// Looks at the root. `[[brand]]` folders are always in the result, whether they are there or not.
+/// Lists the root. `[[brand]]` folders are always in the result, whether they are there or not.
 ///
 /// # Errors
 /// When the root cannot be read: then nothing is known of the folders in it.
 pub fn discovery(settings: &Settings) -> io::Result<Discovery> {
     let mut discovery = discover_root(settings)?;
-    discovery.folders.extend(mapped(settings));
+    discovery.folders.extend(configured_brands(settings));
     Ok(discovery)
 }
 
@@ -85,14 +85,14 @@ fn brand(kind: BrandType, name: &str) -> Result<BrandKey, String> {
 }
 
 /// The folders of `[[brand]]`.
-pub fn mapped(settings: &Settings) -> impl Iterator<Item = BrandFolder> + '_ {
+pub fn configured_brands(settings: &Settings) -> impl Iterator<Item = BrandFolder> + '_ {
     settings.brands.iter().map(|folder| {
         let identity = files::named_identity(&folder.path).ok();
         BrandFolder { path: folder.path.clone(), brand: folder.brand, identity }
     })
 }
 
-fn place(brand: BrandKey, path: PathBuf) -> BrandFolder {
+fn brand_folder(brand: BrandKey, path: PathBuf) -> BrandFolder {
     let identity = files::identity(&path).ok();
     BrandFolder { path, brand, identity }
 }
@@ -100,14 +100,14 @@ fn place(brand: BrandKey, path: PathBuf) -> BrandFolder {
 fn records(settings: &Settings, kind: BrandType, path: &Path, discovery: &mut Discovery) -> io::Result<()> {
     for (name, path) in subfolders(settings, path, &mut discovery.unrecognized)? {
         match brand(kind, &name) {
-            Ok(brand) => discovery.folders.push(place(brand, path)),
+            Ok(brand) => discovery.folders.push(brand_folder(brand, path)),
             Err(why) => discovery.unrecognized.push((path, why)),
         }
     }
     Ok(())
 }
 
-/// The folders in a folder, by name. Everything else in it is a stray.
+/// The folders in a folder, by name. Everything else in it is unrecognized.
 fn subfolders(
     settings: &Settings,
     path: &Path,
@@ -121,7 +121,7 @@ fn subfolders(
             continue;
         }
         let path = path.join(&name);
-        // most file systems tell it with the name, without another look
+        // most file systems report it with the name, without another call
         match item.file_type() {
             Ok(kind) if kind.is_dir() => folders.push((text(&name), path)),
             Ok(kind) if kind.is_symlink() => {
@@ -161,7 +161,7 @@ mod tests {
         let text = "[gateway]\napp_id = \"a\"\napp_key = \"k\"\n";
         let settings = Settings::parse(&folder.path().join("c.toml"), text, std::iter::empty()).unwrap();
         let discovery = discovery(&settings).unwrap();
-        let brands: Vec<_> = discovery.folders.iter().map(|place| place.brand.to_string()).collect();
+        let brands: Vec<_> = discovery.folders.iter().map(|folder| folder.brand.to_string()).collect();
         assert_eq!(brands, ["OTHERBRAND/2", "OWNBRAND/1001"]);
         let unrecognized: Vec<_> =
             discovery.unrecognized.iter().map(|(path, _)| path.file_name().unwrap().to_owned()).collect();

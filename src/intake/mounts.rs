@@ -1,5 +1,5 @@
 //! Unmounted, or emptied? A file system that is not mounted leaves an empty folder behind, and its files are
-//! not gone. (A folder that was deleted and made anew was no mount point: that one is empty indeed.)
+//! not gone. (A folder that was deleted and made again was no mount point: it is really empty.)
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -12,10 +12,11 @@ use crate::files;
 use crate::fs_timeout::FsTimeouts;
 use crate::ledger::Ledger;
 
-/// What is said of such a folder.
+/// Why nothing is known of such a folder.
 pub(super) const UNMOUNTED: &str = "an empty folder is in its place: is it unmounted?";
 
-/// How long it is waited for, to be told whether a folder is one: another question than others about it.
+/// How long the check for a mount point is waited for. (Another limit than those of other calls on the folder:
+/// `FsTimeouts` tells calls apart by it.)
 const STATX: Duration = Duration::from_secs(4);
 
 /// Which folders were mount points when there was something in them.
@@ -23,7 +24,7 @@ const STATX: Duration = Duration::from_secs(4);
 pub(super) struct Mounts {
     ledger: Ledger,
     fs_timeouts: FsTimeouts,
-    /// As the table has them, once it was asked.
+    /// As the database has them; `None`: they were not read yet.
     known: Mutex<Option<HashSet<PathBuf>>>,
 }
 
@@ -42,7 +43,7 @@ impl Mounts {
         let mut known = self.known.lock().await;
         let known = match &mut *known {
             Some(known) => known,
-            unasked => unasked.insert(self.ledger.mount_points().await?),
+            unread => unread.insert(self.ledger.mount_points().await?),
         };
         let was_one = known.contains(path);
         if empty || is_one == was_one {

@@ -1,4 +1,4 @@
-//! One look at a brand's folder: which names count, and what stands under them.
+//! The listing of a brand's folder: which names count, and what kind of file each is.
 
 use std::collections::HashSet;
 use std::ffi::{OsStr, OsString};
@@ -18,7 +18,7 @@ use crate::files::{self, FileMeta, Kind};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Entry {
     pub(super) name: OsString,
-    pub(super) look: FileMeta,
+    pub(super) meta: FileMeta,
 }
 
 /// The folder and what is in it, in natural order of names.
@@ -28,7 +28,7 @@ pub(super) struct Listing {
     /// Which file system it is on.
     pub(super) device: u64,
     pub(super) entries: Vec<Entry>,
-    /// Names of which nothing more can be said now, and why.
+    /// Names of which nothing more is known now, and why.
     pub(super) unknown: Vec<(OsString, io::Error)>,
 }
 
@@ -50,8 +50,8 @@ pub(super) fn list(folder: OwnedFd, ignored: &[Glob]) -> io::Result<Listing> {
     let mut unknown = Vec::new();
     for name in names(&folder, ignored)? {
         match files::look(&folder, &name) {
-            Ok(look) if look.kind == Kind::Folder => {}
-            Ok(look) => entries.push(Entry { name, look }),
+            Ok(meta) if meta.kind == Kind::Folder => {}
+            Ok(meta) => entries.push(Entry { name, meta }),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             // one name that a file system cannot tell of must not hide the others
             Err(error) => unknown.push((name, error)),
@@ -178,6 +178,6 @@ mod tests {
         let listing = list(files::open_named_folder(folder.path()).unwrap(), &[]).unwrap();
         let names: Vec<_> = listing.entries.iter().map(|entry| entry.name.to_str().unwrap()).collect();
         assert_eq!(names, ["2.jpg", "3.jpg", "10.jpg"]);
-        assert_eq!(listing.entries[1].look.kind, Kind::Link);
+        assert_eq!(listing.entries[1].meta.kind, Kind::Link);
     }
 }

@@ -14,11 +14,11 @@ use crate::domain::brand::BrandKey;
 use crate::domain::upload::Stamp;
 use crate::files::{self, Kind};
 
-/// Where a file is between the folder and its end. Hidden, so that it is never taken for a new one.
-const LIMBO: &str = ".brandpost";
+/// The folder in which a file is between its own folder and its end. Hidden, so that it is never taken for a new one.
+const STAGING: &str = ".brandpost";
 
-/// Tidies one uploaded file away. It is taken out of the folder first and looked at again there: if it is not
-/// the file that was uploaded, it is put back.
+/// Tidies one uploaded file away. It is moved to the staging folder first and compared there: if it is not the
+/// file that was uploaded, it is put back.
 ///
 /// # Errors
 /// When it cannot be moved or deleted; then it stays where it was.
@@ -36,68 +36,68 @@ pub(super) fn tidy(
     let archived =
         (rules.after == After::Archive).then(|| archive::open(&rules.archive, brand)).transpose()?;
     let folder = folder.as_fd();
-    let limbo = limbo(folder)?;
-    files::rename_new(folder, name, &limbo, name)?;
+    let staging = staging(folder)?;
+    files::rename_new(folder, name, &staging, name)?;
     let uploaded =
-        files::look(&limbo, name).is_ok_and(|look| look.kind == Kind::Regular && look.stamp == stamp);
+        files::look(&staging, name).is_ok_and(|look| look.kind == Kind::Regular && look.stamp == stamp);
     let done = match (uploaded, archived) {
-        (true, Some(archived)) => archive::take_in(&archived, &limbo, name),
-        (true, None) => Ok(fs::unlinkat(&limbo, name, AtFlags::empty())?),
+        (true, Some(archived)) => archive::take_in(&archived, &staging, name),
+        (true, None) => Ok(fs::unlinkat(&staging, name, AtFlags::empty())?),
         (false, _) => Err(io::Error::other("it was replaced by another file in the same moment")),
     };
     if done.is_err() {
-        files::rename_new(&limbo, name, folder, name)?;
+        files::rename_new(&staging, name, folder, name)?;
     }
     done
 }
 
-fn limbo(folder: BorrowedFd<'_>) -> io::Result<OwnedFd> {
-    let limbo = files::make_folder_in(folder, OsStr::new(LIMBO), Mode::RWXU)?;
-    match is_ours(&limbo, folder)? {
-        true => Ok(limbo),
+fn staging(folder: BorrowedFd<'_>) -> io::Result<OwnedFd> {
+    let staging = files::make_folder_in(folder, OsStr::new(STAGING), Mode::RWXU)?;
+    match is_ours(&staging, folder)? {
+        true => Ok(staging),
         false => Err(io::Error::other(format!(
-            "there is a folder {LIMBO} that others made or can write; files are moved through it, so take it away"
+            "there is a folder {STAGING} that others made or can write; files are moved through it, so take it away"
         ))),
     }
 }
 
-/// Did we make it, and can nobody write there who cannot write in the folder that it stands in? (Some file systems give
+/// Did we make it, and can nobody write there who cannot write in the folder around it? (Some file systems give
 /// all folders one mode.)
-fn is_ours(limbo: &OwnedFd, folder: BorrowedFd<'_>) -> io::Result<bool> {
+fn is_ours(staging: &OwnedFd, folder: BorrowedFd<'_>) -> io::Result<bool> {
     const WRITABLE_BY_OTHERS: u32 = 0o022;
-    let stat = fs::fstat(limbo)?;
+    let stat = fs::fstat(staging)?;
     if stat.st_uid != geteuid().as_raw() {
         return Ok(false);
     }
     let mode = if stat.st_mode & WRITABLE_BY_OTHERS == 0 {
         stat.st_mode
     } else {
-        let _ = fs::fchmod(limbo, Mode::RWXU);
-        fs::fstat(limbo)?.st_mode
+        let _ = fs::fchmod(staging, Mode::RWXU);
+        fs::fstat(staging)?.st_mode
     };
     Ok(mode & WRITABLE_BY_OTHERS & !fs::fstat(folder)?.st_mode == 0)
 }
 
-/// Puts back what a crash left between the folder and its end: it is judged anew. Where a new file has the
-/// name meanwhile, the old one waits for it to go.
+/// Puts back what a crash left between the folder and its end: it is inspected again. Where a new file has
+/// the name meanwhile, the old one waits until that is gone.
 ///
 /// # Errors
 /// When it cannot be looked at.
 pub(super) fn recover(folder: impl AsFd) -> io::Result<()> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let Ok(limbo) = fs::openat(&folder, LIMBO, flags, Mode::empty()) else { return Ok(()) };
-    if !is_ours(&limbo, folder.as_fd())? {
+    let Ok(staging) = fs::openat(&folder, STAGING, flags, Mode::empty()) else { return Ok(()) };
+    if !is_ours(&staging, folder.as_fd())? {
         return Ok(());
     }
-    for item in Dir::read_from(&limbo)? {
+    for item in Dir::read_from(&staging)? {
         let item = item?;
         let name = OsStr::from_bytes(item.file_name().to_bytes());
         if name != "." && name != ".." {
-            let _ = files::rename_new(&limbo, name, &folder, name);
+            let _ = files::rename_new(&staging, name, &folder, name);
         }
     }
     // it goes when nothing is left in it
-    let _ = fs::unlinkat(&folder, LIMBO, AtFlags::REMOVEDIR);
+    let _ = fs::unlinkat(&folder, STAGING, AtFlags::REMOVEDIR);
     Ok(())
 }
 
@@ -155,11 +155,11 @@ mod tests {
     #[test]
     fn what_a_crash_left_in_between_comes_back() {
         let place = tempfile::tempdir().unwrap();
-        std::fs::create_dir(place.path().join(LIMBO)).unwrap();
-        std::fs::write(place.path().join(LIMBO).join("a.jpg"), "left").unwrap();
+        std::fs::create_dir(place.path().join(STAGING)).unwrap();
+        std::fs::write(place.path().join(STAGING).join("a.jpg"), "left").unwrap();
         recover(files::open_named_folder(place.path()).unwrap()).unwrap();
         assert_eq!(std::fs::read_to_string(place.path().join("a.jpg")).unwrap(), "left");
-        assert!(!place.path().join(LIMBO).exists());
+        assert!(!place.path().join(STAGING).exists());
     }
 
     #[test]

@@ -1,11 +1,11 @@
-//! What is to be recorded of a file that was looked at, if anything yet.
+//! What is to be recorded of a file that was inspected, if anything yet.
 
 use std::ffi::OsStr;
 use std::io;
 use std::path::Path;
 
-use super::folder::Reconcile;
 use super::inspect::{Flaw, Inspected};
+use super::reconcile::Reconcile;
 use super::scan::Entry;
 use super::settle;
 use crate::config::SlotsBy;
@@ -15,20 +15,20 @@ use crate::files::Kind;
 use crate::ledger::{InspectedFile, Inspection, UploadSnapshot};
 
 impl Reconcile<'_> {
-    /// What is to be recorded of a file that was looked at; `None`: nothing yet.
+    /// What is to be recorded of a file that was inspected; `None`: nothing yet.
     pub(super) fn conclude(
         &mut self,
         entry: &Entry,
-        look: io::Result<Option<Inspected>>,
+        answer: io::Result<Option<Inspected>>,
         row: Option<&UploadSnapshot>,
     ) -> Option<InspectedFile> {
         let watch = &self.ctx.settings.watch;
-        match look {
+        match answer {
             Ok(Some(Inspected { stamp, result, lacks_end })) => {
                 let may_grow = lacks_end || matches!(result, Err(Flaw::Truncated(_) | Flaw::Damaged(_)));
-                // only of those that may grow: others are taken as soon as the table can be written again
+                // only of those that may grow: others are recorded as soon as the database can be written again
                 let stability = &mut self.folder.stability;
-                let mut grace = || stability.unfinished(&entry.name, &entry.look, self.now, watch.grace);
+                let mut grace = || stability.unfinished(&entry.name, &entry.meta, self.now, watch.grace);
                 match may_grow.then(&mut grace).flatten() {
                     Some(end) => {
                         self.wait(entry, end);
@@ -56,12 +56,12 @@ impl Reconcile<'_> {
     ) -> Option<InspectedFile> {
         let failure = match error.kind() {
             io::ErrorKind::NotFound => return None,
-            io::ErrorKind::InvalidInput => Failure::new(ErrorKind::NotAFile, describe(entry.look.kind)),
+            io::ErrorKind::InvalidInput => Failure::new(ErrorKind::NotAFile, describe(entry.meta.kind)),
             io::ErrorKind::PermissionDenied if row.is_some_and(|row| row.unreadable) => return None,
             io::ErrorKind::PermissionDenied => {
                 Failure::new(ErrorKind::Unreadable, "the service's user may not read this file")
             }
-            // whoever holds it (Samba for its clients, a scanner) is done in a moment
+            // the program that holds it (Samba for its clients, a scanner) is done in a moment
             io::ErrorKind::WouldBlock | io::ErrorKind::ResourceBusy if self.is_young(entry) => {
                 self.folder.stability.closed([entry.name.clone()]);
                 self.wait(entry, self.now.steady + self.ctx.settings.watch.settle);
@@ -77,12 +77,12 @@ impl Reconcile<'_> {
                 return None;
             }
         };
-        Some(self.found(entry, entry.look.stamp, Inspection::Refused(failure)))
+        Some(self.found(entry, entry.meta.stamp, Inspection::Refused(failure)))
     }
 
     /// Did it change within the grace?
     fn is_young(&self, entry: &Entry) -> bool {
-        settle::age(&entry.look, self.now.wall) < Some(self.ctx.settings.watch.grace)
+        settle::age(&entry.meta, self.now.wall) < Some(self.ctx.settings.watch.grace)
     }
 
     fn picture(&self, entry: &Entry, stamp: Stamp, picture: Picture) -> InspectedFile {
@@ -105,7 +105,7 @@ impl Reconcile<'_> {
         InspectedFile {
             path: self.folder.path.join(&entry.name),
             stamp,
-            ctime_ns: entry.look.ctime_ns,
+            ctime_ns: entry.meta.ctime_ns,
             inspection,
         }
     }

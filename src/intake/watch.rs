@@ -1,4 +1,4 @@
-//! inotify, and nothing else: an event means "look again", never more.
+//! inotify, and nothing else: an event means "scan again", never more.
 //!
 //! The only thing taken from an event beside its folder is that a name was closed after writing or renamed
 //! into place. Losing that costs a second of waiting, nothing else.
@@ -15,30 +15,30 @@ use tokio::sync::Notify;
 const EMFILE: i32 = rustix::io::Errno::MFILE.raw_os_error();
 
 /// More names than this are not remembered for one folder; the rest settle by themselves.
-const MOST_NAMES: usize = 4096;
+const MAX_NAMES: usize = 4096;
 
-/// Nor more names of what was moved or removed: then everything is looked at.
-const MOST_FAREWELLS: usize = 65_536;
+/// Nor more paths of what was moved or removed: then everything is scanned.
+const MAX_MOVED_OR_REMOVED: usize = 65_536;
 
-/// What is said when this user may not watch more folders.
+/// The reason when this user may not watch more folders.
 const LIMIT: &str = "too many are watched: sysctl fs.inotify.max_user_watches";
 
-/// What happened in a folder since it was last asked.
+/// What happened in a folder since the events were taken last.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Wake {
+pub(super) struct FolderEvents {
     /// Names that were closed after writing or renamed into place.
     pub(super) closed: HashSet<OsString>,
     /// Only bytes were written: no hurry.
     pub(super) writing_only: bool,
 }
 
-/// What happened since it was last asked.
+/// What happened since the events were taken last.
 #[derive(Debug, Default)]
-pub(super) struct Wakes {
-    pub(super) folders: HashMap<PathBuf, Wake>,
-    /// Names that were moved away or removed: if they were watched folders, they are no longer.
-    pub(super) moved: HashSet<PathBuf>,
-    /// Events were lost: look at everything.
+pub(super) struct Events {
+    pub(super) folders: HashMap<PathBuf, FolderEvents>,
+    /// Paths that were moved away or removed: if they were watched folders, they no longer are.
+    pub(super) moved_or_removed: HashSet<PathBuf>,
+    /// Events were lost: everything must be scanned.
     pub(super) lost: bool,
 }
 
@@ -46,31 +46,31 @@ pub(super) struct Wakes {
 #[derive(Debug)]
 pub(super) struct Watch {
     inotify: Option<INotifyWatcher>,
-    wakes: Arc<Shared>,
+    shared: Arc<Shared>,
 }
 
 #[derive(Debug, Default)]
 struct Shared {
-    wakes: Mutex<Wakes>,
+    events: Mutex<Events>,
     notify: Notify,
 }
 
 impl Watch {
-    /// Begins to watch; without inotify when it is not wanted or not to be had (then the error tells why).
+    /// Begins to watch; without inotify when it is not wanted or not available (then the error says why).
     pub(super) fn new(native: bool) -> (Self, Option<notify::Error>) {
-        let wakes = Arc::new(Shared::default());
+        let shared = Arc::new(Shared::default());
         if !native {
-            return (Self { inotify: None, wakes }, None);
+            return (Self { inotify: None, shared }, None);
         }
-        match INotifyWatcher::new(sink(&wakes), notify::Config::default().with_follow_symlinks(false)) {
-            Ok(inotify) => (Self { inotify: Some(inotify), wakes }, None),
-            Err(error) => (Self { inotify: None, wakes }, Some(error)),
+        match INotifyWatcher::new(sink(&shared), notify::Config::default().with_follow_symlinks(false)) {
+            Ok(inotify) => (Self { inotify: Some(inotify), shared }, None),
+            Err(error) => (Self { inotify: None, shared }, Some(error)),
         }
     }
 
     /// Where events go in.
     pub(super) fn sink(&self) -> impl Fn(notify::Result<Event>) + Send + use<> {
-        sink(&self.wakes)
+        sink(&self.shared)
     }
 
     /// Watches a folder (not those in it).
@@ -81,7 +81,7 @@ impl Watch {
         }
     }
 
-    /// Watches a folder no longer.
+    /// No longer watches a folder.
     pub(super) fn remove(&mut self, folder: &Path) {
         if let Some(inotify) = &mut self.inotify {
             // it fails when the folder is gone, and then its watch is too
@@ -91,18 +91,18 @@ impl Watch {
 
     /// Resolves when something happened. Nothing that happened before is missed.
     pub(super) async fn happened(&self) {
-        self.wakes.notify.notified().await;
+        self.shared.notify.notified().await;
     }
 
     /// Did anything happen that was not taken yet?
-    pub(super) fn has_news(&self) -> bool {
-        let wakes = self.wakes.lock();
-        wakes.lost || !wakes.folders.is_empty()
+    pub(super) fn has_events(&self) -> bool {
+        let events = self.shared.lock();
+        events.lost || !events.folders.is_empty()
     }
 
     /// Takes what happened.
-    pub(super) fn take(&self) -> Wakes {
-        std::mem::take(&mut *self.wakes.lock())
+    pub(super) fn take(&self) -> Events {
+        std::mem::take(&mut *self.shared.lock())
     }
 }
 
@@ -110,7 +110,7 @@ impl Watch {
 ///
 /// # Errors
 /// Why not, and what to do.
-pub fn inotify_is_to_be_had() -> Result<(), String> {
+pub fn inotify_available() -> Result<(), String> {
     INotifyWatcher::new(|_| {}, notify::Config::default()).map(drop).map_err(|error| no_inotify(&error))
 }
 
@@ -120,9 +120,9 @@ pub(super) fn no_inotify(error: &notify::Error) -> String {
         matches!(&error.kind, notify::ErrorKind::Io(error) if error.raw_os_error() == Some(EMFILE));
     match too_many {
         true => format!(
-            "inotify is not to be had ({error}): sysctl fs.inotify.max_user_instances, or too many open files"
+            "inotify is not available ({error}): sysctl fs.inotify.max_user_instances, or too many open files"
         ),
-        false => format!("inotify is not to be had ({error})"),
+        false => format!("inotify is not available ({error})"),
     }
 }
 
@@ -139,14 +139,14 @@ pub(super) fn why_unwatched(error: &notify::Error) -> String {
     }
 }
 
-fn sink(wakes: &Arc<Shared>) -> impl Fn(notify::Result<Event>) + Send + use<> {
-    let wakes = wakes.clone();
-    move |event| wakes.take_in(event)
+fn sink(shared: &Arc<Shared>) -> impl Fn(notify::Result<Event>) + Send + use<> {
+    let shared = shared.clone();
+    move |event| shared.take_in(event)
 }
 
 impl Shared {
-    fn lock(&self) -> std::sync::MutexGuard<'_, Wakes> {
-        self.wakes.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> std::sync::MutexGuard<'_, Events> {
+        self.events.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn take_in(&self, event: notify::Result<Event>) {
@@ -155,8 +155,8 @@ impl Shared {
             Ok(event) if event.need_rescan() => self.lock().lost = true,
             Ok(event) => match meaning(event.kind) {
                 Some(meaning) => {
-                    if is_farewell(event.kind) {
-                        self.note_farewell(event.paths.first());
+                    if is_moved_or_removed(event.kind) {
+                        self.note_moved_or_removed(event.paths.first());
                     }
                     event.paths.iter().for_each(|path| self.note(path, meaning));
                 }
@@ -167,12 +167,12 @@ impl Shared {
         self.notify.notify_one();
     }
 
-    fn note_farewell(&self, path: Option<&PathBuf>) {
-        let mut wakes = self.lock();
-        wakes.moved.extend(path.cloned());
-        if wakes.moved.len() > MOST_FAREWELLS {
-            wakes.moved.clear();
-            wakes.lost = true;
+    fn note_moved_or_removed(&self, path: Option<&PathBuf>) {
+        let mut events = self.lock();
+        events.moved_or_removed.extend(path.cloned());
+        if events.moved_or_removed.len() > MAX_MOVED_OR_REMOVED {
+            events.moved_or_removed.clear();
+            events.lost = true;
         }
     }
 
@@ -180,12 +180,12 @@ impl Shared {
         let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
             return;
         };
-        let mut wakes = self.lock();
-        let fresh = || Wake { closed: HashSet::new(), writing_only: true };
-        let wake = wakes.folders.entry(folder.to_owned()).or_insert_with(fresh);
-        wake.writing_only &= meaning == Meaning::Writing;
-        if meaning == Meaning::Closed && wake.closed.len() < MOST_NAMES {
-            wake.closed.insert(name.to_owned());
+        let mut events = self.lock();
+        let new = || FolderEvents { closed: HashSet::new(), writing_only: true };
+        let events = events.folders.entry(folder.to_owned()).or_insert_with(new);
+        events.writing_only &= meaning == Meaning::Writing;
+        if meaning == Meaning::Closed && events.closed.len() < MAX_NAMES {
+            events.closed.insert(name.to_owned());
         }
     }
 }
@@ -209,7 +209,7 @@ fn meaning(kind: EventKind) -> Option<Meaning> {
 }
 
 /// inotify watches a folder, not its name, and `notify` drops the watch of one that is moved.
-fn is_farewell(kind: EventKind) -> bool {
+fn is_moved_or_removed(kind: EventKind) -> bool {
     use RenameMode::{Any, Both, From};
     matches!(kind, EventKind::Remove(_) | EventKind::Modify(ModifyKind::Name(From | Both | Any)))
 }
@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn an_overflow_means_look_at_everything() {
+    fn an_overflow_means_scan_everything() {
         let shared = Shared::default();
         shared.take_in(Ok(Event::new(EventKind::Other).set_flag(Flag::Rescan)));
         assert!(shared.lock().lost);
@@ -237,9 +237,9 @@ mod tests {
         assert!(shared.lock().folders[Path::new("/inbox/OWNBRAND/1")].writing_only);
         shared.take_in(Ok(event(EventKind::Create(CreateKind::File))));
         shared.take_in(Ok(event(EventKind::Access(AccessKind::Close(AccessMode::Write)))));
-        let wakes = shared.lock();
-        let wake = &wakes.folders[Path::new("/inbox/OWNBRAND/1")];
-        assert!(!wake.writing_only && wake.closed.contains(std::ffi::OsStr::new("a.jpg")));
+        let events = shared.lock();
+        let events = &events.folders[Path::new("/inbox/OWNBRAND/1")];
+        assert!(!events.writing_only && events.closed.contains(std::ffi::OsStr::new("a.jpg")));
     }
 
     #[test]
@@ -251,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn our_own_reading_wakes_nobody() {
+    fn our_own_reading_is_no_event() {
         let shared = Shared::default();
         shared.take_in(Ok(event(EventKind::Access(AccessKind::Open(AccessMode::Any)))));
         shared.take_in(Ok(event(EventKind::Access(AccessKind::Close(AccessMode::Read)))));

@@ -33,7 +33,6 @@ mod session;
 mod snapshots;
 mod store;
 mod transitions;
-mod trouble;
 mod writer;
 
 use std::path::{Path, PathBuf};
@@ -197,13 +196,13 @@ impl Ledger {
         self.session.stale.fetch_or(error.needs_new_connection(), Ordering::Relaxed);
         // a connection that was left inside a transaction is only what follows from the real trouble
         if !matches!(error.root(), LedgerError::Sql(sqlx::Error::InvalidSavePointStatement)) {
-            self.session.trouble.note(error);
+            self.session.log_problem(error);
         }
     }
 
     /// What is wrong with the database at present, so that nothing can be written.
     pub fn trouble(&self) -> Option<String> {
-        self.session.trouble.text()
+        self.session.problems.current()
     }
 
     fn now_text(&self) -> String {

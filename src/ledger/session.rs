@@ -8,10 +8,11 @@ use sqlx::{Sqlite, SqlitePool, Transaction};
 use tokio::sync::watch;
 
 use super::commit_hook::CommitHook;
-use super::error::Result;
+use super::error::{LedgerError, Result};
 use super::report::Report;
-use super::trouble::Trouble;
 use crate::domain::clock::Clock;
+use crate::domain::event;
+use crate::telemetry::repeat::RepeatLimiter;
 
 /// A transaction of the one writer.
 pub(super) type Tx = Transaction<'static, Sqlite>;
@@ -23,7 +24,8 @@ pub(super) struct Session {
     pub(super) report: Report,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) changed: Arc<watch::Sender<u64>>,
-    pub(super) trouble: Arc<Trouble>,
+    /// What is wrong with the database at present.
+    pub(super) problems: Arc<RepeatLimiter<String>>,
     /// The connections must be opened again before they are used.
     pub(super) stale: Arc<AtomicBool>,
     /// Counts up when rows of files may have changed by other ways than the writer's, or the connection is another one.
@@ -43,7 +45,7 @@ impl Session {
             report,
             clock,
             changed: Arc::new(watch::Sender::new(0)),
-            trouble: Arc::default(),
+            problems: Arc::default(),
             stale: Arc::default(),
             generation,
             hook: Arc::default(),
@@ -97,9 +99,30 @@ impl Session {
         hook.map_or(Ok(()), |hook| hook.commit())?;
         tx.commit().await?;
         hook.map_or(Ok(()), |hook| hook.committed())?;
-        self.trouble.over();
+        self.log_resolved();
         self.announce();
         Ok(())
+    }
+
+    pub(super) fn log_problem(&self, error: &LedgerError) {
+        let text = error.to_string();
+        if self.problems.should_log(text.clone()).is_some() {
+            tracing::error!(
+                message_id = event::DATABASE_TROUBLE,
+                "{text}; the work waits and goes on by itself"
+            );
+        }
+    }
+
+    fn log_resolved(&self) {
+        if let Some(resolved) = self.problems.resolved() {
+            tracing::info!(
+                message_id = event::DATABASE_OVER,
+                seconds = resolved.lasted.as_secs(),
+                times = resolved.times,
+                "the database can be used again"
+            );
+        }
     }
 
     pub(super) fn announce(&self) {

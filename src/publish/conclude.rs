@@ -36,7 +36,7 @@ async fn context(shared: &Shared, claim: &Claim, outcome: &Outcome) -> Context {
         attempts: claim.attempts,
         streak,
         now: shared.ledger.now(),
-        jitter: fastrand::f64(),
+        jitter: shared.jitter(),
     }
 }
 

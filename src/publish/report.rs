@@ -3,23 +3,22 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use tokio::time::Instant;
 
 use super::breaker::{Cause, Change, Pause};
-use crate::domain::chorus::Chorus;
 use crate::domain::clock::until;
 use crate::domain::event;
 use crate::domain::failure::{ErrorKind, Failure};
 use crate::domain::text::visible;
 use crate::ledger::{AttemptEnd, Claim};
 use crate::metrics::Metrics;
+use crate::telemetry::repeat::RepeatLimiter;
 
 /// The log and the metrics of publish.
 #[derive(Debug)]
 pub(super) struct Reporter {
     metrics: Metrics,
     /// The same error of thousands of files is one line: by kind and code.
-    repeated: Chorus<(ErrorKind, Option<String>)>,
+    repeated: RepeatLimiter<(ErrorKind, Option<String>)>,
 }
 
 /// Why nothing is sent, for people.
@@ -33,7 +32,7 @@ pub(super) fn explain(pause: &Pause) -> String {
 
 impl Reporter {
     pub(super) fn new(metrics: Metrics) -> Self {
-        Self { metrics, repeated: Chorus::default() }
+        Self { metrics, repeated: RepeatLimiter::default() }
     }
 
     /// The breaker concerns every file, so it is logged once, and not with each of them.
@@ -57,7 +56,7 @@ impl Reporter {
         match end {
             AttemptEnd::Uploaded { request_id, bytes, .. } => {
                 self.metrics.uploaded(*bytes, claim.wanted_since.map(|since| until(since, now)));
-                self.repeated.heal();
+                self.repeated.succeeded();
                 uploaded(claim, &file, request_id.as_deref(), *bytes, took);
             }
             AttemptEnd::Retry { failure, due, .. } => {
@@ -73,9 +72,9 @@ impl Reporter {
 
     /// Logs the errors that have not come again since files went through.
     pub(super) fn log_resolved(&self) {
-        for ended in self.repeated.over(Instant::now().into_std()) {
-            let ((kind, code), times) = (ended.what, ended.times);
-            let seconds = ended.since.elapsed().as_secs();
+        for ended in self.repeated.ended() {
+            let ((kind, code), times) = (ended.problem, ended.times);
+            let seconds = ended.lasted.as_secs();
             tracing::info!(message_id = event::RESUMED, error_kind = %kind, error_code = code, times, seconds, "files go through again");
         }
     }
@@ -89,7 +88,7 @@ impl Reporter {
             tracing::debug!(%brand, %file, id, slot, attempt, %due, "waits: {failure}");
             return;
         }
-        let times = self.repeated.join((*kind, code.clone()), Instant::now().into_std());
+        let times = self.repeated.should_log((*kind, code.clone()));
         // a level is fixed where a line is written, so there are two of them
         macro_rules! log_at {
             ($level:ident) => {

@@ -1,6 +1,6 @@
 //! What the attempts share.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::breaker::CircuitBreaker;
 use super::hosts::Hosts;
@@ -27,6 +27,8 @@ pub(super) struct Shared {
     pub(super) fs_timeouts: FsTimeouts,
     pub(super) metrics: Metrics,
     pub(super) report: Reporter,
+    /// Where the jitter of waits comes from.
+    random: Mutex<fastrand::Rng>,
 }
 
 impl Shared {
@@ -43,6 +45,12 @@ impl Shared {
             fs_timeouts: FsTimeouts::default(),
             report: Reporter::new(metrics.clone()),
             metrics,
+            random: Mutex::new(fastrand::Rng::new()),
         }
+    }
+
+    /// A random number from 0 to 1, which spreads waits.
+    pub(super) fn jitter(&self) -> f64 {
+        self.random.lock().unwrap_or_else(PoisonError::into_inner).f64()
     }
 }

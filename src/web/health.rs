@@ -114,12 +114,12 @@ async fn registry(shared: &Shared) -> Result<Registry, LedgerError> {
     }
     registry.register_with_unit("database", "Size of the database's files", Unit::Bytes, bytes);
 
-    let unread = shared.from.intake.borrow().unread;
+    let unread = shared.from.intake.borrow().unreadable;
     let rescan = shared.from.settings.watch.rescan.as_secs();
     for (name, help, value) in [
         (
             "held_files",
-            "Files that wait for an operator since the database was made anew",
+            "Files that wait for an operator since the database was rebuilt",
             report.held().await?,
         ),
         ("uploads_in_flight", "Attempts that are under way", progress.in_flight as u64),

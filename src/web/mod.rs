@@ -38,7 +38,7 @@ pub struct Sources {
     /// The table.
     pub ledger: Ledger,
     /// How far the first reconciler is.
-    pub intake: watch::Receiver<intake::Progress>,
+    pub intake: watch::Receiver<intake::IntakeProgress>,
     /// How far the second is.
     pub publish: watch::Receiver<PublishProgress>,
     /// What was counted.

@@ -4,23 +4,24 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-const RULES: [(&str, &[&str]); 14] = [
+const RULES: [(&str, &[&str]); 15] = [
     ("domain", &[]),
     ("config", &["domain", "files"]),
     ("files", &["domain"]),
     ("fs_timeout", &[]),
     ("descriptors", &[]),
     ("metrics", &["domain"]),
-    ("ledger", &["domain", "config", "files"]),
+    ("telemetry", &["config"]),
+    ("ledger", &["domain", "config", "files", "telemetry"]),
     ("cloud", &["domain", "config"]),
-    ("intake", &["domain", "config", "files", "ledger", "metrics", "fs_timeout"]),
-    ("publish", &["domain", "config", "files", "ledger", "metrics", "fs_timeout", "cloud"]),
-    ("alerts", &["domain", "config", "ledger", "cloud"]),
+    ("intake", &["domain", "config", "files", "ledger", "metrics", "telemetry", "fs_timeout"]),
+    ("publish", &["domain", "config", "files", "ledger", "metrics", "telemetry", "fs_timeout", "cloud"]),
+    ("alerts", &["domain", "config", "ledger", "telemetry", "cloud"]),
     (
         "web",
         &["domain", "config", "files", "ledger", "metrics", "fs_timeout", "descriptors", "intake", "publish"],
     ),
-    ("cli", &["daemon", "config", "domain", "files", "ledger", "cloud", "intake"]),
+    ("cli", &["daemon", "config", "domain", "files", "ledger", "telemetry", "cloud", "intake"]),
     ("sim", &["domain"]),
 ];
 

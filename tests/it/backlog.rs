@@ -1,9 +1,10 @@
 //! Thousands of brands wait, and something new comes.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use brandpost::domain::upload::State;
 use brandpost::ledger::Filter;
+use tokio::time::Instant;
 
 use crate::support::pictures::jpg;
 use crate::support::{Bench, OTHER};

@@ -9,11 +9,12 @@ use std::time::Duration;
 
 use brandpost::config::Settings;
 use brandpost::domain::upload::State;
-use brandpost::intake::Intake;
-use brandpost::ledger::{CommitHook, Ledger, LedgerError, RetrySelection};
+use brandpost::intake::{Intake, IntakeError, IntakeProgress};
+use brandpost::ledger::{CommitHook, Ledger, LedgerError, RetrySelection, StatusRow};
 use brandpost::metrics::Metrics;
 
 use sqlx::Connection;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::support::pictures::{gif, jpg, png};
@@ -297,26 +298,63 @@ impl CommitHook for FullOnce {
     }
 }
 
+/// Intake, at work on a ledger whose next commit can be made to fail.
+struct Working {
+    full: Arc<FullOnce>,
+    stop: CancellationToken,
+    work: JoinHandle<Result<(), IntakeError>>,
+}
+
+impl Working {
+    /// It has taken in all that was there.
+    async fn start(bench: &Bench) -> Self {
+        let full = Arc::new(FullOnce::default());
+        let ledger = bench.ledger_of_its_own().await.with_commit_hook(full.clone());
+        let (settings, stop) = (Arc::new(Settings::load(&bench.config()).unwrap()), CancellationToken::new());
+        let intake = Intake::new(settings, ledger.clone(), stop.clone(), &Metrics::new(ledger.now()));
+        let mut progress = intake.progress();
+        let work = tokio::spawn(intake.run());
+        let is_done = |intake: &IntakeProgress| intake.scanned && intake.idle && intake.incomplete == 0;
+        progress.wait_for(is_done).await.unwrap();
+        Self { full, stop, work }
+    }
+
+    fn fill_disk_once(&self) {
+        self.full.0.store(true, Ordering::Relaxed);
+    }
+
+    /// The disk was full, and what could not be written then is written now.
+    async fn recovers(self, bench: &Bench, is_written: impl Fn(&[StatusRow]) -> bool) {
+        let written = tokio::time::timeout(Duration::from_secs(20), async {
+            while !is_written(&bench.rows().await) {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        });
+        written.await.expect("it is written soon");
+        assert!(!self.full.0.load(Ordering::Relaxed));
+        self.stop.cancel();
+        self.work.await.unwrap().unwrap();
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_could_not_be_written_down_is_as_soon_as_it_can_be() {
     let bench = Bench::with("[watch]\nsettle = \"100ms\"\ngrace = \"10m\"\n").await;
     bench.brand(OWN);
-    let full = Arc::new(FullOnce::default());
-    let ledger = bench.ledger_of_its_own().await.with_commit_hook(full.clone());
-    let (settings, stop) = (Arc::new(Settings::load(&bench.config()).unwrap()), CancellationToken::new());
-    let intake = Intake::new(settings, ledger.clone(), stop.clone(), &Metrics::new(ledger.now()));
-    let mut progress = intake.progress();
-    let work = tokio::spawn(intake.run());
-    progress.wait_for(|progress| progress.scanned && progress.idle).await.unwrap();
-    full.0.store(true, Ordering::Relaxed);
+    let working = Working::start(&bench).await;
+    working.fill_disk_once();
     bench.drop_file(OWN, "a.jpg", &jpg(1));
-    let recorded = tokio::time::timeout(Duration::from_secs(20), async {
-        while bench.rows().await.is_empty() {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    });
-    recorded.await.expect("it does not wait for its grace");
-    assert!(!full.0.load(Ordering::Relaxed));
-    stop.cancel();
-    work.await.unwrap().unwrap();
+    // it does not wait for its grace
+    working.recovers(&bench, |rows| !rows.is_empty()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_of_a_removed_folder_are_gone_also_when_that_could_not_be_written_at_first() {
+    let bench = Bench::new().await;
+    bench.drop_file(OWN, "a.txt", b"text");
+    let working = Working::start(&bench).await;
+    assert_eq!(bench.row("a.txt").await.state, "rejected");
+    working.fill_disk_once();
+    fs::remove_dir_all(bench.brand(OWN)).unwrap();
+    working.recovers(&bench, |rows| rows[0].state == "gone").await;
 }

@@ -1,9 +1,10 @@
 //! Answers that never end, from a server that is neither cloud: each call has a limit for all of it.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::time::Instant;
 
 use crate::support::pictures::jpg;
 use crate::support::{Bench, OWN};

@@ -61,7 +61,7 @@ async fn a_picture_without_its_end_marker_is_waited_for_and_then_taken() {
     let mut bench = Bench::with("[watch]\nsettle = \"50ms\"\ngrace = \"1s\"\n").await;
     bench.start().await;
     let pictures = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/pictures");
-    let began = std::time::Instant::now();
+    let began = tokio::time::Instant::now();
     for name in ["a-jpg-samsung-panorama-quiet.jpg", "a-gif-no-trailer.gif"] {
         bench.drop_file(OWN, name, &fs::read(pictures.join(name)).unwrap());
     }
@@ -349,10 +349,10 @@ async fn a_mapped_folder_may_be_a_link_and_needs_no_root_and_may_vanish() {
     assert_eq!(bench.report().await.notices().await.unwrap(), []);
     fs::rename(&nas, share.path().join("away")).unwrap();
     let mut intake = bench.intake();
-    intake.wait_for(|progress| progress.unread == 1).await.unwrap();
+    intake.wait_for(|progress| progress.unreadable == 1).await.unwrap();
     assert_eq!(bench.row("b.txt").await.state, "rejected", "not gone: nothing is known of it");
     fs::rename(share.path().join("away"), &nas).unwrap();
-    intake.wait_for(|progress| progress.unread == 0).await.unwrap();
+    intake.wait_for(|progress| progress.unreadable == 0).await.unwrap();
     fs::write(nas.join("c.jpg"), jpg(3)).unwrap();
     bench.until_state("c.jpg", State::Uploaded).await;
     bench.stop().await;
@@ -381,7 +381,7 @@ async fn unmounted(what: &str) {
     fs::create_dir(&mount).unwrap();
     bench.start().await;
     let mut intake = bench.intake();
-    let noticed = intake.wait_for(|progress| progress.scanned && progress.unread > 0);
+    let noticed = intake.wait_for(|progress| progress.scanned && progress.unreadable > 0);
     tokio::time::timeout(Duration::from_secs(20), noticed)
         .await
         .expect("something is known to be missing")
@@ -590,7 +590,7 @@ async fn a_folder_above_the_root_that_is_moved_away_and_back_loses_nothing() {
     bench.until_state("a.jpg", State::Uploaded).await;
     fs::rename(&deep, &away).unwrap();
     fs::write(away.join("inbox").join(OWN).join("b.jpg"), jpg(2)).unwrap();
-    bench.intake().wait_for(|progress| progress.unread > 0).await.unwrap();
+    bench.intake().wait_for(|progress| progress.unreadable > 0).await.unwrap();
     assert_eq!(bench.rows().await.len(), 1, "nothing is known of what is there now");
     fs::rename(&away, &deep).unwrap();
     bench.until_state("b.jpg", State::Uploaded).await;

@@ -143,7 +143,7 @@ async fn a_missing_root_is_waited_for() {
     fs::remove_dir(bench.folder.path().join("inbox")).unwrap();
     bench.start().await;
     let mut intake = bench.intake();
-    intake.wait_for(|progress| progress.surveyed && progress.unread > 0).await.unwrap();
+    intake.wait_for(|progress| progress.discovered && progress.unreadable > 0).await.unwrap();
     assert!(bench.report().await.notices().await.unwrap()[0].message.contains("is not there"));
     bench.drop_file(OWN, "a.jpg", &jpg(1));
     bench.until_state("a.jpg", State::Uploaded).await;

@@ -1,8 +1,10 @@
 //! What is logged once, however many files it is true of.
 
 use std::fs;
+use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use brandpost::domain::upload::State;
@@ -99,4 +101,45 @@ async fn what_the_service_may_read_again_is_taken_by_itself() {
         until_logged(&bench, words, &bench.folder.path().join("none")).await;
         process.kill();
     }
+}
+
+/// What is logged on this thread.
+#[derive(Clone, Default)]
+struct Logged(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Logged {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Logged {
+    fn count(&self, text: &str) -> usize {
+        String::from_utf8_lossy(&self.0.lock().unwrap()).matches(text).count()
+    }
+}
+
+#[tokio::test]
+async fn a_folder_that_comes_and_goes_in_a_loop_does_not_flood_the_log() {
+    let logged = Logged::default();
+    let writer = logged.clone();
+    let subscriber = tracing_subscriber::fmt().with_writer(move || writer.clone()).with_ansi(false).finish();
+    let _guard = tracing::subscriber::set_default(subscriber);
+    let mapped = "[[brand]]\ntype = \"OWNBRAND\"\nid = 7\npath = \"outside\"\n";
+    let mut bench = Bench::with(&format!("[watch]\npoll_interval = \"50ms\"\n{mapped}")).await;
+    bench.start().await;
+    let (mut intake, outside) = (bench.intake(), bench.folder.path().join("outside"));
+    for _ in 0..10 {
+        intake.wait_for(|intake| intake.discovered && intake.unreadable == 1).await.unwrap();
+        fs::create_dir(&outside).unwrap();
+        intake.wait_for(|intake| intake.unreadable == 0).await.unwrap();
+        fs::remove_dir(&outside).unwrap();
+    }
+    bench.stop().await;
+    assert_eq!(logged.count("is not there; its files wait"), 3);
+    assert_eq!(logged.count("the folder can be read again"), 3);
 }

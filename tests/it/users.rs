@@ -5,9 +5,10 @@ use std::os::unix::fs::{PermissionsExt, chown, symlink};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use brandpost::domain::upload::State;
+use tokio::time::Instant;
 
 use crate::support::pictures::jpg;
 use crate::support::process::Process;

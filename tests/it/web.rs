@@ -297,7 +297,7 @@ async fn a_token_that_could_be_guessed_is_refused_at_the_start() {
 async fn guesses_are_slow_and_the_right_token_comes_through() {
     let mut bench = uploaded().await;
     let (http, token) = (bench.http(), bench.token());
-    let begin = std::time::Instant::now();
+    let begin = tokio::time::Instant::now();
     let mut crowd = tokio::task::JoinSet::new();
     let checked = std::sync::Arc::new(std::sync::atomic::AtomicU32::new(0));
     for guesser in 0..64 {
@@ -313,7 +313,7 @@ async fn guesses_are_slow_and_the_right_token_comes_through() {
         });
     }
     tokio::time::sleep(Duration::from_millis(500)).await;
-    let mine = std::time::Instant::now();
+    let mine = tokio::time::Instant::now();
     let answer =
         Client::new().get(format!("{http}/api/v1/summary")).bearer_auth(&token).send().await.unwrap();
     assert_eq!(answer.status(), StatusCode::OK);
@@ -355,7 +355,7 @@ async fn places_are_kept_for_other_addresses() {
     }
     tokio::time::sleep(Duration::from_secs(1)).await;
     for _ in 0..5 {
-        let begin = std::time::Instant::now();
+        let begin = tokio::time::Instant::now();
         let answer = Client::new().get(format!("http://{other}:{port}/healthz")).send().await.unwrap();
         assert_eq!(answer.status(), StatusCode::OK);
         assert!(begin.elapsed() < Duration::from_secs(10), "{:?}", begin.elapsed());
@@ -385,7 +385,7 @@ async fn strangers_cannot_close_the_page() {
         }
         tokio::time::sleep(Duration::from_millis(300)).await;
         for path in ["/healthz", "/", "/api/v1/summary"] {
-            let begin = std::time::Instant::now();
+            let begin = tokio::time::Instant::now();
             assert_eq!(get(&bench, path).await.status(), StatusCode::OK, "{path}");
             assert!(begin.elapsed() < Duration::from_secs(8), "{path} after {:?}", begin.elapsed());
         }

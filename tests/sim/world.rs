@@ -12,7 +12,7 @@ use brandpost::cloud::Clouds;
 use brandpost::config::Settings;
 use brandpost::domain::brand::ClaimToken;
 use brandpost::domain::clock::{Clock, ManualClock};
-use brandpost::intake::{Intake, IntakeError, Looked};
+use brandpost::intake::{CompletedScan, Intake, IntakeError};
 use brandpost::ledger::{Filter, Ledger, LedgerError, RetrySelection, StatusRow};
 use brandpost::metrics::Metrics;
 use brandpost::publish::{Next, Publish, PublishError};
@@ -58,7 +58,7 @@ pub struct Outcome {
 enum Done {
     Intake(Box<Intake>, Result<(), IntakeError>),
     Publish(Box<Publish>, Result<Next, PublishError>),
-    Look(Box<Looked>),
+    Look(Box<CompletedScan>),
     Attempt(ClaimToken),
     Operator(Result<(), LedgerError>),
 }
@@ -538,7 +538,7 @@ impl World {
                 if let Err(error) = result {
                     self.violation(format!("intake ended: {error}: {error:?}"));
                 }
-                while let Some(look) = intake.next_look() {
+                while let Some(look) = intake.next_scan() {
                     self.add("look", Box::pin(async move { Done::Look(Box::new(look.await)) }));
                 }
                 self.daemon().intake = Some(intake);

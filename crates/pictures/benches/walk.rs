@@ -3,11 +3,12 @@
 
 #![allow(
     clippy::print_stdout,
+    clippy::disallowed_methods,
     clippy::cast_precision_loss,
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
     clippy::unwrap_used,
-    reason = "a bench"
+    reason = "a bench prints and measures real time"
 )]
 
 use std::hint::black_box;

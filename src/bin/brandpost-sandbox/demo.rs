@@ -11,11 +11,12 @@ use anyhow::Context;
 use brandpost::cli::style::{self, paint};
 use brandpost::config::Settings;
 use brandpost::daemon::lifecycle::ShutdownSignals;
-use brandpost::daemon::{self, Progress, Until, telemetry};
+use brandpost::daemon::{self, Progress, Until};
 use brandpost::domain::clock::SystemClock;
 use brandpost::domain::upload::State;
 use brandpost::ledger::{Filter, Report, StatusRow};
 use brandpost::sim::{Fault, FaultAction, Sandbox, SandboxOptions};
+use brandpost::telemetry::log;
 use image::ImageFormat;
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -47,7 +48,7 @@ pub(crate) async fn demo(args: Args) -> anyhow::Result<()> {
     std::fs::write(folder.path("config.toml"), config.replace("{port}", &sandbox.addr().port().to_string()))?;
     write_private(&folder.path("app_secret"), "sandbox-app-secret")?;
     let settings = Settings::load(&folder.path("config.toml"))?;
-    telemetry::init(&settings.log, Arc::new(File::create(folder.path("brandpost.log"))?))?;
+    log::init(&settings.log, Arc::new(File::create(folder.path("brandpost.log"))?))?;
 
     anstream::println!(
         "{}",

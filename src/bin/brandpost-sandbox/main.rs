@@ -25,7 +25,7 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    brandpost::cli::be_quiet_when_nobody_reads();
+    brandpost::cli::exit_on_broken_pipe();
     let command = Cli::parse().command;
     let runtime = tokio::runtime::Runtime::new().map_err(anyhow::Error::new);
     let result = runtime.and_then(|runtime| {

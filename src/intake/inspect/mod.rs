@@ -1,5 +1,5 @@
-//! Is this file a picture that may be sent? Told by content, walked to its last block, and hashed, in one pass over
-//! the bytes. What a whole picture is, the crate `pictures` knows.
+//! Is this file a picture that may be sent? It is recognized by content, walked to its last block, and hashed, in one
+//! pass over the bytes. The crate `pictures` knows what a whole picture is.
 
 mod hashes;
 
@@ -16,7 +16,7 @@ use crate::domain::image::Format;
 use crate::domain::text::visible;
 use crate::domain::upload::{Picture, Stamp};
 use crate::files;
-use crate::intake::reads;
+use crate::intake::byte_count;
 use hashes::Hashes;
 pub use pictures::Flaw;
 
@@ -96,8 +96,8 @@ impl Inspector {
         if self.images.mismatch == Mismatch::Correct || named == Some(format) {
             return Ok(());
         }
-        let said = suffix.map_or_else(|| "nothing".into(), |suffix| format!(".{}", visible(&suffix)));
-        Err(Flaw::Mismatch(said, format))
+        let named = suffix.map_or_else(|| "nothing".into(), |suffix| format!(".{}", visible(&suffix)));
+        Err(Flaw::Mismatch(named, format))
     }
 
     /// One pass over the bytes.
@@ -180,7 +180,7 @@ fn read_at(file: &File, buffer: &mut [u8], at: u64) -> io::Result<usize> {
         match file.read_at(buffer, at) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             read => {
-                reads::advance(*read.as_ref().unwrap_or(&0));
+                byte_count::advance(*read.as_ref().unwrap_or(&0));
                 return read;
             }
         }

@@ -1,14 +1,11 @@
 //! Each kind of fault, seen by a client.
 
-use std::{
-    io,
-    time::{Duration, Instant},
-};
+use std::{io, time::Duration};
 
 use brandpost::sim::{Fault, FaultAction, Sandbox};
 use jiff::Timestamp;
 use serde_json::json;
-use tokio::{io::AsyncWriteExt as _, net::TcpStream};
+use tokio::{io::AsyncWriteExt as _, net::TcpStream, time::Instant};
 
 use super::client::*;
 

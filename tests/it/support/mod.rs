@@ -194,17 +194,17 @@ impl Bench {
     /// The token of the page, which the daemon makes when it begins to serve.
     pub fn token(&self) -> String {
         let path = self.folder.path().join("brandpost.db.token");
-        let end = std::time::Instant::now() + PATIENCE;
+        let end = tokio::time::Instant::now() + PATIENCE;
         loop {
             match fs::read_to_string(&path) {
                 Ok(token) => return token.trim().to_owned(),
-                Err(error) if std::time::Instant::now() > end => panic!("{}: {error}", path.display()),
+                Err(error) if tokio::time::Instant::now() > end => panic!("{}: {error}", path.display()),
                 Err(_) => std::thread::sleep(Duration::from_millis(5)),
             }
         }
     }
 
-    pub fn intake(&self) -> tokio::sync::watch::Receiver<brandpost::intake::Progress> {
+    pub fn intake(&self) -> tokio::sync::watch::Receiver<brandpost::intake::IntakeProgress> {
         self.daemon.as_ref().expect("a daemon that runs").progress.intake.clone()
     }
 
@@ -262,8 +262,8 @@ impl Bench {
     /// Waits until nothing is pending and intake has looked at everything.
     pub async fn quiet(&self) {
         let mut intake = self.daemon.as_ref().expect("a daemon that runs").progress.intake.clone();
-        let idle = |progress: &brandpost::intake::Progress| {
-            progress.scanned && progress.idle && progress.copying == 0
+        let idle = |progress: &brandpost::intake::IntakeProgress| {
+            progress.scanned && progress.idle && progress.incomplete == 0
         };
         tokio::time::timeout(PATIENCE, intake.wait_for(idle)).await.expect("intake comes to rest").unwrap();
         self.until("nothing pending", |rows| {

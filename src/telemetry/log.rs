@@ -32,7 +32,7 @@ where
 }
 
 /// Puts another level in force, after a reload.
-pub(super) fn set_level(log: &Log) {
+pub fn set_level(log: &Log) {
     // the level was checked with the rest of the configuration
     if let (Some(handle), Ok(filter)) = (FILTER.get(), filter(log)) {
         let _ = handle.reload(filter);
@@ -46,7 +46,7 @@ fn filter(log: &Log) -> anyhow::Result<EnvFilter> {
     })
 }
 
-/// What stands between the filter and the reader.
+/// The layer between the filter and the output.
 type Lines = Box<dyn Layer<Layered<reload::Layer<EnvFilter, Registry>, Registry>> + Send + Sync>;
 
 fn layer<W>(format: LogFormat, writer: W) -> Lines

@@ -1,0 +1,90 @@
+//! What is logged of the folders that a discovery finds.
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+
+use super::discovery::Discovery;
+use crate::domain::event;
+use crate::domain::text::visible;
+use crate::telemetry::repeat::RepeatLimiter;
+
+/// So many folders that are left alone are logged by name at a time.
+const MAX_NAMED: usize = 20;
+
+/// What is logged of folders, each thing once.
+#[derive(Debug)]
+pub(super) struct FolderLog {
+    /// Type folders that cannot be read.
+    unreadable: RepeatLimiter<PathBuf>,
+    /// What is no brand's folder.
+    unrecognized: RepeatLimiter<PathBuf>,
+    polled: RepeatLimiter<PollReason>,
+}
+
+/// Why a folder is polled although inotify is wanted.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) enum PollReason {
+    /// It is on this network file system.
+    Remote(&'static str),
+    /// It cannot be watched, for this reason.
+    Unwatched(String),
+}
+
+impl Default for FolderLog {
+    fn default() -> Self {
+        Self {
+            unreadable: RepeatLimiter::default(),
+            unrecognized: RepeatLimiter::without_reminder(),
+            polled: RepeatLimiter::without_reminder(),
+        }
+    }
+}
+
+impl FolderLog {
+    /// Logs what is left alone, and which of the folders that could not be read before can be read again.
+    pub(super) fn found(&self, found: &Discovery, unreadable_before: &HashSet<PathBuf>) {
+        self.log_left_alone(found);
+        let is_unread = |path: &Path| found.unread.iter().any(|(unread, _)| unread == path);
+        for folder in unreadable_before.iter().filter(|path| !is_unread(path)) {
+            let resolved = self.unreadable.resolved_where(|path| path == folder);
+            if resolved.is_some() && found.parents.iter().any(|(path, _)| path == folder) {
+                let folder = folder.display();
+                tracing::info!(message_id = event::FOLDER_BACK, %folder, "the folder can be read again");
+            }
+        }
+    }
+
+    /// Not thousands of names at a time.
+    fn log_left_alone(&self, found: &Discovery) {
+        let there: HashSet<_> = found.unrecognized.iter().map(|(path, _)| path).collect();
+        self.unrecognized.resolved_where(|path| !there.contains(path));
+        let unrecognized = found.unrecognized.iter().map(|left| (&self.unrecognized, left));
+        let unread = found.unread.iter().map(|left| (&self.unreadable, left));
+        let new = unrecognized.chain(unread);
+        let new = new.filter(|(limiter, (path, _))| limiter.should_log(path.clone()).is_some());
+        let new: Vec<_> = new.map(|(_, left)| left).collect();
+        for (path, why) in new.iter().take(MAX_NAMED) {
+            let path = visible(&path.to_string_lossy());
+            tracing::warn!(message_id = event::STRAY, %path, "left alone: {why}");
+        }
+        if new.len() > MAX_NAMED {
+            tracing::warn!("{} more are left alone; `brandpost check` lists them", new.len() - MAX_NAMED);
+        }
+    }
+
+    /// Each reason once: of a limit, of rights, of a file system.
+    pub(super) fn polled(&self, path: &Path, reason: PollReason) {
+        if self.polled.should_log(reason.clone()).is_none() {
+            return;
+        }
+        let path = path.display();
+        match reason {
+            PollReason::Remote(name) => {
+                tracing::info!(%path, "on {name}, where inotify does not see changes that others make; it is polled");
+            }
+            PollReason::Unwatched(why) => {
+                tracing::warn!(%path, "cannot be watched by inotify ({why}); it is polled");
+            }
+        }
+    }
+}

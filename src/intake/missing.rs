@@ -1,0 +1,64 @@
+//! Rows whose file is not where it was: moved to another name or folder, or gone.
+
+use std::collections::HashSet;
+
+use super::IntakeError;
+use super::reconcile::Reconcile;
+use super::scan::Listing;
+use crate::domain::brand::UploadId;
+use crate::domain::event;
+use crate::domain::upload::State;
+use crate::fs_timeout::READDIR_TIMEOUT;
+use crate::ledger::UploadSnapshot;
+
+impl Reconcile<'_> {
+    /// Rows of the brand's other folders whose file is no longer where it was; none while the folder's file system
+    /// does not answer.
+    pub(super) async fn gone_elsewhere(&self, rows: Vec<UploadSnapshot>) -> Vec<UploadId> {
+        let Some(first) = rows.first().map(|row| row.path.clone()) else { return Vec::new() };
+        let gone = move || rows.iter().filter(|row| !row.path.exists()).map(|row| row.id).collect();
+        self.ctx.fs_timeouts.run(&first, READDIR_TIMEOUT, gone).await.unwrap_or_default()
+    }
+
+    /// The folder was removed, and all that was in it.
+    pub(super) async fn mark_all_gone(&self) -> Result<(), IntakeError> {
+        let rows = self.ctx.ledger.known(self.folder.brand).await?;
+        let missing: Vec<_> = rows.iter().filter(|row| self.is_here(row)).map(|row| row.id).collect();
+        self.ctx.ledger.vanished(self.folder.brand, missing).await?;
+        Ok(())
+    }
+
+    pub(super) async fn mark_gone(
+        &self,
+        listing: &Listing,
+        missing: &[&UploadSnapshot],
+    ) -> Result<(), IntakeError> {
+        let is_open =
+            |row: &&&UploadSnapshot| !matches!(row.state, State::Uploaded | State::Gone | State::Uploading);
+        let ids: Vec<_> = missing.iter().filter(is_open).map(|row| row.id).collect();
+        if ids.is_empty() {
+            return Ok(());
+        }
+        // some of them may have been found under another name meanwhile
+        let ids = self.still_missing(listing, ids).await?;
+        if !ids.is_empty() {
+            let count = self.ctx.ledger.vanished(self.folder.brand, ids).await?;
+            tracing::info!(message_id = event::GONE, brand = %self.folder.brand.brand, count, "files were deleted before they could be sent");
+        }
+        Ok(())
+    }
+
+    async fn still_missing(
+        &self,
+        listing: &Listing,
+        ids: Vec<UploadId>,
+    ) -> Result<Vec<UploadId>, IntakeError> {
+        let rows = self.ctx.ledger.known(self.folder.brand).await?;
+        let listed = listing.names();
+        let is_listed = |row: &&UploadSnapshot| {
+            self.is_here(row) && row.path.file_name().is_some_and(|name| listed.contains(name))
+        };
+        let there: HashSet<UploadId> = rows.iter().filter(is_listed).map(|row| row.id).collect();
+        Ok(ids.into_iter().filter(|id| !there.contains(id)).collect())
+    }
+}

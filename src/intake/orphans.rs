@@ -1,0 +1,107 @@
+//! Files whose folder is no brand's any more: those that are not there are gone, and the others are out of reach until
+//! the folder is a brand's again.
+
+use std::collections::HashSet;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use tokio::time::Instant;
+
+use super::{Intake, IntakeError};
+use crate::domain::brand::UploadId;
+use crate::domain::upload::State;
+use crate::fs_timeout::STAT_TIMEOUT;
+use crate::ledger::{BrandRow, UploadSnapshot};
+
+/// What is known of files without a folder.
+#[derive(Debug, Default)]
+pub(super) struct Orphans {
+    /// Files for whose sake everything was discovered once more.
+    doubted: HashSet<PathBuf>,
+    /// Of some it is not known whether they are there.
+    pub(super) unknown: bool,
+}
+
+impl Orphans {
+    /// The folder is a brand's again.
+    pub(super) fn adopted(&mut self, folder: &Path) {
+        self.doubted.retain(|file| file.parent() != Some(folder));
+    }
+}
+
+impl Intake {
+    pub(super) async fn settle_orphans(
+        &mut self,
+        is_concerned: impl Fn(&BrandRow) -> bool,
+    ) -> Result<(), IntakeError> {
+        if self.root.missing {
+            return Ok(());
+        }
+        let brands = self.ctx.ledger.open_brands().await?;
+        let mut all = Vec::new();
+        for brand in brands.into_iter().filter(is_concerned) {
+            let rows = self.ctx.ledger.known(brand).await?;
+            let orphans: Vec<_> =
+                rows.into_iter().filter(|row| row.is_open() && self.is_orphan(row)).collect();
+            if !orphans.is_empty() {
+                all.push((brand, orphans));
+            }
+        }
+        let missing = self.missing_orphans(&all).await;
+        for (brand, orphans) in all {
+            self.settle(brand, orphans, &missing).await?;
+        }
+        Ok(())
+    }
+
+    fn is_orphan(&self, row: &UploadSnapshot) -> bool {
+        let listed = row.path.parent().is_some_and(|folder| self.tracked.is_listed(folder));
+        !listed && !self.unreadable_parents.iter().any(|folder| row.path.starts_with(folder))
+    }
+
+    /// Which of these files are not there, by their rows. Where a file system does not answer, nothing is known, and
+    /// the next discovery asks again.
+    async fn missing_orphans(&mut self, orphans: &[(BrandRow, Vec<UploadSnapshot>)]) -> HashSet<UploadId> {
+        let rows = orphans.iter().flat_map(|(_, rows)| rows).filter(|row| row.state != State::Uploaded);
+        let files: Vec<_> = rows.map(|row| (row.id, row.path.clone())).collect();
+        let Some((_, first)) = files.first() else {
+            self.orphans.unknown = false;
+            return HashSet::new();
+        };
+        let (first, is_missing) = (first.clone(), |path: &Path| {
+            path.symlink_metadata().is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
+        });
+        let check =
+            move || files.into_iter().filter(|(_, path)| is_missing(path)).map(|(id, _)| id).collect();
+        let missing = self.ctx.fs_timeouts.run(&first, STAT_TIMEOUT, check).await;
+        self.orphans.unknown = missing.is_none();
+        missing.unwrap_or_default()
+    }
+
+    async fn settle(
+        &mut self,
+        brand: BrandRow,
+        orphans: Vec<UploadSnapshot>,
+        missing: &HashSet<UploadId>,
+    ) -> Result<(), IntakeError> {
+        let (gone, left): (Vec<_>, Vec<_>) = orphans.into_iter().partition(|row| missing.contains(&row.id));
+        let gone: Vec<_> = gone.iter().map(|row| row.id).collect();
+        if !gone.is_empty() {
+            self.ctx.ledger.vanished(brand, gone).await?;
+        }
+        let is_back = |row: &UploadSnapshot| {
+            row.path.parent().is_some_and(|folder| self.ctx.settings.is_folder_of(folder, brand.brand))
+        };
+        let requested = left.into_iter().filter(|row| row.recheck.is_some());
+        let (back, foreign): (Vec<_>, Vec<_>) = requested.partition(is_back);
+        // their folder has come back since the discovery: the next one finds it, and then they are inspected
+        if back.into_iter().any(|row| self.orphans.doubted.insert(row.path)) {
+            self.schedule.full_at(Instant::now());
+        }
+        let done: Vec<_> = foreign.iter().filter_map(|row| Some((row.id, row.recheck?))).collect();
+        if !done.is_empty() {
+            self.ctx.ledger.recheck_done(brand, done).await?;
+        }
+        Ok(())
+    }
+}

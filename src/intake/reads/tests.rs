@@ -1,0 +1,145 @@
+use super::file_system::{ASK, MOST_SLOW};
+use super::*;
+use crate::domain::upload::Stamp;
+use crate::files::Kind;
+use crate::intake::byte_count::advance;
+use std::sync::mpsc;
+
+const NAS: u64 = 1;
+const DISK: u64 = 2;
+
+fn meta(ctime_ns: i64) -> FileMeta {
+    FileMeta { kind: Kind::Regular, stamp: Stamp { size: 9, mtime_ns: 0, inode: 1 }, ctime_ns }
+}
+
+/// A read that gets a byte for each that is sent, and ends when the sender is dropped.
+fn slow() -> (mpsc::Sender<()>, impl FnOnce() -> Answer + Send + 'static) {
+    let (bytes, more) = mpsc::channel();
+    let work = move || {
+        for () in more {
+            advance(1);
+        }
+        Ok(None)
+    };
+    (bytes, work)
+}
+
+fn never() -> Answer {
+    panic!("it is read already")
+}
+
+fn status(reading: &Reading) -> ReadStatus {
+    match reading {
+        Reading::UnderWay(status) => *status,
+        Reading::Done(_) => panic!("it has not ended"),
+    }
+}
+
+/// Lets other tasks run, and advances the clock by hand: a paused clock does not advance while a thread works.
+async fn pass(time: Duration) {
+    for _ in 0..time.as_secs() {
+        tokio::time::advance(Duration::from_secs(1)).await;
+        for _ in 0..20 {
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+async fn begin(
+    reads: &Arc<Reads>,
+    path: &'static str,
+    work: impl FnOnce() -> Answer + Send + 'static,
+) -> Reading {
+    let reads = reads.clone();
+    let scan = tokio::spawn(async move { reads.read(Path::new(path), meta(0), NAS, work).await });
+    pass(WAIT + ASK).await;
+    scan.await.unwrap()
+}
+
+async fn end(reads: &Arc<Reads>, path: &str, ctime_ns: i64) -> Answer {
+    loop {
+        match reads.read(Path::new(path), meta(ctime_ns), NAS, never).await {
+            Reading::Done(answer) => return answer,
+            Reading::UnderWay(_) => tokio::task::yield_now().await,
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_read_that_takes_long_is_begun_once_and_its_answer_is_taken_later() {
+    let reads = Arc::new(Reads::new(1));
+    let (bytes, work) = slow();
+    assert_eq!(status(&begin(&reads, "/nas/a", work).await), ReadStatus { bytes: Some(0), stuck: false });
+    // it takes longer than a stuck read may
+    for count in 1..=10 {
+        bytes.send(()).unwrap();
+        while status(&reads.read(Path::new("/nas/a"), meta(0), NAS, never).await).bytes != Some(count) {
+            tokio::task::yield_now().await;
+        }
+        pass(STUCK).await;
+    }
+    assert!(!status(&reads.read(Path::new("/nas/a"), meta(0), NAS, never).await).stuck);
+    drop(bytes);
+    assert!(matches!(end(&reads, "/nas/a", 0).await, Ok(None)));
+    // and the next read is another one
+    pass(ASK).await;
+    let again = reads.read(Path::new("/nas/a"), meta(0), NAS, || Err(io::ErrorKind::NotFound.into())).await;
+    assert!(matches!(again, Reading::Done(Err(_))));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_read_that_breaks_off_is_begun_again() {
+    let reads = Arc::new(Reads::new(1));
+    let (bytes, work) = slow();
+    let broken = move || {
+        let _ = work();
+        panic!("as a mistake in the program")
+    };
+    begin(&reads, "/nas/a", broken).await;
+    drop(bytes);
+    while !reads.lock().is_empty() {
+        pass(ASK).await;
+    }
+    let again = reads.read(Path::new("/nas/a"), meta(0), NAS, || Ok(None)).await;
+    assert!(matches!(again, Reading::Done(Ok(None))));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_read_of_a_file_says_nothing_of_one_that_has_changed_since() {
+    let reads = Arc::new(Reads::new(1));
+    let (bytes, work) = slow();
+    begin(&reads, "/nas/a", work).await;
+    drop(bytes);
+    while reads.lock()[Path::new("/nas/a")].answer.is_none() {
+        tokio::task::yield_now().await;
+    }
+    pass(ASK).await;
+    let again = reads.read(Path::new("/nas/a"), meta(7), NAS, || Err(io::ErrorKind::NotFound.into())).await;
+    assert!(matches!(again, Reading::Done(Err(_))));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_file_system_holds_up_no_other_and_a_stuck_read_no_other() {
+    let reads = Arc::new(Reads::new(1));
+    let read = async |path: &str, device| reads.read(Path::new(path), meta(0), device, || Ok(None)).await;
+    let paths = ["/nas/a", "/nas/b", "/nas/c", "/nas/d", "/nas/e"];
+    let mut bytes = Vec::new();
+    for path in &paths[..MOST_SLOW] {
+        let (sender, work) = slow();
+        bytes.push(sender);
+        begin(&reads, path, work).await;
+        assert!(matches!(read("/nas/fast", NAS).await, Reading::Done(Ok(None))), "it is aside");
+    }
+    let (_last, work) = slow();
+    begin(&reads, paths[MOST_SLOW], work).await;
+    let waits = ReadStatus { bytes: None, stuck: false };
+    assert_eq!(
+        status(&read("/nas/fast", NAS).await),
+        waits,
+        "the only thread is taken, and nobody waits for it"
+    );
+    assert!(matches!(read("/disk/f", DISK).await, Reading::Done(Ok(None))));
+    pass(STUCK * 3).await;
+    assert!(status(&reads.read(Path::new("/nas/a"), meta(0), NAS, never).await).stuck);
+    assert!(matches!(read("/nas/fast", NAS).await, Reading::Done(Ok(None))), "stuck reads take no thread");
+}

@@ -1,0 +1,72 @@
+//! What requests scans: events, and files that publish or an operator wants to have checked again.
+
+use std::collections::HashSet;
+use std::path::Path;
+
+use tokio::time::Instant;
+
+use super::agenda::Priority;
+use super::tracked::{ScanRequest, TrackedFolder};
+use super::watch::FolderEvents;
+use super::{GATHER, Intake, IntakeError};
+use crate::domain::event;
+
+impl Intake {
+    pub(super) fn take_events(&mut self) {
+        let events = self.watch.take();
+        let now = Instant::now();
+        if !events.folders.is_empty() {
+            self.ctx.metrics.event(self.ctx.ledger.now());
+        }
+        if events.lost {
+            tracing::warn!(
+                message_id = event::OVERFLOW,
+                "more events than the queue holds; all folders are scanned"
+            );
+            self.schedule.full_at(now);
+        }
+        for path in &events.moved_or_removed {
+            self.moved_or_removed(path);
+        }
+        for (path, events) in events.folders {
+            if self.parents.contains_key(&path) {
+                self.schedule.request(now, GATHER);
+            } else {
+                self.take_folder_events(&path, events, now);
+            }
+        }
+    }
+
+    fn take_folder_events(&mut self, path: &Path, events: FolderEvents, now: Instant) {
+        let wait = if events.writing_only { self.ctx.settings.watch.settle } else { GATHER };
+        self.request_scan(path, now + wait, Priority::Urgent);
+        self.tracked.update(path, |folder| folder.closed.extend(events.closed));
+    }
+
+    /// The folder is scanned at this time, or after the scan that is under way. False: no brand has this folder.
+    pub(super) fn request_scan(&mut self, path: &Path, at: Instant, priority: Priority) -> bool {
+        match self.tracked.update(path, TrackedFolder::request_scan) {
+            None | Some(ScanRequest::Refused) => return false,
+            Some(ScanRequest::FollowsScan) => {}
+            Some(ScanRequest::PutOnAgenda) => self.agenda.add(path, at, priority),
+        }
+        true
+    }
+
+    /// Files that publish or an operator wants to have checked again.
+    pub(super) async fn schedule_rechecks(&mut self) -> Result<(), IntakeError> {
+        let requested = self.ctx.ledger.rechecks_requested().await?;
+        let now = Instant::now();
+        let mut orphans = HashSet::new();
+        for (brand, path) in &requested {
+            let folder = path.parent().unwrap_or(path);
+            if !self.request_scan(folder, now, Priority::Urgent) {
+                orphans.insert(*brand);
+            }
+        }
+        if self.discovered && !orphans.is_empty() {
+            self.settle_orphans(|brand| orphans.contains(&brand.id)).await?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,105 @@
+//! The root, in which the brands' folders are: while it is missing, nothing is known of what is in it.
+
+use std::io;
+
+use tokio::time::Instant;
+
+use super::discovery::Discovery;
+use super::mounts::UNMOUNTED;
+use super::{Intake, IntakeError};
+use crate::domain::event;
+use crate::files::Identity;
+use crate::telemetry::repeat::RepeatLimiter;
+
+/// The notice by which the database says that the root is missing.
+const NOTICE: &str = "root";
+
+/// What is known of the root.
+#[derive(Debug, Default)]
+pub(super) struct Root {
+    /// Which folder it was when it was there last.
+    pub(super) identity: Option<Identity>,
+    pub(super) missing: bool,
+    /// Does the database say that it is missing, as far as that is known?
+    noticed: Option<bool>,
+    /// Why it is missing.
+    problems: RepeatLimiter<String>,
+}
+
+impl Intake {
+    /// An unmounted root leaves an empty folder behind; so does one that was moved away and made again.
+    pub(super) async fn is_root_unmounted(&self, discovery: &Discovery) -> Result<bool, IntakeError> {
+        let root = &self.ctx.settings.watch.root;
+        let empty = !discovery.has_anything_in(root);
+        let changed = self.root.identity.is_some() && discovery.root != self.root.identity;
+        let lost = changed && empty && self.has_folders_in_root();
+        Ok(self.ctx.mounts.is_unmounted(root, empty).await? || lost)
+    }
+
+    fn has_folders_in_root(&self) -> bool {
+        self.tracked.listed().count() > self.ctx.settings.brands.len()
+    }
+
+    /// Type folders can be mount points too. What is in one that is not mounted is unknown.
+    pub(super) async fn set_unmounted_apart(&self, discovery: &mut Discovery) -> Result<(), IntakeError> {
+        for (path, _) in discovery.parents.iter().filter(|(path, _)| *path != self.ctx.settings.watch.root) {
+            if self.ctx.mounts.is_unmounted(path, !discovery.has_anything_in(path)).await? {
+                discovery.unread.push((path.clone(), UNMOUNTED.into()));
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) async fn root_is_missing(&mut self, why: &str) -> Result<(), IntakeError> {
+        let watch = &self.ctx.settings.watch;
+        self.schedule.full_at(Instant::now() + watch.poll_interval);
+        let root = watch.root.display();
+        let message =
+            format!("the watched folder {root} is not there ({why}); its files wait until it is back");
+        self.root.missing = true;
+        if self.root.problems.should_log(why.to_owned()).is_some() {
+            tracing::error!(message_id = event::FOLDER_LOST, "{message}");
+        }
+        // until the database is known to say it: a commit that failed may have been one
+        if self.root.noticed != Some(true) {
+            self.root.noticed = None;
+            self.ctx.ledger.set_notice(NOTICE, &message).await?;
+            self.root.noticed = Some(true);
+        }
+        Ok(())
+    }
+
+    pub(super) async fn root_is_there(&mut self, discovery: &Discovery) -> Result<(), IntakeError> {
+        self.root.identity = discovery.root;
+        self.clear_root_notice().await?;
+        self.root.missing = false;
+        if self.root.problems.resolved().is_some() {
+            let root = self.ctx.settings.watch.root.display();
+            tracing::info!(message_id = event::FOLDER_BACK, %root, "the watched folder is back");
+        }
+        Ok(())
+    }
+
+    /// The notice no longer holds; it may be from before the start.
+    pub(super) async fn clear_root_notice(&mut self) -> Result<(), IntakeError> {
+        if self.root.noticed != Some(false) {
+            self.root.noticed = None;
+            // a start does not wait for a disk that is full
+            let notices = self.ctx.ledger.report().notices().await?;
+            if notices.iter().any(|notice| notice.name == NOTICE) {
+                self.ctx.ledger.clear_notice(NOTICE).await?;
+            }
+            self.root.noticed = Some(false);
+        }
+        Ok(())
+    }
+
+    /// With folders of its own in `[[brand]]`, a daemon needs no root, unless files of one are known.
+    pub(super) async fn needs_no_root(&self, error: &io::Error) -> Result<bool, IntakeError> {
+        let never_there = self.root.identity.is_none() && !self.ctx.settings.brands.is_empty();
+        if !never_there || error.kind() != io::ErrorKind::NotFound {
+            return Ok(false);
+        }
+        Ok(!self.ctx.ledger.has_open_files_below(&self.ctx.settings.watch.root).await?)
+    }
+}

@@ -1,0 +1,113 @@
+//! Scans of folders: which one is begun, and what follows from its end.
+
+use std::path::Path;
+use std::pin::Pin;
+
+use tokio::time::Instant;
+
+use super::agenda::Priority;
+use super::folder::Folder;
+use super::reconcile::{Outcome, Reconcile};
+use super::tracked::{Job, Presence, TrackedFolder};
+use super::{GATHER, Intake, IntakeError};
+
+/// How many folders are scanned side by side, and how many more if something has just happened in them.
+const FOLDERS_AT_ONCE: usize = 8;
+const URGENT_FOLDERS: usize = 4;
+
+/// One scan of a folder, to be run by the caller.
+pub type FolderScan = Pin<Box<dyn Future<Output = CompletedScan> + Send>>;
+
+/// A folder that was scanned, to be handed back with [`Intake::end`].
+pub struct CompletedScan {
+    folder: Box<Folder>,
+    outcome: Result<Outcome, IntakeError>,
+}
+
+impl Intake {
+    /// How urgent a scan must be to be begun now; `None`: none is.
+    pub(super) fn room(&self) -> Option<Priority> {
+        match self.tracked.totals().scanning {
+            ..FOLDERS_AT_ONCE => Some(Priority::Routine),
+            count if count < FOLDERS_AT_ONCE + URGENT_FOLDERS => Some(Priority::Urgent),
+            _ => None,
+        }
+    }
+
+    /// The next scan that is due, for the caller to run; its end is handed back with [`Intake::end`].
+    pub fn next_scan(&mut self) -> Option<FolderScan> {
+        while let Some(least) = self.room() {
+            let path = self.agenda.take_due(Instant::now(), least)?;
+            if self.is_out_of_reach(&path) {
+                continue;
+            }
+            let Some(mut folder) = self.tracked.begin_scan(&path) else { continue };
+            let ctx = self.ctx.clone();
+            return Some(Box::pin(async move {
+                let outcome = Reconcile::new(&ctx, &mut folder).run().await;
+                CompletedScan { folder, outcome }
+            }));
+        }
+        None
+    }
+
+    /// While the root is missing, or a type folder cannot be read, nothing is known of what is in it. All folders are
+    /// scanned when it is back.
+    fn is_out_of_reach(&self, path: &Path) -> bool {
+        let lost = self.root.missing && path.starts_with(&self.ctx.settings.watch.root);
+        lost || path.parent().is_some_and(|parent| self.unreadable_parents.contains(parent))
+    }
+
+    /// A scan has come to its end.
+    ///
+    /// # Errors
+    /// When the database failed for good.
+    pub fn end(&mut self, scanned: CompletedScan) -> Result<(), IntakeError> {
+        let CompletedScan { folder, outcome } = scanned;
+        let outcome = match outcome {
+            Ok(outcome) => Some(outcome),
+            Err(error) => {
+                self.defer_if_transient(Err(error))?;
+                None
+            }
+        };
+        let path = folder.path.clone();
+        let Some(presence) = self.tracked.get(&path).map(|tracked| tracked.presence) else { return Ok(()) };
+        if folder.removed && presence == Presence::Removed && outcome.is_some() {
+            self.watch.remove(&path);
+            self.tracked.remove(&path);
+            return Ok(());
+        }
+        let readable = folder.problems.current().is_none();
+        let next = self.take_back(folder, outcome);
+        for (at, priority) in next {
+            self.agenda.add(&path, at, priority);
+        }
+        if let Presence::Listed(identity) = presence
+            && readable
+            && !self.is_out_of_reach(&path)
+        {
+            // it may have been replaced while it was scanned
+            self.watch_folder(&path, identity);
+        }
+        Ok(())
+    }
+
+    /// The folder is idle again. Gives back when it must be scanned next.
+    fn take_back(&mut self, folder: Box<Folder>, outcome: Option<Outcome>) -> Vec<(Instant, Priority)> {
+        let (path, now) = (folder.path.clone(), Instant::now());
+        let poll = now + self.ctx.settings.watch.poll_interval;
+        let take_back = |tracked: &mut TrackedFolder| {
+            tracked.first_scan_pending &= outcome.is_none();
+            let Outcome { next, incomplete } = outcome.unwrap_or_default();
+            tracked.incomplete = incomplete;
+            tracked.unreadable = folder.problems.current().is_some();
+            let before = std::mem::replace(&mut tracked.job, Job::Idle(folder));
+            let again = matches!(before, Job::Scanning { again: true }).then_some(now + GATHER);
+            let urgent = next.into_iter().chain(again).map(|at| (at, Priority::Urgent));
+            let routine = tracked.watch.is_none().then_some((poll, Priority::Routine));
+            urgent.chain(routine).collect()
+        };
+        self.tracked.update(&path, take_back).unwrap_or_default()
+    }
+}

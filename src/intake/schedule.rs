@@ -1,0 +1,105 @@
+//! When folders are discovered again, and when their identities are checked.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// Events that came since the last discovery of what is new cause another one no sooner than this after it.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// The times of the next discoveries.
+#[derive(Debug)]
+pub(super) struct Schedule {
+    /// Everything is discovered, and all folders are scanned.
+    full: Instant,
+    /// An event requests a discovery of what is new.
+    requested: Option<Instant>,
+    last: Option<Instant>,
+    /// The identities of the root and of configured folders are checked.
+    pub(super) identity_check: Instant,
+}
+
+/// Which discovery is due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Scope {
+    /// Everything, and all folders are scanned.
+    Full,
+    /// Only folders that came, changed or went are scanned.
+    Changes,
+}
+
+impl Schedule {
+    pub(super) fn new(now: Instant) -> Self {
+        Self { full: now, requested: None, last: None, identity_check: now }
+    }
+
+    /// The discovery to begin now. The next full one is due after `rescan`.
+    pub(super) fn due(&self, now: Instant) -> Option<Scope> {
+        let requested = self.requested.is_some_and(|at| now >= at).then_some(Scope::Changes);
+        if now >= self.full { Some(Scope::Full) } else { requested }
+    }
+
+    /// A discovery begins; the next full one comes after `rescan`.
+    pub(super) fn begin(&mut self, scope: Scope, now: Instant, rescan: Duration) {
+        if scope == Scope::Full {
+            self.full = now + rescan;
+        }
+        (self.requested, self.last) = (None, Some(now));
+    }
+
+    /// The next full discovery comes at this time.
+    pub(super) fn full_at(&mut self, at: Instant) {
+        self.full = at;
+    }
+
+    /// The next full discovery comes at this time at the latest.
+    pub(super) fn full_by(&mut self, at: Instant) {
+        self.full = self.full.min(at);
+    }
+
+    /// An event tells of new folders: they are discovered after `gather`, but not in quick succession.
+    pub(super) fn request(&mut self, now: Instant, gather: Duration) {
+        let soonest = self.last.map_or(now, |last| last + PAUSE);
+        self.requested.get_or_insert(soonest.max(now + gather));
+    }
+
+    /// Folders may have been missed: they are discovered at once.
+    pub(super) fn request_now(&mut self, now: Instant) {
+        self.requested = Some(now);
+    }
+
+    /// Is a discovery requested, or due by then?
+    pub(super) fn is_due_by(&self, at: Instant) -> bool {
+        self.requested.is_some() || self.full <= at
+    }
+
+    /// When something is due next.
+    pub(super) fn next(&self) -> Instant {
+        let next = self.full.min(self.identity_check);
+        self.requested.map_or(next, |requested| requested.min(next))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GATHER: Duration = Duration::from_millis(5);
+    const RESCAN: Duration = Duration::from_mins(10);
+
+    #[tokio::test(start_paused = true)]
+    async fn events_cause_discoveries_that_are_a_pause_apart() {
+        let start = Instant::now();
+        let mut schedule = Schedule::new(start);
+        assert_eq!(schedule.due(start), Some(Scope::Full));
+        schedule.begin(Scope::Full, start, RESCAN);
+        schedule.request(start, GATHER);
+        assert_eq!(schedule.due(start + GATHER), None);
+        assert_eq!(schedule.due(start + PAUSE), Some(Scope::Changes));
+        schedule.begin(Scope::Changes, start + PAUSE, RESCAN);
+        assert_eq!(schedule.due(start + PAUSE * 9), None);
+        schedule.request(start + PAUSE * 9, GATHER);
+        assert_eq!(schedule.due(start + PAUSE * 9 + GATHER), Some(Scope::Changes));
+        assert_eq!(schedule.due(start + RESCAN), Some(Scope::Full));
+    }
+}

@@ -1,0 +1,283 @@
+//! The brands' folders that intake knows, and what they add up to.
+
+use std::collections::{HashMap, HashSet};
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use super::discovery::BrandFolder;
+use super::folder::Folder;
+use crate::files::Identity;
+
+/// What is known of one brand's folder.
+#[derive(Debug)]
+pub(super) struct TrackedFolder {
+    pub(super) job: Job,
+    /// What the last discovery found, and whether that is another folder than before.
+    pub(super) presence: Presence,
+    pub(super) presence_changed: bool,
+    /// The folder that inotify watches; `None`: it is polled.
+    pub(super) watch: Option<Identity>,
+    /// It was never scanned.
+    pub(super) first_scan_pending: bool,
+    /// So many of its files are still being copied.
+    pub(super) incomplete: usize,
+    /// It could not be read when it was scanned last.
+    pub(super) unreadable: bool,
+    /// Names that were closed after writing since the last scan began.
+    pub(super) closed: HashSet<OsString>,
+}
+
+/// Where the folder's own memory is.
+#[derive(Debug)]
+pub(super) enum Job {
+    /// The database has no row of the brand yet.
+    Unregistered,
+    Idle(Box<Folder>),
+    /// A scan has it; `again`: another scan must follow.
+    Scanning {
+        again: bool,
+    },
+}
+
+/// What becomes of the request of a scan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ScanRequest {
+    /// The caller puts the folder on the agenda.
+    PutOnAgenda,
+    /// It is being scanned, and will be scanned again.
+    FollowsScan,
+    /// It cannot be scanned before it is registered.
+    Refused,
+}
+
+/// Is there such a folder?
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Presence {
+    /// Yes, with this identity; `None`: the configuration names it, and it is not there.
+    Listed(Option<Identity>),
+    Removed,
+}
+
+/// All of them.
+#[derive(Debug, Default)]
+pub(super) struct TrackedFolders {
+    folders: HashMap<PathBuf, TrackedFolder>,
+    totals: Totals,
+}
+
+/// What the folders add up to: kept with each change, because there may be ten thousands of them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Totals {
+    pub(super) scanning: usize,
+    pub(super) watched: usize,
+    pub(super) first_scans_pending: usize,
+    /// Files, in all folders.
+    pub(super) incomplete: usize,
+    pub(super) unreadable: usize,
+}
+
+impl TrackedFolder {
+    fn new() -> Self {
+        Self {
+            job: Job::Unregistered,
+            presence: Presence::Removed,
+            presence_changed: false,
+            watch: None,
+            first_scan_pending: true,
+            incomplete: 0,
+            unreadable: false,
+            closed: HashSet::new(),
+        }
+    }
+
+    pub(super) fn request_scan(&mut self) -> ScanRequest {
+        match &mut self.job {
+            Job::Unregistered => ScanRequest::Refused,
+            Job::Idle(_) => ScanRequest::PutOnAgenda,
+            Job::Scanning { again } => {
+                *again = true;
+                ScanRequest::FollowsScan
+            }
+        }
+    }
+
+    fn set_presence(&mut self, presence: Presence) {
+        self.presence_changed |= self.presence != presence;
+        self.presence = presence;
+    }
+
+    fn is_forgotten(&self) -> bool {
+        matches!(self.job, Job::Unregistered) && self.presence == Presence::Removed
+    }
+}
+
+impl TrackedFolders {
+    pub(super) fn get(&self, path: &Path) -> Option<&TrackedFolder> {
+        self.folders.get(path)
+    }
+
+    /// The folders that were there, or configured, at the last discovery.
+    pub(super) fn listed(&self) -> impl Iterator<Item = &TrackedFolder> {
+        self.folders.values().filter(|folder| folder.presence != Presence::Removed)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.folders.len()
+    }
+
+    pub(super) fn totals(&self) -> Totals {
+        self.totals
+    }
+
+    /// Was the folder there, or configured, at the last discovery?
+    pub(super) fn is_listed(&self, path: &Path) -> bool {
+        self.get(path).is_some_and(|folder| folder.presence != Presence::Removed)
+    }
+
+    pub(super) fn is_unregistered(&self, path: &Path) -> bool {
+        self.get(path).is_some_and(|folder| matches!(folder.job, Job::Unregistered))
+    }
+
+    /// Changes one folder. `None`: there is none at this path.
+    pub(super) fn update<T>(
+        &mut self,
+        path: &Path,
+        change: impl FnOnce(&mut TrackedFolder) -> T,
+    ) -> Option<T> {
+        let folder = self.folders.get_mut(path)?;
+        self.totals.subtract(folder);
+        let result = change(folder);
+        self.totals.add(folder);
+        Some(result)
+    }
+
+    /// Changes all folders.
+    pub(super) fn update_all(&mut self, mut change: impl FnMut(&Path, &mut TrackedFolder)) {
+        self.folders.iter_mut().for_each(|(path, folder)| change(path, folder));
+        self.count();
+    }
+
+    pub(super) fn remove(&mut self, path: &Path) {
+        if let Some(folder) = self.folders.remove(path) {
+            self.totals.subtract(&folder);
+        }
+    }
+
+    /// Takes over what a discovery found. Where `is_unknown` says so it found out nothing, and all stays as it was.
+    pub(super) fn set_presence(&mut self, found: &[BrandFolder], is_unknown: impl Fn(&Path) -> bool) {
+        for folder in found {
+            self.folders.entry(folder.path.clone()).or_insert_with(TrackedFolder::new);
+        }
+        let found: HashMap<_, _> = found.iter().map(|folder| (&*folder.path, folder.identity)).collect();
+        self.update_all(|path, folder| match found.get(path) {
+            Some(identity) => folder.set_presence(Presence::Listed(*identity)),
+            None if is_unknown(path) => {}
+            None => folder.set_presence(Presence::Removed),
+        });
+        self.folders.retain(|_, folder| !folder.is_forgotten());
+        self.count();
+    }
+
+    /// Hands the folder out, to be scanned. `None`: it is not idle.
+    pub(super) fn begin_scan(&mut self, path: &Path) -> Option<Box<Folder>> {
+        let begin = |tracked: &mut TrackedFolder| match std::mem::replace(
+            &mut tracked.job,
+            Job::Scanning { again: false },
+        ) {
+            Job::Idle(mut folder) => {
+                folder.removed = tracked.presence == Presence::Removed;
+                folder.stability.closed(std::mem::take(&mut tracked.closed));
+                Some(folder)
+            }
+            other => {
+                tracked.job = other;
+                None
+            }
+        };
+        self.update(path, begin).flatten()
+    }
+
+    fn count(&mut self) {
+        self.totals = Totals::default();
+        self.folders.values().for_each(|folder| self.totals.add(folder));
+    }
+}
+
+impl Totals {
+    fn add(&mut self, folder: &TrackedFolder) {
+        self.scanning += usize::from(matches!(folder.job, Job::Scanning { .. }));
+        self.watched += usize::from(folder.watch.is_some());
+        self.first_scans_pending += usize::from(folder.first_scan_pending);
+        self.incomplete += folder.incomplete;
+        self.unreadable += usize::from(folder.unreadable);
+    }
+
+    fn subtract(&mut self, folder: &TrackedFolder) {
+        self.scanning -= usize::from(matches!(folder.job, Job::Scanning { .. }));
+        self.watched -= usize::from(folder.watch.is_some());
+        self.first_scans_pending -= usize::from(folder.first_scan_pending);
+        self.incomplete -= folder.incomplete;
+        self.unreadable -= usize::from(folder.unreadable);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::brand::BrandId;
+    use crate::ledger::BrandRow;
+
+    const PATH: &str = "/inbox/OWNBRAND/1";
+
+    fn found(identity: Option<Identity>) -> BrandFolder {
+        BrandFolder { path: PATH.into(), brand: "OWNBRAND/1".parse().unwrap(), identity }
+    }
+
+    fn registered() -> TrackedFolders {
+        let mut folders = TrackedFolders::default();
+        folders.set_presence(&[found(Some((1, 2)))], |_| false);
+        let brand = BrandRow { id: BrandId(1), brand: "OWNBRAND/1".parse().unwrap() };
+        let job = Job::Idle(Box::new(Folder::new(brand, PATH.into())));
+        folders.update(Path::new(PATH), |folder| folder.job = job);
+        folders
+    }
+
+    #[test]
+    fn a_folder_is_handed_out_once_and_counted_while_it_is_scanned() {
+        let mut folders = registered();
+        assert_eq!(folders.totals().first_scans_pending, 1);
+        folders.update(Path::new(PATH), |folder| folder.closed.insert("a.jpg".into()));
+        let folder = folders.begin_scan(Path::new(PATH)).unwrap();
+        assert!(folder.stability.is_pending("a.jpg".as_ref()) && !folder.removed);
+        assert_eq!(folders.totals().scanning, 1);
+        assert!(folders.begin_scan(Path::new(PATH)).is_none());
+        folders.remove(Path::new(PATH));
+        assert_eq!(folders.totals(), Totals::default());
+    }
+
+    #[test]
+    fn another_folder_in_its_place_is_a_change_and_what_is_unknown_is_none() {
+        let mut folders = registered();
+        let changed = |folders: &mut TrackedFolders| {
+            folders.update(Path::new(PATH), |folder| std::mem::take(&mut folder.presence_changed)).unwrap()
+        };
+        assert!(changed(&mut folders), "it is new");
+        folders.set_presence(&[found(Some((1, 2)))], |_| false);
+        folders.set_presence(&[], |_| true);
+        assert!(!changed(&mut folders));
+        folders.set_presence(&[found(Some((1, 3)))], |_| false);
+        assert!(changed(&mut folders));
+        folders.set_presence(&[], |_| false);
+        assert!(changed(&mut folders) && !folders.is_listed(Path::new(PATH)));
+        assert!(folders.begin_scan(Path::new(PATH)).unwrap().removed);
+    }
+
+    #[test]
+    fn a_folder_that_was_never_registered_is_forgotten_when_it_is_removed() {
+        let mut folders = TrackedFolders::default();
+        folders.set_presence(&[found(None)], |_| false);
+        assert!(folders.is_unregistered(Path::new(PATH)));
+        folders.set_presence(&[], |_| false);
+        assert_eq!((folders.len(), folders.totals()), (0, Totals::default()));
+    }
+}

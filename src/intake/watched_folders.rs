@@ -1,0 +1,236 @@
+//! Which folders are watched: kept in step with the root and with `[[brand]]`.
+//!
+//! What cannot be listed is unknown, not empty. A folder is watched before its first scan, and the watch is on the
+//! folder that is there now, not on one that was moved away.
+
+use std::collections::HashMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::agenda::Priority;
+use super::discovery::{self, BrandFolder, Discovery};
+use super::folder::Folder;
+use super::folder_log::PollReason;
+use super::mounts::UNMOUNTED;
+use super::schedule::Scope;
+use super::tracked::{Job, Presence, ScanRequest, TrackedFolder};
+use super::{Intake, IntakeError, watch};
+use crate::config::WatchMode;
+use crate::files::{self, Identity};
+use crate::fs_timeout::{NOT_RESPONDING, READDIR_TIMEOUT, STAT_TIMEOUT};
+
+/// How often the identities of the root and of configured folders are checked: one `stat` each.
+const IDENTITY_CHECK: Duration = Duration::from_secs(1);
+
+impl Intake {
+    /// inotify does not report that the root, or the folder of a `[[brand]]`, was replaced by another one.
+    pub(super) async fn check_identity(&mut self) -> Result<(), IntakeError> {
+        let pause = IDENTITY_CHECK.min(self.ctx.settings.watch.poll_interval);
+        self.schedule.identity_check = Instant::now() + pause;
+        let root = self.identity(&self.ctx.settings.watch.root).await;
+        let configured = self.configured_brands().await;
+        let is_other = |folder: &BrandFolder| {
+            let presence = self.tracked.get(&folder.path).map(|tracked| tracked.presence);
+            matches!(presence, Some(Presence::Listed(identity)) if identity != folder.identity)
+        };
+        let other_root = root != self.root.identity && !self.root.missing;
+        if self.discovered && (other_root || configured.iter().any(is_other)) {
+            self.schedule.full_at(Instant::now());
+        }
+        Ok(())
+    }
+
+    /// Which folder is at this path; `None` also when its file system does not answer.
+    async fn identity(&self, path: &Path) -> Option<Identity> {
+        let (folder, devices) = (path.to_owned(), self.ctx.devices.clone());
+        let identity = move || {
+            let identity = files::named_identity(&folder).ok();
+            identity.inspect(|identity| devices.learn(&folder, *identity))
+        };
+        self.ctx.fs_timeouts.run(path, STAT_TIMEOUT, identity).await.flatten()
+    }
+
+    /// The folders of `[[brand]]`. One that does not answer delays no other.
+    async fn configured_brands(&self) -> Vec<BrandFolder> {
+        let brands = self.ctx.settings.brands.iter().map(async |folder| {
+            let (path, brand) = (folder.path.clone(), folder.brand);
+            BrandFolder { identity: self.identity(&path).await, path, brand }
+        });
+        futures_util::future::join_all(brands).await
+    }
+
+    /// Compares the folders that there are with those that are watched, and has all of them scanned, or those that
+    /// came, changed or went.
+    pub(super) async fn discover(&mut self, scope: Scope) -> Result<(), IntakeError> {
+        let now = Instant::now();
+        self.schedule.begin(scope, now, self.ctx.settings.watch.rescan);
+        let found = self.discover_root().await;
+        let configured = self.configured_brands().await;
+        match found {
+            Ok(found) if self.is_root_unmounted(&found).await? => self.root_is_missing(UNMOUNTED).await?,
+            Ok(mut found) => {
+                found.folders.extend(configured);
+                self.set_unmounted_apart(&mut found).await?;
+                if !found.unread.is_empty() {
+                    self.schedule.full_by(now + self.ctx.settings.watch.poll_interval);
+                }
+                self.root_is_there(&found).await?;
+                self.take_over(found).await?;
+            }
+            Err(error) => {
+                match self.needs_no_root(&error).await? {
+                    true => self.clear_root_notice().await?,
+                    false => self.root_is_missing(&error.to_string()).await?,
+                }
+                self.tracked.set_presence(&configured, |_| true);
+                self.adopt(&configured).await?;
+            }
+        }
+        self.finish_discovery(scope).await;
+        Ok(())
+    }
+
+    async fn discover_root(&self) -> io::Result<Discovery> {
+        let (settings, devices) = (self.ctx.settings.clone(), self.ctx.devices.clone());
+        let root = settings.watch.root.clone();
+        let discover =
+            move || discovery::discover_root(&settings).inspect(|discovery| devices.learn_all(discovery));
+        let discovery = self.ctx.fs_timeouts.run(&root, READDIR_TIMEOUT, discover).await;
+        discovery.unwrap_or_else(|| Err(io::Error::new(io::ErrorKind::TimedOut, NOT_RESPONDING)))
+    }
+
+    async fn finish_discovery(&mut self, scope: Scope) {
+        if !std::mem::replace(&mut self.discovered, true)
+            && let Err(error) = self.ctx.ledger.nothing_is_read().await
+        {
+            self.ctx.ledger.complain(&error);
+        }
+        let native = self.tracked.totals().watched;
+        let polled = self.tracked.len().saturating_sub(native);
+        self.ctx.metrics.rescanned(self.ctx.ledger.now(), native, polled);
+        let now = Instant::now();
+        let priority = if scope == Scope::Full { Priority::Routine } else { Priority::Urgent };
+        self.tracked.update_all(|path, folder| {
+            let changed = std::mem::take(&mut folder.presence_changed);
+            let is_concerned = changed || scope == Scope::Full;
+            if is_concerned && folder.request_scan() == ScanRequest::PutOnAgenda {
+                self.agenda.add(path, now, priority);
+            }
+        });
+    }
+
+    async fn take_over(&mut self, found: Discovery) -> Result<(), IntakeError> {
+        self.log.found(&found, &self.unreadable_parents);
+        self.unreadable_parents = found.unread.iter().map(|(path, _)| path.clone()).collect();
+        if self.watch_parents(found.parents) {
+            // folders may have been made between the discovery and the watch
+            self.schedule.request_now(Instant::now());
+        }
+        // what is in a folder that cannot be read is not gone
+        let is_unknown = |path: &Path| self.unreadable_parents.iter().any(|folder| path.starts_with(folder));
+        self.tracked.set_presence(&found.folders, is_unknown);
+        self.adopt(&found.folders).await?;
+        if self.discovered && !self.orphans.unknown {
+            return Ok(());
+        }
+        self.settle_orphans(|_| true).await
+    }
+
+    /// Watches the root and the type folders, in which new folders may appear. True when a watch is new.
+    fn watch_parents(&mut self, parents: Vec<(PathBuf, Option<Identity>)>) -> bool {
+        let there: HashMap<_, _> =
+            parents.into_iter().filter_map(|(path, identity)| Some((path, identity?))).collect();
+        let is_stale = |(path, identity): &(&PathBuf, &Identity)| there.get(*path) != Some(*identity);
+        let stale: Vec<_> = self.parents.iter().filter(is_stale).map(|(path, _)| path.clone()).collect();
+        for path in stale {
+            self.watch.remove(&path);
+            self.parents.remove(&path);
+        }
+        let new: Vec<_> = there.into_iter().filter(|(path, _)| !self.parents.contains_key(path)).collect();
+        let mut added = false;
+        for (path, identity) in new {
+            if self.add_watch(&path, identity) {
+                self.parents.insert(path, identity);
+                added = true;
+            } else {
+                self.schedule.full_by(Instant::now() + self.ctx.settings.watch.poll_interval);
+            }
+        }
+        added
+    }
+
+    /// Registers folders that are new, and watches them before the first scan.
+    async fn adopt(&mut self, found: &[BrandFolder]) -> Result<(), IntakeError> {
+        let new: Vec<_> = found.iter().filter(|folder| self.tracked.is_unregistered(&folder.path)).collect();
+        let brands: Vec<_> =
+            new.iter().map(|folder| (folder.brand, self.ctx.settings.slots_of(folder.brand))).collect();
+        let rows = if brands.is_empty() { Vec::new() } else { self.ctx.ledger.register(&brands).await? };
+        for (brand, BrandFolder { path, .. }) in rows.into_iter().zip(new) {
+            self.orphans.adopted(path);
+            let job = Job::Idle(Box::new(Folder::new(brand, path.clone())));
+            self.tracked.update(path, |folder| folder.job = job);
+        }
+        for folder in found {
+            self.watch_folder(&folder.path, folder.identity);
+        }
+        Ok(())
+    }
+
+    /// Makes sure that the folder that is there now is the one that is watched.
+    pub(super) fn watch_folder(&mut self, path: &Path, identity: Option<Identity>) {
+        let Some(before) = self.tracked.get(path).map(|folder| folder.watch) else { return };
+        if before.is_some() && before == identity {
+            return;
+        }
+        if before.is_some() {
+            self.watch.remove(path);
+        }
+        let watch = identity.filter(|identity| self.add_watch(path, *identity));
+        self.tracked.update(path, |folder| folder.watch = watch);
+        if watch.is_some() {
+            // what came before the watch raised no event
+            let priority = if self.discovered { Priority::Urgent } else { Priority::Routine };
+            self.request_scan(path, Instant::now(), priority);
+        }
+    }
+
+    /// True when inotify reports changes in the folder from now on.
+    fn add_watch(&mut self, path: &Path, (device, _): Identity) -> bool {
+        let mode = self.ctx.settings.watch.mode;
+        if mode == WatchMode::Poll {
+            return false;
+        }
+        let remote = self.ctx.devices.remote(device).filter(|_| mode == WatchMode::Auto);
+        if let Some(name) = remote {
+            self.log.polled(path, PollReason::Remote(name));
+            return false;
+        }
+        let watched = self.watch.add(path);
+        if let Err(error) = &watched {
+            self.log.polled(path, PollReason::Unwatched(watch::why_unwatched(error)));
+        }
+        watched.is_ok()
+    }
+
+    /// A watched folder was moved away or removed: it is no longer watched, nor is what was in it.
+    pub(super) fn moved_or_removed(&mut self, path: &Path) {
+        let unwatch = |folder: &mut TrackedFolder| folder.watch = None;
+        self.tracked.update(path, unwatch);
+        let settings = &self.ctx.settings;
+        if path == settings.watch.root || settings.top_of(path).is_none() {
+            // no folder above it is watched that would report its return
+            self.schedule.full_at(Instant::now());
+        }
+        if self.parents.remove(path).is_some() {
+            self.tracked.update_all(|folder, tracked| {
+                if folder.starts_with(path) {
+                    unwatch(tracked);
+                }
+            });
+            self.parents.retain(|folder, _| !folder.starts_with(path));
+        }
+    }
+}
