@@ -1,15 +1,19 @@
 //! The HTTP service on `http.listen`: the operators' page, the table as JSON and as a stream of events, metrics,
 //! health and readiness.
 
+mod admission;
 mod api;
 mod auth;
 mod client_stream;
+mod connection;
 mod connections;
 mod credentials;
 mod events;
 mod health;
+mod origin;
 mod page;
 mod thumbnail;
+mod turns;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -31,6 +35,7 @@ use crate::publish::PublishProgress;
 use credentials::Authenticator;
 use events::Feed;
 use thumbnail::Thumbnails;
+use turns::Turns;
 
 /// What the service shows.
 #[derive(Debug, Clone)]
@@ -58,6 +63,8 @@ struct Shared {
     authenticator: Authenticator,
     feed: Feed,
     thumbnails: Thumbnails,
+    /// Programs that show no token have the table read one at a time.
+    monitoring: Turns<()>,
 }
 
 /// Takes the address, if one is configured.
@@ -95,8 +102,13 @@ pub async fn serve(listener: Option<std::net::TcpListener>, from: Sources) -> an
     let listener = TcpListener::from_std(listener)?;
     let authenticator = Authenticator::new(&from.settings.http.token.load_or_generate()?);
     tracing::info!(address = %listener.local_addr()?, "HTTP; `brandpost page` prints the page's address with its token");
-    let shared = Shared { from, authenticator, feed: Feed::default(), thumbnails: Thumbnails::default() };
-    let shared = Arc::new(shared);
+    let shared = Arc::new(Shared {
+        from,
+        authenticator,
+        feed: Feed::default(),
+        thumbnails: Thumbnails::default(),
+        monitoring: Turns::default(),
+    });
     tokio::select! {
         () = connections::serve(listener, router(shared.clone())) => Ok(()),
         () = events::feed(&shared) => Ok(()),
