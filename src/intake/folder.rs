@@ -13,7 +13,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::context::Context;
-use super::log::LimitLog;
+use super::log::{LimitLog, LossLog};
 use super::mounts::UNMOUNTED;
 use super::reads::Reading;
 use super::scan::{self, Entry, Listing};
@@ -51,6 +51,8 @@ pub(super) struct Folder {
     pub(super) removed: bool,
     /// The last thing that could not be read, so that it is said once.
     pub(super) trouble: Option<String>,
+    /// How often that was logged.
+    pub(super) losses: LossLog,
     /// Files of which it was said that they cannot be read now.
     pub(super) unread: HashSet<OsString>,
     /// Tidying failed; it is tried again then.
@@ -71,6 +73,7 @@ impl Folder {
             stability: StabilityTracker::default(),
             removed: false,
             trouble: None,
+            losses: LossLog::default(),
             unread: HashSet::new(),
             tidy_after: None,
             put_back: HashMap::new(),
@@ -136,7 +139,7 @@ impl<'a> Reconcile<'a> {
             self.look_again(self.now.steady + self.ctx.settings.watch.poll_interval);
             return Ok(self.outcome);
         }
-        if self.folder.trouble.take().is_some() {
+        if self.folder.trouble.take().is_some() && self.folder.losses.is_logged() {
             tracing::info!(message_id = event::FOLDER_BACK, folder = %self.folder.path.display(), "the folder can be read again");
         }
         let ready = self.sort_out(&listing, &known, &mut missing).await?;

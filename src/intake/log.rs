@@ -20,11 +20,44 @@ use crate::ledger::RecordResult;
 /// As long as a brand's slots are full, that is logged this often.
 const REMIND: Duration = Duration::from_hours(1);
 
+/// A folder that comes and goes is logged so often in that time.
+const LOSSES: u32 = 5;
+
 /// So many names are logged.
 const NAMED: usize = 3;
 
 /// While more files come, those that found no slot are counted for so long before that is logged.
 const COUNT: Duration = Duration::from_secs(10);
+
+/// How often a folder was lost. Its owner can take it away and give it back all the time.
+#[derive(Debug, Default)]
+pub(super) struct LossLog {
+    since: Option<Instant>,
+    count: u32,
+}
+
+impl LossLog {
+    /// One more.
+    fn add(&mut self, now: Instant) {
+        if self.since.is_none_or(|since| now.duration_since(since) >= REMIND) {
+            *self = Self { since: Some(now), count: 0 };
+        }
+        self.count += 1;
+    }
+
+    /// Is the last one to be logged, and its end?
+    pub(super) fn is_logged(&self) -> bool {
+        self.count <= LOSSES
+    }
+
+    fn outlook(&self) -> &'static str {
+        if self.count == LOSSES {
+            "; it comes and goes, and is not logged for the rest of the hour"
+        } else {
+            ""
+        }
+    }
+}
 
 /// Files of a brand that found no slot: one warning, with a count.
 #[derive(Debug, Default)]
@@ -68,7 +101,10 @@ impl Reconcile<'_> {
                 }
                 _ => "cannot be read; its files wait",
             };
-            tracing::warn!(message_id = event::FOLDER_LOST, %folder, "the folder {what}: {error}");
+            self.folder.losses.add(self.now.steady);
+            if self.folder.losses.is_logged() {
+                tracing::warn!(message_id = event::FOLDER_LOST, %folder, "the folder {what}: {error}{}", self.folder.losses.outlook());
+            }
             self.folder.trouble = Some(text);
         }
     }
@@ -196,5 +232,27 @@ impl Reconcile<'_> {
         }
         self.folder.reading = !files.is_empty();
         Ok(self.ctx.ledger.set_reading(self.folder.brand, &self.folder.path, &files).await?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_that_comes_and_goes_is_logged_a_few_times_an_hour() {
+        let (mut losses, start) = (LossLog::default(), Instant::now());
+        let mut lose = |minutes| {
+            losses.add(start + Duration::from_mins(minutes));
+            (losses.is_logged(), losses.outlook().is_empty())
+        };
+        for minute in 0..4 {
+            assert_eq!(lose(minute), (true, true));
+        }
+        assert_eq!(lose(5), (true, false));
+        for minute in 6..60 {
+            assert_eq!(lose(minute), (false, true));
+        }
+        assert_eq!(lose(60), (true, true));
     }
 }
