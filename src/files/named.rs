@@ -159,8 +159,8 @@ fn owner(link: &OwnedFd, stat: &fs::Stat) -> io::Result<u32> {
 fn mounter(mounts: &str, (major, minor): (u32, u32)) -> Option<u32> {
     let device = format!("{major}:{minor}");
     let mount = mounts.lines().find(|line| line.split(' ').nth(2) == Some(&device))?;
-    let options = mount.rsplit(' ').next()?.split(',');
-    let user = options.filter_map(|option| option.strip_prefix("user_id=")).next();
+    let mut options = mount.rsplit(' ').next()?.split(',');
+    let user = options.find_map(|option| option.strip_prefix("user_id="));
     user.map_or(Some(0), |user| user.parse().ok())
 }
 
