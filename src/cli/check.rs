@@ -1,6 +1,7 @@
 //! `brandpost check`: a line a check, a hint a failure.
 
 use std::io::ErrorKind as ErrorKindOfIo;
+use std::net::TcpListener;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -93,6 +94,7 @@ async fn offline(sheet: &mut Sheet, settings: &Settings) {
     secrets(sheet, settings);
     encryption(settings);
     page(sheet, settings);
+    address(sheet, settings);
     folders(sheet, settings).await;
     sheet.note("inotify", inotify());
     sheet.note("database", database(settings).await);
@@ -122,6 +124,22 @@ fn page(sheet: &mut Sheet, settings: &Settings) {
             );
         }
         token => sheet.note("page", token.map(|_| format!("http://{address}")).map_err(whole)),
+    }
+}
+
+/// Can the page be served? While a daemon runs, `status` says so.
+fn address(sheet: &mut Sheet, settings: &Settings) {
+    let Some(address) = settings.http.listen.filter(|_| !DaemonLock::is_held(&settings.database.path)) else {
+        return;
+    };
+    match TcpListener::bind(address) {
+        Err(error) if [ErrorKindOfIo::AddrInUse, ErrorKindOfIo::AddrNotAvailable].contains(&error.kind()) => {
+            sheet.note("page", Err(tr!(
+                "http.listen = \"{address}\" cannot be used: {error}; choose another port, or stop what uses it",
+                "http.listen = \"{address}\" 无法使用：{error}；请换一个端口，或停掉占用它的程序"
+            )));
+        }
+        _ => {}
     }
 }
 

@@ -109,7 +109,7 @@ impl Cli {
                 Command::Show(args) => show::show(&Settings::load(&path)?, &args).await,
                 Command::Brands(args) => brands::brands(&Settings::load(&path)?, &args).await,
                 Command::Pause(args) => pause::pause(&Settings::load(&path)?, &args).await,
-                Command::Page => page::page(&Settings::load(&path)?),
+                Command::Page => page::page(&Settings::load(&path)?).await,
                 Command::Resume => pause::resume(&Settings::load(&path)?).await,
                 Command::Retry(args) => retry::retry(&Settings::load(&path)?, &args).await,
                 Command::Adopt(args) => adopt::adopt(&Settings::load(&path)?, &args).await,

@@ -9,10 +9,10 @@ use anyhow::{Context, bail};
 use super::lang::tr;
 use super::style::{FAINT, paint};
 use crate::config::Settings;
-use crate::ledger::DaemonLock;
+use crate::ledger::{DaemonLock, Report, UNSERVED};
 
 /// The address goes to stdout, alone; what a person may want to know beside it, to stderr.
-pub(super) fn page(settings: &Settings) -> anyhow::Result<ExitCode> {
+pub(super) async fn page(settings: &Settings) -> anyhow::Result<ExitCode> {
     let listen = settings.http.listen.with_context(|| {
         tr!(
             "there is no page: http.listen is not set; set it to \"127.0.0.1:9600\", and reload the service",
@@ -30,6 +30,14 @@ pub(super) fn page(settings: &Settings) -> anyhow::Result<ExitCode> {
         bail!(tr!(
             "no daemon runs now, so there is no page; who listens on {listen} meanwhile must not get the token",
             "守护进程没有运行，网页打不开；此时监听 {listen} 的可能是别人，口令不能给它"
+        ));
+    }
+    let notices = Report::open(&settings.database.path).await?.notices().await?;
+    if let Some(unserved) = notices.into_iter().find(|notice| notice.name == UNSERVED) {
+        bail!(tr!(
+            "{}; who listens on {listen} meanwhile must not get the token",
+            "{}；此时监听 {listen} 的是别的程序，口令不能给它",
+            unserved.message
         ));
     }
     anstream::println!("http://{}/#token={}", at(listen), token.expose());

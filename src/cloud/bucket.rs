@@ -17,7 +17,9 @@ use super::client::{self, Clients};
 use super::credentials::Grant;
 use super::error::{CloudError, Remedy, Service};
 use super::gateway::to_header_map;
-use super::signature::{OssRequest, SigningClock, SigningKey, http_date, oss_v1, oss_v4, v4_date};
+use super::signature::{
+    OssRequest, SigningClock, SigningKey, http_date, oss_v1, oss_v4, signature_in, v4_date,
+};
 use super::target::{Signing, Target};
 use crate::config::Settings;
 use crate::domain::failure::ErrorKind;
@@ -100,7 +102,13 @@ impl Bucket {
             Err(error) if presigned => Err(answer::in_url(error, toggle_content_type)),
             result => result,
         };
-        let secrets = [&grant.access_key_id, grant.access_key_secret.expose(), grant.security_token.expose()];
+        let in_url = target.secrets();
+        let mut secrets: Vec<&str> = in_url.iter().map(String::as_str).collect();
+        secrets.extend([
+            &*grant.access_key_id,
+            grant.access_key_secret.expose(),
+            grant.security_token.expose(),
+        ]);
         result.map_err(|error| error.without(&secrets))
     }
 
@@ -124,6 +132,7 @@ impl Bucket {
         }
         headers.extend(self.headers("PUT", target, grant, content)?);
         headers.insert(CONTENT_LENGTH, object.size.into());
+        let signature = signature_of(&headers);
         let transfer = Transfer::default();
         let source = Source {
             file: object.file,
@@ -139,7 +148,7 @@ impl Bucket {
             self.read(target, digests, answer).await
         };
         tokio::select! {
-            result = exchange => result,
+            result = exchange => result.map_err(|error| error.without(&[&signature])),
             () = transfer.stalled(self.timeout) => {
                 let message = format!("{} made no progress for {} s", target.host(), self.timeout.as_secs_f32());
                 Err(CloudError::new(Service::Oss, ErrorKind::Timeout, Remedy::Later, message).perhaps_sent())
@@ -192,10 +201,11 @@ impl Bucket {
         };
         let (url, mut headers) = self.clients.route(&target.url);
         headers.extend(self.headers("HEAD", &target, grant, Vec::new())?);
+        let signature = signature_of(&headers);
         let request = self.clients.http.head(url).headers(headers).timeout(self.timeout);
         let answer = request.send().await;
         // nothing of the file was kept by the PUT, and nothing is sent now
-        let unsent = |error: CloudError| CloudError { sent: false, ..error };
+        let unsent = |error: CloudError| CloudError { sent: false, ..error }.without(&[&signature]);
         let answer = answer.map_err(|error| unsent(self.clients.error(Service::Oss, &target.url, &error)))?;
         receipt::existing(answer.status(), answer.headers(), digests, &target, refusal).map_err(unsent)
     }
@@ -231,4 +241,10 @@ impl Bucket {
         headers.extend(authorization.map(|authorization| (AUTHORIZATION.to_string(), authorization)));
         to_header_map(Service::Oss, &headers)
     }
+}
+
+/// A cloud may repeat it in what it says.
+fn signature_of(headers: &HeaderMap) -> String {
+    client::text(headers, AUTHORIZATION.as_str())
+        .map_or(String::new(), |value| signature_in(value).to_owned())
 }

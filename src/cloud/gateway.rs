@@ -117,6 +117,7 @@ impl Gateway {
     async fn call(&self, body: &str) -> Result<Grant, CloudError> {
         let (url, mut headers) = self.clients.route(&self.url);
         headers.extend(self.headers(body)?);
+        let signature = client::text(&headers, "x-ca-signature").unwrap_or_default().to_owned();
         let request =
             self.clients.http.post(url).headers(headers).body(body.to_owned()).timeout(self.timeout);
         let host = self.url.host_str().unwrap_or_default();
@@ -142,7 +143,7 @@ impl Gateway {
             tracing::debug!(theirs, "the gateway's own message");
         }
         let token = self.iot_token.as_ref().map_or("", Secret::expose);
-        result.map_err(|error| error.without(&[token, self.secret().expose()]))
+        result.map_err(|error| error.without(&[token, self.secret().expose(), &signature]))
     }
 
     fn body(&self, params: &serde_json::Value) -> String {

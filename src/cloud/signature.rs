@@ -168,6 +168,12 @@ pub fn oss_v4(request: &OssRequest<'_>, key: SigningKey<'_>, region: &str, time:
     format!("OSS4-HMAC-SHA256 Credential={}/{scope}, Signature={signature}", key.id)
 }
 
+/// The signature in a value of `Authorization`: what nobody must read.
+pub fn signature_in(authorization: &str) -> &str {
+    let parts = authorization.rsplit_once("Signature=").or_else(|| authorization.rsplit_once(':'));
+    parts.map_or("", |(_, signature)| signature)
+}
+
 /// `x-oss-date`.
 pub fn v4_date(time: Timestamp) -> String {
     time.strftime("%Y%m%dT%H%M%SZ").to_string()

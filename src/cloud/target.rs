@@ -45,6 +45,15 @@ impl fmt::Debug for Target {
 }
 
 impl Target {
+    /// What the URL holds that nobody must read: as it is written there, and as it is meant.
+    pub(super) fn secrets(&self) -> Vec<String> {
+        let is_secret = |name: &str| name.ends_with("ignature") || name.ends_with("security-token");
+        let written = self.url.query().unwrap_or_default().split('&');
+        let written = written.filter_map(|pair| pair.split_once('=')).filter(|(name, _)| is_secret(name));
+        let meant = self.url.query_pairs().filter(|(name, _)| is_secret(name));
+        written.map(|(_, value)| value.to_owned()).chain(meant.map(|(_, value)| value.into_owned())).collect()
+    }
+
     /// The object's URL without any query: what people may see and the database keeps.
     pub fn object_url(&self) -> String {
         let mut url = self.url.clone();

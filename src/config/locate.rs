@@ -1,12 +1,13 @@
 //! Which configuration file is used, and which one root does not obey.
 
-use std::fs::{Metadata, OpenOptions};
+use std::fs::Metadata;
 use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::encoding;
 use super::problem::{Problem, Problems};
+use crate::files;
 
 /// The file in the current folder.
 const LOCAL: &str = "config.toml";
@@ -47,7 +48,7 @@ pub(super) fn read(path: &Path) -> Result<String, Problems> {
         ),
         _ => refused(path, &format!("cannot be read: {error}")),
     };
-    let mut file = OpenOptions::new().read(true).open(path).map_err(cannot)?;
+    let mut file = files::open_named(path).map_err(cannot)?;
     if is_root() && !is_only_roots(&file.metadata().map_err(cannot)?) {
         let path_text = path.display();
         let advice =
@@ -83,4 +84,19 @@ fn refused(path: &Path, message: &str) -> Problems {
         key: String::new(),
         message: message.to_owned(),
     }])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::fs::{CWD, FileType, Mode};
+
+    #[test]
+    fn what_is_no_file_holds_up_nobody_and_is_no_configuration() {
+        let folder = tempfile::tempdir().unwrap();
+        let fifo = folder.path().join("config.toml");
+        rustix::fs::mknodat(CWD, &fifo, FileType::Fifo, Mode::RUSR, 0).unwrap();
+        let problems = read(&fifo).unwrap_err();
+        assert!(problems.0[0].message.contains("cannot be read: not a regular file"), "{problems:?}");
+    }
 }

@@ -1,7 +1,6 @@
 //! Secrets: where each may come from, what is wrong with one, and a type that does not show what it holds.
 
 use std::fmt;
-use std::fs::OpenOptions;
 use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -9,6 +8,8 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use url::Url;
 use zeroize::Zeroizing;
+
+use crate::files;
 
 /// A text that is wiped when dropped and never printed.
 #[derive(Clone, Default, PartialEq, Eq, Deserialize)]
@@ -152,9 +153,9 @@ pub(super) fn read(key: Key, path: &Path, guarded: bool) -> Result<Secret, Secre
     const READABLE_BY_OTHERS: u32 = 0o004;
     let name = path.display().to_string();
     let unreadable = |source| SecretError::Unreadable { key, path: path.display().to_string(), source };
-    let file = OpenOptions::new().read(true).open(path).map_err(unreadable)?;
+    let file = files::open_named(path).map_err(unreadable)?;
     let about = file.metadata().map_err(unreadable)?;
-    if guarded && about.is_file() && about.mode() & READABLE_BY_OTHERS != 0 {
+    if guarded && about.mode() & READABLE_BY_OTHERS != 0 {
         return Err(SecretError::Exposed(key, name));
     }
     let mut bytes = Zeroizing::new(Vec::new());
@@ -228,6 +229,8 @@ fn is_invisible(c: char) -> bool {
 mod tests {
     use super::*;
     use std::os::unix::fs::PermissionsExt;
+
+    use rustix::fs::{CWD, FileType, Mode};
 
     fn file(content: &[u8], mode: u32) -> (tempfile::TempDir, PathBuf) {
         let folder = tempfile::tempdir().unwrap();
@@ -320,6 +323,20 @@ mod tests {
                 assert_eq!(loaded.is_ok(), good, "{key} {mode:o}");
                 assert_eq!(matches!(loaded, Err(SecretError::Exposed(..))), !good, "{key} {mode:o}");
                 assert!(load(key, SecretPlace::Credential(path)).is_ok());
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_no_file_holds_up_nobody_and_is_no_secret() {
+        let folder = tempfile::tempdir().unwrap();
+        let fifo = folder.path().join("fifo");
+        rustix::fs::mknodat(CWD, &fifo, FileType::Fifo, Mode::RUSR, 0).unwrap();
+        for (path, why) in [(fifo.as_path(), "not a regular file"), (folder.path(), "a folder, not a file")] {
+            for place in [SecretPlace::File(path.into()), SecretPlace::Credential(path.into())] {
+                let error = anyhow::Error::new(load(APP_SECRET, place).unwrap_err());
+                let text = format!("cannot read gateway.app_secret from {}: {why}", path.display());
+                assert_eq!(format!("{error:#}"), text);
             }
         }
     }

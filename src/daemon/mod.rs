@@ -133,10 +133,14 @@ impl Setup {
         let clouds = Clouds::new(&settings, clock.clone())?;
         web::check(&settings)?;
         alerts::check(&settings)?;
-        let same = before.filter(|before| before.settings.http.listen == settings.http.listen);
-        let listener = match same {
-            Some(before) => before.listener.as_ref().map(std::net::TcpListener::try_clone).transpose()?,
-            None => web::bind(settings.http.listen)?,
+        let listen = settings.http.listen;
+        let listener = match before {
+            Some(before) if before.settings.http.listen == listen => {
+                before.listener.as_ref().map(std::net::TcpListener::try_clone).transpose()?
+            }
+            Some(_) => web::bind(listen)?,
+            // an address that is in use keeps nobody from uploading: it is tried again
+            None => web::bind(listen).unwrap_or_default(),
         };
         Ok(Self { settings: Arc::new(settings), clouds, listener })
     }

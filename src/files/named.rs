@@ -25,6 +25,12 @@ const FOLDER: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOF
 /// Enough to go on from, and to ask what it is; its contents cannot be read.
 const POINT: OFlags = OFlags::PATH.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
+/// File systems in userspace.
+const FUSE: fs::FsWord = 0x6573_5546;
+
+/// Stands for a user who is not known.
+const NOBODY: u32 = 65_534;
+
 /// The mode of folders for which nobody asked: the group can look in.
 const MADE: Mode = Mode::RWXU.union(Mode::RGRP).union(Mode::XGRP);
 
@@ -108,9 +114,10 @@ impl Walk {
             }
             FileType::Symlink => {
                 let shown = self.path.join(name);
+                let owner = owner(&next, &stat)?;
                 // a second name of another's link is no link of his: somebody else gave it
-                if ![0, geteuid().as_raw()].contains(&stat.st_uid) || stat.st_nlink > 1 {
-                    return Err(foreign(&shown, stat.st_uid));
+                if !is_trusted(owner) || stat.st_nlink > 1 {
+                    return Err(foreign(&shown, owner));
                 }
                 self.follow(&next)
             }
@@ -132,6 +139,29 @@ impl Walk {
         self.rest = rest;
         Ok(())
     }
+}
+
+fn is_trusted(user: u32) -> bool {
+    [0, geteuid().as_raw()].contains(&user)
+}
+
+/// Whom a link belongs to. A file system that a user's program makes up names any owner: there, it is that user.
+fn owner(link: &OwnedFd, stat: &fs::Stat) -> io::Result<u32> {
+    if fs::fstatfs(link)?.f_type != FUSE {
+        return Ok(stat.st_uid);
+    }
+    let mounts = std::fs::read_to_string("/proc/self/mountinfo")?;
+    let mounter = mounter(&mounts, (fs::major(stat.st_dev), fs::minor(stat.st_dev))).unwrap_or(NOBODY);
+    Ok(if is_trusted(mounter) { stat.st_uid } else { mounter })
+}
+
+/// Who mounted a file system, as the kernel's list of mounts has it. One that names nobody was mounted by root.
+fn mounter(mounts: &str, (major, minor): (u32, u32)) -> Option<u32> {
+    let device = format!("{major}:{minor}");
+    let mount = mounts.lines().find(|line| line.split(' ').nth(2) == Some(&device))?;
+    let mut options = mount.rsplit(' ').next()?.split(',');
+    let user = options.find_map(|option| option.strip_prefix("user_id="));
+    user.map_or(Some(0), |user| user.parse().ok())
 }
 
 fn top() -> io::Result<OwnedFd> {
@@ -201,6 +231,19 @@ mod tests {
                 "{name}"
             );
         }
+    }
+
+    /// Anybody may mount one, and have it say that its links are root's.
+    #[test]
+    fn a_file_system_in_userspace_belongs_to_who_mounted_it() {
+        let mounts = "22 1 254:0 / / rw,relatime shared:1 - ext4 /dev/vda rw\n\
+            90 22 0:51 / /home/x/mnt rw,nosuid,nodev,relatime - fuse.sshfs a:/b rw,user_id=1000,group_id=1000,allow_other\n\
+            91 22 0:52 / /pool rw,relatime shared:9 - fuse.mergerfs 1:2 rw,user_id=0,group_id=0,allow_other\n\
+            92 22 0:5 / /shared rw,relatime - virtiofs share rw\n";
+        assert_eq!(mounter(mounts, (0, 51)), Some(1000));
+        assert_eq!(mounter(mounts, (0, 52)), Some(0));
+        assert_eq!(mounter(mounts, (0, 5)), Some(0));
+        assert_eq!(mounter(mounts, (0, 99)), None);
     }
 
     #[test]

@@ -1,9 +1,9 @@
 //! One daemon a database. The lock's file also remembers whether a daemon has worked with it, so that a
 //! database that is missing later is known to be lost, and not taken for one that was never made.
 
-use std::fs::File;
-use std::io::{Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs::{File, Permissions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -18,6 +18,9 @@ const AGAIN: Duration = Duration::from_millis(100);
 
 /// What the file says when a daemon has worked with the database.
 const WORKED: &str = "a daemon has worked with the database beside this file\n";
+
+/// Who can open the file can lock it, and keep the daemon from its start.
+const MODE: u32 = 0o600;
 
 /// What is known of daemons before this one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,12 +55,15 @@ impl DaemonLock {
             passing: false,
         };
         let there = name.exists();
-        let opened = File::options().create(true).truncate(false).read(true).write(true).open(&name);
+        let opened =
+            File::options().create(true).truncate(false).read(true).write(true).mode(MODE).open(&name);
         let mut file = match opened {
             // to lock it, it need not be written: a disk that is read-only for a while is waited for later
             Err(_) if there => File::options().read(true).open(&name).map_err(cannot)?,
             opened => opened.map_err(cannot)?,
         };
+        // of an earlier version, or of an operator's umask; somebody else's file cannot be closed to him
+        let _ = file.set_permissions(Permissions::from_mode(MODE));
         for _ in 0..TRIES {
             if rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok() {
                 let mut text = String::new();
@@ -95,11 +101,66 @@ impl DaemonLock {
     /// Does a daemon work with the database at `path`?
     pub fn is_held(path: &Path) -> bool {
         // what is no file must not hold up whoever asks
-        let file = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(lock_file(path));
-        file.is_ok_and(|file| rustix::fs::flock(&file, FlockOperation::NonBlockingLockShared).is_err())
+        let name = lock_file(path);
+        match File::options().read(true).custom_flags(libc::O_NONBLOCK).open(&name) {
+            Ok(file) => rustix::fs::flock(&file, FlockOperation::NonBlockingLockShared).is_err(),
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                is_locked_by_its_owner(&name).unwrap_or_default()
+            }
+            Err(_) => false,
+        }
     }
+}
+
+/// For users who may not open the file: as the kernel's list of locks has it. It counts files by numbers that may come
+/// twice, so the process must be the owner's.
+fn is_locked_by_its_owner(name: &Path) -> io::Result<bool> {
+    let (file, locks) = (std::fs::metadata(name)?, std::fs::read_to_string("/proc/locks")?);
+    let is_owners = |process: &str| {
+        std::fs::metadata(Path::new("/proc").join(process)).is_ok_and(|process| process.uid() == file.uid())
+    };
+    Ok(locks.lines().filter_map(|line| holder(line, file.ino())).any(is_owners))
+}
+
+/// The process that holds the lock of this line, if it is on this file.
+fn holder(line: &str, inode: u64) -> Option<&str> {
+    let mut columns = line.split_ascii_whitespace().skip(1);
+    let (kind, process) = (columns.next()?, columns.nth(2)?);
+    let file = columns.next()?.rsplit(':').next()?;
+    (kind == "FLOCK" && file.parse() == Ok(inode)).then_some(process)
 }
 
 fn lock_file(path: &Path) -> PathBuf {
     with_suffix(path, ".lock")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_kernel_knows_who_holds_the_lock() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.db");
+        let lock = DaemonLock::take(&path).await.unwrap();
+        let name = lock_file(&path);
+        assert_eq!(std::fs::metadata(&name).unwrap().mode() & 0o777, MODE);
+        assert!(is_locked_by_its_owner(&name).unwrap() && DaemonLock::is_held(&path));
+        drop(lock);
+        assert!(!is_locked_by_its_owner(&name).unwrap() && !DaemonLock::is_held(&path));
+    }
+
+    #[test]
+    fn a_line_of_the_list_of_locks_is_read() {
+        assert_eq!(holder("1: FLOCK  ADVISORY  WRITE 708 08:01:1234 0 EOF", 1234), Some("708"));
+        for other in [
+            "1: FLOCK  ADVISORY  WRITE 708 08:01:1235 0 EOF",
+            "1: POSIX  ADVISORY  WRITE 708 08:01:1234 0 EOF",
+            "1: -> FLOCK  ADVISORY  WRITE 708 08:01:1234 0 EOF",
+            "1: FLOCK",
+            "",
+        ] {
+            assert_eq!(holder(other, 1234), None, "{other}");
+        }
+    }
 }

@@ -57,7 +57,7 @@ pub use error::{LedgerError, Result};
 pub use gauges::{Counts, Outlook};
 pub use listing::{Cursor, Filter, Taken, TakenBy};
 pub use lock::{DaemonLock, PreviousRun};
-pub use notices::{PAUSED, SUSPENDED, THROTTLED};
+pub use notices::{PAUSED, SUSPENDED, THROTTLED, UNSERVED};
 pub use objects::Holder;
 pub use operator::RetrySelection;
 pub use queue::{Candidate, ClaimOrder};

@@ -15,6 +15,9 @@ pub const THROTTLED: &str = "throttled";
 /// The notice that stands while an operator has paused the uploads.
 pub const SUSPENDED: &str = "suspended";
 
+/// The notice that stands while the page cannot be served.
+pub const UNSERVED: &str = "unserved";
+
 const SET: &str = "
     INSERT INTO notice (name, message, since, open) VALUES ($1, $2, $3, $4)
     ON CONFLICT (name) DO UPDATE SET message = excluded.message";

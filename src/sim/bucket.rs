@@ -138,9 +138,23 @@ impl Job<'_> {
                 None
             }
         };
-        let answer = answer::instead(action, self.hold, &self.form).await;
+        let answer = match action {
+            FaultAction::OssError { status, code, message } => {
+                self.form.refuse(*status, code, &self.repeating(message))
+            }
+            _ => answer::instead(action, self.hold, &self.form).await,
+        };
         drop(unread);
         answer
+    }
+
+    /// `{signature}` in a message stands for that of the request.
+    fn repeating(&self, message: &str) -> String {
+        let authorization = self.parts.headers.get("authorization").and_then(|value| value.to_str().ok());
+        let signed = authorization.or(self.parts.uri.query()).unwrap_or_default();
+        let signature = signed.rsplit_once("ignature=").or_else(|| signed.rsplit_once(':'));
+        let signature = signature.and_then(|(_, rest)| rest.split('&').next()).unwrap_or_default();
+        message.replace("{signature}", signature)
     }
 
     async fn discard(&self, body: Body) {

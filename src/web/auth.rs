@@ -15,7 +15,7 @@ use http_body::Body as _;
 use serde::Deserialize;
 
 use super::Shared;
-use super::connections::Connection;
+use super::connection::Connection;
 use super::credentials::Credentials;
 use crate::config::Secret;
 
@@ -41,7 +41,7 @@ pub(super) async fn login(
     headers: HeaderMap,
     Json(login): Json<Login>,
 ) -> Response {
-    if !shared.authenticator.is_token(login.token.expose()).await {
+    if !shared.authenticator.is_token(connection.origin(), login.token.expose()).await {
         return unauthorized("this is not the token\n");
     }
     connection.mark_authenticated();
@@ -55,7 +55,8 @@ pub(super) async fn require_token(
     request: Request,
     next: Next,
 ) -> Response {
-    match shared.authenticator.authenticate(request.headers(), shared.from.ledger.now()).await {
+    let (origin, now) = (connection.origin(), shared.from.ledger.now());
+    match shared.authenticator.authenticate(origin, request.headers(), now).await {
         Credentials::Valid => {
             connection.mark_authenticated();
             next.run(request).await
@@ -69,23 +70,22 @@ pub(super) async fn require_token(
     }
 }
 
-/// Closes the connection, so that each guess needs a new one.
 fn unauthorized(text: &'static str) -> Response {
-    let headers = [(header::WWW_AUTHENTICATE, "Bearer"), (header::CONNECTION, "close")];
-    (StatusCode::UNAUTHORIZED, headers, text).into_response()
+    (StatusCode::UNAUTHORIZED, [(header::WWW_AUTHENTICATE, "Bearer")], text).into_response()
 }
 
 /// Monitoring needs no token on the same machine. Requests that a proxy forwards are not from this machine.
 pub(super) async fn require_token_unless_local(
-    shared: State<Arc<Shared>>,
+    State(shared): State<Arc<Shared>>,
     Extension(connection): Extension<Connection>,
     request: Request,
     next: Next,
 ) -> Response {
     if connection.is_local() && is_local(request.headers()) {
+        let _turn = shared.monitoring.take(connection.origin()).await;
         return next.run(request).await;
     }
-    require_token(shared, Extension(connection), request, next).await
+    require_token(State(shared), Extension(connection), request, next).await
 }
 
 fn is_local(headers: &HeaderMap) -> bool {
@@ -95,7 +95,8 @@ fn is_local(headers: &HeaderMap) -> bool {
     loopback && forwarded.iter().all(|name| !headers.contains_key(*name))
 }
 
-/// Reads the whole request before anything is done with it, and refuses one that is too long or too slow.
+/// Reads the whole request before anything is done with it, and refuses one that is too long or too slow. A client that
+/// has not shown the token needs a new connection for each request, and so a new place.
 pub(super) async fn limit_request(
     Extension(connection): Extension<Connection>,
     request: Request,
@@ -117,7 +118,11 @@ pub(super) async fn limit_request(
         Err(_) => return refuse(StatusCode::REQUEST_TIMEOUT, "the body did not arrive in time\n"),
     };
     let _in_progress = connection.begin_request();
-    next.run(Request::from_parts(head, Body::from(body))).await
+    let mut response = next.run(Request::from_parts(head, Body::from(body))).await;
+    if !connection.is_authenticated() {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
 }
 
 /// A page of another site whose name resolves to our address (DNS rebinding) still sends its own name as `Host`.

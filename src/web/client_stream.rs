@@ -9,7 +9,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::Sleep;
 
-use super::connections::Connection;
+use super::connection::Connection;
 
 /// The connection fails when its client reads nothing of an answer for this long.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(20);
@@ -83,6 +83,7 @@ impl AsyncWrite for ClientStream {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::web::origin::Origin;
     use std::sync::Arc;
     use tokio::io::AsyncWriteExt;
     use tokio::net::TcpListener;
@@ -94,7 +95,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let (stream, peer) = listener.accept().await.unwrap();
-        let connection = Connection::new(peer.ip(), &Arc::new(Notify::new()));
+        let connection = Connection::new(peer.ip(), Origin::User(None), &Arc::new(Notify::new()));
         let mut stream = ClientStream::new(stream, connection);
         let begin = Instant::now();
         let error = stream.write_all(&vec![0; 64 << 20]).await.unwrap_err();

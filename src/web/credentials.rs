@@ -1,8 +1,8 @@
 //! What a client shows: the token itself, or a cookie that stands for it.
 //!
-//! Credentials are checked one after the other, and after invalid ones the next check waits for a moment, whoever
-//! asks for it. So nobody can guess fast, on any number of connections. The valid token is never refused: it waits
-//! for a few seconds at most. A cookie that was valid before is accepted at once, because it cannot be derived from
+//! Credentials are checked one after the other, in turn by origin, and after invalid ones the next check waits for a
+//! moment, whoever asks for it. So nobody can guess fast, on any number of connections. The valid token is never
+//! refused: it waits for other origins once, and for the earlier requests of its own. A cookie that was valid before is accepted at once, because it cannot be derived from
 //! a guessed token: it holds a random number.
 
 use std::collections::BTreeSet;
@@ -18,6 +18,8 @@ use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 use uuid::Uuid;
 
+use super::origin::Origin;
+use super::turns::Turns;
 use crate::config::Secret;
 
 /// The pause before the next check after invalid credentials.
@@ -52,8 +54,8 @@ pub(super) enum Credentials {
 pub(super) struct Authenticator {
     digest: [u8; 32],
     key: Hmac<Sha256>,
-    /// The time of the next check. The lock is fair: requests wait in the order in which they came.
-    next_check: tokio::sync::Mutex<Instant>,
+    /// The time of the next check.
+    next_check: Turns<Instant>,
     known_cookies: Mutex<BTreeSet<String>>,
     invalid: Mutex<InvalidCount>,
 }
@@ -77,19 +79,24 @@ impl Authenticator {
         Self {
             digest: digest(token.expose()),
             key,
-            next_check: tokio::sync::Mutex::new(now),
+            next_check: Turns::new(now),
             known_cookies: Mutex::default(),
             invalid: Mutex::new(InvalidCount { count: 0, since: now }),
         }
     }
 
     /// Is it the token?
-    pub(super) async fn is_token(&self, token: &str) -> bool {
-        self.check(|| digest(token) == self.digest).await
+    pub(super) async fn is_token(&self, origin: Origin, token: &str) -> bool {
+        self.check(origin, || digest(token) == self.digest).await
     }
 
     /// Checks what the headers of a request show.
-    pub(super) async fn authenticate(&self, headers: &HeaderMap, now: Timestamp) -> Credentials {
+    pub(super) async fn authenticate(
+        &self,
+        origin: Origin,
+        headers: &HeaderMap,
+        now: Timestamp,
+    ) -> Credentials {
         let bearer = text(headers, header::AUTHORIZATION).and_then(|value| value.strip_prefix("Bearer "));
         let cookies: Vec<_> = cookies(headers).take(MAX_COOKIES).collect();
         if cookies.iter().any(|cookie| self.is_known(cookie) && self.is_valid(cookie, now)) {
@@ -98,7 +105,7 @@ impl Authenticator {
         if bearer.is_none() && cookies.is_empty() {
             return Credentials::Missing;
         }
-        let check = self.check(|| {
+        let check = self.check(origin, || {
             let valid = cookies.iter().find(|cookie| self.is_valid(cookie, now));
             valid.inspect(|cookie| self.add_known(cookie)).is_some()
                 || bearer.is_some_and(|token| digest(token) == self.digest)
@@ -119,8 +126,8 @@ impl Authenticator {
     }
 
     /// Checks in turn, after the pause. A client that goes away loses its turn, and does not shorten the pause.
-    async fn check(&self, is_valid: impl FnOnce() -> bool) -> bool {
-        let mut next_check = self.next_check.lock().await;
+    async fn check(&self, origin: Origin, is_valid: impl FnOnce() -> bool) -> bool {
+        let mut next_check = self.next_check.take(origin).await;
         tokio::time::sleep_until(*next_check).await;
         let valid = is_valid();
         if !valid {
@@ -202,6 +209,7 @@ mod tests {
     use super::*;
 
     const TOKEN: &str = "0123456789abcdef0123456789abcdef";
+    const ME: Origin = Origin::User(Some(1000));
     const NOW: Timestamp = Timestamp::UNIX_EPOCH;
 
     fn authenticator(text: &str) -> Authenticator {
@@ -227,20 +235,20 @@ mod tests {
         let cookie = with(header::COOKIE, set.split(';').next().unwrap());
         assert!(set.contains("HttpOnly; SameSite=Strict") && !set.contains(TOKEN), "{set}");
         for (day, proof) in [(0, Credentials::Valid), (29, Credentials::Valid), (30, Credentials::Invalid)] {
-            assert_eq!(mine.authenticate(&cookie, days(day)).await, proof, "{day}");
+            assert_eq!(mine.authenticate(ME, &cookie, days(day)).await, proof, "{day}");
         }
         assert_eq!(
-            authenticator(&TOKEN.replace('a', "b")).authenticate(&cookie, NOW).await,
+            authenticator(&TOKEN.replace('a', "b")).authenticate(ME, &cookie, NOW).await,
             Credentials::Invalid
         );
         let longer = set.split(';').next().unwrap().replace("=2592000.", "=9592000.");
-        assert_eq!(mine.authenticate(&with(header::COOKIE, &longer), NOW).await, Credentials::Invalid);
-        assert_eq!(mine.authenticate(&HeaderMap::new(), NOW).await, Credentials::Missing);
+        assert_eq!(mine.authenticate(ME, &with(header::COOKIE, &longer), NOW).await, Credentials::Invalid);
+        assert_eq!(mine.authenticate(ME, &HeaderMap::new(), NOW).await, Credentials::Missing);
         let tls = with(header::HeaderName::from_static("x-forwarded-proto"), "https");
         assert!(!set.contains("Secure") && mine.new_cookie(&tls, NOW).contains("; Secure;"));
         for wrong in ["brandpost=", "brandpost=a.b.c", "brandpost=..", "brandpost=9.9", "brandpost=9.9.9"] {
             assert_eq!(
-                mine.authenticate(&with(header::COOKIE, wrong), NOW).await,
+                mine.authenticate(ME, &with(header::COOKIE, wrong), NOW).await,
                 Credentials::Invalid,
                 "{wrong}"
             );
@@ -257,9 +265,9 @@ mod tests {
             header::COOKIE,
             format!("brandpost-9601=x; {}", cookie.split(';').next().unwrap()).parse().unwrap(),
         );
-        assert_eq!(token.authenticate(&headers, NOW).await, Credentials::Valid);
+        assert_eq!(token.authenticate(ME, &headers, NOW).await, Credentials::Valid);
         headers.insert(header::HOST, "localhost:9601".parse().unwrap());
-        assert_eq!(token.authenticate(&headers, NOW).await, Credentials::Invalid);
+        assert_eq!(token.authenticate(ME, &headers, NOW).await, Credentials::Invalid);
     }
 
     /// The clock is moved on whenever all of them wait.
@@ -268,22 +276,24 @@ mod tests {
         let token = std::sync::Arc::new(authenticator(TOKEN));
         let cookie = token.new_cookie(&HeaderMap::new(), NOW);
         let cookie = with(header::COOKIE, cookie.split(';').next().unwrap());
-        assert_eq!(token.authenticate(&cookie, NOW).await, Credentials::Valid);
+        assert_eq!(token.authenticate(ME, &cookie, NOW).await, Credentials::Valid);
         let begin = Instant::now();
         let mut crowd = tokio::task::JoinSet::new();
-        for guess in 0..super::super::connections::CONNECTIONS {
+        for guess in 0..80 {
             let token = token.clone();
             crowd.spawn(async move {
-                while token.authenticate(&bearer(&format!("{guess}")), NOW).await == Credentials::Invalid {}
+                while token.authenticate(ME, &bearer(&format!("{guess}")), NOW).await == Credentials::Invalid
+                {
+                }
             });
         }
         tokio::time::sleep(Duration::from_secs(1)).await;
         let before = Instant::now();
-        assert_eq!(token.authenticate(&cookie, NOW).await, Credentials::Valid);
+        assert_eq!(token.authenticate(ME, &cookie, NOW).await, Credentials::Valid);
         assert_eq!(before.elapsed(), Duration::ZERO, "a known cookie does not wait");
-        assert_eq!(token.authenticate(&bearer(TOKEN), NOW).await, Credentials::Valid);
+        assert_eq!(token.authenticate(ME, &bearer(TOKEN), NOW).await, Credentials::Valid);
         assert!(before.elapsed() < Duration::from_secs(4), "{:?}", before.elapsed());
-        assert!(token.is_token(TOKEN).await);
+        assert!(token.is_token(ME, TOKEN).await);
         let checked = token.invalid.lock().unwrap().count;
         assert!(begin.elapsed() >= PAUSE * (checked - 1), "{checked} in {:?}", begin.elapsed());
     }
@@ -294,9 +304,27 @@ mod tests {
         let begin = Instant::now();
         for guess in 0..200 {
             let guess = bearer(&guess.to_string());
-            let _ = tokio::time::timeout(Duration::from_millis(1), token.authenticate(&guess, NOW)).await;
+            let _ = tokio::time::timeout(Duration::from_millis(1), token.authenticate(ME, &guess, NOW)).await;
         }
         let checked = token.invalid.lock().unwrap().count;
         assert!(begin.elapsed() >= PAUSE * (checked - 1), "{checked} in {:?}", begin.elapsed());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_guesses_waits_behind_himself() {
+        let token = std::sync::Arc::new(authenticator(TOKEN));
+        let mut crowd = tokio::task::JoinSet::new();
+        for user in [1001, 1002] {
+            for guess in 0..200 {
+                let token = token.clone();
+                let guess = bearer(&guess.to_string());
+                crowd.spawn(async move { token.authenticate(Origin::User(Some(user)), &guess, NOW).await });
+            }
+        }
+        tokio::time::sleep(PAUSE).await;
+        let begin = Instant::now();
+        assert_eq!(token.authenticate(ME, &bearer(TOKEN), NOW).await, Credentials::Valid);
+        assert!(begin.elapsed() <= PAUSE * 3, "{:?}", begin.elapsed());
+        assert!(crowd.len() > 390, "they still wait");
     }
 }

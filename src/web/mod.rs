@@ -1,18 +1,24 @@
 //! The HTTP service on `http.listen`: the operators' page, the table as JSON and as a stream of events, metrics,
 //! health and readiness.
 
+mod admission;
 mod api;
 mod auth;
 mod client_stream;
+mod connection;
 mod connections;
 mod credentials;
 mod events;
 mod health;
+mod origin;
 mod page;
 mod thumbnail;
+mod turns;
 
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
 use pictures::Budget;
@@ -25,12 +31,16 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::{Settings, TokenSource};
 use crate::intake;
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, UNSERVED};
 use crate::metrics::Metrics;
 use crate::publish::PublishProgress;
 use credentials::Authenticator;
 use events::Feed;
 use thumbnail::Thumbnails;
+use turns::Turns;
+
+/// How often an address is tried again that cannot be used.
+const BIND_AGAIN: Duration = Duration::from_secs(5);
 
 /// What the service shows.
 #[derive(Debug, Clone)]
@@ -58,6 +68,8 @@ struct Shared {
     authenticator: Authenticator,
     feed: Feed,
     thumbnails: Thumbnails,
+    /// Programs that show no token have the table read one at a time.
+    monitoring: Turns<()>,
 }
 
 /// Takes the address, if one is configured.
@@ -66,11 +78,46 @@ struct Shared {
 /// When the port is in use or may not be used.
 pub fn bind(listen: Option<SocketAddr>) -> anyhow::Result<Option<std::net::TcpListener>> {
     let Some(address) = listen else { return Ok(None) };
-    let bound = std::net::TcpListener::bind(address);
-    let bound = bound.and_then(|listener| listener.set_nonblocking(true).map(|()| listener));
-    Ok(Some(bound.with_context(|| {
+    Ok(Some(listen_on(address).with_context(|| {
         format!("http.listen = \"{address}\" cannot be used; choose another port (an address on the same port needs a restart)")
     })?))
+}
+
+fn listen_on(address: SocketAddr) -> io::Result<std::net::TcpListener> {
+    let listener = std::net::TcpListener::bind(address)?;
+    listener.set_nonblocking(true)?;
+    Ok(listener)
+}
+
+/// Waits until the address can be used. A notice says so meanwhile, because nobody can ask `/readyz`, and because
+/// who uses the address must not be shown the token.
+async fn listen_when_possible(address: SocketAddr, ledger: &Ledger) -> std::net::TcpListener {
+    let mut noticed = None;
+    loop {
+        let error = match listen_on(address) {
+            Ok(listener) => return listener,
+            Err(error) => error,
+        };
+        let text = format!(
+            "http.listen = \"{address}\" cannot be used ({error}): there is no page, /metrics or /readyz; uploads go on"
+        );
+        if noticed.is_none() {
+            tracing::error!("{text}; it is tried again every {} s", BIND_AGAIN.as_secs());
+        }
+        if noticed != Some(true) {
+            noticed = Some(ledger.set_notice(UNSERVED, &text).await.is_ok());
+        }
+        tokio::time::sleep(BIND_AGAIN).await;
+    }
+}
+
+/// Takes back what an earlier try, or an earlier start, has said.
+async fn clear_unserved(ledger: &Ledger) {
+    let notices = ledger.report().notices().await.unwrap_or_default();
+    if notices.iter().any(|notice| notice.name == UNSERVED) {
+        // trouble with the database is told by those who work with it
+        let _ = ledger.clear_notice(UNSERVED).await;
+    }
 }
 
 /// Reads the operator's token before the start or a reload.
@@ -84,19 +131,28 @@ pub fn check(settings: &Settings) -> anyhow::Result<()> {
     }
 }
 
-/// Serves for ever; without a listener it only waits.
+/// Serves for ever, as soon as the address can be used; without one it only waits.
 ///
 /// # Errors
 /// When the listener fails.
 pub async fn serve(listener: Option<std::net::TcpListener>, from: Sources) -> anyhow::Result<()> {
-    let Some(listener) = listener else {
-        return std::future::pending().await;
+    let listener = match (listener, from.settings.http.listen) {
+        (Some(listener), _) => Some(listener),
+        (None, Some(address)) => Some(listen_when_possible(address, &from.ledger).await),
+        (None, None) => None,
     };
+    clear_unserved(&from.ledger).await;
+    let Some(listener) = listener else { return std::future::pending().await };
     let listener = TcpListener::from_std(listener)?;
     let authenticator = Authenticator::new(&from.settings.http.token.load_or_generate()?);
     tracing::info!(address = %listener.local_addr()?, "HTTP; `brandpost page` prints the page's address with its token");
-    let shared = Shared { from, authenticator, feed: Feed::default(), thumbnails: Thumbnails::default() };
-    let shared = Arc::new(shared);
+    let shared = Arc::new(Shared {
+        from,
+        authenticator,
+        feed: Feed::default(),
+        thumbnails: Thumbnails::default(),
+        monitoring: Turns::default(),
+    });
     tokio::select! {
         () = connections::serve(listener, router(shared.clone())) => Ok(()),
         () = events::feed(&shared) => Ok(()),

@@ -5,6 +5,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Output};
 
+use brandpost::domain::upload::State;
+
 use crate::support::pictures::jpg;
 use crate::support::process::{Process, copy_program};
 use crate::support::{Bench, OWN, write_private};
@@ -190,13 +192,9 @@ async fn bad_input_gets_one_clear_line() {
         let last = err.lines().last().unwrap_or_default().to_owned();
         steady(&bench, &last)
     };
-    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let listen = format!("[http]\nlisten = \"{}\"\n", taken.local_addr().unwrap());
-    let port = taken.local_addr().unwrap().port().to_string();
     let mut lines = vec![
         fail("[watch]\nroot = \"nowhere\"\n", &["run", "--once"]).await,
         fail("[database]\npath = \"nowhere/brandpost.db\"\n", &["run", "--once"]).await,
-        fail(&listen, &["run", "--once"]).await.replace(&port, "PORT"),
         fail("[database]\npath = \"none.db\"\n", &["show", "1"]).await,
         fail("[limits]\nconcurency = 4\n", &["run"]).await,
     ];
@@ -507,6 +505,31 @@ async fn the_page_is_one_click_away() {
     assert!(log.contains("`brandpost page` prints") && !log.contains(token.trim()), "{log}");
     let (_, _, err) = run(&bench, &["page"]).await;
     assert!(err.starts_with("brandpost: no daemon runs now, so there is no page"), "{err}");
+}
+
+/// Uploads need no page. And who has the port meanwhile is not shown the token.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_port_that_is_in_use_keeps_nothing_from_being_uploaded() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap();
+    let bench = Bench::with(&format!("[http]\nlisten = \"{address}\"\n")).await;
+    let (code, out, _) = run(&bench, &["check"]).await;
+    assert!(code == 1 && out.contains("cannot be used"), "{out}");
+    fs::write(bench.folder.path().join("brandpost.db.token"), "ab".repeat(32)).unwrap();
+    bench.drop_file(OWN, "1.jpg", &jpg(1));
+    let daemon = Process::start(&bench);
+    crate::crash::wait_for("the upload", async || bench.counts_so_far().await.of(State::Uploaded) == 1).await;
+    let (_, out, _) = run(&bench, &["status"]).await;
+    assert!(out.contains(&format!("\"{address}\" cannot be used")), "{out}");
+    let (code, out, err) = run(&bench, &["page"]).await;
+    assert!(code == 1 && out.is_empty() && err.contains("must not get the token"), "{out}{err}");
+    drop(taken);
+    crate::crash::wait_for("the page", async || run(&bench, &["page"]).await.0 == 0).await;
+    daemon.kill();
+    let log = fs::read_to_string(bench.folder.path().join("daemon.log")).unwrap();
+    assert_eq!(log.matches("cannot be used").count(), 1, "{log}");
+    let (_, out, _) = run(&bench, &["status"]).await;
+    assert!(!out.contains("cannot be used"), "{out}");
 }
 
 struct Service(std::process::Child);

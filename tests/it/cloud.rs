@@ -34,6 +34,32 @@ async fn secrets_that_a_cloud_repeats_are_not_kept() {
     assert!(message.contains("bad secret …") && !message.contains("sandbox-app"), "{message}");
 }
 
+/// A signature is good for the same request until it ends, so it is a secret too.
+#[tokio::test(flavor = "multi_thread")]
+async fn signatures_that_oss_repeats_are_not_kept() {
+    let repeats = FaultAction::OssError {
+        status: 400,
+        code: "InvalidArgument".into(),
+        message: "not {signature}, and not SGVsbG8sIHdvcmxk either".into(),
+    };
+    for (upload_url, signature) in [
+        (UploadUrl::Bucket, "v4"),
+        (UploadUrl::Bucket, "v1"),
+        (UploadUrl::PresignedV1, "auto"),
+        (UploadUrl::PresignedV4, "auto"),
+    ] {
+        let options = SandboxOptions { upload_url, ..SandboxOptions::default() };
+        let mut bench =
+            Bench::build(options, &format!("[oss]\nhttps = \"allow\"\nsignature = \"{signature}\"\n")).await;
+        bench.drop_file(OWN, "a.jpg", &jpg(1));
+        bench.sandbox.fault(Fault::oss(repeats.clone()));
+        bench.once().await;
+        let message = bench.row("a.jpg").await.error_message.unwrap();
+        let without = message.ends_with("not …, and not SGVsbG8sIHdvcmxk either");
+        assert!(without, "{upload_url:?} {signature}: {message}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_passes_is_tried_again_into_the_same_slot() {
     let oss = |code: &str| FaultAction::OssError { status: 503, code: code.into(), message: "m".into() };

@@ -14,6 +14,7 @@ mod checksums;
 mod cli;
 mod cloud;
 mod crash;
+mod crowd;
 mod damage;
 mod endless;
 mod folders;

@@ -290,6 +290,27 @@ async fn root_does_not_obey_the_configuration_of_others() {
     assert!(show(Some(&config)).contains("because other users can write it"), "so is root's own");
 }
 
+/// Who can open a file can lock it, and the daemon would not start. That staff may read the database stays as it is.
+#[tokio::test(flavor = "multi_thread")]
+async fn staff_cannot_hold_the_lock_of_the_daemon() {
+    if !is_root("staff_cannot_hold_the_lock_of_the_daemon") {
+        return;
+    }
+    let bench = bench("").await;
+    let daemon = Process::start_as(&bench, SERVICE);
+    drop_as_staff(&bench, OWN, "a.jpg", 1);
+    until_uploaded(&bench, 1).await;
+    let lock = bench.folder.path().join("brandpost.db.lock");
+    // as an earlier version left it
+    daemon.kill();
+    mode(&lock, 0o640);
+    let daemon = Process::start_as(&bench, SERVICE);
+    drop_as_staff(&bench, OWN, "b.jpg", 2);
+    until_uploaded(&bench, 2).await;
+    staff("! flock --nonblock --shared \"$1\" true; cat \"$2\" >/dev/null", &[&lock, &bench.database()]);
+    daemon.kill();
+}
+
 /// The service's user chooses what stands under the database's name.
 #[tokio::test(flavor = "multi_thread")]
 async fn root_opens_no_database_by_a_link_of_the_service() {
