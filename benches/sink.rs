@@ -3,7 +3,11 @@
 //!
 //! `sink make FOLDER COUNT` · `sink serve` (prints its address, ends with its standard input)
 
-#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a bench that cannot go on has failed, and prints")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a bench that cannot go on has failed, and prints"
+)]
 
 use std::fs;
 use std::path::Path;
