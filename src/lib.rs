@@ -3,18 +3,19 @@
 //! # The life of a file
 //!
 //! Somebody drops `front.jpg` into `inbox/OWNBRAND/1001`. inotify wakes [`intake`], which means no more than
-//! "look again": the folder is listed and compared with the table. The file is new and was closed after
+//! "scan again": the folder is listed and compared with the table. The file is new and was closed after
 //! writing, so it is opened (through [`files`], which follows no links) and inspected: sniffed by content,
 //! walked to its end, decoded and hashed in one pass.
 //!
-//! In one transaction the [`ledger`] gives it the lowest free slot of its brand and queues it. That commit is
-//! the only thing that passes between the two halves of the daemon.
+//! What may become of it is decided in one place, [`domain::brand`]: a picture that is new to its brand gets the lowest
+//! free slot and is queued. The [`ledger`] loads the brand, applies the rule and commits what changed. That commit is the
+//! only thing that passes between the two halves of the daemon.
 //!
 //! [`publish`] is woken by the commit. It waits for a permit, a closed circuit breaker and its turn in the pace, claims
-//! the row, and makes an attempt: through [`cloud`] it asks the gateway for credentials for exactly this
+//! the file, and makes an attempt: through [`cloud`] it asks the gateway for credentials for exactly this
 //! slot, makes sure that the open file is still the inspected one, and streams it to OSS. The checksums of
-//! the answer are compared with those of the inspection. The end of the attempt is one more transaction:
-//! `uploaded`, or `retrying` with its due time in the row, or `failed` with the cloud's own words.
+//! the answer are compared with those of the inspection. The end of the attempt is one more rule and one more commit:
+//! `uploaded`, or `retrying` with its due time in the row, or `failed` with the cloud's own message.
 //!
 //! Whenever the process dies in between, the next start finds the row as the last commit left it and the
 //! folder as it is, and goes the same way.

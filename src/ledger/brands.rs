@@ -4,17 +4,9 @@ use sqlx::QueryBuilder;
 
 use super::Ledger;
 use super::error::Result;
-use super::writer::Brands;
+use super::row::BrandRow;
+use super::store::Brands;
 use crate::domain::brand::{BrandId, BrandKey, Moment};
-
-/// A brand that has a row.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct BrandRow {
-    /// The row.
-    pub id: BrandId,
-    /// Which brand it is.
-    pub brand: BrandKey,
-}
 
 const ADD: &str = "INSERT INTO brand (type, record_id, slots_total) ";
 

@@ -51,7 +51,6 @@ use session::{Session, Tx};
 
 pub use access::{check_writable, prove_writable};
 pub use alert_outbox::PendingAlerts;
-pub use brands::BrandRow;
 pub use commit_hook::CommitHook;
 pub use error::{LedgerError, Result};
 pub use gauges::{Counts, Outlook};
@@ -62,6 +61,7 @@ pub use objects::Holder;
 pub use operator::RetrySelection;
 pub use queue::{Candidate, ClaimOrder};
 pub use recovery::Started;
+pub use row::BrandRow;
 pub use report::{AttemptRow, Notice, Report, StatusRow, SummaryRow};
 pub use snapshots::UploadSnapshot;
 

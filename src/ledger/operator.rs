@@ -6,7 +6,7 @@ use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
 use super::Ledger;
-use super::brands::BrandRow;
+use super::row::BrandRow;
 use super::copy::copy;
 use super::error::Result;
 use super::queue::Candidate;

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
-use super::brands::BrandRow;
+use super::row::BrandRow;
 use super::error::Result;
 use super::{Ledger, Report};
 

@@ -10,9 +10,8 @@ use sqlx::pool::PoolConnection;
 use sqlx::sqlite::{SqlitePoolOptions, SqliteRow};
 use sqlx::{Row, Sqlite, SqlitePool};
 
-use super::brands::BrandRow;
 use super::error::{LedgerError, Result};
-use super::row::{path, stamp};
+use super::row::{BrandRow, path, stamp};
 use crate::domain::brand::{BrandId, BrandKey};
 use crate::domain::upload::Stamp;
 

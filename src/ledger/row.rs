@@ -1,4 +1,4 @@
-//! A file as a row of the table `upload`, there and back.
+//! Rows: a brand that has one, and a file as a row of the table `upload`, there and back.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -10,12 +10,21 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, Sqlite};
 
 use super::error::{LedgerError, Result};
-use crate::domain::brand::{Recheck, Upload, UploadId, UploadState};
+use crate::domain::brand::{BrandId, BrandKey, Recheck, Upload, UploadId, UploadState};
 use crate::domain::clock::rfc3339;
 use crate::domain::failure::{ErrorKind, Failure};
 use crate::domain::image::{Dimensions, Format};
 use crate::domain::text::readable;
 use crate::domain::upload::{Digests, Picture, Stamp, State};
+
+/// A brand that has a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct BrandRow {
+    /// The row.
+    pub id: BrandId,
+    /// Which brand it is.
+    pub brand: BrandKey,
+}
 
 /// The columns that a file's state decides, in the order in which [`bind`] binds them.
 pub(super) const COLUMNS: [&str; 40] = [

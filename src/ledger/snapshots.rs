@@ -8,9 +8,8 @@ use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
 use super::Ledger;
-use super::brands::BrandRow;
 use super::error::Result;
-use super::row::{path, stamp, state};
+use super::row::{BrandRow, path, stamp, state};
 use crate::domain::brand::{BrandId, UploadId};
 use crate::domain::upload::{Stamp, State};
 use crate::files::FileMeta;

@@ -10,9 +10,11 @@ use super::error::{LedgerError, Result};
 use super::recovery;
 use super::row::{self, COLUMNS};
 use super::session::Tx;
-use super::writer::Brands;
 use crate::domain::brand::{AttemptRecord, Brand, BrandId, Changes, Moment, Upload, UploadId};
 use crate::domain::clock::rfc3339;
+
+/// Brands by their numbers.
+pub(super) type Brands = BTreeMap<BrandId, Brand>;
 
 /// What the rules know of the world outside their brand, the id of the next new file, and a number that changes when
 /// another connection has written.

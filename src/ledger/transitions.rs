@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-use super::brands::BrandRow;
+use super::row::BrandRow;
 use super::error::{LedgerError, Result};
 use super::operator::RetrySelection;
 use super::queue::Candidate;
-use super::writer::{Brands, Pending, Update};
+use super::store::Brands;
+use super::writer::{Pending, Update};
 use super::{Ledger, RecordResult};
 use crate::domain::brand::{
     Absent, AttemptEnd, Brand, BrandId, Claim, ClaimTerms, InspectedFile, Moment, Refusal, UploadId,

@@ -4,21 +4,18 @@
 //! nothing else waits, an update is alone in its group. An update whose rules refuse changes nothing and harms no other;
 //! a commit that fails fails its whole group.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot};
 
 use super::error::{LedgerError, Result};
 use super::session::{Session, Tx};
-use super::store;
+use super::store::{self, Brands};
 use crate::domain::brand::{Brand, BrandId, Moment, Refusal, UploadId};
 
 /// So many updates are committed together at most.
 const MAX_GROUP: usize = 64;
-
-/// The brands that an update asked for, by their rows.
-pub(super) type Brands = BTreeMap<BrandId, Brand>;
 
 /// An update that waits to be written.
 pub(super) trait Update: Send {
