@@ -3,7 +3,7 @@
 //! # The life of a file
 //!
 //! Somebody drops `front.jpg` into `inbox/OWNBRAND/1001`. inotify wakes [`intake`], which means no more than
-//! "look again": the folder is listed and compared with the table. The file is new and was closed after
+//! "scan again": the folder is listed and compared with the table. The file is new and was closed after
 //! writing, so it is opened (through [`files`], which follows no links) and inspected: sniffed by content,
 //! walked to its end, decoded and hashed in one pass.
 //!
