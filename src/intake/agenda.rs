@@ -1,5 +1,5 @@
-//! Which folder is to be looked at when. What just happened comes before what is looked at to be sure: the first file of
-//! a new brand does not wait for ten thousand folders.
+//! Which folder is scanned when. Folders in which something has just happened come before those that are scanned to be
+//! sure: the first file of a new brand does not wait for ten thousand folders.
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-/// Every so many looks, one is taken that is not urgent, if it is due: those do not wait for ever.
+/// Every so many scans, one is taken that is not urgent, if it is due: those do not wait for ever.
 const TURN: u64 = 4;
 
 /// At most one appointment a folder: the earliest that was asked for.
@@ -19,7 +19,7 @@ pub(super) struct Agenda {
     taken: u64,
 }
 
-/// Why a folder is to be looked at.
+/// Why a folder is scanned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Priority {
     /// To be sure: a discovery, a poll.
@@ -29,7 +29,7 @@ pub(super) enum Priority {
 }
 
 impl Agenda {
-    /// The folder is to be looked at by `at`.
+    /// The folder is scanned at `at` or earlier.
     pub(super) fn add(&mut self, folder: &Path, at: Instant, priority: Priority) {
         let before = self.by_folder.get(folder).copied();
         if before.is_some_and(|(before, was)| before <= at && was >= priority) {
@@ -43,14 +43,14 @@ impl Agenda {
         self.list(priority).insert((at, folder));
     }
 
-    /// The folder needs no look any more.
+    /// The folder needs no scan any more.
     pub(super) fn remove(&mut self, folder: &Path) {
         if let Some((folder, (at, priority))) = self.by_folder.remove_entry(folder) {
             self.list(priority).remove(&(at, folder));
         }
     }
 
-    /// When the next look is due that is at least so urgent.
+    /// When the next scan is due that is at least so urgent.
     pub(super) fn next(&self, least: Priority) -> Option<Instant> {
         let routine = self.routine.first().filter(|_| least == Priority::Routine);
         self.urgent.first().into_iter().chain(routine).map(|(at, _)| *at).min()

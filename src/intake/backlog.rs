@@ -13,7 +13,7 @@ use crate::domain::brand::BrandKey;
 use crate::files;
 use crate::ledger::{LedgerError, Report};
 
-/// So many names are looked up in the table at a time.
+/// So many names are looked up in the database at a time.
 const BATCH: usize = 1000;
 
 /// What was found.
@@ -34,7 +34,7 @@ pub struct Backlog {
 }
 
 impl Backlog {
-    /// Lists brands' folders, those that changed last first, until the deadline. What is in the table is found out
+    /// Lists brands' folders, those that changed last first, until the deadline. What is in the database is found out
     /// by [`Backlog::untaken`].
     pub fn list(settings: &Settings, only: Option<BrandKey>, deadline: Instant) -> Self {
         let mut backlog = Self::default();

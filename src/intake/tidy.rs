@@ -82,7 +82,7 @@ fn is_ours(staging: &OwnedFd, folder: BorrowedFd<'_>) -> io::Result<bool> {
 /// the name meanwhile, the old one waits until that is gone.
 ///
 /// # Errors
-/// When it cannot be looked at.
+/// When it cannot be listed.
 pub(super) fn recover(folder: impl AsFd) -> io::Result<()> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let Ok(staging) = fs::openat(&folder, STAGING, flags, Mode::empty()) else { return Ok(()) };

@@ -47,7 +47,7 @@ impl Inspector {
         Self { images, budget }
     }
 
-    /// Reads the file to its end. `Ok(None)`: it changed meanwhile, look again later.
+    /// Reads the file to its end. `Ok(None)`: it changed meanwhile; inspect it again later.
     ///
     /// # Errors
     /// When it cannot be read.
