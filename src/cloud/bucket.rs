@@ -17,6 +17,7 @@ use super::client::{self, Clients};
 use super::credentials::Grant;
 use super::error::{CloudError, Remedy, Service};
 use super::gateway::to_header_map;
+use super::headers;
 use super::signature::{
     OssRequest, SigningClock, SigningKey, http_date, oss_v1, oss_v4, signature_in, v4_date,
 };
@@ -182,7 +183,7 @@ impl Bucket {
             None => answer::refusal(status, &headers, &body, target),
         };
         if error.remedy == Remedy::CorrectClock {
-            self.clock.learn(client::text(&headers, "date"));
+            self.clock.learn(headers::text(&headers, "date"));
         }
         Err(error)
     }
@@ -245,6 +246,6 @@ impl Bucket {
 
 /// A cloud may repeat it in what it says.
 fn signature_of(headers: &HeaderMap) -> String {
-    client::text(headers, AUTHORIZATION.as_str())
+    headers::text(headers, AUTHORIZATION.as_str())
         .map_or(String::new(), |value| signature_in(value).to_owned())
 }

@@ -14,7 +14,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use url::Url;
 
-use super::error::{CloudError, Service, root_cause, short_name};
+use super::error::{CloudError, Service, root_cause};
 use super::proxy::Proxies;
 use super::resolver::Resolver;
 use crate::config::Settings;
@@ -156,26 +156,4 @@ pub(super) async fn read_body(mut answer: Response) -> Result<Vec<u8>, reqwest::
         }
     }
     Ok(body)
-}
-
-/// A header's text; one that is empty says nothing.
-pub(super) fn text<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
-    headers.get(name)?.to_str().ok().map(str::trim).filter(|text| !text.is_empty())
-}
-
-/// A header's text that names something, such as the id of the request.
-pub(super) fn name(headers: &HeaderMap, name: &str) -> Option<String> {
-    text(headers, name).map(short_name)
-}
-
-/// `Retry-After`, in seconds or as a date (counted from the answer's own), at most an hour.
-pub(super) fn retry_after(headers: &HeaderMap) -> Option<std::time::Duration> {
-    let wanted = text(headers, "retry-after")?.trim();
-    let time = |text: &str| jiff::fmt::rfc2822::parse(text).ok().map(|time| time.timestamp().as_second());
-    let seconds = match (wanted.parse::<u64>(), time(wanted), text(headers, "date").and_then(time)) {
-        (Ok(seconds), ..) => seconds,
-        (_, Some(until), Some(now)) => u64::try_from(until - now).unwrap_or_default(),
-        _ => return None,
-    };
-    Some(std::time::Duration::from_secs(seconds.min(3600)))
 }

@@ -5,15 +5,12 @@ use std::time::Duration;
 
 use http::{HeaderMap, StatusCode};
 
-use super::client::text;
+use super::headers::{short_name, text};
 use crate::domain::failure::{ErrorKind, Failure};
-use crate::domain::text::{one_line, without_secret};
+use crate::domain::text::without_secret;
 
 /// A cloud's message is cut at so many characters.
 pub(super) const LONGEST_MESSAGE: usize = 300;
-
-/// A name or a checksum of its answers, at so many.
-const LONGEST_NAME: usize = 80;
 
 /// Which of the two it was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -161,11 +158,6 @@ fn with_hint(cause: &str) -> String {
         _ => "",
     };
     format!("{cause}{hint}")
-}
-
-/// A code, an id, a checksum: no name that means anything is longer.
-pub(super) fn short_name(text: &str) -> String {
-    one_line(text, LONGEST_NAME)
 }
 
 /// The innermost cause, which is the most precise.

@@ -14,6 +14,7 @@ use uuid::Uuid;
 use super::client::{self, Clients};
 use super::credentials::{Grant, lasts};
 use super::error::{CloudError, Remedy, Service};
+use super::headers;
 use super::signature::{
     SigningClock, gateway_signature, gateway_string_to_sign, http_date, md5_base64, signed_gateway_headers,
 };
@@ -117,7 +118,7 @@ impl Gateway {
     async fn call(&self, body: &str) -> Result<Grant, CloudError> {
         let (url, mut headers) = self.clients.route(&self.url);
         headers.extend(self.headers(body)?);
-        let signature = client::text(&headers, "x-ca-signature").unwrap_or_default().to_owned();
+        let signature = headers::text(&headers, "x-ca-signature").unwrap_or_default().to_owned();
         let request =
             self.clients.http.post(url).headers(headers).body(body.to_owned()).timeout(self.timeout);
         let host = self.url.host_str().unwrap_or_default();
@@ -125,7 +126,7 @@ impl Gateway {
         let answer = request.send().await.map_err(client_error)?;
         let (status, headers) = (answer.status(), answer.headers().clone());
         let body = client::read_body(answer).await.map_err(client_error)?;
-        let date = client::text(&headers, "date");
+        let date = headers::text(&headers, "date");
         let ours = self.clock.now();
         let result = answer::read(
             status,
@@ -139,7 +140,7 @@ impl Gateway {
         if refused || matches!(&result, Ok(grant) if !lasts(grant.expiration, ours)) {
             self.clock.learn(date);
         }
-        if let Some(theirs) = client::text(&headers, "x-ca-error-message").filter(|_| result.is_err()) {
+        if let Some(theirs) = headers::text(&headers, "x-ca-error-message").filter(|_| result.is_err()) {
             tracing::debug!(theirs, "the gateway's own message");
         }
         let token = self.iot_token.as_ref().map_or("", Secret::expose);
@@ -202,4 +203,8 @@ pub(super) fn to_header_map(service: Service, headers: &[(String, String)]) -> R
         map.insert(key, value);
     }
     Ok(map)
+}
+
+fn fail(kind: ErrorKind, remedy: Remedy, message: impl Into<String>) -> CloudError {
+    CloudError::new(Service::Gateway, kind, remedy, message)
 }

@@ -6,6 +6,7 @@ mod client;
 mod credentials;
 mod error;
 pub mod gateway;
+mod headers;
 mod presigned;
 mod proxy;
 mod resolver;

@@ -4,6 +4,7 @@
 mod encoding;
 mod file;
 mod folders;
+mod load;
 mod locate;
 mod problem;
 mod read;

@@ -7,10 +7,6 @@ use std::time::Duration;
 
 use url::Url;
 
-use super::locate;
-use super::problem::Problems;
-use super::read;
-use super::resolve::resolve;
 use super::secret::SecretSource;
 use super::token::TokenSource;
 use crate::domain::backoff::Backoff;
@@ -327,29 +323,6 @@ impl Settings {
         let own = self.watch.root.join(brand.kind().as_str()).join(brand.record().to_string());
         let mapped = self.brands.iter().filter(|other| other.brand == brand).map(|other| &other.path);
         mapped.chain([&own]).any(|other| folder == other)
-    }
-
-    /// Reads the file and overlays the environment.
-    ///
-    /// # Errors
-    /// All mistakes at once.
-    pub fn load(path: &Path) -> Result<Self, Problems> {
-        let text = locate::read(path)?;
-        Self::parse(path, &text, std::env::vars_os())
-    }
-
-    /// As `load`, from a text and variables. Relative paths count from the folder of `path`.
-    ///
-    /// # Errors
-    /// All mistakes at once.
-    pub fn parse(
-        path: &Path,
-        text: &str,
-        environment: impl Iterator<Item = (std::ffi::OsString, std::ffi::OsString)>,
-    ) -> Result<Self, Problems> {
-        let overlay = read::overlay(environment);
-        let (document, problems) = read::read(path, text, &overlay)?;
-        resolve(path, &document, problems)
     }
 
     /// How many slots a brand has.

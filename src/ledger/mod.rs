@@ -61,8 +61,8 @@ pub use objects::Holder;
 pub use operator::RetrySelection;
 pub use queue::{Candidate, ClaimOrder};
 pub use recovery::Started;
-pub use row::BrandRow;
 pub use report::{AttemptRow, Notice, Report, StatusRow, SummaryRow};
+pub use row::BrandRow;
 pub use snapshots::UploadSnapshot;
 
 pub use crate::domain::brand::{

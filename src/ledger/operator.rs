@@ -6,10 +6,10 @@ use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
 use super::Ledger;
-use super::row::BrandRow;
 use super::copy::copy;
 use super::error::Result;
 use super::queue::Candidate;
+use super::row::BrandRow;
 use crate::domain::brand::{BrandId, UploadId};
 
 /// Which files are to be tried again.

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
-use super::row::BrandRow;
 use super::error::Result;
+use super::row::BrandRow;
 use super::{Ledger, Report};
 
 pub(super) const FORGET_FOLDER: &str = "

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-use super::row::BrandRow;
 use super::error::{LedgerError, Result};
 use super::operator::RetrySelection;
 use super::queue::Candidate;
+use super::row::BrandRow;
 use super::store::Brands;
 use super::writer::{Pending, Update};
 use super::{Ledger, RecordResult};

@@ -5,14 +5,17 @@ use http::{Method, request::Parts};
 use jiff::Timestamp;
 
 use super::{
-    bucket::SIZE_MAX,
-    journal::Entry,
+    entry::Entry,
     options::SandboxOptions,
     oss_error::OssError,
-    state::{Cloud, Grant, Slot, WINDOW},
+    slot::Slot,
+    state::{Cloud, Grant, WINDOW},
     verify::{OssRequest, PresentedSignature, Scope, SignatureError},
     wire::{self, Query},
 };
+
+/// The largest object taken.
+pub(super) const SIZE_MAX: u64 = 1024 * 1024 * 1024;
 
 /// OSS takes object names of 1 to 1,023 bytes.
 const KEY_MAX: usize = 1023;

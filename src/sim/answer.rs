@@ -8,7 +8,7 @@ use futures_util::stream;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use http_body_util::BodyExt as _;
 
-use super::{connection::Hold, fault::FaultAction, journal::Entry, plan::Plan};
+use super::{connection::Hold, entry::Entry, plan::Plan};
 
 /// Long enough for hyper to flush what it has before the body's error makes it close the connection.
 const FLUSH: Duration = Duration::from_millis(20);
@@ -54,34 +54,6 @@ impl AnswerFinish<'_> {
     }
 }
 
-/// The answer that a fault puts in place of the right one.
-pub(super) async fn instead(action: &FaultAction, hold: &Hold, form: &impl Refuse) -> Response {
-    match action {
-        FaultAction::Status { status, headers, body } => raw(*status, headers, body),
-        FaultAction::Code { code, message, localized } => {
-            super::refusal::failure(200, "", *code, message.as_deref(), localized.as_deref())
-        }
-        FaultAction::CaError { status, error_code, message } => {
-            super::refusal::ca_error(*status, error_code, message)
-        }
-        FaultAction::OssError { status, code, message } => form.refuse(*status, code, message),
-        FaultAction::EarlyAnswer { status, code } => closing(form.refuse(*status, code, code)),
-        FaultAction::HugeBody { bytes } => huge(*bytes),
-        // Whoever awaits this is woken by the broken connection, or by the client that gave up.
-        FaultAction::Reset => {
-            hold.reset();
-            std::future::pending().await
-        }
-        FaultAction::Hang => std::future::pending().await,
-        twist => unreachable!("a plan never puts {} in place of an answer", twist.name()),
-    }
-}
-
-fn closing(mut answer: Response) -> Response {
-    set(&mut answer, "connection", "close");
-    answer
-}
-
 /// An answer that breaks off before its first byte.
 pub(super) fn broken() -> Response {
     let error = async { Err::<Bytes, _>(io::Error::from(io::ErrorKind::ConnectionReset)) };
@@ -108,7 +80,7 @@ fn value_of(text: &str) -> HeaderValue {
     HeaderValue::from_bytes(&bytes).expect("control characters were replaced, everything else is allowed")
 }
 
-fn raw(status: u16, headers: &BTreeMap<String, String>, body: &str) -> Response {
+pub(super) fn raw(status: u16, headers: &BTreeMap<String, String>, body: &str) -> Response {
     let mut answer = build(status, "", body.to_owned());
     write_headers(answer.headers_mut(), headers);
     answer
@@ -123,7 +95,7 @@ fn write_headers(headers: &mut HeaderMap, pairs: &BTreeMap<String, String>) {
     }
 }
 
-fn huge(bytes: u64) -> Response {
+pub(super) fn huge(bytes: u64) -> Response {
     let start = Bytes::from_static(b"{\"id\":\"");
     let chunks = stream::unfold((start, bytes), |(chunk, left)| async move {
         let size = left.min(chunk.len() as u64);

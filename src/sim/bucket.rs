@@ -5,21 +5,20 @@ use http::{Method, request::Parts};
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
-    admission::{self, Put},
+    admission::{self, Put, SIZE_MAX},
     answer::{self, AnswerFinish, Refuse},
     connection::Hold,
+    entry::Entry,
     fault::{FaultAction, Service},
+    instead::instead,
     intake::{self, IntakeError, Received, Sink},
-    journal::Entry,
     options::Stage,
     oss_error::OssError,
     plan::Plan,
-    state::{Cloud, Slot, StoredObject, request_id},
+    slot::Slot,
+    state::{Cloud, StoredObject, request_id},
     wire,
 };
-
-/// The largest object taken.
-pub(super) const SIZE_MAX: u64 = 1024 * 1024 * 1024;
 
 /// An error's XML names the request and the host.
 struct Form<'a> {
@@ -142,7 +141,7 @@ impl Job<'_> {
             FaultAction::OssError { status, code, message } => {
                 self.form.refuse(*status, code, &self.repeating(message))
             }
-            _ => answer::instead(action, self.hold, &self.form).await,
+            _ => instead(action, self.hold, &self.form).await,
         };
         drop(unread);
         answer

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{refusal::Refusal, state::Slot};
+use super::{refusal::Refusal, slot::Slot};
 
 /// The most pictures one record may have.
 const INDEX_MAX: i64 = 10;

@@ -12,12 +12,13 @@ use jiff::{SignedDuration, Timestamp};
 use md5::{Digest as _, Md5};
 
 use super::{
-    answer::{self, AnswerFinish},
+    answer::AnswerFinish,
     call::Call,
     connection::Hold,
+    entry::Entry,
     fault::Service,
     grant,
-    journal::Entry,
+    instead::instead,
     options::Stage,
     plan::Plan,
     refusal::{self, CaForm, Refusal},
@@ -69,7 +70,7 @@ async fn serve(cloud: &Cloud, hold: &Hold, call: &Call, plan: &Plan, entry: Entr
     entry.note(|log| log.signature = Some(SignatureKind::Gateway));
     if let Some(action) = &plan.instead {
         entry.outcome(format!("fault:{}", action.name()));
-        return answer::instead(action, hold, &CaForm).await;
+        return instead(action, hold, &CaForm).await;
     }
     match call.check(&cloud.options.app_id) {
         Err(refusal) => refuse(&refusal, call, entry),

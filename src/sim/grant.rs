@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 use super::{
     options::UploadUrl,
     plan::Plan,
-    state::{Cloud, Grant, Slot},
+    slot::Slot,
+    state::{Cloud, Grant},
     verify::{self, OssRequest},
     wire::{self, Query},
 };

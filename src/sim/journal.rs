@@ -2,16 +2,10 @@
 
 use std::collections::VecDeque;
 
-use http::request::Parts;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::{
-    fault::Service,
-    state::{Cloud, Slot},
-    verify::SignatureKind,
-    wire,
-};
+use super::{fault::Service, slot::Slot, verify::SignatureKind};
 
 /// A sandbox may run for weeks; the oldest entries go first.
 const KEEP: usize = 100_000;
@@ -54,7 +48,7 @@ impl Journal {
         self.entries.iter().cloned().collect()
     }
 
-    fn open(&mut self, log: RequestLog) -> u64 {
+    pub(super) fn open(&mut self, log: RequestLog) -> u64 {
         let seq = self.next;
         self.next += 1;
         self.entries.push_back(RequestLog { seq, ..log });
@@ -64,52 +58,8 @@ impl Journal {
         seq
     }
 
-    fn entry(&mut self, seq: u64) -> Option<&mut RequestLog> {
+    pub(super) fn entry(&mut self, seq: u64) -> Option<&mut RequestLog> {
         let first = self.entries.front()?.seq;
         self.entries.get_mut(usize::try_from(seq.checked_sub(first)?).ok()?)
-    }
-}
-
-/// A request's place in the journal, filled in as more becomes known.
-#[derive(Clone, Copy)]
-pub(super) struct Entry<'a> {
-    cloud: &'a Cloud,
-    seq: u64,
-}
-
-impl<'a> Entry<'a> {
-    pub(super) fn open(cloud: &'a Cloud, service: Service, parts: &Parts, request_id: &str) -> Self {
-        let own = |name| wire::header(&parts.headers, name).map(str::to_owned);
-        let log = RequestLog {
-            seq: 0,
-            at: cloud.now(),
-            service,
-            method: parts.method.to_string(),
-            host: own("host").unwrap_or_default(),
-            path: parts.uri.path().to_owned(),
-            outcome: "unanswered".to_owned(),
-            status: None,
-            key: None,
-            slot: None,
-            signature: None,
-            bytes: 0,
-            content_type: own("content-type"),
-            access_key_id: None,
-            nonce: own("x-ca-nonce"),
-            request_id: request_id.to_owned(),
-            faults: Vec::new(),
-        };
-        let seq = cloud.lock().journal.open(log);
-        Self { cloud, seq }
-    }
-
-    pub(super) fn note(self, change: impl FnOnce(&mut RequestLog)) {
-        if let Some(log) = self.cloud.lock().journal.entry(self.seq) {
-            change(log);
-        }
-    }
-
-    pub(super) fn outcome(self, outcome: impl Into<String>) {
-        self.note(|log| log.outcome = outcome.into());
     }
 }

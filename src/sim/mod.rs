@@ -17,15 +17,18 @@ mod bucket;
 mod call;
 mod connection;
 mod control;
+mod entry;
 mod fault;
 mod gateway;
 mod grant;
+mod instead;
 mod intake;
 mod journal;
 mod options;
 mod oss_error;
 mod plan;
 mod refusal;
+mod slot;
 mod state;
 pub mod verify;
 mod wire;
@@ -46,7 +49,8 @@ use connection::{Hold, SandboxListener};
 pub use fault::{Fault, FaultAction, Scenario, Service};
 pub use journal::RequestLog;
 pub use options::{Clock, RequestHook, SandboxOptions, Stage, UploadUrl};
-pub use state::{Cloud, Slot, StoredObject};
+pub use slot::Slot;
+pub use state::{Cloud, StoredObject};
 
 /// A running sandbox. Dropping it breaks its connections; [`Sandbox::stop`] also waits until they are gone.
 pub struct Sandbox {
@@ -160,7 +164,7 @@ async fn route(cloud: &Cloud, hold: &Hold, request: Request) -> Response {
 
 fn unknown(cloud: &Cloud, request: Request) -> Response {
     let (parts, _) = request.into_parts();
-    let entry = journal::Entry::open(cloud, Service::Unknown, &parts, "");
+    let entry = entry::Entry::open(cloud, Service::Unknown, &parts, "");
     entry.note(|log| (log.outcome, log.status) = ("unknown".to_owned(), Some(404)));
     answer::build(404, "text/plain", "The sandbox has no such page.\n")
 }

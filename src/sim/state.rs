@@ -2,7 +2,6 @@
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet, VecDeque},
-    fmt,
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
@@ -17,6 +16,7 @@ use super::{
     journal::Journal,
     options::SandboxOptions,
     plan::Plan,
+    slot::Slot,
 };
 
 /// How far a client's clock may be off, and how long a nonce is remembered.
@@ -24,23 +24,6 @@ pub(super) const WINDOW: SignedDuration = SignedDuration::from_mins(15);
 
 /// Expired grants are looked through only when so many are held, and then when there are twice as many as were left.
 const GRANTS: usize = 10_000;
-
-/// What credentials are granted for.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
-pub struct Slot {
-    #[serde(rename = "type")]
-    pub kind: String,
-    pub id: i64,
-    pub index: i64,
-    pub suffix: String,
-}
-
-/// `OWNBRAND/1001/1`
-impl fmt::Display for Slot {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}/{}", self.kind, self.id, self.index)
-    }
-}
 
 #[derive(Debug, Clone)]
 pub(super) struct Grant {

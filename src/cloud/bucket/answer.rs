@@ -4,8 +4,8 @@ use http::{HeaderMap, StatusCode};
 use quick_xml::Reader;
 use quick_xml::events::Event;
 
-use crate::cloud::client::{name, retry_after};
-use crate::cloud::error::{CloudError, LONGEST_MESSAGE, Remedy, Service, short_name};
+use crate::cloud::error::{CloudError, LONGEST_MESSAGE, Remedy, Service};
+use crate::cloud::headers::{name, retry_after, short_name};
 use crate::cloud::target::Target;
 use crate::domain::failure::{ErrorKind, Failure};
 use crate::domain::text::one_line;

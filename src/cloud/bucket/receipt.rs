@@ -6,8 +6,8 @@ use http::{HeaderMap, StatusCode};
 
 use super::Receipt;
 use super::answer;
-use crate::cloud::client::{name, text};
-use crate::cloud::error::{CloudError, Remedy, Service, short_name};
+use crate::cloud::error::{CloudError, Remedy, Service};
+use crate::cloud::headers::{name, short_name, text};
 use crate::cloud::target::Target;
 use crate::domain::failure::{ErrorKind, Failure};
 use crate::domain::text::hex;

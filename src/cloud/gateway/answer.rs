@@ -5,10 +5,11 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
+use super::fail;
 use super::granted::{ClockReadings, grant};
-use crate::cloud::client::{name, retry_after, text};
 use crate::cloud::credentials::Grant;
 use crate::cloud::error::{CloudError, LONGEST_MESSAGE, Remedy, Service};
+use crate::cloud::headers::{name, retry_after, text};
 use crate::domain::failure::ErrorKind;
 use crate::domain::text::{one_line, unmarked};
 
@@ -160,10 +161,6 @@ impl Envelope {
 /// debug log.
 fn short(text: &str) -> String {
     one_line(text.split(", Server StringToSign").next().unwrap_or_default(), LONGEST_MESSAGE)
-}
-
-pub(super) fn fail(kind: ErrorKind, remedy: Remedy, message: impl Into<String>) -> CloudError {
-    CloudError::new(Service::Gateway, kind, remedy, message)
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
-use super::answer::fail;
+use super::fail;
 use crate::cloud::credentials::{Grant, lasts};
 use crate::cloud::error::{CloudError, Remedy};
 use crate::cloud::presigned;
