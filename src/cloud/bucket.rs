@@ -2,6 +2,7 @@
 
 mod answer;
 mod body;
+mod buffers;
 mod receipt;
 
 use std::fs::File;
@@ -9,6 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, DATE};
 use http::{HeaderMap, HeaderName};
 use reqwest::Response;
@@ -27,6 +29,7 @@ use crate::domain::failure::ErrorKind;
 use crate::domain::image::Format;
 use crate::domain::upload::Digests;
 use body::{Source, Transfer};
+use buffers::Buffers;
 use receipt::UNKNOWN_OBJECT;
 
 pub use body::BytesLimiter;
@@ -38,6 +41,7 @@ pub struct Bucket {
     clock: Arc<SigningClock>,
     timeout: Duration,
     limiter: Option<Arc<BytesLimiter>>,
+    buffers: Arc<Buffers>,
     /// Presigned URLs were signed without a `Content-Type`, as far as it is known.
     without_content_type: AtomicBool,
 }
@@ -74,6 +78,7 @@ impl Bucket {
             clock,
             timeout: settings.oss.timeout,
             limiter,
+            buffers: Arc::default(),
             without_content_type: AtomicBool::default(),
         }
     }
@@ -138,7 +143,9 @@ impl Bucket {
         let source = Source {
             file: object.file,
             size: object.size,
+            unsent: Bytes::new(),
             transfer: transfer.clone(),
+            buffers: self.buffers.clone(),
             limiter: self.limiter.clone(),
         };
         let request = self.clients.http.put(url).headers(headers).body(body::stream(source));

@@ -14,7 +14,13 @@ use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use http_body::{Body, Frame, SizeHint};
 use tokio::time::Instant;
 
-/// How much is read at a time.
+use super::buffers::{BUFFER, Buffers};
+
+/// How much of a file that does not fit into one buffer is read in one go.
+const BLOCK: usize = 256 << 10;
+
+/// How much is read by one call, and handed to the connection at a time: a transfer that takes longer for it than the
+/// timeout is stalled.
 const PIECE: usize = 128 << 10;
 
 /// Limits bytes a second over all uploads.
@@ -101,7 +107,10 @@ impl Transfer {
 pub(super) struct Source {
     pub(super) file: Arc<File>,
     pub(super) size: u64,
+    /// What was read and is not sent yet.
+    pub(super) unsent: Bytes,
     pub(super) transfer: Transfer,
+    pub(super) buffers: Arc<Buffers>,
     pub(super) limiter: Option<Arc<BytesLimiter>>,
 }
 
@@ -109,7 +118,7 @@ pub(super) struct Source {
 /// shorter ends the connection instead of a PUT that looks well.
 pub(super) fn stream(source: Source) -> reqwest::Body {
     let size = source.size;
-    let pieces = stream::try_unfold((source, 0), |(source, sent)| async move {
+    let pieces = stream::try_unfold((source, 0), |(mut source, sent)| async move {
         if sent == source.size {
             return Ok(None);
         }
@@ -121,17 +130,14 @@ pub(super) fn stream(source: Source) -> reqwest::Body {
 }
 
 impl Source {
-    /// With a limit, small pieces: waiting for one must not look like a stall.
-    fn piece(&self) -> usize {
-        if self.limiter.is_some() { PIECE / 16 } else { PIECE }
-    }
-
-    async fn next_piece(&self, sent: u64) -> io::Result<Bytes> {
-        let length = usize::try_from(self.size - sent).unwrap_or(PIECE).min(self.piece());
-        let piece = read(self.file.clone(), length).await?;
+    async fn next_piece(&mut self, sent: u64) -> io::Result<Bytes> {
+        if self.unsent.is_empty() {
+            self.unsent = self.read(sent).await?;
+        }
+        let piece = self.unsent.split_to(self.piece().min(self.unsent.len()));
         self.transfer.waits_for_limit();
         if let (Some(limiter), Some(count)) =
-            (&self.limiter, NonZeroU32::new(u32::try_from(length).unwrap_or_default()))
+            (&self.limiter, NonZeroU32::new(u32::try_from(piece.len()).unwrap_or_default()))
         {
             // the burst is at least a piece, so this cannot be refused
             let _ = limiter.until_n_ready(count).await;
@@ -139,14 +145,29 @@ impl Source {
         self.transfer.moved();
         Ok(piece)
     }
+
+    /// Reads the whole file, or the next block of a large one: going to another thread costs more than the reading.
+    async fn read(&self, sent: u64) -> io::Result<Bytes> {
+        let longest = if self.size <= BUFFER as u64 { BUFFER } else { BLOCK };
+        let length = usize::try_from(self.size - sent).unwrap_or(longest).min(longest);
+        let (file, buffers, transfer) = (self.file.clone(), self.buffers.clone(), self.transfer.clone());
+        let read = move || buffers.filled(length, |buffer| fill(buffer, &*file, &transfer));
+        tokio::task::spawn_blocking(read).await.map_err(io::Error::other)?
+    }
+
+    /// With a limit, small pieces: waiting for one must not look like a stall.
+    fn piece(&self) -> usize {
+        if self.limiter.is_some() { PIECE / 16 } else { PIECE }
+    }
 }
 
-async fn read(file: Arc<File>, length: usize) -> io::Result<Bytes> {
-    let read = tokio::task::spawn_blocking(move || {
-        let mut piece = vec![0; length];
-        (&*file).read_exact(&mut piece).map(|()| Bytes::from(piece))
-    });
-    read.await.map_err(io::Error::other)?
+/// A slow file server is no stalled transfer, as long as it gives something.
+fn fill(buffer: &mut [u8], mut file: impl Read, transfer: &Transfer) -> io::Result<()> {
+    buffer.chunks_mut(PIECE).try_for_each(|piece| {
+        file.read_exact(piece)?;
+        transfer.moved();
+        Ok(())
+    })
 }
 
 /// hyper wants it to be `Sync`; the lock is never taken, since the stream is only polled through `&mut`.
@@ -171,5 +192,66 @@ impl Body for FileBody {
 
     fn size_hint(&self) -> SizeHint {
         SizeHint::with_exact(self.left)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    fn source(file: File, size: u64) -> Source {
+        Source {
+            file: Arc::new(file),
+            size,
+            unsent: Bytes::new(),
+            transfer: Transfer::default(),
+            buffers: Arc::default(),
+            limiter: None,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_file_comes_whole_in_pieces_whatever_its_size() {
+        for size in [1, PIECE, BUFFER, BUFFER + 1, 2 * BUFFER + PIECE / 3] {
+            let bytes: Vec<u8> = (0..=u8::MAX).cycle().take(size).collect();
+            let mut file = tempfile::tempfile().unwrap();
+            file.write_all(&bytes).unwrap();
+            io::Seek::rewind(&mut file).unwrap();
+            let mut source = source(file, size as u64);
+            let mut sent = Vec::new();
+            while sent.len() < size {
+                let piece = source.next_piece(sent.len() as u64).await.unwrap();
+                assert!(!piece.is_empty() && piece.len() <= PIECE);
+                sent.extend_from_slice(&piece);
+            }
+            assert!(sent == bytes, "{size}");
+        }
+    }
+
+    /// Checks that each piece counts before the next one is asked for.
+    struct SlowServer<'a> {
+        transfer: &'a Transfer,
+        long_ago: Instant,
+        pieces: u32,
+    }
+
+    impl Read for SlowServer<'_> {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            let moved = std::mem::replace(&mut self.transfer.lock().moved, self.long_ago);
+            assert!(moved > self.long_ago, "after {} pieces", self.pieces);
+            self.pieces += 1;
+            Ok(buffer.len())
+        }
+    }
+
+    #[test]
+    fn a_slow_file_server_that_gives_something_is_no_stall() {
+        let transfer = Transfer::default();
+        let long_ago = transfer.lock().moved.checked_sub(Duration::from_secs(1)).unwrap();
+        let mut server = SlowServer { transfer: &transfer, long_ago, pieces: 0 };
+        fill(&mut vec![0; 4 * PIECE], &mut server, &transfer).unwrap();
+        assert_eq!(server.pieces, 4);
+        assert!(transfer.lock().moved > long_ago);
     }
 }

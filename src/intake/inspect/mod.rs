@@ -1,11 +1,11 @@
-//! Is this file a picture that may be sent? It is recognized by content, walked to its last block, and hashed, in one
-//! pass over the bytes. The crate `pictures` knows what a whole picture is.
+//! Whether a file is a picture that may be sent. Its bytes are read once: the first ones tell the format, and all of
+//! them are walked through, to the last block, and hashed. The crate `pictures` knows what a whole picture is.
 
 mod hashes;
+mod reader;
 
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use pictures::{Budget, Depth, HEAD, Walk, Whole, sniff, zeros};
@@ -16,12 +16,9 @@ use crate::domain::image::Format;
 use crate::domain::text::visible;
 use crate::domain::upload::{Picture, Stamp};
 use crate::files;
-use crate::intake::byte_count;
 use hashes::Hashes;
 pub use pictures::Flaw;
-
-/// Read at a time, bytes.
-const BUFFER: usize = 128 << 10;
+use reader::Reader;
 
 /// Checks files, on whatever thread it is called.
 #[derive(Debug)]
@@ -71,22 +68,23 @@ impl Inspector {
         if size > self.images.max_bytes {
             return Err(Flaw::TooLarge(size, self.images.max_bytes).into());
         }
-        let mut head = [0; HEAD];
-        let length = read_head(file, &mut head)?;
-        if length > 0 && head[..length].iter().all(|byte| *byte == 0) {
-            return Err(zeros(leading_zeros(file)?, size).into());
+        let mut reader = Reader::new(file, size);
+        let first = reader.first()?;
+        let head = &first[..first.len().min(HEAD)];
+        if !head.is_empty() && head.iter().all(|byte| *byte == 0) {
+            return Err(zeros(leading_zeros(&mut reader)?, size).into());
         }
-        let format = sniff(&head[..length])?;
+        let format = sniff(head)?;
         self.check_name(name, format)?;
         match self.images.check {
-            Check::Decode => self.walk(file, format, size, Depth::Decode),
+            Check::Decode => self.walk(&mut reader, format, size, Depth::Decode),
             // without an end marker, only its data can tell whether the picture is whole
-            Check::Structure => {
-                self.walk(file, format, size, Depth::Structure).or_else(|obstacle| match obstacle {
-                    Obstacle::Flaw(Flaw::Truncated(_)) => self.walk(file, format, size, Depth::Decode),
-                    obstacle => Err(obstacle),
-                })
-            }
+            Check::Structure => match self.walk(&mut reader, format, size, Depth::Structure) {
+                Err(Obstacle::Flaw(Flaw::Truncated(_))) => {
+                    self.walk(&mut reader, format, size, Depth::Decode)
+                }
+                result => result,
+            },
         }
     }
 
@@ -103,19 +101,20 @@ impl Inspector {
     /// One pass over the bytes.
     fn walk(
         &self,
-        file: &File,
+        reader: &mut Reader<'_>,
         format: Format,
         size: u64,
         depth: Depth,
     ) -> Result<(Picture, Whole), Obstacle> {
         let mut walk = Walk::new(format, depth, self.images.max_pixels, &self.budget);
         let mut hashes = Hashes::new();
-        let passed = each_part(file, |part| {
+        let mut part = reader.first()?;
+        while !part.is_empty() {
             walk.feed(part)?;
             hashes.update(part);
-            Ok(true)
-        })?;
-        if passed != size {
+            part = reader.next()?;
+        }
+        if reader.position() != size {
             return Err(Obstacle::Changing);
         }
         let whole = walk.finish()?;
@@ -142,49 +141,18 @@ impl From<io::Error> for Obstacle {
     }
 }
 
-/// Reads the file in parts until `take` says false; gives how many bytes were read.
-fn each_part(file: &File, mut take: impl FnMut(&[u8]) -> Result<bool, Obstacle>) -> Result<u64, Obstacle> {
-    let (mut buffer, mut at) = (vec![0; BUFFER], 0);
-    loop {
-        let count = read_at(file, &mut buffer, at)?;
-        at += count as u64;
-        if count == 0 || !take(&buffer[..count])? {
-            return Ok(at);
-        }
-    }
-}
-
-fn leading_zeros(file: &File) -> Result<u64, Obstacle> {
+fn leading_zeros(reader: &mut Reader<'_>) -> io::Result<u64> {
     let mut zeros = 0;
-    each_part(file, |part| {
+    let mut part = reader.first()?;
+    while !part.is_empty() {
         let first = part.iter().position(|byte| *byte != 0);
         zeros += first.unwrap_or(part.len()) as u64;
-        Ok(first.is_none())
-    })?;
+        if first.is_some() {
+            break;
+        }
+        part = reader.next()?;
+    }
     Ok(zeros)
-}
-
-fn read_head(file: &File, head: &mut [u8]) -> io::Result<usize> {
-    let mut length = 0;
-    while length < head.len() {
-        match read_at(file, &mut head[length..], length as u64)? {
-            0 => break,
-            count => length += count,
-        }
-    }
-    Ok(length)
-}
-
-fn read_at(file: &File, buffer: &mut [u8], at: u64) -> io::Result<usize> {
-    loop {
-        match file.read_at(buffer, at) {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            read => {
-                byte_count::advance(*read.as_ref().unwrap_or(&0));
-                return read;
-            }
-        }
-    }
 }
 
 impl From<&Flaw> for Failure {
