@@ -26,6 +26,7 @@ mod intake;
 mod invariants;
 mod key;
 mod operator;
+mod place;
 mod settle;
 mod slots;
 #[cfg(test)]
