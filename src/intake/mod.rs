@@ -89,7 +89,7 @@ pub enum IntakeError {
 pub struct Intake {
     ctx: Arc<Context>,
     /// Marked whenever the database has changed.
-    changes: state::Receiver<u64>,
+    rechecks: state::Receiver<u64>,
     watch: Watch,
     tracked: TrackedFolders,
     scans: JoinSet<CompletedScan>,
@@ -122,11 +122,11 @@ impl Intake {
             tracing::warn!("{}; folders are polled", watch::no_inotify(&error));
         }
         let ctx = Arc::new(Context::new(settings, ledger, stop, metrics));
-        let mut changes = ctx.ledger.changes();
-        changes.mark_changed();
+        let mut rechecks = ctx.ledger.recheck_requests();
+        rechecks.mark_changed();
         Self {
             ctx,
-            changes,
+            rechecks,
             watch,
             tracked: TrackedFolders::default(),
             scans: JoinSet::new(),
@@ -171,7 +171,7 @@ impl Intake {
                     }
                 }
                 // the next step takes it in
-                Ok(()) = self.changes.changed() => self.changes.mark_changed(),
+                Ok(()) = self.rechecks.changed() => self.rechecks.mark_changed(),
                 () = tokio::time::sleep_until(next_step) => {}
             }
         }
@@ -192,8 +192,8 @@ impl Intake {
     /// When the database fails for good.
     pub async fn step(&mut self) -> Result<(), IntakeError> {
         self.take_events();
-        if self.changes.has_changed().unwrap_or_default() {
-            self.changes.mark_unchanged();
+        if self.rechecks.has_changed().unwrap_or_default() {
+            self.rechecks.mark_unchanged();
             let scheduled = self.schedule_rechecks().await;
             self.defer_if_transient(scheduled)?;
         }

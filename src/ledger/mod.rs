@@ -150,6 +150,11 @@ impl Ledger {
         self.session.changed.subscribe()
     }
 
+    /// Is marked when intake is to look at files again: somebody requested it, or another process has written.
+    pub fn recheck_requests(&self) -> watch::Receiver<u64> {
+        self.session.rechecks.subscribe()
+    }
+
     /// Counts the times that another process wrote, or that a retry was asked for: an operator who wants something done.
     pub fn nudges(&self) -> u64 {
         self.nudges.load(Ordering::Relaxed)
@@ -173,6 +178,7 @@ impl Ledger {
             // errors are passed over: whoever needs the database meets them too, and says so
             if version.is_ok_and(|version| seen.replace(version).is_some_and(|before| before != version)) {
                 self.nudges.fetch_add(1, Ordering::Relaxed);
+                self.session.announce_rechecks();
                 self.session.announce();
             }
             tokio::time::sleep(every).await;

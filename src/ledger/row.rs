@@ -70,6 +70,34 @@ pub(super) const COLUMNS: [&str; 40] = [
     "updated_at",
 ];
 
+/// Those of [`COLUMNS`] that are what they were while nothing but its progress changes: they are left out then, and with
+/// them the indexes that they are in.
+pub(super) const IDENTITY: [&str; 17] = [
+    "path_bytes",
+    "path",
+    "file_name",
+    "slot",
+    "wanted_slot",
+    "size_bytes",
+    "mtime_ns",
+    "inode",
+    "ctime_ns",
+    "suffix",
+    "width",
+    "height",
+    "sha256",
+    "md5",
+    "crc64",
+    "revision",
+    "detected_at",
+];
+
+/// Is all of [`IDENTITY`] as it was?
+pub(super) fn is_same_file(before: &Upload, now: &Upload) -> bool {
+    let seen = |file: &Upload| (file.slot, file.wanted_slot, file.stamp, file.ctime_ns, file.revision);
+    seen(before) == seen(now) && before.path == now.path && before.picture == now.picture
+}
+
 /// Binds the values of [`COLUMNS`].
 pub(super) fn bind(values: &mut Separated<'_, Sqlite, &'static str>, file: &Upload) {
     let picture = file.picture.as_ref();

@@ -24,6 +24,8 @@ pub(super) struct Session {
     pub(super) report: Report,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) changed: Arc<watch::Sender<u64>>,
+    /// As `changed`, when intake is to look at files again.
+    pub(super) rechecks: Arc<watch::Sender<u64>>,
     /// What is wrong with the database at present.
     pub(super) problems: Arc<RepeatLimiter<String>>,
     /// The connections must be opened again before they are used.
@@ -45,6 +47,7 @@ impl Session {
             report,
             clock,
             changed: Arc::new(watch::Sender::new(0)),
+            rechecks: Arc::new(watch::Sender::new(0)),
             problems: Arc::default(),
             stale: Arc::default(),
             generation,
@@ -127,5 +130,9 @@ impl Session {
 
     pub(super) fn announce(&self) {
         self.changed.send_modify(|version| *version = version.wrapping_add(1));
+    }
+
+    pub(super) fn announce_rechecks(&self) {
+        self.rechecks.send_modify(|version| *version = version.wrapping_add(1));
     }
 }

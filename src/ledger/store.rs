@@ -8,7 +8,7 @@ use sqlx::{QueryBuilder, Row, Sqlite};
 
 use super::error::{LedgerError, Result};
 use super::recovery;
-use super::row::{self, COLUMNS};
+use super::row::{self, COLUMNS, IDENTITY};
 use super::session::Tx;
 use crate::domain::brand::{AttemptRecord, Brand, BrandId, Changes, Moment, Upload, UploadId};
 use crate::domain::clock::rfc3339;
@@ -135,14 +135,18 @@ async fn save_files(tx: &mut Tx, brand: BrandId, changes: &Changes<'_>) -> Resul
     }
     let mut files: Vec<&Upload> = changes.saved.iter().map(|(_, file)| *file).collect();
     files.sort_by_key(|file| (file.slot.is_some(), file.id));
+    let is_same = |(before, file): &(Option<&Upload>, &Upload)| {
+        before.is_some_and(|before| row::is_same_file(before, file))
+    };
+    let is_progress = changes.saved.iter().all(is_same);
     for files in files.chunks(ROWS) {
-        upsert(brand, files).build().execute(&mut **tx).await?;
+        upsert(brand, files, is_progress).build().execute(&mut **tx).await?;
     }
     Ok(())
 }
 
-/// One statement for rows that are new and rows that are there.
-fn upsert(brand: BrandId, files: &[&Upload]) -> QueryBuilder<Sqlite> {
+/// One statement for rows that are new and rows that are there. `is_progress`: they are there, and the same files.
+fn upsert(brand: BrandId, files: &[&Upload], is_progress: bool) -> QueryBuilder<Sqlite> {
     let mut query = QueryBuilder::new("INSERT INTO upload (id, brand_id");
     for column in COLUMNS {
         query.push(", ").push(column);
@@ -154,7 +158,7 @@ fn upsert(brand: BrandId, files: &[&Upload]) -> QueryBuilder<Sqlite> {
     });
     query.push(" ON CONFLICT (id) DO UPDATE SET ");
     let mut set = query.separated(", ");
-    for column in COLUMNS {
+    for column in COLUMNS.into_iter().filter(|column| !is_progress || !IDENTITY.contains(column)) {
         set.push(column).push_unseparated(" = excluded.").push_unseparated(column);
     }
     query

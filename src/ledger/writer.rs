@@ -98,7 +98,7 @@ async fn write(session: &Session, cache: &mut Cache, group: &mut [Box<dyn Update
     let (moment, next_id, version) = store::moment(&mut tx, session.now()).await?;
     let before = cache.load(&mut tx, &ids, next_id, (version, session.generation())).await?;
     let after = apply(group, &before, next_id, &moment);
-    let mut is_changed = false;
+    let (mut is_changed, mut rechecks) = (false, false);
     for (id, brand) in &after {
         if cfg!(debug_assertions) {
             sound(brand)?;
@@ -106,6 +106,7 @@ async fn write(session: &Session, cache: &mut Cache, group: &mut [Box<dyn Update
         let changes = brand.changes_since(&before[id]);
         if !changes.is_empty() {
             is_changed = true;
+            rechecks |= changes.requests_recheck();
             store::save(&mut tx, *id, &changes).await?;
         }
     }
@@ -113,6 +114,9 @@ async fn write(session: &Session, cache: &mut Cache, group: &mut [Box<dyn Update
     match is_changed {
         true => session.commit(tx).await?,
         false => tx.rollback().await?,
+    }
+    if rechecks {
+        session.announce_rechecks();
     }
     cache.keep(before, after);
     Ok(())

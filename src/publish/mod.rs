@@ -14,6 +14,7 @@ mod leases;
 mod notices;
 mod objects;
 mod pace;
+mod permits;
 mod policy;
 mod report;
 mod shared;
@@ -42,6 +43,7 @@ use conclude::conclude;
 use leases::{LEASE, Leases};
 use notices::Notices;
 use pace::Pace;
+use permits::Permits;
 use shared::Shared;
 
 /// The longest sleep without a query, whatever wakes were missed.
@@ -81,6 +83,7 @@ pub struct Publish {
     shared: Arc<Shared>,
     jobs: JoinSet<ClaimToken>,
     leases: Leases,
+    permits: Permits,
     external_writes: u64,
     /// The same moment on both clocks: if they drift apart, the wall clock was set.
     both_clocks: (Timestamp, Instant),
@@ -107,6 +110,7 @@ impl Publish {
             shared: Arc::new(Shared::new(settings, ledger, clouds, metrics.clone())),
             jobs: JoinSet::new(),
             leases: Leases::default(),
+            permits: Permits::default(),
             external_writes: 0,
             notices: Notices::default(),
             progress: watch::Sender::default(),
@@ -241,12 +245,18 @@ impl Publish {
             Admission::Probe => (ClaimOrder::LeastTried, true),
             Admission::ProbeOthers(brand) => (ClaimOrder::LeastTriedBut(brand), true),
         };
-        let permits = (shared.settings.limits.concurrency as usize).saturating_sub(self.leases.len());
-        let permits = if probe { permits.min(1) } else { permits };
-        if permits == 0 {
+        let concurrency = shared.settings.limits.concurrency as usize;
+        let permits = match self.permits.free(concurrency, self.leases.len(), now) {
+            Ok(permits) => {
+                if probe {
+                    1
+                } else {
+                    permits
+                }
+            }
             // the end of an attempt wakes us
-            return Ok(Next::Wait(now + TICK));
-        }
+            Err(gathered) => return Ok(Next::Wait(gathered.unwrap_or(now + TICK))),
+        };
         let horizon = shared.settings.retry.backoff.max().max(MAX_RETRY_AFTER);
         let mut due = shared.ledger.candidates(order, horizon, permits).await?;
         if due.is_empty() {

@@ -76,6 +76,11 @@ impl Changes<'_> {
         })
     }
 
+    /// Is intake to look at a file again?
+    pub fn requests_recheck(&self) -> bool {
+        self.saved.iter().any(|(_, file)| file.recheck.is_open())
+    }
+
     /// Does a file no longer wait for an operator's word?
     pub fn ends_a_hold(&self) -> bool {
         let ended = |(before, file): &(Option<&Upload>, &Upload)| {
