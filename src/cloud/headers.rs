@@ -1,11 +1,16 @@
 //! What the headers of an answer say.
 
+use std::time::Duration;
+
 use http::HeaderMap;
 
 use crate::domain::text::one_line;
 
 /// A name or a checksum of its answers, at so many.
 const LONGEST_NAME: usize = 80;
+
+/// The longest `Retry-After` that is believed.
+pub const MAX_RETRY_AFTER: Duration = Duration::from_hours(1);
 
 /// A header's text; one that is empty says nothing.
 pub(super) fn text<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
@@ -18,7 +23,7 @@ pub(super) fn name(headers: &HeaderMap, name: &str) -> Option<String> {
 }
 
 /// `Retry-After`, in seconds or as a date (counted from the answer's own), at most an hour.
-pub(super) fn retry_after(headers: &HeaderMap) -> Option<std::time::Duration> {
+pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let wanted = text(headers, "retry-after")?.trim();
     let time = |text: &str| jiff::fmt::rfc2822::parse(text).ok().map(|time| time.timestamp().as_second());
     let seconds = match (wanted.parse::<u64>(), time(wanted), text(headers, "date").and_then(time)) {
@@ -26,7 +31,7 @@ pub(super) fn retry_after(headers: &HeaderMap) -> Option<std::time::Duration> {
         (_, Some(until), Some(now)) => u64::try_from(until - now).unwrap_or_default(),
         _ => return None,
     };
-    Some(std::time::Duration::from_secs(seconds.min(3600)))
+    Some(Duration::from_secs(seconds).min(MAX_RETRY_AFTER))
 }
 
 /// A code, an id, a checksum: no name that means anything is longer.

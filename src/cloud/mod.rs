@@ -21,6 +21,7 @@ pub use client::{ClientError, Clients};
 pub use credentials::{Grant, Grants};
 pub use error::{CloudError, Remedy, Service};
 pub use gateway::{Gateway, GrantRequest};
+pub use headers::MAX_RETRY_AFTER;
 pub use signature::SigningClock;
 pub use target::Target;
 pub use webhook::post_json;

@@ -181,7 +181,7 @@ pub struct Images {
 }
 
 impl Default for Images {
-    /// The defaults of config.toml, which its own test compares with these.
+    /// The defaults of config.toml.
     fn default() -> Self {
         Self {
             max_per_brand: 10,
@@ -329,5 +329,18 @@ impl Settings {
     pub fn slots_of(&self, brand: BrandKey) -> u32 {
         let own = self.brands.iter().find(|folder| folder.brand == brand);
         own.map_or(self.images.max_per_brand, |folder| folder.max)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_of_pictures_are_those_of_a_configuration_that_names_none() {
+        let text = "[gateway]\nurl = \"https://api.link.aliyun.com\"\napp_id = \"a\"\napp_key = \"b\"\n";
+        let variables = [("BRANDPOST_GATEWAY__APP_SECRET".into(), "secret".into())];
+        let settings = Settings::parse(Path::new("/x/config.toml"), text, variables.into_iter()).unwrap();
+        assert_eq!(format!("{:?}", settings.images), format!("{:?}", Images::default()));
     }
 }

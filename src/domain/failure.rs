@@ -121,7 +121,15 @@ impl ErrorKind {
             | ErrorKind::ForbiddenHost
             | ErrorKind::BadUploadUrl
             | ErrorKind::AttemptsExhausted => Class::Failed,
-            _ => Class::Retrying,
+            ErrorKind::Network
+            | ErrorKind::Timeout
+            | ErrorKind::GatewayError
+            | ErrorKind::OssError
+            | ErrorKind::Throttled
+            | ErrorKind::Credentials
+            | ErrorKind::ClockSkew
+            | ErrorKind::ChecksumMismatch
+            | ErrorKind::FileChanged => Class::Retrying,
         }
     }
 

@@ -53,20 +53,6 @@ impl State {
     pub fn is_pending(self) -> bool {
         matches!(self, State::Queued | State::Uploading | State::Retrying)
     }
-
-    /// The legal transitions. An end is left only for `queued` (new content, a freed slot, `retry`),
-    /// or between refusals when the file itself changes or vanishes.
-    pub fn may_become(self, next: State) -> bool {
-        use State::{Failed, Gone, Queued, Rejected, Retrying, Uploaded, Uploading};
-        match self {
-            Queued => matches!(next, Uploading | Rejected | Gone),
-            Uploading => matches!(next, Uploaded | Retrying | Queued | Failed | Gone),
-            Retrying => matches!(next, Uploading | Queued | Rejected | Gone),
-            Uploaded => matches!(next, Queued | Rejected),
-            Failed | Rejected => matches!(next, Queued | Rejected | Gone),
-            Gone => matches!(next, Queued | Rejected),
-        }
-    }
 }
 
 impl fmt::Display for State {
@@ -130,14 +116,5 @@ mod tests {
             assert_eq!(state.as_str().parse(), Ok(state));
         }
         assert!("done".parse::<State>().is_err());
-    }
-
-    #[test]
-    fn only_an_upload_ends_uploaded_and_pending_work_can_end() {
-        for state in State::ALL {
-            assert_eq!(state.may_become(State::Uploaded), state == State::Uploading, "{state}");
-            assert!(!state.is_pending() || state.may_become(State::Gone), "{state}");
-            assert!(state.is_pending() || state.may_become(State::Queued), "{state}");
-        }
     }
 }

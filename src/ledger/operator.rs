@@ -17,7 +17,7 @@ use crate::domain::brand::{BrandId, UploadId};
 pub enum RetrySelection {
     /// These, whatever became of them.
     Ids(Vec<UploadId>),
-    /// All of a brand that are not uploaded.
+    /// All of a brand that are held, failed or refused, or that are tried again later.
     Brand(BrandRow),
     /// All that are held since the database was rebuilt.
     Held,

@@ -197,7 +197,7 @@ impl Report {
         query.fetch_optional(&self.0).await?.as_ref().map(StatusRow::read).transpose()
     }
 
-    /// Where a file that passed inspection lies, what it was like then, its SHA-256, and how many pixels it has.
+    /// Where a file that passed inspection lies, what it was like then, and its SHA-256.
     ///
     /// # Errors
     /// When the database fails.

@@ -26,7 +26,7 @@ pub struct BrandRow {
     pub brand: BrandKey,
 }
 
-/// The columns that a file's state decides, in the order in which [`bind`] binds them.
+/// The columns of a file, in the order in which [`bind`] binds them.
 pub(super) const COLUMNS: [&str; 40] = [
     "path_bytes",
     "path",

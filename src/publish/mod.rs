@@ -29,7 +29,7 @@ use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::cloud::Clouds;
+use crate::cloud::{Clouds, MAX_RETRY_AFTER};
 use crate::config::Settings;
 use crate::domain::brand::ClaimToken;
 use crate::domain::clock::{later, until};
@@ -48,10 +48,6 @@ use shared::Shared;
 
 /// The longest sleep without a query, whatever wakes were missed.
 const TICK: Duration = Duration::from_secs(5);
-
-/// The longest `Retry-After` that is believed. A due time further off than this and the longest backoff can
-/// only come from a clock that jumped.
-const MAX_RETRY_AFTER: Duration = Duration::from_hours(1);
 
 /// A smaller difference between the clocks is a correction, not a jump.
 const MIN_JUMP: Duration = Duration::from_secs(30);
@@ -257,6 +253,7 @@ impl Publish {
             // the end of an attempt wakes us
             Err(gathered) => return Ok(Next::Wait(gathered.unwrap_or(now + TICK))),
         };
+        // no policy sets a due time further off: one that is can only come from a clock that jumped
         let horizon = shared.settings.retry.backoff.max().max(MAX_RETRY_AFTER);
         let mut due = shared.ledger.candidates(order, horizon, permits).await?;
         if due.is_empty() {

@@ -41,3 +41,20 @@ pub(super) async fn asset(Path(name): Path<String>) -> Response {
         None => StatusCode::NOT_FOUND.into_response(),
     }
 }
+#[cfg(test)]
+mod tests {
+    use crate::domain::failure::ErrorKind;
+    use crate::domain::upload::State;
+
+    #[test]
+    fn the_page_has_words_for_every_error_kind_and_state() {
+        let words = include_str!("page/words.js");
+        let kinds = words.split("const KINDS = {").nth(1).unwrap().split("};").next().unwrap();
+        for kind in ErrorKind::ALL {
+            assert!(kinds.contains(&format!("\n  {kind}: [")), "{kind}");
+        }
+        for state in State::ALL {
+            assert!(words.matches(&format!("{state}: '")).count() >= 2, "{state} in both languages");
+        }
+    }
+}

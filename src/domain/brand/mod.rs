@@ -5,7 +5,7 @@
 //!
 //! | who | method | from | to |
 //! |---|---|---|---|
-//! | intake | [`Brand::take_in`] | no row, or any but `uploading` | `queued`, `rejected`, or as it was |
+//! | intake | [`Brand::take_in`] | no row, or any | `queued` or `rejected`; `uploaded` if OSS has these bytes; as it was if it holds them already, or is `uploading` |
 //! | intake | [`Brand::renamed`] | any but `gone` | the same, under its new name |
 //! | intake | [`Brand::vanished`] | `queued`, `retrying`, `failed`, `rejected` | `gone`; `uploaded` if OSS has these bytes |
 //! | publish | [`Brand::start`] | `queued`, `retrying` | `uploading` |
@@ -14,9 +14,11 @@
 //! | operator | [`Brand::retry`] | any but `gone`, `uploading` | `queued`, or looked at again |
 //! | operator | [`Brand::release`], [`Brand::reserve`] | | a slot is free, or kept free |
 //! | operator | [`Brand::adopt`] | `queued` and held | `uploaded` |
+//! | configuration | [`Brand::resize`] | | another number of slots |
+//! | all | [`Brand::recheck_requested`], [`Brand::recheck_done`] | | intake looks at a file again |
 //!
-//! Each ends in `settle`: free slots go to the files that wait for one, oldest first, and files that were refused
-//! as copies of a file that no longer stands are looked at again. [`Brand::check`] names the invariants that are broken;
+//! Whatever can free a slot, or change what a file stands for, ends in `settle`: free slots go to the files that wait
+//! for one, oldest first, and files that were refused as copies of a file that no longer stands are looked at again. [`Brand::check`] names the invariants that are broken;
 //! tests and debug builds ask it after every step.
 
 mod attempt;
