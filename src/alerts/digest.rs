@@ -4,17 +4,21 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use crate::domain::brand::UploadId;
+use crate::domain::failure::ErrorKind;
+use crate::domain::notice::NoticeName;
 use crate::domain::text::visible;
+use crate::domain::upload::State;
 use crate::ledger::{Notice, PendingAlerts, StatusRow};
 
 /// A file that was refused.
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct Refused {
-    pub(super) id: i64,
+    pub(super) id: UploadId,
     pub(super) brand: String,
     pub(super) file_name: String,
-    pub(super) state: String,
-    pub(super) error_kind: Option<String>,
+    pub(super) state: State,
+    pub(super) error_kind: Option<ErrorKind>,
     pub(super) error_code: Option<String>,
     pub(super) error_message: Option<String>,
 }
@@ -29,16 +33,16 @@ pub(super) struct Digest {
     pub(super) files: Vec<Refused>,
     /// Notices that are new, and those that no longer hold: names and messages. What began and ended between two
     /// messages is in neither.
-    pub(super) begun: BTreeMap<String, String>,
-    pub(super) over: BTreeMap<String, String>,
+    pub(super) begun: BTreeMap<NoticeName, String>,
+    pub(super) over: BTreeMap<NoticeName, String>,
 }
 
 impl Digest {
-    pub(super) fn new(pending: &PendingAlerts, notices: &BTreeMap<String, String>) -> Self {
-        let without = |some: &BTreeMap<String, String>, others: &BTreeMap<String, String>| {
+    pub(super) fn new(pending: &PendingAlerts, notices: &BTreeMap<NoticeName, String>) -> Self {
+        let without = |some: &BTreeMap<NoticeName, String>, others: &BTreeMap<NoticeName, String>| {
             some.iter()
                 .filter(|(name, _)| !others.contains_key(*name))
-                .map(|(name, message)| (name.clone(), message.clone()))
+                .map(|(name, message)| (*name, message.clone()))
                 .collect()
         };
         Self {
@@ -63,34 +67,35 @@ impl Digest {
 fn refused(row: &StatusRow) -> Refused {
     Refused {
         id: row.id,
-        brand: format!("{}/{}", row.brand_type, row.brand_id),
+        brand: row.brand().to_string(),
         file_name: visible(&row.file_name),
-        state: row.state.clone(),
-        error_kind: row.error_kind.clone(),
+        state: row.state,
+        error_kind: row.error_kind,
         error_code: row.error_code.clone(),
         error_message: row.error_message.clone(),
     }
 }
 
 /// Notices as they are compared.
-pub(super) fn by_name(notices: Vec<Notice>) -> BTreeMap<String, String> {
+pub(super) fn by_name(notices: Vec<Notice>) -> BTreeMap<NoticeName, String> {
     notices.into_iter().map(|notice| (notice.name, notice.message)).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use NoticeName::{Paused, Root, Suspended};
 
-    fn notices(names: &[&str]) -> BTreeMap<String, String> {
-        names.iter().map(|name| ((*name).to_owned(), format!("{name} it is"))).collect()
+    fn notices(names: &[NoticeName]) -> BTreeMap<NoticeName, String> {
+        names.iter().map(|name| (*name, format!("{name} it is"))).collect()
     }
 
     #[test]
     fn notices_begin_when_they_were_not_delivered_and_are_over_when_they_no_longer_hold() {
-        let pending = PendingAlerts { delivered: notices(&["root", "paused"]), ..PendingAlerts::default() };
-        let digest = Digest::new(&pending, &notices(&["paused", "suspended"]));
-        assert_eq!(digest.begun.keys().collect::<Vec<_>>(), ["suspended"]);
-        assert_eq!(digest.over.keys().collect::<Vec<_>>(), ["root"]);
-        assert!(Digest::new(&pending, &notices(&["root", "paused"])).is_empty());
+        let pending = PendingAlerts { delivered: notices(&[Root, Paused]), ..PendingAlerts::default() };
+        let digest = Digest::new(&pending, &notices(&[Paused, Suspended]));
+        assert_eq!(digest.begun.keys().collect::<Vec<_>>(), [&Suspended]);
+        assert_eq!(digest.over.keys().collect::<Vec<_>>(), [&Root]);
+        assert!(Digest::new(&pending, &notices(&[Root, Paused])).is_empty());
     }
 }

@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use crate::cloud::Clients;
 use crate::config::{SecretError, SecretSource, Settings};
 use crate::domain::event;
+use crate::domain::notice::NoticeName;
 use crate::ledger::{Ledger, LedgerError, PendingAlerts};
 use crate::telemetry::repeat::RepeatLimiter;
 use digest::{Digest, by_name};
@@ -147,13 +148,13 @@ impl Sender {
         Ok(())
     }
 
-    async fn pending(&self) -> Result<(PendingAlerts, BTreeMap<String, String>), LedgerError> {
+    async fn pending(&self) -> Result<(PendingAlerts, BTreeMap<NoticeName, String>), LedgerError> {
         let report = self.ledger.report();
         Ok((report.pending_alerts(self.channel.name()).await?, by_name(report.notices().await?)))
     }
 
     /// What was delivered must not be sent again: it is tried until it is recorded.
-    async fn record_delivery(&self, pending: &PendingAlerts, notices: &BTreeMap<String, String>) {
+    async fn record_delivery(&self, pending: &PendingAlerts, notices: &BTreeMap<NoticeName, String>) {
         while let Err(error) = self.ledger.alerts_delivered(self.channel.name(), pending, notices).await {
             self.ledger.complain(&error);
             if sleeps(WRITE_AGAIN, &self.stop).await.is_none() {

@@ -14,8 +14,8 @@ use sha2::Sha256;
 use super::digest::{Digest, Refused};
 use crate::config::{AlertKind, Secret};
 use crate::domain::chinese::words;
+use crate::domain::notice::NoticeName;
 use crate::domain::text::one_line;
-use crate::ledger::{PAUSED, SUSPENDED, THROTTLED};
 
 /// What is sent: the body, and what is added to the URL's query.
 pub(super) struct Message {
@@ -96,11 +96,11 @@ fn english(digest: &Digest) -> String {
 /// The chat systems' readers are in China.
 fn chinese(digest: &Digest) -> String {
     let mut lines = Vec::new();
-    lines.extend(digest.begun.iter().map(|(name, message)| match begins(name) {
+    lines.extend(digest.begun.iter().map(|(name, message)| match begins(*name) {
         Some(words) => format!("{words}：{}", shortened(message)),
         None => format!("【故障】{}", shortened(message)),
     }));
-    lines.extend(digest.over.iter().map(|(name, message)| match ends(name) {
+    lines.extend(digest.over.iter().map(|(name, message)| match ends(*name) {
         Some(words) => words.to_owned(),
         None => format!("【恢复】{}", shortened(message)),
     }));
@@ -117,26 +117,27 @@ fn chinese(digest: &Digest) -> String {
     format!("brandpost 品牌资质图片上传\n{}", lines.join("\n"))
 }
 
-fn begins(notice: &str) -> Option<&'static str> {
-    Some(match notice {
-        "root" => "【故障】监视目录不可用",
-        PAUSED => "【故障】上传已自动暂停",
-        THROTTLED => "【故障】云端持续限流，暂时一个也传不上去",
-        "rebuilt" => "【故障】数据库已重建，以前的文件待确认",
-        SUSPENDED => "【通知】上传已被人工暂停",
-        _ => return None,
-    })
+/// How a message about a notice begins; `None`: the notice says it all.
+fn begins(notice: NoticeName) -> Option<&'static str> {
+    match notice {
+        NoticeName::Root => Some("【故障】监视目录不可用"),
+        NoticeName::Paused => Some("【故障】上传已自动暂停"),
+        NoticeName::Throttled => Some("【故障】云端持续限流，暂时一个也传不上去"),
+        NoticeName::Rebuilt => Some("【故障】数据库已重建，以前的文件待确认"),
+        NoticeName::Suspended => Some("【通知】上传已被人工暂停"),
+        NoticeName::Unserved => None,
+    }
 }
 
-fn ends(notice: &str) -> Option<&'static str> {
-    Some(match notice {
-        "root" => "【恢复】监视目录已恢复",
-        PAUSED => "【恢复】上传已恢复",
-        THROTTLED => "【恢复】云端限流已解除",
-        "rebuilt" => "【恢复】待确认的文件已处理完",
-        SUSPENDED => "【通知】人工暂停已取消",
-        _ => return None,
-    })
+fn ends(notice: NoticeName) -> Option<&'static str> {
+    match notice {
+        NoticeName::Root => Some("【恢复】监视目录已恢复"),
+        NoticeName::Paused => Some("【恢复】上传已恢复"),
+        NoticeName::Throttled => Some("【恢复】云端限流已解除"),
+        NoticeName::Rebuilt => Some("【恢复】待确认的文件已处理完"),
+        NoticeName::Suspended => Some("【通知】人工暂停已取消"),
+        NoticeName::Unserved => None,
+    }
 }
 
 fn files(count: u64) -> String {
@@ -154,8 +155,7 @@ fn name(file: &Refused) -> String {
 
 /// What it is and what to do; the cloud's own message where it has refused.
 fn reason(file: &Refused) -> String {
-    let kind = file.error_kind.as_deref().and_then(|kind| kind.parse().ok()).map(words);
-    let (what, todo) = kind.unwrap_or_default();
+    let (what, todo) = file.error_kind.map(words).unwrap_or_default();
     match &file.error_code {
         Some(code) => {
             format!("{what} [{code}] {}", shortened(file.error_message.as_deref().unwrap_or_default()))
@@ -183,6 +183,9 @@ fn cut(mut text: String, most: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::brand::UploadId;
+    use crate::domain::failure::ErrorKind;
+    use crate::domain::upload::State;
 
     fn digest() -> Digest {
         Digest { rejected: 2, ..Digest::default() }
@@ -203,19 +206,20 @@ mod tests {
 
     #[test]
     fn a_text_is_never_longer_than_its_robot_takes() {
-        let file = |state: &str, kind: &str| Refused {
-            id: 7,
+        let file = |state: State, kind: ErrorKind| Refused {
+            id: UploadId(7),
             brand: "OTHERBRAND/9223372036854775807".into(),
             file_name: "长".repeat(85),
-            state: state.into(),
-            error_kind: Some(kind.into()),
-            error_code: (state == "failed").then(|| "AccessDenied".into()),
+            state,
+            error_kind: Some(kind),
+            error_code: (state == State::Failed).then(|| "AccessDenied".into()),
             error_message: Some("拒".repeat(300)),
         };
         let mut digest = Digest { failed: 9, rejected: 9, ..Digest::default() };
-        digest.files = vec![file("failed", "oss_rejected"), file("rejected", "limit_reached")];
-        digest.files.extend((0..3).map(|_| file("failed", "gateway_rejected")));
-        digest.begun = [("paused".to_owned(), "x".repeat(900))].into();
+        digest.files =
+            vec![file(State::Failed, ErrorKind::OssRejected), file(State::Rejected, ErrorKind::LimitReached)];
+        digest.files.extend((0..3).map(|_| file(State::Failed, ErrorKind::GatewayRejected)));
+        digest.begun = [(NoticeName::Paused, "x".repeat(900))].into();
         let sent = message(AlertKind::Wecom, &digest, None, Timestamp::UNIX_EPOCH);
         let text = sent.body["text"]["content"].as_str().unwrap();
         assert!(text.len() <= 2048 && text.ends_with('…'), "{}", text.len());

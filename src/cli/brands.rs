@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use super::lang::{self, tr};
 use super::style::{self, paint};
 use crate::config::Settings;
+use crate::domain::upload::State;
 use crate::ledger::SummaryRow;
 
 /// Brands with more slots than this are shown as a number.
@@ -43,18 +44,18 @@ fn print(rows: &[SummaryRow]) {
     let headings = if lang::chinese() { chinese } else { english };
     let mut table = style::table(&headings, &headings);
     for row in rows {
-        let count = |count: i64, state: &str| match count {
+        let count = |count: i64, state| match count {
             0 => paint(style::FAINT, "0"),
             count => paint(style::of_state(state), &count.to_string()),
         };
         table.add_row([
-            format!("{}/{}", row.brand_type, row.brand_id),
+            row.brand().to_string(),
             strip(row),
             format!("{}/{}", row.slots_used + row.slots_reserved, row.slots_total),
-            count(row.queued + row.uploading + row.retrying, "queued"),
-            count(row.uploaded, "uploaded"),
-            count(row.failed, "failed"),
-            count(row.rejected, "rejected"),
+            count(row.queued + row.uploading + row.retrying, State::Queued),
+            count(row.uploaded, State::Uploaded),
+            count(row.failed, State::Failed),
+            count(row.rejected, State::Rejected),
             row.last_uploaded_at.as_deref().map(style::local).unwrap_or_default(),
         ]);
     }

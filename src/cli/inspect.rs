@@ -37,7 +37,7 @@ struct Verdict {
     height: Option<u32>,
     size_bytes: Option<u64>,
     sha256: Option<String>,
-    error_kind: Option<&'static str>,
+    error_kind: Option<ErrorKind>,
     error_message: Option<String>,
 }
 
@@ -86,7 +86,7 @@ fn verdict(path: &Path, found: Result<(Picture, u64), Failure>) -> Verdict {
         },
         Err(failure) => Verdict {
             file,
-            error_kind: Some(failure.kind.as_str()),
+            error_kind: Some(failure.kind),
             error_message: Some(failure.message),
             ..Verdict::default()
         },
@@ -114,12 +114,12 @@ fn line(path: &Path, found: &Result<(Picture, u64), Failure>) -> String {
     let file = visible(&path.to_string_lossy());
     match found {
         Ok((picture, _)) => {
-            let sound = paint(of_state(State::Uploaded.as_str()), &tr!("sound", "合格"));
+            let sound = paint(of_state(State::Uploaded), &tr!("sound", "合格"));
             format!("{file}: {sound}: {}, {}", picture.format.suffix(), picture.dimensions)
         }
         Err(failure) => {
             let message = visible(&failure.message);
-            let label = paint(of_state(State::Rejected.as_str()), &lang::kind(failure.kind.as_str()));
+            let label = paint(of_state(State::Rejected), lang::kind(failure.kind));
             match failure.kind {
                 // the advice for these is meant for the inbox
                 ErrorKind::Unreadable | ErrorKind::NotAFile => format!("{file}: {label}: {message}"),

@@ -2,6 +2,7 @@
 
 use std::sync::OnceLock;
 
+use crate::domain::brand::Outcome;
 use crate::domain::chinese::words;
 use crate::domain::failure::ErrorKind;
 use crate::domain::upload::State;
@@ -34,38 +35,35 @@ fn wants_chinese(variable: impl Fn(&str) -> Option<String>) -> bool {
 }
 
 /// A state, for people.
-pub(crate) fn state(state: &str) -> String {
+pub(crate) fn state(state: State) -> &'static str {
     if !chinese() {
-        return state.to_owned();
+        return state.as_str();
     }
-    let word = match state.parse() {
-        Ok(State::Queued) => "等待上传",
-        Ok(State::Uploading) => "上传中",
-        Ok(State::Retrying) => "等待重试",
-        Ok(State::Uploaded) => "已上传",
-        Ok(State::Failed) => "云端拒绝",
-        Ok(State::Rejected) => "不合格",
-        Ok(State::Gone) => "已删除",
-        Err(_) => state,
-    };
-    word.to_owned()
+    match state {
+        State::Queued => "等待上传",
+        State::Uploading => "上传中",
+        State::Retrying => "等待重试",
+        State::Uploaded => "已上传",
+        State::Failed => "云端拒绝",
+        State::Rejected => "不合格",
+        State::Gone => "已删除",
+    }
 }
 
 /// How an attempt ended, for people.
-pub(crate) fn outcome(outcome: Option<&str>) -> String {
+pub(crate) fn outcome(outcome: Option<Outcome>) -> String {
     match outcome {
         None => tr!("under way", "进行中"),
-        Some("interrupted") => tr!("interrupted", "被中断"),
-        Some(other) => state(other),
+        Some(Outcome::Uploaded) => state(State::Uploaded).into(),
+        Some(Outcome::Retrying) => state(State::Retrying).into(),
+        Some(Outcome::Failed) => state(State::Failed).into(),
+        Some(Outcome::Interrupted) => tr!("interrupted", "被中断"),
     }
 }
 
 /// A kind of error, for people.
-pub(crate) fn kind(kind: &str) -> String {
-    match kind.parse().ok().filter(|_| chinese()) {
-        Some(kind) => words(kind).0.to_owned(),
-        None => kind.to_owned(),
-    }
+pub(crate) fn kind(kind: ErrorKind) -> &'static str {
+    if chinese() { words(kind).0 } else { kind.as_str() }
 }
 
 /// What a person can do about it.

@@ -9,7 +9,8 @@ use anyhow::{Context, bail};
 use super::lang::tr;
 use super::style::{FAINT, paint};
 use crate::config::Settings;
-use crate::ledger::{DaemonLock, Report, UNSERVED};
+use crate::domain::notice::NoticeName;
+use crate::ledger::{DaemonLock, Report};
 
 /// The address goes to stdout, alone; what a person may want to know beside it, to stderr.
 pub(super) async fn page(settings: &Settings) -> anyhow::Result<ExitCode> {
@@ -33,7 +34,7 @@ pub(super) async fn page(settings: &Settings) -> anyhow::Result<ExitCode> {
         ));
     }
     let notices = Report::open(&settings.database.path).await?.notices().await?;
-    if let Some(unserved) = notices.into_iter().find(|notice| notice.name == UNSERVED) {
+    if let Some(unserved) = notices.into_iter().find(|notice| notice.name == NoticeName::Unserved) {
         bail!(tr!(
             "{}; who listens on {listen} meanwhile must not get the token",
             "{}；此时监听 {listen} 的是别的程序，口令不能给它",

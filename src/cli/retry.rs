@@ -6,8 +6,7 @@ use anyhow::bail;
 
 use super::lang::tr;
 use crate::config::Settings;
-use crate::domain::brand::BrandKey;
-use crate::domain::brand::UploadId;
+use crate::domain::brand::{BrandKey, UploadId};
 use crate::ledger::RetrySelection;
 
 #[derive(Debug, clap::Args)]
@@ -38,9 +37,7 @@ pub(super) async fn retry(settings: &Settings, args: &Args) -> anyhow::Result<Ex
             let brand: BrandKey = brand.parse()?;
             RetrySelection::Brand(super::known_brand(ledger.report(), brand).await?)
         }
-        ids => RetrySelection::Ids(
-            ids.iter().map(|id| Ok(UploadId(parse_id(id)?))).collect::<anyhow::Result<_>>()?,
-        ),
+        ids => RetrySelection::Ids(ids.iter().map(|id| parse_id(id)).collect::<anyhow::Result<_>>()?),
     };
     let count = ledger.retry(&which).await?;
     ledger.close().await;
@@ -52,7 +49,7 @@ pub(super) async fn retry(settings: &Settings, args: &Args) -> anyhow::Result<Ex
     Ok(ExitCode::SUCCESS)
 }
 
-fn parse_id(text: &str) -> anyhow::Result<i64> {
+fn parse_id(text: &str) -> anyhow::Result<UploadId> {
     match text.parse() {
         Ok(id) => Ok(id),
         Err(_) => bail!("\"{text}\" is neither an id nor a brand; `brandpost status` shows both"),

@@ -65,9 +65,9 @@ async fn summary(report: &Report, untaken: Untaken) -> anyhow::Result<ExitCode> 
 }
 
 fn why(row: &StatusRow) -> String {
-    let state = style::paint(style::of_state(&row.state), &super::lang::state(&row.state));
+    let state = style::paint(style::of_state(row.state), super::lang::state(row.state));
     let reason = style::visible(row.error_message.as_deref().unwrap_or_default());
-    format!("{state}  {}/{}/{}  {reason}", row.brand_type, row.brand_id, style::visible(&row.file_name))
+    format!("{state}  {}/{}  {reason}", row.brand(), style::visible(&row.file_name))
 }
 
 fn all_sent(counts: &Counts) -> bool {

@@ -9,7 +9,6 @@ use super::NO;
 use super::lang::{self, tr};
 use super::style::{self, paint};
 use crate::config::Settings;
-use crate::domain::failure::ErrorKind;
 use crate::ledger::{AttemptRow, Report, StatusRow};
 
 #[derive(Debug, clap::Args)]
@@ -74,15 +73,13 @@ fn print_row(row: &StatusRow) {
         }
     };
     line(&tr!("file", "文件"), style::visible(&row.path));
-    line(&tr!("brand", "品牌"), format!("{}/{}", row.brand_type, row.brand_id));
-    line(&tr!("state", "状态"), paint(style::of_state(&row.state), &lang::state(&row.state)));
-    if let (Some(kind), Some(message)) = (&row.error_kind, &row.error_message) {
+    line(&tr!("brand", "品牌"), row.brand().to_string());
+    line(&tr!("state", "状态"), paint(style::of_state(row.state), lang::state(row.state)));
+    if let (Some(kind), Some(message)) = (row.error_kind, &row.error_message) {
         let code =
             row.error_code.as_ref().map(|code| format!(" [{}]", style::visible(code))).unwrap_or_default();
         line(&tr!("why", "原因"), format!("{}{code}: {}", lang::kind(kind), style::visible(message)));
-        if let Ok(kind) = kind.parse::<ErrorKind>() {
-            line(&tr!("what to do", "处理办法"), lang::advice(kind).into());
-        }
+        line(&tr!("what to do", "处理办法"), lang::advice(kind).into());
     }
     line(&tr!("slot", "序号"), row.slot.map_or_else(|| tr!("none", "无"), |slot| slot.to_string()));
     let size = (row.width, row.height, &row.suffix);
@@ -111,15 +108,15 @@ fn print_attempts(attempts: &[AttemptRow]) {
     let headings = if lang::chinese() { chinese } else { english };
     let mut table = style::table(&headings, &headings[..4]);
     for attempt in attempts {
-        let kind = attempt.error_kind.as_deref().unwrap_or_default();
+        let kind = attempt.error_kind.map(lang::kind).unwrap_or_default();
         let code = attempt.error_code.as_ref().map(|code| format!(" [{code}]")).unwrap_or_default();
         let message = attempt.error_message.as_ref().map(|text| format!(": {text}")).unwrap_or_default();
-        let why = format!("{}{code}{message}", lang::kind(kind));
+        let why = format!("{kind}{code}{message}");
         table.add_row([
             attempt.attempt.to_string(),
             style::local(&attempt.started_at),
             attempt.millis.map(|millis| format!("{millis} ms")).unwrap_or_default(),
-            lang::outcome(attempt.outcome.as_deref()),
+            lang::outcome(attempt.outcome),
             style::visible(&why),
             style::visible(attempt.request_id.as_deref().unwrap_or_default()),
         ]);

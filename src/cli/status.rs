@@ -186,10 +186,10 @@ pub fn table(rows: &[StatusRow]) -> String {
     for row in rows {
         table.add_row([
             row.id.to_string(),
-            format!("{}/{}", row.brand_type, row.brand_id),
+            row.brand().to_string(),
             style::shortened(&style::visible(&row.file_name)),
             row.slot.map_or_else(|| "–".into(), |slot| slot.to_string()),
-            paint(style::of_state(&row.state), &lang::state(&row.state)),
+            paint(style::of_state(row.state), lang::state(row.state)),
             style::local(&row.updated_at),
             why(row),
         ]);
@@ -198,10 +198,10 @@ pub fn table(rows: &[StatusRow]) -> String {
 }
 
 fn why(row: &StatusRow) -> String {
-    let Some(kind) = &row.error_kind else { return String::new() };
+    let Some(kind) = row.error_kind else { return String::new() };
     let message = style::visible(row.error_message.as_deref().unwrap_or_default());
     let code = row.error_code.as_ref().map(|code| format!(" [{}]", style::visible(code))).unwrap_or_default();
-    let waits = row.state == State::Retrying.as_str() && kind != ErrorKind::Credentials.as_str();
+    let waits = row.state == State::Retrying && kind != ErrorKind::Credentials;
     let again = row.next_attempt_at.as_ref().filter(|_| waits).map(|time| match time.parse::<Timestamp>() {
         // its time has come, and others are before it
         Ok(due) if due <= SystemClock.now() => tr!("; again soon", "；即将重试"),
@@ -221,8 +221,8 @@ pub(super) fn summary_line(counts: &Counts) -> String {
     };
     let part = |state: State| {
         let count = counts.of(state);
-        let word = lang::state(state.as_str());
-        (count > 0).then(|| paint(style::of_state(state.as_str()), &tr!("{count} {word}", "{word} {count}")))
+        let word = lang::state(state);
+        (count > 0).then(|| paint(style::of_state(state), &tr!("{count} {word}", "{word} {count}")))
     };
     let parts: Vec<_> = State::ALL.into_iter().filter_map(part).collect();
     let files = paint(style::BOLD, &files);

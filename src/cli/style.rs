@@ -15,13 +15,13 @@ pub use crate::domain::text::visible;
 use crate::domain::upload::State;
 
 /// What a state looks like.
-pub fn of_state(state: &str) -> Style {
-    let colour = match state.parse() {
-        Ok(State::Uploaded) => AnsiColor::Green,
-        Ok(State::Uploading | State::Queued) => AnsiColor::Cyan,
-        Ok(State::Retrying) => AnsiColor::Yellow,
-        Ok(State::Failed | State::Rejected) => AnsiColor::Red,
-        Ok(State::Gone) | Err(_) => AnsiColor::BrightBlack,
+pub fn of_state(state: State) -> Style {
+    let colour = match state {
+        State::Uploaded => AnsiColor::Green,
+        State::Uploading | State::Queued => AnsiColor::Cyan,
+        State::Retrying => AnsiColor::Yellow,
+        State::Failed | State::Rejected => AnsiColor::Red,
+        State::Gone => AnsiColor::BrightBlack,
     };
     colour.on_default()
 }

@@ -1,7 +1,8 @@
 //! What can go wrong with a file, and what follows from it.
 
 use std::fmt;
-use std::str::FromStr;
+
+use super::word::word;
 
 /// Why a file is not uploaded (yet): the `error_kind` of the database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -194,20 +195,7 @@ impl ErrorKind {
     }
 }
 
-impl fmt::Display for ErrorKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
-    }
-}
-
-impl FromStr for ErrorKind {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let found = Self::ALL.into_iter().find(|kind| kind.as_str() == text);
-        found.ok_or_else(|| format!("\"{text}\" is no error kind"))
-    }
-}
+word!(ErrorKind, "error kind");
 
 /// One thing that went wrong: the kind, what the other side said, and a sentence for people.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -9,6 +9,8 @@ pub mod event;
 pub mod failure;
 pub mod glob;
 pub mod image;
+pub mod notice;
 pub mod order;
 pub mod text;
 pub mod upload;
+mod word;

@@ -1,9 +1,7 @@
 //! A file's states, and what is known of its bytes.
 
-use std::fmt;
-use std::str::FromStr;
-
 use super::image::{Dimensions, Format};
+use super::word::word;
 
 /// What became of a file so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -55,23 +53,7 @@ impl State {
     }
 }
 
-impl fmt::Display for State {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
-    }
-}
-
-impl FromStr for State {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let found = Self::ALL.into_iter().find(|state| state.as_str() == text);
-        found.ok_or_else(|| {
-            let known = Self::ALL.map(State::as_str).join(", ");
-            format!("\"{text}\" is no state; the states are {known}")
-        })
-    }
-}
+word!(State, "state");
 
 /// What one `fstat` tells of a file: if none of it changed, the bytes did not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

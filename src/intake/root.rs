@@ -8,11 +8,9 @@ use super::discovery::Discovery;
 use super::mounts::UNMOUNTED;
 use super::{Intake, IntakeError};
 use crate::domain::event;
+use crate::domain::notice::NoticeName;
 use crate::files::Identity;
 use crate::telemetry::repeat::RepeatLimiter;
-
-/// The notice by which the database says that the root is missing.
-const NOTICE: &str = "root";
 
 /// What is known of the root.
 #[derive(Debug, Default)]
@@ -63,7 +61,7 @@ impl Intake {
         // until the database is known to say it: a commit that failed may have been one
         if self.root.noticed != Some(true) {
             self.root.noticed = None;
-            self.ctx.ledger.set_notice(NOTICE, &message).await?;
+            self.ctx.ledger.set_notice(NoticeName::Root, &message).await?;
             self.root.noticed = Some(true);
         }
         Ok(())
@@ -86,8 +84,8 @@ impl Intake {
             self.root.noticed = None;
             // a start does not wait for a disk that is full
             let notices = self.ctx.ledger.report().notices().await?;
-            if notices.iter().any(|notice| notice.name == NOTICE) {
-                self.ctx.ledger.clear_notice(NOTICE).await?;
+            if notices.iter().any(|notice| notice.name == NoticeName::Root) {
+                self.ctx.ledger.clear_notice(NoticeName::Root).await?;
             }
             self.root.noticed = Some(false);
         }

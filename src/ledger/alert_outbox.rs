@@ -9,6 +9,8 @@ use sqlx::{QueryBuilder, Row};
 use super::Ledger;
 use super::error::Result;
 use super::report::{Report, StatusRow};
+use crate::domain::notice::NoticeName;
+use crate::domain::upload::State;
 
 /// So many files are named; the rest are counted.
 const NAMED: u32 = 5;
@@ -62,7 +64,7 @@ pub struct PendingAlerts {
     /// up to that one.
     pub up_to: i64,
     /// The notices that it delivered last, by name.
-    pub delivered: BTreeMap<String, String>,
+    pub delivered: BTreeMap<NoticeName, String>,
     /// When it delivered anything last.
     pub sent_at: Option<Timestamp>,
 }
@@ -95,14 +97,14 @@ impl Ledger {
         &self,
         channel: &str,
         alerts: &PendingAlerts,
-        standing: &BTreeMap<String, String>,
+        standing: &BTreeMap<NoticeName, String>,
     ) -> Result<()> {
         let mut tx = self.begin().await?;
         let query = sqlx::query(DELIVERED).bind(channel).bind(alerts.up_to).bind(self.now_text());
         query.execute(&mut *tx).await?;
         sqlx::query(FORGET_NOTICES).bind(channel).execute(&mut *tx).await?;
         for (name, message) in standing {
-            sqlx::query(NOTICE).bind(channel).bind(name).bind(message).execute(&mut *tx).await?;
+            sqlx::query(NOTICE).bind(channel).bind(name.as_str()).bind(message).execute(&mut *tx).await?;
         }
         self.commit(tx).await
     }
@@ -153,8 +155,8 @@ impl Report {
         let counts = sqlx::query(COUNTS).bind(alerts.after).bind(alerts.up_to);
         for row in counts.fetch_all(self.pool()).await? {
             let count = row.try_get::<i64, _>("n")?.unsigned_abs();
-            match row.try_get::<&str, _>("state")? {
-                "failed" => alerts.failed = count,
+            match row.try_get("state")? {
+                State::Failed => alerts.failed = count,
                 _ => alerts.rejected = count,
             }
         }

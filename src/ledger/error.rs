@@ -77,7 +77,10 @@ impl From<MigrateError> for LedgerError {
 
 impl From<sqlx::Error> for LedgerError {
     fn from(error: sqlx::Error) -> Self {
-        LedgerError::Sql(error)
+        match error {
+            sqlx::Error::ColumnDecode { index, source } => LedgerError::Corrupt(format!("{index}: {source}")),
+            other => LedgerError::Sql(other),
+        }
     }
 }
 

@@ -116,7 +116,7 @@ impl Report {
         let query = sqlx::query(OLDEST);
         let mut oldest = Vec::new();
         for row in query.fetch_all(self.pool()).await? {
-            let state: State = row.try_get::<&str, _>("state")?.parse().map_err(LedgerError::Corrupt)?;
+            let state: State = row.try_get("state")?;
             if let Some(since) = row.try_get::<Option<&str>, _>("since")? {
                 oldest.push((state, since.parse().map_err(|_| LedgerError::Corrupt(since.into()))?));
             }

@@ -11,8 +11,9 @@ use sqlx::{QueryBuilder, Row, Sqlite};
 
 use super::error::Result;
 use super::report::{Report, StatusRow, SummaryRow};
-use crate::domain::brand::{BrandKey, BrandType};
+use crate::domain::brand::{BrandKey, BrandType, UploadId};
 use crate::domain::clock::rfc3339;
+use crate::domain::failure::ErrorKind;
 use crate::domain::text::hex;
 use crate::domain::upload::State;
 
@@ -54,7 +55,7 @@ pub struct Filter {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cursor {
     updated_at: String,
-    id: i64,
+    id: UploadId,
 }
 
 impl Cursor {
@@ -65,7 +66,7 @@ impl Cursor {
 
     /// At this moment.
     pub fn at(moment: jiff::Timestamp) -> Self {
-        Self { updated_at: rfc3339(moment), id: 0 }
+        Self { updated_at: rfc3339(moment), id: UploadId(0) }
     }
 
     /// Behind this row.
@@ -124,12 +125,12 @@ pub struct Taken {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[expect(missing_docs, reason = "named as the columns of the view")]
 pub struct TakenBy {
-    pub id: i64,
-    pub state: String,
+    pub id: UploadId,
+    pub state: State,
     pub file_name: String,
     pub revision: i64,
     pub updated_at: String,
-    pub error_kind: Option<String>,
+    pub error_kind: Option<ErrorKind>,
 }
 
 impl Report {
@@ -162,7 +163,8 @@ impl Report {
     /// When the database fails.
     pub async fn changed_after(&self, cursor: &Cursor, limit: u32) -> Result<Vec<StatusRow>> {
         let query = sqlx::query(CHANGED_AFTER);
-        let rows = query.bind(&cursor.updated_at).bind(cursor.id).bind(limit).fetch_all(self.pool()).await?;
+        let rows =
+            query.bind(&cursor.updated_at).bind(cursor.id.0).bind(limit).fetch_all(self.pool()).await?;
         rows.iter().map(StatusRow::read).collect()
     }
 
@@ -218,7 +220,7 @@ impl Report {
         let rows = query.bind(brand.kind().as_str()).bind(brand.record()).fetch_all(self.pool()).await?;
         let mut taken = Vec::with_capacity(rows.len());
         for row in &rows {
-            let file = match row.try_get::<Option<i64>, _>("id")? {
+            let file = match row.try_get::<Option<UploadId>, _>("id")? {
                 Some(id) => Some(TakenBy {
                     id,
                     state: row.try_get("state")?,
@@ -262,7 +264,7 @@ fn select(query: &mut QueryBuilder<Sqlite>, filter: &Filter, states: Option<&[St
     }
     if let Some(after) = &filter.after {
         query.push(" AND (updated_at, id) < (").push_bind(after.updated_at.clone());
-        query.push(", ").push_bind(after.id).push(")");
+        query.push(", ").push_bind(after.id.0).push(")");
     }
     // a text is sought in the table from end to end: along an index each row would be fetched for itself
     query.push(match filter.text {
@@ -287,7 +289,7 @@ mod tests {
 
     #[test]
     fn a_cursor_survives_its_text() {
-        let cursor = Cursor { updated_at: "2026-11-24T05:00:00.123Z".into(), id: 7 };
+        let cursor = Cursor { updated_at: "2026-11-24T05:00:00.123Z".into(), id: UploadId(7) };
         assert_eq!(cursor.to_string().parse(), Ok(cursor));
         for wrong in ["", "7", "_", "x_y"] {
             assert!(wrong.parse::<Cursor>().is_err(), "{wrong}");

@@ -11,6 +11,7 @@ mod access;
 mod alert_outbox;
 mod attempts;
 mod brands;
+mod column;
 mod commit_hook;
 mod copy;
 mod error;
@@ -56,7 +57,6 @@ pub use error::{LedgerError, Result};
 pub use gauges::{Counts, Outlook};
 pub use listing::{Cursor, Filter, Taken, TakenBy};
 pub use lock::{DaemonLock, PreviousRun};
-pub use notices::{PAUSED, SUSPENDED, THROTTLED, UNSERVED};
 pub use objects::Holder;
 pub use operator::RetrySelection;
 pub use queue::{Candidate, ClaimOrder};
@@ -277,6 +277,7 @@ fn check_place(path: &Path) -> Result<()> {
 mod tests {
     use super::*;
     use crate::domain::clock::SystemClock;
+    use crate::domain::notice::NoticeName;
 
     #[tokio::test]
     async fn a_disk_that_was_full_is_used_again() {
@@ -297,9 +298,9 @@ mod tests {
         let ledger = Ledger::open(&folder.path().join("x.db"), Arc::new(SystemClock)).await.unwrap();
         // SQLite opens a file for reading where it cannot open it for writing, and never asks again
         sqlx::query("PRAGMA query_only = 1").execute(&ledger.session.pool).await.unwrap();
-        let error = ledger.set_notice("root", "it is not there").await.unwrap_err();
+        let error = ledger.set_notice(NoticeName::Root, "it is not there").await.unwrap_err();
         assert!(error.is_transient(), "{error}");
         ledger.complain(&error);
-        ledger.set_notice("root", "it is not there").await.unwrap();
+        ledger.set_notice(NoticeName::Root, "it is not there").await.unwrap();
     }
 }

@@ -5,18 +5,7 @@ use jiff::Timestamp;
 use super::Ledger;
 use super::error::Result;
 use crate::domain::clock::rfc3339;
-
-/// The notice that stands while the clouds take nothing.
-pub const PAUSED: &str = "paused";
-
-/// The notice that stands while a cloud asks to slow down and takes nothing.
-pub const THROTTLED: &str = "throttled";
-
-/// The notice that stands while an operator has paused the uploads.
-pub const SUSPENDED: &str = "suspended";
-
-/// The notice that stands while the page cannot be served.
-pub const UNSERVED: &str = "unserved";
+use crate::domain::notice::NoticeName;
 
 const SET: &str = "
     INSERT INTO notice (name, message, since, open) VALUES ($1, $2, $3, $4)
@@ -38,7 +27,7 @@ impl Ledger {
         let reason = if why.is_empty() { String::new() } else { format!(": {why}") };
         let message =
             format!("uploads are paused by an operator{reason}; `brandpost resume` lets them go on");
-        self.set_notice(SUSPENDED, &message).await
+        self.set_notice(NoticeName::Suspended, &message).await
     }
 
     /// Lets uploads go on. False when they were not suspended.
@@ -46,9 +35,10 @@ impl Ledger {
     /// # Errors
     /// When the database fails.
     pub async fn resume(&self) -> Result<bool> {
-        let suspended = self.report().notices().await?.iter().any(|notice| notice.name == SUSPENDED);
+        let suspended =
+            self.report().notices().await?.iter().any(|notice| notice.name == NoticeName::Suspended);
         if suspended {
-            self.clear_notice(SUSPENDED).await?;
+            self.clear_notice(NoticeName::Suspended).await?;
         }
         Ok(suspended)
     }
@@ -57,7 +47,7 @@ impl Ledger {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn set_notice(&self, name: &str, message: &str) -> Result<()> {
+    pub async fn set_notice(&self, name: NoticeName, message: &str) -> Result<()> {
         self.write_notice(name, message, &self.now_text(), false).await
     }
 
@@ -68,20 +58,26 @@ impl Ledger {
     pub async fn set_paused(&self, message: &str, next: Timestamp) -> Result<()> {
         let mut tx = self.begin().await?;
         let (now, next) = (self.now_text(), rfc3339(next));
-        sqlx::query(SET_PAUSED).bind(PAUSED).bind(message).bind(now).bind(next).execute(&mut *tx).await?;
+        sqlx::query(SET_PAUSED)
+            .bind(NoticeName::Paused.as_str())
+            .bind(message)
+            .bind(now)
+            .bind(next)
+            .execute(&mut *tx)
+            .await?;
         self.commit(tx).await
     }
 
     /// `open`: what it concerns may still be found.
     pub(super) async fn write_notice(
         &self,
-        name: &str,
+        name: NoticeName,
         message: &str,
         since: &str,
         open: bool,
     ) -> Result<()> {
         let mut tx = self.begin().await?;
-        sqlx::query(SET).bind(name).bind(message).bind(since).bind(open).execute(&mut *tx).await?;
+        sqlx::query(SET).bind(name.as_str()).bind(message).bind(since).bind(open).execute(&mut *tx).await?;
         self.commit(tx).await
     }
 
@@ -89,9 +85,9 @@ impl Ledger {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn clear_notice(&self, name: &str) -> Result<()> {
+    pub async fn clear_notice(&self, name: NoticeName) -> Result<()> {
         let mut tx = self.begin().await?;
-        let gone = sqlx::query(CLEAR).bind(name).execute(&mut *tx).await?;
+        let gone = sqlx::query(CLEAR).bind(name.as_str()).execute(&mut *tx).await?;
         if gone.rows_affected() == 0 {
             return Ok(());
         }

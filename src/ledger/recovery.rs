@@ -13,10 +13,8 @@ use super::error::{LedgerError, Result};
 use super::{DaemonLock, Ledger, PreviousRun, Tx, with_suffix};
 use crate::domain::clock::{Clock, rfc3339};
 use crate::domain::event;
+use crate::domain::notice::NoticeName;
 use crate::files;
-
-/// The notice that stands while files are held.
-pub(super) const REBUILT: &str = "rebuilt";
 
 const END_REBUILD: &str = "
     DELETE FROM notice WHERE name = $1 AND open = 0 AND NOT EXISTS (SELECT 1 FROM upload WHERE held = 1)";
@@ -176,7 +174,7 @@ impl Ledger {
     /// When the database fails.
     pub async fn all_found(&self) -> Result<()> {
         let rebuilt: i64 = sqlx::query_scalar("SELECT count(*) FROM notice WHERE name = $1")
-            .bind(REBUILT)
+            .bind(NoticeName::Rebuilt.as_str())
             .fetch_one(self.report().pool())
             .await?;
         if rebuilt == 0 {
@@ -191,7 +189,7 @@ impl Ledger {
 
 /// The notice goes when no file is held any more.
 pub(super) async fn end_rebuild(tx: &mut Tx) -> Result<()> {
-    sqlx::query(END_REBUILD).bind(REBUILT).execute(&mut **tx).await?;
+    sqlx::query(END_REBUILD).bind(NoticeName::Rebuilt.as_str()).execute(&mut **tx).await?;
     Ok(())
 }
 
@@ -215,7 +213,7 @@ async fn rebuild(
     );
     let fresh = fresh(path)?;
     let ledger = Ledger::open(&fresh, clock).await?;
-    ledger.write_notice(REBUILT, &message, &cutoff, true).await?;
+    ledger.write_notice(NoticeName::Rebuilt, &message, &cutoff, true).await?;
     ledger.close().await;
     if with_suffix(&fresh, "-wal").exists() {
         // it could not be folded in (a full disk): without it the new database does not know that files are held

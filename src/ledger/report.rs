@@ -12,8 +12,10 @@ use sqlx::{Row, Sqlite, SqlitePool};
 
 use super::error::{LedgerError, Result};
 use super::row::{BrandRow, path, stamp};
-use crate::domain::brand::{BrandId, BrandKey};
-use crate::domain::upload::Stamp;
+use crate::domain::brand::{BrandId, BrandKey, BrandType, Outcome, RecordId, UploadId};
+use crate::domain::failure::ErrorKind;
+use crate::domain::notice::NoticeName;
+use crate::domain::upload::{Stamp, State};
 
 pub(super) const PROBE: &str = "SELECT 1 FROM sqlite_schema LIMIT 1";
 
@@ -61,12 +63,12 @@ macro_rules! row {
 row!(
     /// A row of `upload_status`.
     StatusRow {
-        id: i64,
-        brand_type: String,
-        brand_id: i64,
+        id: UploadId,
+        brand_type: BrandType,
+        brand_id: RecordId,
         file_name: String,
         path: String,
-        state: String,
+        state: State,
         slot: Option<i64>,
         suffix: Option<String>,
         size_bytes: i64,
@@ -76,7 +78,7 @@ row!(
         revision: i64,
         attempts: i64,
         next_attempt_at: Option<String>,
-        error_kind: Option<String>,
+        error_kind: Option<ErrorKind>,
         error_code: Option<String>,
         error_message: Option<String>,
         object_url: Option<String>,
@@ -91,8 +93,8 @@ row!(
 row!(
     /// A row of `brand_summary`.
     SummaryRow {
-        brand_type: String,
-        brand_id: i64,
+        brand_type: BrandType,
+        brand_id: RecordId,
         slots_total: i64,
         slots_used: i64,
         slots_reserved: i64,
@@ -110,12 +112,12 @@ row!(
 row!(
     /// A row of `attempt_log`.
     AttemptRow {
-        upload_id: i64,
+        upload_id: UploadId,
         attempt: i64,
         started_at: String,
         finished_at: Option<String>,
-        outcome: Option<String>,
-        error_kind: Option<String>,
+        outcome: Option<Outcome>,
+        error_kind: Option<ErrorKind>,
         error_code: Option<String>,
         error_message: Option<String>,
         request_id: Option<String>,
@@ -126,8 +128,22 @@ row!(
 
 row!(
     /// Why the whole pipeline waits.
-    Notice { name: String, message: String, since: String }
+    Notice { name: NoticeName, message: String, since: String }
 );
+
+impl StatusRow {
+    /// The file's brand.
+    pub fn brand(&self) -> BrandKey {
+        (self.brand_type, self.brand_id).into()
+    }
+}
+
+impl SummaryRow {
+    /// The brand.
+    pub fn brand(&self) -> BrandKey {
+        (self.brand_type, self.brand_id).into()
+    }
+}
 
 /// Does no process have the database open, and is all of it in its file?
 fn is_at_rest(path: &Path) -> bool {
@@ -183,8 +199,8 @@ impl Report {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn by_id(&self, id: i64) -> Result<Option<StatusRow>> {
-        let query = sqlx::query(BY_ID).bind(id);
+    pub async fn by_id(&self, id: UploadId) -> Result<Option<StatusRow>> {
+        let query = sqlx::query(BY_ID).bind(id.0);
         query.fetch_optional(&self.0).await?.as_ref().map(StatusRow::read).transpose()
     }
 
@@ -201,9 +217,9 @@ impl Report {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn picture(&self, id: i64) -> Result<Option<(PathBuf, Stamp, String)>> {
+    pub async fn picture(&self, id: UploadId) -> Result<Option<(PathBuf, Stamp, String)>> {
         let query = sqlx::query(PICTURE);
-        let row = query.bind(id).fetch_optional(&self.0).await?;
+        let row = query.bind(id.0).fetch_optional(&self.0).await?;
         row.map(|row| Ok((path(&row)?, stamp(&row)?, row.try_get("sha256")?))).transpose()
     }
 
@@ -211,8 +227,8 @@ impl Report {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn attempts(&self, id: i64) -> Result<Vec<AttemptRow>> {
-        let query = sqlx::query(ATTEMPTS).bind(id);
+    pub async fn attempts(&self, id: UploadId) -> Result<Vec<AttemptRow>> {
+        let query = sqlx::query(ATTEMPTS).bind(id.0);
         query.fetch_all(&self.0).await?.iter().map(AttemptRow::read).collect()
     }
 

@@ -8,7 +8,8 @@ use super::breaker::Pause;
 use super::report::explain;
 use super::shared::Shared;
 use crate::domain::clock::later;
-use crate::ledger::{LedgerError, PAUSED, THROTTLED};
+use crate::domain::notice::NoticeName;
+use crate::ledger::LedgerError;
 
 /// Throttling is worth a notice when nothing went through for so long.
 const MIN_THROTTLED: Duration = Duration::from_mins(1);
@@ -58,7 +59,7 @@ impl Notices {
                 shared.ledger.set_paused(&explain(pause), until).await?;
             }
             _ if !shared.breaker.has_succeeded() && has_work(shared, idle).await? => return Ok(()),
-            _ => shared.ledger.clear_notice(PAUSED).await?,
+            _ => shared.ledger.clear_notice(NoticeName::Paused).await?,
         }
         self.paused = wanted;
         Ok(())
@@ -80,8 +81,8 @@ impl Notices {
         }
         self.throttled = Written::Unknown;
         match &wanted {
-            Written::Set(text) => shared.ledger.set_notice(THROTTLED, text).await?,
-            _ => shared.ledger.clear_notice(THROTTLED).await?,
+            Written::Set(text) => shared.ledger.set_notice(NoticeName::Throttled, text).await?,
+            _ => shared.ledger.clear_notice(NoticeName::Throttled).await?,
         }
         self.throttled = wanted;
         Ok(())

@@ -9,11 +9,11 @@ use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 
 use super::Shared;
-use crate::domain::brand::BrandKey;
-use crate::domain::brand::UploadId;
+use crate::domain::brand::{BrandKey, UploadId};
+use crate::domain::notice::NoticeName;
 use crate::domain::upload::State as Upload;
 use crate::ledger::{
-    AttemptRow, Cursor, Filter, LedgerError, Notice, RetrySelection, SUSPENDED, StatusRow, SummaryRow, Taken,
+    AttemptRow, Cursor, Filter, LedgerError, Notice, RetrySelection, StatusRow, SummaryRow, Taken,
 };
 
 /// The most rows of one answer, and how many there are when nobody says.
@@ -83,7 +83,7 @@ impl Shared {
         let counts = report.counts(None).await?;
         let counts = Upload::ALL.iter().map(|state| (state.to_string(), counts.of(*state).into())).collect();
         let notices = report.notices().await?;
-        let paused_by_operator = notices.iter().any(|notice| notice.name == SUSPENDED);
+        let paused_by_operator = notices.iter().any(|notice| notice.name == NoticeName::Suspended);
         let now = crate::domain::clock::rfc3339(self.from.ledger.now());
         let held = report.held().await?;
         Ok(Summary { version: env!("CARGO_PKG_VERSION"), now, counts, held, notices, paused_by_operator })
@@ -155,7 +155,7 @@ pub(super) struct Whole {
     attempts: Vec<AttemptRow>,
 }
 
-pub(super) async fn upload(State(shared): State<Arc<Shared>>, Path(id): Path<i64>) -> Answer<Whole> {
+pub(super) async fn upload(State(shared): State<Arc<Shared>>, Path(id): Path<UploadId>) -> Answer<Whole> {
     let report = shared.from.ledger.report();
     let upload = report.by_id(id).await?.ok_or_else(unknown)?;
     Ok(Json(Whole { upload, attempts: report.attempts(id).await? }))
@@ -181,8 +181,7 @@ pub(super) async fn brands(
     let more = rows.len() == limit as usize;
     let mut items = Vec::with_capacity(rows.len());
     for summary in rows {
-        let name = format!("{}/{}", summary.brand_type, summary.brand_id);
-        let brand: BrandKey = name.parse().map_err(bad)?;
+        let brand = summary.brand();
         let slots = report.taken(brand).await?;
         let refused = if summary.failed + summary.rejected > 0 {
             let states = vec![Upload::Failed, Upload::Rejected];
@@ -194,16 +193,16 @@ pub(super) async fn brands(
         items.push(BrandItem { summary, slots, refused });
     }
     let last = items.last().filter(|_| more).map(|item| &item.summary);
-    let next = last.map(|brand| format!("{}/{}", brand.brand_type, brand.brand_id));
+    let next = last.map(|summary| summary.brand().to_string());
     Ok(Json(Page { items, next }))
 }
 
 pub(super) async fn retry(
     State(shared): State<Arc<Shared>>,
-    Path(id): Path<i64>,
+    Path(id): Path<UploadId>,
 ) -> Result<StatusCode, Refusal> {
-    shared.from.ledger.retry(&RetrySelection::Ids(vec![UploadId(id)])).await?;
-    tracing::info!(id, "queued again by an operator on the page");
+    shared.from.ledger.retry(&RetrySelection::Ids(vec![id])).await?;
+    tracing::info!(%id, "queued again by an operator on the page");
     Ok(StatusCode::NO_CONTENT)
 }
 

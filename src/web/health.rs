@@ -11,14 +11,10 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::{Registry, Unit};
 
 use super::Shared;
+use crate::domain::notice::NoticeName;
 use crate::domain::upload::State as Upload;
-use crate::ledger::{LedgerError, PAUSED, SUSPENDED, THROTTLED};
-
-/// Why nothing is sent: by itself, or by an operator.
-const PAUSES: [&str; 3] = ["credentials", "outage", "operator"];
-
-/// Names of the notices that can stand.
-const NOTICES: [&str; 5] = ["root", PAUSED, THROTTLED, "rebuilt", SUSPENDED];
+use crate::ledger::LedgerError;
+use crate::publish::Cause;
 
 /// The name of a label and its value.
 type Label = [(&'static str, &'static str); 1];
@@ -92,20 +88,21 @@ async fn registry(shared: &Shared) -> Result<Registry, LedgerError> {
     );
 
     let names: Vec<_> = report.notices().await?.into_iter().map(|notice| notice.name).collect();
-    let stands = |name: &str| u64::from(names.iter().any(|other| other == name));
+    let stands = |name| u64::from(names.contains(&name));
     let notices: Family<Label, Gauge> = Family::default();
-    for name in NOTICES {
-        set(&notices, [("name", name)], stands(name));
+    // while the page cannot be served, nobody can read this either
+    for name in NoticeName::ALL.into_iter().filter(|name| *name != NoticeName::Unserved) {
+        set(&notices, [("name", name.as_str())], stands(name));
     }
     registry.register("notices", "Why nothing moves: 1 while it stands", notices);
 
     let progress = shared.from.publish.borrow().clone();
     let paused: Family<Label, Gauge> = Family::default();
-    for cause in PAUSES {
-        let open = progress.paused.as_ref().is_some_and(|pause| pause.cause.as_str() == cause);
-        let value = if cause == "operator" { stands(SUSPENDED) } else { u64::from(open) };
-        set(&paused, [("cause", cause)], value);
+    for cause in [Cause::Credentials, Cause::Outage] {
+        let open = progress.paused.as_ref().is_some_and(|pause| pause.cause == cause);
+        set(&paused, [("cause", cause.as_str())], u64::from(open));
     }
+    set(&paused, [("cause", "operator")], stands(NoticeName::Suspended));
     registry.register("paused", "Uploads are paused: 1, by cause", paused);
 
     let bytes: Family<Label, Gauge> = Family::default();

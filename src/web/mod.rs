@@ -30,8 +30,9 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{Settings, TokenSource};
+use crate::domain::notice::NoticeName;
 use crate::intake;
-use crate::ledger::{Ledger, UNSERVED};
+use crate::ledger::Ledger;
 use crate::metrics::Metrics;
 use crate::publish::PublishProgress;
 use credentials::Authenticator;
@@ -105,7 +106,7 @@ async fn listen_when_possible(address: SocketAddr, ledger: &Ledger) -> std::net:
             tracing::error!("{text}; it is tried again every {} s", BIND_AGAIN.as_secs());
         }
         if noticed != Some(true) {
-            noticed = Some(ledger.set_notice(UNSERVED, &text).await.is_ok());
+            noticed = Some(ledger.set_notice(NoticeName::Unserved, &text).await.is_ok());
         }
         tokio::time::sleep(BIND_AGAIN).await;
     }
@@ -114,9 +115,9 @@ async fn listen_when_possible(address: SocketAddr, ledger: &Ledger) -> std::net:
 /// Takes back what an earlier try, or an earlier start, has said.
 async fn clear_unserved(ledger: &Ledger) {
     let notices = ledger.report().notices().await.unwrap_or_default();
-    if notices.iter().any(|notice| notice.name == UNSERVED) {
+    if notices.iter().any(|notice| notice.name == NoticeName::Unserved) {
         // trouble with the database is told by those who work with it
-        let _ = ledger.clear_notice(UNSERVED).await;
+        let _ = ledger.clear_notice(NoticeName::Unserved).await;
     }
 }
 

@@ -19,6 +19,7 @@ use tokio::sync::Semaphore;
 
 use super::api::{Refusal, unknown};
 use super::{Shared, Sources};
+use crate::domain::brand::UploadId;
 use crate::domain::upload::Stamp;
 use crate::files;
 use crate::fs_timeout::STAT_TIMEOUT;
@@ -69,7 +70,7 @@ impl Thumbnails {
 
 pub(super) async fn thumbnail(
     State(shared): State<Arc<Shared>>,
-    Path(id): Path<i64>,
+    Path(id): Path<UploadId>,
 ) -> Result<Response, Refusal> {
     let row = shared.from.ledger.report().picture(id).await?;
     let (path, stamp, sha256) = row.ok_or_else(unknown)?;

@@ -67,7 +67,7 @@ async fn refused_files_are_told_together_and_once() {
         bench.drop_file(OWN, format!("{number}.jpg"), format!("text {number}").as_bytes());
     }
     bench
-        .until("all are rejected", |rows| rows.iter().filter(|row| row.state == "rejected").count() == 7)
+        .until("all are rejected", |rows| rows.iter().filter(|row| row.state == State::Rejected).count() == 7)
         .await;
     let count = || robot.told().iter().map(|(_, told)| told["rejected"].as_u64().unwrap()).sum::<u64>();
     wait_for("all are told", async || count() == 7).await;

@@ -1,6 +1,8 @@
 //! Every answer of both clouds, through real sockets: what becomes of the file, what is kept of the answer,
 //! and how many requests it costs.
 
+use brandpost::domain::failure::ErrorKind;
+use brandpost::domain::notice::NoticeName;
 use std::collections::BTreeMap;
 
 use brandpost::sim::{Fault, FaultAction};
@@ -20,15 +22,9 @@ async fn after_one_attempt(fault: Fault, expected: Expected) {
     bench.once().await;
     let row = bench.row("a.jpg").await;
     let (kind, code) =
-        (row.error_kind.clone().unwrap_or_default(), row.error_code.clone().unwrap_or_default());
-    let found = (
-        row.state.as_str(),
-        kind.as_str(),
-        code.as_str(),
-        row.attempts,
-        bench.gateway_calls(),
-        bench.puts().len(),
-    );
+        (row.error_kind.map_or("", ErrorKind::as_str), row.error_code.clone().unwrap_or_default());
+    let found =
+        (row.state.as_str(), kind, code.as_str(), row.attempts, bench.gateway_calls(), bench.puts().len());
     assert_eq!(found, expected, "{name}: {row:#?}");
     let attempts = bench.report().await.attempts(row.id).await.unwrap();
     assert_eq!(attempts[0].error_kind, row.error_kind, "{name}");
@@ -159,7 +155,8 @@ async fn an_answer_nobody_knows_is_tried_a_few_times_and_then_refused() {
     bench.sandbox.fault(Fault::gateway(code(777)));
     bench.once().await;
     let row = bench.row("a.jpg").await;
-    let found = (row.state.as_str(), row.error_kind.as_deref(), row.error_code.as_deref(), row.attempts);
+    let found =
+        (row.state.as_str(), row.error_kind.map(ErrorKind::as_str), row.error_code.as_deref(), row.attempts);
     assert_eq!(found, ("failed", Some("gateway_rejected"), Some("777"), 5));
     assert_eq!(bench.gateway_calls(), 5);
 }
@@ -177,7 +174,7 @@ async fn a_cloud_that_is_down_costs_few_requests_however_many_files_wait() {
     bench.until("all are recorded", |rows| rows.len() == 60).await;
     bench.until("a probe has failed", |_| bench.gateway_calls() > 8).await;
     let notices = bench.report().await.notices().await.unwrap();
-    assert!(notices.iter().any(|notice| notice.name == "paused"), "{notices:?}");
+    assert!(notices.iter().any(|notice| notice.name == NoticeName::Paused), "{notices:?}");
     // 4 uploads at a time start before the breaker opens at the fifth failure; then 0.2, 0.4, 0.8 … seconds
     assert!(bench.gateway_calls() <= 14, "{}", bench.gateway_calls());
     bench.sandbox.clear_faults();

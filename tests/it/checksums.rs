@@ -1,5 +1,6 @@
 //! What OSS's answer says of the bytes that arrived: which checksum decides, and what follows when none does.
 
+use brandpost::domain::failure::ErrorKind;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -82,8 +83,8 @@ async fn answers_without_a_checksum_that_fits_pause_like_an_outage() {
         let notices = bench.report().await.notices().await.unwrap();
         assert!(notices.iter().any(|notice| notice.message.contains(words)), "{notices:#?}");
         let rows = bench.rows().await;
-        let row = rows.iter().find(|row| row.state == "retrying").unwrap();
-        assert_eq!(row.error_kind.as_deref(), Some("checksum_mismatch"));
+        let row = rows.iter().find(|row| row.state == State::Retrying).unwrap();
+        assert_eq!(row.error_kind, Some(ErrorKind::ChecksumMismatch));
         assert!(row.error_message.as_ref().unwrap().contains(words), "{row:#?}");
         bench.sandbox.clear_faults();
         bench.quiet().await;
@@ -138,7 +139,7 @@ async fn another_picture_in_a_bucket_that_forbids_overwriting_is_a_refusal_with_
     bench.sandbox.fault(Fault::oss(FaultAction::ForbidOverwrite));
     bench.once().await;
     let row = bench.row("b.jpg").await;
-    let found = (row.state.as_str(), row.error_kind.as_deref(), row.error_code.as_deref());
+    let found = (row.state.as_str(), row.error_kind.map(ErrorKind::as_str), row.error_code.as_deref());
     assert_eq!(found, ("failed", Some("oss_rejected"), Some("FileAlreadyExists")), "{row:#?}");
     assert!(row.error_message.unwrap().contains("`brandpost reserve`"));
     assert_eq!((row.slot, heads(&bench)), (None, 1));
@@ -172,7 +173,7 @@ async fn an_error_under_a_status_of_success_is_an_error() {
         bench.sandbox.fault(Fault::oss(answer));
         bench.once().await;
         let row = bench.row("a.jpg").await;
-        let found = (row.state.as_str(), row.error_kind.as_deref(), row.error_code.as_deref());
+        let found = (row.state.as_str(), row.error_kind.map(ErrorKind::as_str), row.error_code.as_deref());
         assert_eq!(found, ("retrying", Some("oss_error"), Some("InternalError")), "{row:#?}");
     }
 }
@@ -190,5 +191,5 @@ async fn a_status_of_success_with_the_right_crc_is_enough() {
     let body = "<Error><Code>CallbackFailed</Code><Message>Error status : 502.</Message></Error>".into();
     bench.sandbox.fault(Fault::oss(FaultAction::Status { status: 203, headers, body }));
     bench.once().await;
-    assert_eq!(bench.row("a.jpg").await.state, "uploaded");
+    assert_eq!(bench.row("a.jpg").await.state, State::Uploaded);
 }

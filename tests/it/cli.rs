@@ -451,7 +451,7 @@ async fn what_is_paused_is_not_sent_until_it_is_resumed() {
     assert_eq!(run(&bench, &["pause", "stock-taking"]).await.0, 0);
     bench.drop_file(OWN, "a.jpg", &jpg(1));
     bench.seen(OWN).await;
-    assert_eq!(bench.row("a.jpg").await.state, "queued");
+    assert_eq!(bench.row("a.jpg").await.state, State::Queued);
     let (_, out, _) = run(&bench, &["status"]).await;
     assert!(out.contains("uploads are paused by an operator: stock-taking"), "{out}");
     assert_eq!(run(&bench, &["resume"]).await.0, 0);

@@ -1,5 +1,7 @@
 //! What the clouds answer, and what becomes of the file.
 
+use brandpost::domain::brand::Outcome;
+use brandpost::domain::failure::ErrorKind;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -81,7 +83,7 @@ async fn what_passes_is_tried_again_into_the_same_slot() {
         assert_eq!((row.state.as_str(), row.slot, row.attempts), ("uploaded", Some(1), 2), "{name}");
         assert_eq!(bench.object("qualification/OWNBRAND/1001/1.jpg"), jpg(1), "{name}");
         let attempts = bench.report().await.attempts(row.id).await.unwrap();
-        assert_eq!(attempts[0].outcome.as_deref(), Some("retrying"), "{name}");
+        assert_eq!(attempts[0].outcome, Some(Outcome::Retrying), "{name}");
         assert!(attempts[0].error_kind.is_some() && attempts[0].error_message.is_some(), "{name}");
     }
 }
@@ -121,7 +123,7 @@ async fn a_machine_whose_clock_is_wrong_uploads_all_the_same() {
         bench.drop_file(OWN, "b.jpg", &jpg(2));
         bench.once().await;
         let rows = bench.rows().await;
-        assert!(rows.iter().all(|row| row.state == "uploaded" && row.attempts == 1), "{off}: {rows:#?}");
+        assert!(rows.iter().all(|row| row.state == State::Uploaded && row.attempts == 1), "{off}: {rows:#?}");
         assert!(bench.gateway_calls() <= 4, "refused once, then signed with the right time");
     }
 }
@@ -135,7 +137,7 @@ async fn what_the_cloud_refuses_fails_for_good_with_its_words() {
     };
     let bench = with_fault(Fault::oss(denied)).await;
     let row = bench.row("a.jpg").await;
-    assert_eq!((row.state.as_str(), row.error_kind.as_deref()), ("failed", Some("oss_rejected")));
+    assert_eq!((row.state.as_str(), row.error_kind), ("failed", Some(ErrorKind::OssRejected)));
     assert_eq!(
         (row.error_code.as_deref(), row.error_message.as_deref()),
         (Some("AccessDenied"), Some("You have no right."))
@@ -187,8 +189,8 @@ async fn attempts_can_be_limited() {
     bench.once().await;
     let row = bench.row("a.jpg").await;
     assert_eq!(
-        (row.state.as_str(), row.error_kind.as_deref(), row.attempts),
-        ("failed", Some("attempts_exhausted"), 3)
+        (row.state.as_str(), row.error_kind, row.attempts),
+        ("failed", Some(ErrorKind::AttemptsExhausted), 3)
     );
     assert_eq!(bench.puts().len(), 3);
 }
@@ -200,7 +202,7 @@ async fn nothing_is_sent_to_a_host_that_is_not_allowed() {
     let evil = format!("http://127.0.0.1:{}/x", listener.local_addr().unwrap().port());
     let bench = with_fault(Fault::gateway(FaultAction::UploadUrl { value: evil })).await;
     let row = bench.row("a.jpg").await;
-    assert_eq!((row.state.as_str(), row.error_kind.as_deref()), ("failed", Some("forbidden_host")));
+    assert_eq!((row.state.as_str(), row.error_kind), ("failed", Some(ErrorKind::ForbiddenHost)));
     assert!(listener.accept().is_err(), "nobody connected");
 }
 
@@ -220,7 +222,7 @@ async fn every_shape_of_upload_url_and_both_signatures_work() {
         bench.drop_file(OWN, "a.jpg", &jpg(1));
         bench.once().await;
         let row = bench.row("a.jpg").await;
-        assert_eq!(row.state, "uploaded", "{upload_url:?}: {row:#?}");
+        assert_eq!(row.state, State::Uploaded, "{upload_url:?}: {row:#?}");
         assert_eq!(bench.puts()[0].signature, Some(kind), "{upload_url:?}");
         assert!(!row.object_url.unwrap().contains('?'));
     }
@@ -233,7 +235,7 @@ async fn no_secret_is_kept() {
     bench.drop_file(OWN, "a.jpg", &jpg(1));
     bench.sandbox.fault(Fault::oss(FaultAction::Reset).times(1));
     bench.once().await;
-    assert_eq!(bench.row("a.jpg").await.state, "uploaded", "{:#?}", bench.row("a.jpg").await);
+    assert_eq!(bench.row("a.jpg").await.state, State::Uploaded, "{:#?}", bench.row("a.jpg").await);
     let mut kept = std::fs::read(bench.database()).unwrap();
     kept.extend(std::fs::read(bench.folder.path().join("brandpost.db-wal")).unwrap_or_default());
     let kept = String::from_utf8_lossy(&kept).into_owned();
@@ -277,7 +279,7 @@ async fn a_cloud_that_falls_silent_is_given_up_in_time_and_a_slow_one_is_not() {
     bench.sandbox.fault(Fault::oss(FaultAction::Hang));
     bench.once().await;
     let row = bench.row("a.jpg").await;
-    assert_eq!((row.state.as_str(), row.error_kind.as_deref()), ("retrying", Some("timeout")));
+    assert_eq!((row.state.as_str(), row.error_kind), ("retrying", Some(ErrorKind::Timeout)));
 
     let mut bench = Bench::with(keys).await;
     bench.drop_file(OWN, "a.jpg", &big_jpg());
@@ -285,7 +287,7 @@ async fn a_cloud_that_falls_silent_is_given_up_in_time_and_a_slow_one_is_not() {
     bench.once().await;
     assert_eq!(
         bench.row("a.jpg").await.state,
-        "uploaded",
+        State::Uploaded,
         "longer than the timeout, but never without progress"
     );
 }
@@ -308,7 +310,7 @@ async fn keys_with_every_kind_of_character_are_signed_and_sent_right() {
             bench.sandbox.fault(Fault::gateway(FaultAction::UploadUrl { value: format!("{host}/{path}") }));
             bench.once().await;
             let row = bench.row("a.jpg").await;
-            assert_eq!(row.state, "uploaded", "{signature} {key}: {row:#?}");
+            assert_eq!(row.state, State::Uploaded, "{signature} {key}: {row:#?}");
             assert_eq!(bench.object(key), jpg(1), "{signature}");
         }
     }
@@ -320,7 +322,7 @@ async fn retry_after_is_honoured() {
     let bench =
         with_fault(Fault::oss(FaultAction::Status { status: 503, headers, body: String::new() })).await;
     let row = bench.row("a.jpg").await;
-    assert_eq!((row.state.as_str(), row.error_kind.as_deref()), ("retrying", Some("throttled")));
+    assert_eq!((row.state.as_str(), row.error_kind), ("retrying", Some(ErrorKind::Throttled)));
     let time = |text: Option<String>| text.unwrap().parse::<jiff::Timestamp>().unwrap();
     let wait = time(row.next_attempt_at).duration_since(time(Some(row.updated_at)));
     assert!((89..=91).contains(&wait.as_secs()), "{wait:?}");
@@ -334,7 +336,7 @@ async fn ipv6_works() {
     std::fs::write(bench.config(), text).unwrap();
     bench.drop_file(OWN, "a.jpg", &jpg(1));
     bench.once().await;
-    assert_eq!(bench.row("a.jpg").await.state, "uploaded");
+    assert_eq!(bench.row("a.jpg").await.state, State::Uploaded);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -404,12 +406,7 @@ async fn whatever_bytes_a_cloud_answers_no_file_is_lost() {
             bench.sandbox.clear_faults();
             bench.start().await;
             // refused when it is being sent already: what waited for credentials is due at once
-            let retried = bench
-                .ledger()
-                .retry(&brandpost::ledger::RetrySelection::Ids(vec![brandpost::domain::brand::UploadId(
-                    row.id,
-                )]))
-                .await;
+            let retried = bench.ledger().retry(&brandpost::ledger::RetrySelection::Ids(vec![row.id])).await;
             assert!(
                 matches!(retried, Ok(1) | Err(brandpost::ledger::LedgerError::Refused(_))),
                 "{retried:?}"

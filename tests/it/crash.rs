@@ -3,6 +3,7 @@
 //!
 //! `just crash 50 1000` runs as many rounds and files as wanted on the release build.
 
+use brandpost::domain::brand::Outcome;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -67,7 +68,7 @@ async fn check(bench: &Bench, files: &BTreeMap<String, Vec<u8>>) {
         let attempts = bench.report().await.attempts(row.id).await.unwrap();
         assert!(attempts.iter().all(|attempt| attempt.outcome.is_some()), "{name}: an open attempt");
         assert!(puts as usize <= attempts.len(), "{name}: {puts} PUTs in {} attempts", attempts.len());
-        let well = attempts.iter().filter(|attempt| attempt.outcome.as_deref() == Some("uploaded")).count();
+        let well = attempts.iter().filter(|attempt| attempt.outcome == Some(Outcome::Uploaded)).count();
         assert_eq!(well, 1, "{name} was uploaded once");
         assert_eq!(places.insert(key, name), None, "one file a place");
     }
@@ -146,7 +147,7 @@ async fn killed_at_the_worst_moments_nothing_is_lost() {
         wait_for(moment, async || bench.sandbox.requests().iter().any(|request| request.service == service))
             .await;
         process.kill();
-        assert_eq!(bench.row("a.png").await.state, "uploading", "{moment}");
+        assert_eq!(bench.row("a.png").await.state, State::Uploading, "{moment}");
         ends_well(&bench, bytes).await;
     }
 }
@@ -174,7 +175,7 @@ async fn killed_between_the_answer_of_oss_and_the_commit() {
     process.kill();
     sqlx::raw_sql("ROLLBACK").execute(&mut other).await.unwrap();
     other.close().await.unwrap();
-    assert_eq!(bench.row("a.png").await.state, "uploading");
+    assert_eq!(bench.row("a.png").await.state, State::Uploading);
     assert_eq!(bench.sandbox.objects().len(), 1, "OSS has it, the table does not know");
     ends_well(&bench, bytes).await;
 }
@@ -200,5 +201,5 @@ async fn killed_while_the_database_is_made() {
     let last = Process::start(&bench);
     all_end(&bench, 1).await;
     last.kill();
-    assert_eq!(bench.row("a.png").await.state, "uploaded");
+    assert_eq!(bench.row("a.png").await.state, State::Uploaded);
 }

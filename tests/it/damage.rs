@@ -63,7 +63,7 @@ async fn both_are_held(bench: &mut Bench) {
     bench.until_state("new.gif", State::Uploaded).await;
     assert_eq!(
         (bench.row("a.jpg").await.state, bench.row("b.png").await.state),
-        ("queued".into(), "queued".into())
+        (State::Queued, State::Queued)
     );
     assert_eq!(bench.puts().len(), 3, "no storm");
     let notices = bench.report().await.notices().await.unwrap();
@@ -126,7 +126,7 @@ async fn a_backup_that_is_put_in_place_at_work_is_taken_as_it_is() {
     assert!(format!("{error:#}").contains("was replaced while brandpost worked with it"), "{error:#}");
     bench.once().await;
     assert_eq!(aside(&bench), Vec::<String>::new());
-    assert!(bench.rows().await.iter().all(|row| row.state == "uploaded"), "{:#?}", bench.rows().await);
+    assert!(bench.rows().await.iter().all(|row| row.state == State::Uploaded), "{:#?}", bench.rows().await);
     assert_eq!(bench.puts().len(), 4, "what the backup does not know is sent once more");
 }
 
@@ -180,7 +180,7 @@ async fn only_what_settles_held_files_ends_their_protection() {
     // the eleventh waited for a slot: it is not held when it gets one
     let brand = bench.report().await.brand(OWN.parse().unwrap()).await.unwrap().unwrap().0;
     bench.ledger().release(brand, &[1]).await.unwrap();
-    bench.until("the eleventh is sent", |rows| rows.iter().all(|row| row.state != "queued")).await;
+    bench.until("the eleventh is sent", |rows| rows.iter().all(|row| row.state != State::Queued)).await;
     bench.quiet().await;
     assert_eq!(bench.puts().len(), puts + 1);
     assert!(bench.report().await.notices().await.unwrap().is_empty());
@@ -193,7 +193,7 @@ async fn what_was_dropped_after_the_last_word_of_a_damaged_database_is_sent() {
     bench.drop_file(OWN, "c.jpg", &jpg(3));
     bench.start().await;
     bench.until_state("c.jpg", State::Uploaded).await;
-    assert_eq!(bench.row("a.jpg").await.state, "queued");
+    assert_eq!(bench.row("a.jpg").await.state, State::Queued);
     assert_eq!(bench.puts().len(), 3);
     bench.stop().await;
 }
@@ -223,7 +223,7 @@ async fn a_damaged_database_is_put_aside_and_files_from_before_are_held() {
     let mut bench = ruined().await;
     bench.start().await;
     bench.until("both are known again", |rows| rows.len() == 2).await;
-    assert!(bench.rows().await.iter().all(|row| row.state == "queued"), "{:#?}", bench.rows().await);
+    assert!(bench.rows().await.iter().all(|row| row.state == State::Queued), "{:#?}", bench.rows().await);
     // what is new goes through meanwhile
     bench.drop_file(OWN, "c.jpg", &jpg(3));
     bench.until_state("c.jpg", State::Uploaded).await;
@@ -246,7 +246,7 @@ async fn held_files_can_be_taken_as_sent() {
     bench.until("both are known again", |rows| rows.len() == 2).await;
     assert_eq!(bench.ledger().adopt(None).await.unwrap(), 2);
     bench.quiet().await;
-    assert!(bench.rows().await.iter().all(|row| row.state == "uploaded" && row.slot.is_some()));
+    assert!(bench.rows().await.iter().all(|row| row.state == State::Uploaded && row.slot.is_some()));
     assert_eq!(bench.puts().len(), 2, "nothing was transferred");
     bench.stop().await;
 }
@@ -273,7 +273,7 @@ async fn a_sound_database_is_left_alone_after_a_crash() {
     bench.quiet().await;
     bench.crash().await;
     bench.once().await;
-    assert_eq!(bench.row("a.jpg").await.state, "uploaded");
+    assert_eq!(bench.row("a.jpg").await.state, State::Uploaded);
     assert_eq!((bench.puts().len(), aside(&bench).len()), (1, 0));
 }
 
@@ -353,8 +353,8 @@ async fn files_of_a_removed_folder_are_gone_also_when_that_could_not_be_written_
     let bench = Bench::new().await;
     bench.drop_file(OWN, "a.txt", b"text");
     let working = Working::start(&bench).await;
-    assert_eq!(bench.row("a.txt").await.state, "rejected");
+    assert_eq!(bench.row("a.txt").await.state, State::Rejected);
     working.fill_disk_once();
     fs::remove_dir_all(bench.brand(OWN)).unwrap();
-    working.recovers(&bench, |rows| rows[0].state == "gone").await;
+    working.recovers(&bench, |rows| rows[0].state == State::Gone).await;
 }

@@ -1,5 +1,7 @@
 //! Folders: made, moved, missing; files that are still being copied.
 
+use brandpost::domain::failure::ErrorKind;
+use brandpost::domain::notice::NoticeName;
 use std::fs;
 use std::io::Write;
 use std::time::Duration;
@@ -111,7 +113,7 @@ async fn polling_finds_what_inotify_would() {
     bench.until_state("a.jpg", State::Uploaded).await;
     bench.drop_file(OWN, "a.jpg", &jpg(2));
     bench
-        .until("revision 2", |rows| rows.iter().any(|row| row.revision == 2 && row.state == "uploaded"))
+        .until("revision 2", |rows| rows.iter().any(|row| row.revision == 2 && row.state == State::Uploaded))
         .await;
     bench.stop().await;
 }
@@ -151,7 +153,15 @@ async fn a_root_that_vanishes_takes_no_file_with_it() {
     let (inbox, away) = (bench.folder.path().join("inbox"), bench.folder.path().join("away"));
     fs::rename(&inbox, &away).unwrap();
     let told = async {
-        while bench.report().await.notices().await.unwrap().iter().all(|notice| notice.name != "root") {
+        while bench
+            .report()
+            .await
+            .notices()
+            .await
+            .unwrap()
+            .iter()
+            .all(|notice| notice.name != NoticeName::Root)
+        {
             tokio::task::yield_now().await;
         }
     };
@@ -177,7 +187,7 @@ async fn a_brand_folder_that_was_replaced_is_watched_again() {
     bench.until_state("b.jpg", State::Uploaded).await;
     bench.drop_file(OWN, "c.jpg", &jpg(3));
     bench.until_state("c.jpg", State::Uploaded).await;
-    assert_eq!(bench.row("a.jpg").await.state, "uploaded");
+    assert_eq!(bench.row("a.jpg").await.state, State::Uploaded);
     bench.stop().await;
 }
 
@@ -210,7 +220,7 @@ async fn a_file_that_is_replaced_while_it_is_sent_is_sent_again() {
     bench.until("OSS has the request", |_| bench.puts().len() == 1).await;
     bench.drop_file(OWN, "a.jpg", &jpg(2));
     bench
-        .until("revision 2", |rows| rows.iter().any(|row| row.revision == 2 && row.state == "uploaded"))
+        .until("revision 2", |rows| rows.iter().any(|row| row.revision == 2 && row.state == State::Uploaded))
         .await;
     bench.stop().await;
     assert_eq!(bench.object("qualification/OWNBRAND/1001/1.jpg"), jpg(2));
@@ -257,7 +267,7 @@ async fn a_hard_link_beside_a_rename_is_a_duplicate_and_takes_no_row() {
         (bench.row("b.jpg").await.state.as_str(), bench.row("b.jpg").await.slot),
         ("uploaded", Some(1))
     );
-    assert_eq!(bench.row("c.jpg").await.error_kind.as_deref(), Some("duplicate"));
+    assert_eq!(bench.row("c.jpg").await.error_kind, Some(ErrorKind::Duplicate));
     assert_eq!(bench.puts().len(), 1);
 }
 
@@ -297,7 +307,7 @@ async fn once_ends_whatever_is_in_its_way() {
     ledger.retry(&brandpost::ledger::RetrySelection::Rejected).await.unwrap();
     ledger.close().await;
     bench.once().await;
-    assert_eq!(bench.row("a.jpg").await.state, "gone");
+    assert_eq!(bench.row("a.jpg").await.state, State::Gone);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -350,7 +360,7 @@ async fn a_mapped_folder_may_be_a_link_and_needs_no_root_and_may_vanish() {
     fs::rename(&nas, share.path().join("away")).unwrap();
     let mut intake = bench.intake();
     intake.wait_for(|progress| progress.unreadable == 1).await.unwrap();
-    assert_eq!(bench.row("b.txt").await.state, "rejected", "not gone: nothing is known of it");
+    assert_eq!(bench.row("b.txt").await.state, State::Rejected, "not gone: nothing is known of it");
     fs::rename(share.path().join("away"), &nas).unwrap();
     intake.wait_for(|progress| progress.unreadable == 0).await.unwrap();
     fs::write(nas.join("c.jpg"), jpg(3)).unwrap();
@@ -386,7 +396,7 @@ async fn unmounted(what: &str) {
         .await
         .expect("something is known to be missing")
         .unwrap();
-    assert_ne!(bench.row("a.jpg").await.state, "gone", "{what}");
+    assert_ne!(bench.row("a.jpg").await.state, State::Gone, "{what}");
 
     fs::remove_dir(&mount).unwrap();
     fs::rename(&elsewhere, &mount).unwrap();
@@ -487,7 +497,9 @@ async fn files_that_cannot_be_reached_take_no_turns() {
     };
     bench.until("what can be sent is sent", |rows| sent(rows) == 6).await;
     fs::rename(bench.folder.path().join("away"), bench.folder.path().join("inbox")).unwrap();
-    bench.until("the others are due at once", |rows| rows.iter().all(|row| row.state == "uploaded")).await;
+    bench
+        .until("the others are due at once", |rows| rows.iter().all(|row| row.state == State::Uploaded))
+        .await;
     bench.stop().await;
 }
 

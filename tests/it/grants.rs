@@ -1,6 +1,7 @@
 //! What the gateway grants, and how far it can be used: times that do not fit, URLs that end early or were signed
 //! otherwise, objects that are another file's.
 
+use brandpost::domain::failure::ErrorKind;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,7 +26,7 @@ async fn a_clock_that_is_fast_by_almost_a_tokens_life_is_put_right() {
     }
     bench.once().await;
     let rows = bench.rows().await;
-    assert!(rows.iter().all(|row| row.state == "uploaded" && row.attempts == 1), "{rows:#?}");
+    assert!(rows.iter().all(|row| row.state == State::Uploaded && row.attempts == 1), "{rows:#?}");
     assert_eq!(bench.gateway_calls(), 3, "no grant is thrown away");
 }
 
@@ -136,7 +137,7 @@ async fn the_end_of_a_url_counts_for_the_life_of_its_grant() {
             bench.sandbox.fault(Fault::oss(busy).times(1));
             bench.sandbox.fault(Fault::gateway(FaultAction::ShortUrl { seconds }));
             bench.once().await;
-            assert_eq!(bench.row("a.jpg").await.state, "uploaded");
+            assert_eq!(bench.row("a.jpg").await.state, State::Uploaded);
             assert_eq!(bench.gateway_calls(), grants, "{upload_url:?} {seconds}");
         }
     }
@@ -159,7 +160,7 @@ async fn an_object_is_one_files_only() {
     assert_eq!((bench.puts().len(), bench.sandbox.objects().len()), (1, 1));
     let first = names_in_state(&rows, State::Uploaded)[0].to_owned();
     for row in rows.iter().filter(|row| row.file_name != first) {
-        assert_eq!((row.state.as_str(), row.error_kind.as_deref()), ("failed", Some("bad_upload_url")));
+        assert_eq!((row.state.as_str(), row.error_kind), ("failed", Some(ErrorKind::BadUploadUrl)));
         let message = row.error_message.as_ref().unwrap();
         assert!(message.contains(&first) && message.contains(&row.file_name), "{message}");
         assert_eq!(row.slot, None, "nothing was sent");
@@ -168,7 +169,7 @@ async fn an_object_is_one_files_only() {
     bench.drop_file("OTHERBRAND/7", "late.jpg", &jpg(9));
     bench.once().await;
     let late = bench.row("late.jpg").await;
-    assert_eq!(late.error_kind.as_deref(), Some("bad_upload_url"), "{late:#?}");
+    assert_eq!(late.error_kind, Some(ErrorKind::BadUploadUrl), "{late:#?}");
     assert!(late.error_message.unwrap().contains(&first));
     assert_eq!(bench.puts().len(), 1);
 }
@@ -190,7 +191,8 @@ async fn a_released_slots_object_is_overwritten_by_whoever_takes_the_slot() {
     bench.drop_file(OWN, "a.jpg", &jpg(3));
     assert_eq!(bench.until_state("a.jpg", State::Retrying).await.slot, Some(2));
     bench.drop_file(OWN, "b.jpg", &jpg(4));
-    let again = |row: &StatusRow| row.revision == 2 && row.state != "queued" && row.state != "uploading";
+    let again =
+        |row: &StatusRow| row.revision == 2 && row.state != State::Queued && row.state != State::Uploading;
     bench.until("b.jpg again", |rows| rows.iter().any(|row| row.file_name == "b.jpg" && again(row))).await;
     assert_eq!(bench.row("b.jpg").await.error_message, None);
     bench.sandbox.clear_faults();
@@ -207,11 +209,7 @@ async fn a_folder_is_no_object() {
         bench.sandbox.fault(Fault::gateway(FaultAction::UploadUrl { value: format!("{HOST}/{path}") }));
         bench.once().await;
         let row = bench.row("a.jpg").await;
-        assert_eq!(
-            (row.state.as_str(), row.error_kind.as_deref()),
-            ("failed", Some("bad_upload_url")),
-            "{path}"
-        );
+        assert_eq!((row.state.as_str(), row.error_kind), ("failed", Some(ErrorKind::BadUploadUrl)), "{path}");
         assert_eq!(bench.puts().len(), 0, "{path}");
     }
 }

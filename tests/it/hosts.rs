@@ -1,5 +1,6 @@
 //! To which host pictures go, and that a change is noticed.
 
+use brandpost::domain::failure::ErrorKind;
 use std::fs;
 use std::process::Command;
 
@@ -35,8 +36,8 @@ async fn another_bucket_than_before_is_warned_of_once_and_a_pinned_one_is_kept()
     assert_eq!((log.matches("pictures go to").count(), log.contains(words)), (1, true), "{log}");
     let row = bench.row("4.jpg").await;
     assert_eq!(
-        (row.state.as_str(), row.error_kind.as_deref()),
-        (State::Failed.as_str(), Some("forbidden_host"))
+        (row.state.as_str(), row.error_kind),
+        (State::Failed.as_str(), Some(ErrorKind::ForbiddenHost))
     );
     assert!(row.error_message.unwrap().contains("which is not the bucket iotx-industry of oss.bucket"));
     assert_eq!(other.objects().len(), 2);

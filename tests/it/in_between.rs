@@ -1,5 +1,7 @@
 //! Who answers when it is neither cloud: a firewall, a proxy, a login page. Nothing that they say is about a file.
 
+use brandpost::domain::failure::ErrorKind;
+use brandpost::domain::notice::NoticeName;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -33,9 +35,9 @@ async fn a_page_of_a_firewall_is_an_outage_whatever_its_status() {
             page(&bench, fault, status);
             bench.once().await;
             let row = bench.row("a.jpg").await;
-            let kind = row.error_kind.clone().unwrap_or_default();
-            assert_eq!(row.state, "retrying", "{status}: {row:#?}");
-            assert!(["network", "oss_error", "gateway_error"].contains(&kind.as_str()), "{status}: {row:#?}");
+            let kind = row.error_kind.map_or("", ErrorKind::as_str);
+            assert_eq!(row.state, State::Retrying, "{status}: {row:#?}");
+            assert!(["network", "oss_error", "gateway_error"].contains(&kind), "{status}: {row:#?}");
             assert_eq!(row.error_code, Some(status.to_string()));
             let message = row.error_message.unwrap();
             assert!(message.contains("squid/5.7") && message.contains("aliyun"), "{message}");
@@ -55,7 +57,7 @@ async fn an_empty_id_is_none() {
             let headers = BTreeMap::from([(id.to_owned(), String::new())]);
             bench.sandbox.fault(fault(FaultAction::Status { status, headers, body: String::new() }));
             bench.once().await;
-            assert_eq!(bench.row("a.jpg").await.state, "retrying", "{status}");
+            assert_eq!(bench.row("a.jpg").await.state, State::Retrying, "{status}");
         }
     }
 }
@@ -104,12 +106,12 @@ async fn twelve_files_behind_a_firewall_wait_and_cost_few_requests() {
         bench.until("a probe has failed", |_| bench.sandbox.requests().len() > 10).await;
         tokio::time::sleep(Duration::from_millis(300)).await;
         let rows = bench.rows().await;
-        let waits = |row: &StatusRow| row.state.parse::<State>().unwrap().is_pending();
+        let waits = |row: &StatusRow| row.state.is_pending();
         assert!(rows.iter().all(waits), "{rows:#?}");
         let requests = bench.sandbox.requests().len();
         assert!(requests <= 24, "{requests}");
         let notices = bench.report().await.notices().await.unwrap();
-        assert!(notices.iter().any(|notice| notice.name == "paused"), "{notices:?}");
+        assert!(notices.iter().any(|notice| notice.name == NoticeName::Paused), "{notices:?}");
         bench.sandbox.clear_faults();
         bench.quiet().await;
         assert_eq!(names_in_state(&bench.rows().await, State::Uploaded).len(), 12);
@@ -133,7 +135,7 @@ async fn a_proxy_that_is_down_is_named() {
     run_once(&bench, &[("http_proxy", &format!("http://me:s3cret@{closed}"))]).await;
     let row = bench.row("a.jpg").await;
     let message = row.error_message.unwrap();
-    assert_eq!(row.error_kind.as_deref(), Some("network"));
+    assert_eq!(row.error_kind, Some(ErrorKind::Network));
     assert!(
         message.contains(&format!("cannot connect to api.link.aliyun.com through the proxy {closed}")),
         "{message}"

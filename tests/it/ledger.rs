@@ -122,7 +122,7 @@ impl Model {
         self.ledger.report().uploads(&Filter::default()).await.unwrap()
     }
 
-    async fn id(&self, file: u8) -> Option<i64> {
+    async fn id(&self, file: u8) -> Option<UploadId> {
         let name = format!("{file}.jpg");
         self.rows().await.into_iter().find(|row| row.file_name == name).map(|row| row.id)
     }
@@ -135,14 +135,12 @@ impl Model {
             }
             Event::Moved { file, from } => {
                 let (Some(id), None) = (self.id(from).await, self.id(file).await) else { return Ok(()) };
-                let moved = self
-                    .ledger
-                    .renamed(self.brand, UploadId(id), &self.folder.join(format!("{file}.jpg")), 0)
-                    .await;
+                let moved =
+                    self.ledger.renamed(self.brand, id, &self.folder.join(format!("{file}.jpg")), 0).await;
                 moved.map(drop)
             }
             Event::Gone { file } => match self.id(file).await {
-                Some(id) => self.ledger.vanished(self.brand, vec![UploadId(id)]).await.map(drop),
+                Some(id) => self.ledger.vanished(self.brand, vec![id]).await.map(drop),
                 None => Ok(()),
             },
             Event::Claim => {
@@ -157,7 +155,7 @@ impl Model {
             Event::Release { slot } => self.ledger.release(self.brand, &[u32::from(slot)]).await,
             Event::Reserve { slot } => self.ledger.reserve(self.brand, &[u32::from(slot)]).await,
             Event::Retry { file } => match self.id(file).await {
-                Some(id) => self.ledger.retry(&RetrySelection::Ids(vec![UploadId(id)])).await.map(drop),
+                Some(id) => self.ledger.retry(&RetrySelection::Ids(vec![id])).await.map(drop),
                 None => Ok(()),
             },
             Event::RetryAll { failed } => {
@@ -208,19 +206,19 @@ impl Model {
         let total = self.ledger.report().brand(self.brand.brand).await.unwrap().unwrap().1;
         let mut contents: HashMap<String, Vec<&StatusRow>> = HashMap::new();
         for row in &rows {
-            let state: State = row.state.parse().unwrap();
+            let state = row.state;
             assert!(row.slot.is_none_or(|slot| (1..=i64::from(total)).contains(&slot)), "{row:#?}");
             assert!(!state.is_pending() || row.slot.is_some(), "work has a slot: {row:#?}");
             if let Some(content) = row.sha256.clone().filter(|_| state.is_pending() && row.revision == 1) {
                 contents.entry(content).or_default().push(row);
             }
         }
-        let uploading = rows.iter().filter(|row| row.state == "uploading").count();
+        let uploading = rows.iter().filter(|row| row.state == State::Uploading).count();
         assert_eq!(uploading, self.claims.len(), "every claim has its row, and every such row its claim");
         let free = rows.iter().filter(|row| row.slot.is_some()).count() < total as usize
             && self.ledger.report().brands(None, None, None).await.unwrap()[0].slots_reserved == 0;
         let waiting =
-            rows.iter().find(|row| row.error_kind.as_deref() == Some("limit_reached") && row.slot.is_none());
+            rows.iter().find(|row| row.error_kind == Some(ErrorKind::LimitReached) && row.slot.is_none());
         assert!(
             !free || waiting.is_none_or(|row| row.error_message.as_ref().unwrap().contains("beyond")),
             "nobody waits beside a free slot: {waiting:#?}"

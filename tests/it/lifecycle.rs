@@ -1,5 +1,7 @@
 //! Stopping and crashing.
 
+use brandpost::domain::brand::Outcome;
+use brandpost::domain::failure::ErrorKind;
 use std::fs;
 
 use brandpost::domain::upload::State;
@@ -24,9 +26,9 @@ async fn stopping_at_once_puts_the_file_back_into_the_queue() {
     let row = bench.row("a.jpg").await;
     assert_eq!((row.state.as_str(), row.slot, row.attempts), ("queued", Some(1), 0));
     let attempts = bench.report().await.attempts(row.id).await.unwrap();
-    assert_eq!(attempts[0].outcome.as_deref(), Some("interrupted"));
+    assert_eq!(attempts[0].outcome, Some(Outcome::Interrupted));
     bench.once().await;
-    assert_eq!(bench.row("a.jpg").await.state, "uploaded");
+    assert_eq!(bench.row("a.jpg").await.state, State::Uploaded);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -37,7 +39,7 @@ async fn a_soft_stop_lets_uploads_end() {
     bench.start().await;
     bench.until("OSS has the request", |_| bench.puts().len() == 1).await;
     bench.stop().await;
-    assert_eq!(bench.row("a.jpg").await.state, "uploaded");
+    assert_eq!(bench.row("a.jpg").await.state, State::Uploaded);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -45,7 +47,7 @@ async fn what_a_crash_left_uploading_is_sent_after_the_start() {
     let mut bench = Bench::new().await;
     in_mid_upload(&mut bench).await;
     bench.crash().await;
-    assert_eq!(bench.row("a.jpg").await.state, "uploading");
+    assert_eq!(bench.row("a.jpg").await.state, State::Uploading);
     bench.once().await;
     let row = bench.row("a.jpg").await;
     assert_eq!((row.state.as_str(), row.slot), ("uploaded", Some(1)));
@@ -108,7 +110,7 @@ async fn a_reload_puts_the_new_configuration_in_force_and_lets_uploads_end() {
     bench
         .until("too large now", |rows| {
             bench.drop_file(OWN, format!("{}.jpg", rows.len()), &jpg(9));
-            rows.iter().any(|row| row.error_kind.as_deref() == Some("too_large"))
+            rows.iter().any(|row| row.error_kind == Some(ErrorKind::TooLarge))
         })
         .await;
     bench.stop().await;

@@ -27,9 +27,7 @@ async fn files_of_a_copied_inbox_keep_their_rows_and_slots() {
     bench.once().await;
     let after = bench.rows().await;
     let places = |rows: &[brandpost::ledger::StatusRow]| {
-        rows.iter()
-            .map(|row| (row.id, row.file_name.clone(), row.state.clone(), row.slot))
-            .collect::<Vec<_>>()
+        rows.iter().map(|row| (row.id, row.file_name.clone(), row.state, row.slot)).collect::<Vec<_>>()
     };
     assert_eq!(places(&after), places(&before));
     assert!(after.iter().all(|row| row.path.contains("/disk2/")), "{after:#?}");

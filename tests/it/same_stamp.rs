@@ -56,10 +56,10 @@ async fn a_damaged_copy_that_is_copied_again_while_nobody_watches_is_taken() {
     let path = bench.drop_file(OWN, "a.jpg", &damaged(jpg(1)));
     make_old(&path);
     bench.once().await;
-    assert_eq!(bench.row("a.jpg").await.state, "rejected");
+    assert_eq!(bench.row("a.jpg").await.state, State::Rejected);
     copy_over(&path, &jpg(1));
     bench.once().await;
-    assert_eq!(bench.row("a.jpg").await.state, "uploaded");
+    assert_eq!(bench.row("a.jpg").await.state, State::Uploaded);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -74,7 +74,7 @@ async fn an_uploaded_picture_that_another_is_copied_over_is_sent_again() {
     bench.start().await;
     bench.until_state("a.jpg", State::Uploaded).await;
     copy_over(&path, &second);
-    bench.until("revision 2", |rows| rows[0].revision == 2 && rows[0].state == "uploaded").await;
+    bench.until("revision 2", |rows| rows[0].revision == 2 && rows[0].state == State::Uploaded).await;
     bench.stop().await;
     assert_eq!(bench.object("qualification/OWNBRAND/1001/1.jpg"), second);
 }

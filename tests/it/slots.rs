@@ -1,5 +1,6 @@
 //! Slots: ten a brand, given once, kept, released, waited for.
 
+use brandpost::domain::failure::ErrorKind;
 use brandpost::domain::upload::State;
 use brandpost::ledger::BrandRow;
 
@@ -24,7 +25,7 @@ async fn twelve_files_get_ten_slots_in_natural_order_and_a_released_one_goes_to_
     }
     for name in ["11.jpg", "12.jpg"] {
         let row = bench.row(name).await;
-        assert_eq!((row.state.as_str(), row.error_kind.as_deref()), ("rejected", Some("limit_reached")));
+        assert_eq!((row.state.as_str(), row.error_kind), ("rejected", Some(ErrorKind::LimitReached)));
     }
 
     bench.ledger().release(brand(&bench).await, &[4]).await.unwrap();
@@ -37,7 +38,7 @@ async fn twelve_files_get_ten_slots_in_natural_order_and_a_released_one_goes_to_
         ("uploaded", None),
         "the row stays, its slot is null"
     );
-    assert_eq!(bench.row("12.jpg").await.state, "rejected");
+    assert_eq!(bench.row("12.jpg").await.state, State::Rejected);
     bench.stop().await;
     assert_eq!(bench.puts().len(), 11);
 }
@@ -68,8 +69,8 @@ async fn the_same_picture_under_a_second_name_is_a_duplicate() {
     bench.once().await;
     let row = bench.row("second.jpg").await;
     assert_eq!(
-        (row.state.as_str(), row.error_kind.as_deref(), row.slot),
-        ("rejected", Some("duplicate"), None)
+        (row.state.as_str(), row.error_kind, row.slot),
+        ("rejected", Some(ErrorKind::Duplicate), None)
     );
     assert!(row.error_message.unwrap().contains("first.jpg"));
     assert_eq!(bench.puts().len(), 1);
@@ -90,7 +91,7 @@ async fn a_copy_takes_the_place_of_an_original_that_went_before_it_was_sent() {
     bench.until_state("second.jpg", State::Rejected).await;
     std::fs::remove_file(first).unwrap();
     // or the copy was found first, and goes on under the row of the original
-    let gone = |row: &brandpost::ledger::StatusRow| row.file_name != "first.jpg" || row.state == "gone";
+    let gone = |row: &brandpost::ledger::StatusRow| row.file_name != "first.jpg" || row.state == State::Gone;
     bench.until("the original is gone", |rows| rows.iter().all(gone)).await;
     bench.sandbox.clear_faults();
     assert_eq!(bench.until_state("second.jpg", State::Uploaded).await.slot, Some(1));
@@ -124,9 +125,9 @@ async fn names_can_choose_the_slot() {
     bench.quiet().await;
     let kind = async |name: &str| bench.row(name).await.error_kind.unwrap();
     assert_eq!(bench.row("7.jpg").await.slot, Some(7));
-    assert_eq!(kind("7.png").await, "slot_taken");
-    assert_eq!(kind("11.jpg").await, "limit_reached");
-    assert_eq!(kind("front.jpg").await, "slot_taken");
+    assert_eq!(kind("7.png").await, ErrorKind::SlotTaken);
+    assert_eq!(kind("11.jpg").await, ErrorKind::LimitReached);
+    assert_eq!(kind("front.jpg").await, ErrorKind::SlotTaken);
     bench.ledger().release(brand(&bench).await, &[7]).await.unwrap();
     assert_eq!(bench.until_state("7.png", State::Uploaded).await.slot, Some(7));
     bench.stop().await;
@@ -174,7 +175,7 @@ async fn retry_tries_what_failed_and_looks_again_at_what_was_rejected() {
     bench.until_state("note.jpg", State::Rejected).await;
     assert_eq!(bench.ledger().retry(&brandpost::ledger::RetrySelection::Rejected).await.unwrap(), 1);
     bench.quiet().await;
-    assert_eq!(bench.row("note.jpg").await.state, "rejected");
+    assert_eq!(bench.row("note.jpg").await.state, State::Rejected);
     bench.stop().await;
 }
 
@@ -198,11 +199,11 @@ async fn renaming_a_rejected_file_as_it_was_advised_mends_it() {
     let path = bench.drop_file(OWN, "front.gif", &jpg(1));
     bench.start().await;
     let row = bench.until_state("front.gif", State::Rejected).await;
-    assert_eq!(row.error_kind.as_deref(), Some("suffix_mismatch"));
+    assert_eq!(row.error_kind, Some(ErrorKind::SuffixMismatch));
     std::fs::rename(&path, path.with_file_name("front.jpg")).unwrap();
     bench
         .until("its name gives no slot", |rows| {
-            rows.iter().any(|row| row.error_kind.as_deref() == Some("slot_taken"))
+            rows.iter().any(|row| row.error_kind == Some(ErrorKind::SlotTaken))
         })
         .await;
     std::fs::rename(path.with_file_name("front.jpg"), path.with_file_name("8.jpg")).unwrap();
@@ -249,7 +250,7 @@ async fn a_gateway_that_is_silent_leaks_no_slot_and_a_lost_answer_of_oss_frees_n
         bench.sandbox.fault(fault);
         bench.once().await;
         let row = bench.row("a.jpg").await;
-        assert_eq!((row.error_kind.as_deref(), row.slot), (Some("attempts_exhausted"), slot));
+        assert_eq!((row.error_kind, row.slot), (Some(ErrorKind::AttemptsExhausted), slot));
     }
 }
 
@@ -316,6 +317,6 @@ async fn a_released_picture_that_is_dropped_again_is_taken() {
     bench.until_state("b.jpg", State::Uploaded).await;
     bench.stop().await;
     bench.once().await;
-    assert_eq!(bench.row("b.jpg").await.state, "uploaded");
+    assert_eq!(bench.row("b.jpg").await.state, State::Uploaded);
     assert_eq!(bench.row("a.jpg").await.slot, None);
 }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use brandpost::domain::brand::BrandType;
 use brandpost::domain::upload::State;
 use tokio::time::Instant;
 
@@ -238,7 +239,7 @@ async fn a_mapped_folder_that_its_owner_turns_into_a_link_sends_nothing() {
     fs::write(&own, jpg(2)).unwrap();
     until_uploaded(&bench, 2).await;
     daemon.kill();
-    assert_eq!(bench.row("own.jpg").await.brand_type, "OTHERBRAND");
+    assert_eq!(bench.row("own.jpg").await.brand_type, BrandType::Other);
 }
 
 /// Root in somebody's folder, where a configuration lies.

@@ -1,5 +1,7 @@
 //! A file's way, from the folder to OSS.
 
+use brandpost::domain::brand::Outcome;
+use brandpost::domain::failure::ErrorKind;
 use brandpost::domain::upload::State;
 use brandpost::sim::verify::SignatureKind;
 
@@ -56,7 +58,7 @@ async fn the_row_says_everything() {
     assert!(row.request_id.is_some() && row.error_kind.is_none() && row.next_attempt_at.is_none());
     let attempts = bench.report().await.attempts(row.id).await.unwrap();
     assert_eq!(attempts.len(), 1);
-    assert_eq!(attempts[0].outcome.as_deref(), Some("uploaded"));
+    assert_eq!(attempts[0].outcome, Some(Outcome::Uploaded));
     assert_eq!(attempts[0].bytes, Some(row.size_bytes));
 }
 
@@ -80,7 +82,7 @@ async fn touching_and_renaming_send_nothing_new_content_is_a_revision() {
 
     bench.drop_file(OWN, "b.jpg", &jpg(9));
     bench
-        .until("revision 2", |rows| rows.iter().any(|row| row.revision == 2 && row.state == "uploaded"))
+        .until("revision 2", |rows| rows.iter().any(|row| row.revision == 2 && row.state == State::Uploaded))
         .await;
     let row = bench.row("b.jpg").await;
     assert_eq!((row.slot, row.revision), (Some(1), 2));
@@ -113,14 +115,13 @@ async fn refused_files_have_a_reason_and_take_no_slot() {
     bench.once().await;
     let rows = bench.rows().await;
     assert_eq!(names_in_state(&rows, State::Rejected).len(), 5, "{rows:#?}");
-    let kind =
-        |name: &str| rows.iter().find(|row| row.file_name == name).unwrap().error_kind.clone().unwrap();
+    let kind = |name: &str| rows.iter().find(|row| row.file_name == name).unwrap().error_kind.unwrap();
     let expected = [
-        ("text.png", "unsupported_format"),
-        ("empty.jpg", "damaged_image"),
-        ("cut.jpg", "damaged_image"),
-        ("phone.heic", "unsupported_format"),
-        ("link.jpg", "not_a_file"),
+        ("text.png", ErrorKind::UnsupportedFormat),
+        ("empty.jpg", ErrorKind::DamagedImage),
+        ("cut.jpg", ErrorKind::DamagedImage),
+        ("phone.heic", ErrorKind::UnsupportedFormat),
+        ("link.jpg", ErrorKind::NotAFile),
     ];
     for (name, expected) in expected {
         assert_eq!(kind(name), expected, "{name}");

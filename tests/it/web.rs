@@ -124,7 +124,7 @@ async fn operators_retry_release_pause_and_resume() {
     bench.stop().await;
     bench.start().await;
     bench.seen(OTHER).await;
-    assert_eq!(bench.row("4.jpg").await.state, "queued", "a restart changes nothing");
+    assert_eq!(bench.row("4.jpg").await.state, State::Queued, "a restart changes nothing");
     assert_eq!(post(&bench, "/api/v1/resume").send().await.unwrap().status(), StatusCode::NO_CONTENT);
     bench.until_state("4.jpg", State::Uploaded).await;
     assert_eq!(get(&bench, "/readyz").await.status(), StatusCode::OK);

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use brandpost::config::{After, SlotsBy};
+use brandpost::domain::failure::ErrorKind;
+use brandpost::domain::notice::NoticeName;
 use brandpost::ledger::StatusRow;
 
 use super::shelf::{BRANDS, contents, sha256};
@@ -42,7 +44,7 @@ impl World {
         }
         let notices = self.ledger().report().notices().await.unwrap();
         // an open breaker closes when there is a file to probe with
-        if notices.iter().any(|notice| notice.name != "paused") {
+        if notices.iter().any(|notice| notice.name != NoticeName::Paused) {
             found.push(format!("a notice stands: {notices:?}"));
         }
         for line in found {
@@ -73,7 +75,7 @@ impl World {
 
     fn check_file(&self, path: &Path, row: &StatusRow, rows: &[StatusRow], found: &mut Vec<String>) {
         let mut wrong = |what: &str| found.push(format!("{}: {what}: {row:#?}", path.display()));
-        let kind = row.error_kind.as_deref();
+        let kind = row.error_kind.map(ErrorKind::as_str);
         if path.symlink_metadata().unwrap().is_symlink() {
             if (row.state.as_str(), kind) != ("rejected", Some("not_a_file")) {
                 wrong("a link is not refused");
@@ -82,7 +84,7 @@ impl World {
         }
         let sha256 = sha256(&std::fs::read(path).unwrap());
         if !is_good(&sha256) {
-            if row.state != "rejected"
+            if row.state.as_str() != "rejected"
                 || !matches!(kind, Some("unsupported_format" | "damaged_image" | "suffix_mismatch"))
             {
                 wrong("no picture, and not refused as such");
@@ -101,7 +103,7 @@ impl World {
     fn check_refusal(&self, row: &StatusRow, sha256: &str, rows: &[StatusRow], wrong: &mut impl FnMut(&str)) {
         let mut others = rows.iter().filter(|other| other.id != row.id && brand(other) == brand(row));
         let by_name = self.settings().slots == SlotsBy::Filename;
-        match row.error_kind.as_deref() {
+        match row.error_kind.map(ErrorKind::as_str) {
             Some("limit_reached" | "slot_taken") if by_name => {}
             Some("limit_reached") => {}
             Some("duplicate") => {
@@ -132,13 +134,13 @@ impl World {
                 }
                 _ => wrong("no end"),
             }
-            if row.state == "gone" && there {
+            if row.state.as_str() == "gone" && there {
                 wrong("gone, and it is there");
             }
-            if row.state == "uploaded" && tidied && there && row.slot.is_some() {
+            if row.state.as_str() == "uploaded" && tidied && there && row.slot.is_some() {
                 wrong("not tidied away");
             }
-            if row.state != "uploaded" {
+            if row.state.as_str() != "uploaded" {
                 continue;
             }
             match key(row) {
@@ -162,8 +164,9 @@ impl World {
             let mut taken = rows.iter().filter(|row| brand(row) == name).filter_map(|row| row.slot).count();
             let this = summary.iter().find(|row| format!("{}/{}", row.brand_type, row.brand_id) == name);
             taken += this.map_or(0, |row| usize::try_from(row.slots_reserved).unwrap());
-            let waits =
-                |row: &&StatusRow| brand(row) == name && row.error_kind.as_deref() == Some("limit_reached");
+            let waits = |row: &&StatusRow| {
+                brand(row) == name && row.error_kind.map(ErrorKind::as_str) == Some("limit_reached")
+            };
             if taken > 3 {
                 found.push(format!("{name} has {taken} slots taken"));
             }

@@ -594,7 +594,10 @@ impl World {
             }
             // not the row's state: a mistake may have changed it since
             let attempts = self.ledger().report().attempts(row.id).await.unwrap();
-            if attempts.last().is_some_and(|attempt| attempt.outcome.as_deref() == Some("uploaded")) {
+            if attempts
+                .last()
+                .is_some_and(|attempt| attempt.outcome.is_some_and(|outcome| outcome.as_str() == "uploaded"))
+            {
                 self.settled.insert(key.clone(), sha256.clone());
             }
         }
@@ -704,7 +707,7 @@ impl World {
             self.advance(Duration::from_millis(5003)).await;
             let rows = self.rows().await;
             let others = |row: &&StatusRow| {
-                let own = row.brand_type == "OWNBRAND" && row.brand_id == 1;
+                let own = row.brand().to_string() == "OWNBRAND/1";
                 !own && ["queued", "uploading", "retrying"].contains(&row.state.as_str())
             };
             let waits = rows.iter().find(others);

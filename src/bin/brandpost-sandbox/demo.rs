@@ -12,6 +12,7 @@ use brandpost::cli::style::{self, paint};
 use brandpost::config::Settings;
 use brandpost::daemon::lifecycle::ShutdownSignals;
 use brandpost::daemon::{self, Progress, Until};
+use brandpost::domain::brand::UploadId;
 use brandpost::domain::clock::SystemClock;
 use brandpost::domain::upload::State;
 use brandpost::ledger::{Filter, Report, StatusRow};
@@ -167,18 +168,15 @@ async fn show(progress: Progress, inbox: PathBuf) {
         bar.set_style(look);
     }
     let mut changes = progress.ledger.changes();
-    let mut seen: HashMap<i64, String> = HashMap::new();
+    let mut seen: HashMap<UploadId, State> = HashMap::new();
     loop {
         let rows = progress.ledger.report().uploads(&Filter::default()).await.unwrap_or_default();
         for row in rows.iter().rev() {
-            if seen.insert(row.id, row.state.clone()).as_ref() != Some(&row.state)
-                && row.state != State::Uploading.as_str()
-            {
+            if seen.insert(row.id, row.state) != Some(row.state) && row.state != State::Uploading {
                 bar.suspend(|| anstream::println!("{}", line(row)));
             }
         }
-        let ended =
-            rows.iter().filter(|row| row.state.parse().is_ok_and(|state: State| !state.is_pending())).count();
+        let ended = rows.iter().filter(|row| !row.state.is_pending()).count();
         bar.set_position(ended as u64);
         if changes.changed().await.is_err() {
             return bar.finish_and_clear();
@@ -187,12 +185,10 @@ async fn show(progress: Progress, inbox: PathBuf) {
 }
 
 fn line(row: &StatusRow) -> String {
-    let state = paint(style::of_state(&row.state), &format!("{:<9}", row.state));
+    let state = paint(style::of_state(row.state), &format!("{:<9}", row.state));
     let slot = row.slot.map(|slot| format!("slot {slot}")).unwrap_or_default();
     let why = row.error_message.as_deref().unwrap_or_default();
-    format!("{state} {}/{}/{}  {slot} {why}", row.brand_type, row.brand_id, row.file_name)
-        .trim_end()
-        .to_owned()
+    format!("{state} {}/{}  {slot} {why}", row.brand(), row.file_name).trim_end().to_owned()
 }
 
 fn farewell(folder: &Folder, objects: usize, keep: bool) {

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use super::{Brand, Claim, Moment, Upload, UploadId, UploadState};
 use crate::domain::clock::later;
 use crate::domain::failure::Failure;
+use crate::domain::word::word;
 
 /// How an attempt ended.
 #[derive(Debug, Clone)]
@@ -58,6 +59,10 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// All of them.
+    pub const ALL: [Outcome; 4] =
+        [Outcome::Uploaded, Outcome::Retrying, Outcome::Failed, Outcome::Interrupted];
+
     /// The word in the database.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -68,6 +73,8 @@ impl Outcome {
         }
     }
 }
+
+word!(Outcome, "outcome");
 
 /// An attempt that has ended, for the log.
 #[derive(Debug, Clone, PartialEq, Eq)]

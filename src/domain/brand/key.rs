@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use serde::{Serialize, Serializer};
+
 use crate::domain::text::visible;
 
 /// Whose brand it is, in the words of the API.
@@ -27,6 +29,12 @@ impl BrandType {
     }
 }
 
+impl Serialize for BrandType {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
 impl fmt::Display for BrandType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
@@ -45,11 +53,30 @@ impl FromStr for BrandType {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct BrandId(pub i64);
 
+/// The id of a brand record on the platform (the API's `id`): positive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(transparent)]
+pub struct RecordId(i64);
+
+impl TryFrom<i64> for RecordId {
+    type Error = BrandError;
+
+    fn try_from(number: i64) -> Result<Self, BrandError> {
+        if number > 0 { Ok(Self(number)) } else { Err(BrandError::Record(number.to_string())) }
+    }
+}
+
+impl fmt::Display for RecordId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
 /// A brand record: type and positive record id. Written `OWNBRAND/1001`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct BrandKey {
     kind: BrandType,
-    record: i64,
+    record: RecordId,
 }
 
 impl BrandKey {
@@ -58,7 +85,7 @@ impl BrandKey {
     /// # Errors
     /// When `record` is not positive.
     pub fn new(kind: BrandType, record: i64) -> Result<Self, BrandError> {
-        if record > 0 { Ok(Self { kind, record }) } else { Err(BrandError::Record(record.to_string())) }
+        Ok(Self { kind, record: record.try_into()? })
     }
 
     /// The brand's type.
@@ -68,7 +95,13 @@ impl BrandKey {
 
     /// The id of the record on the platform (the API's `id`).
     pub fn record(self) -> i64 {
-        self.record
+        self.record.0
+    }
+}
+
+impl From<(BrandType, RecordId)> for BrandKey {
+    fn from((kind, record): (BrandType, RecordId)) -> Self {
+        Self { kind, record }
     }
 }
 

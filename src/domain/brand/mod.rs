@@ -45,7 +45,7 @@ pub use attempt::{AttemptEnd, AttemptRecord, ClaimTerms, Outcome};
 pub use changes::{Changes, Refused};
 pub use claim::Claim;
 pub use intake::{Absent, InspectedFile, Inspection, RecordResult};
-pub use key::{BrandError, BrandId, BrandKey, BrandType};
+pub use key::{BrandError, BrandId, BrandKey, BrandType, RecordId};
 pub use operator::Refusal;
 pub use upload::{ClaimToken, Recheck, Upload, UploadId, UploadState};
 

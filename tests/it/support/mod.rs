@@ -13,7 +13,6 @@ use std::time::Duration;
 use brandpost::config::Settings;
 use brandpost::daemon::lifecycle::ShutdownSignals;
 use brandpost::daemon::{self, Progress, Untaken, Until};
-use brandpost::domain::brand::UploadId;
 use brandpost::domain::clock::{Clock, SystemClock};
 use brandpost::domain::upload::State;
 use brandpost::ledger::{Counts, Filter, Ledger, Report, StatusRow};
@@ -177,7 +176,7 @@ impl Bench {
         let row = self.row(name).await;
         let key = format!("{}/{}", row.brand_type, row.brand_id).parse().unwrap();
         let (brand, _) = self.ledger().report().brand(key).await.unwrap().unwrap();
-        self.ledger().recheck_requested(brand, UploadId(row.id)).await.unwrap();
+        self.ledger().recheck_requested(brand, row.id).await.unwrap();
     }
 
     /// As the command line has it, without a daemon.
@@ -253,8 +252,7 @@ impl Bench {
 
     /// Waits until a file of this name is in this state.
     pub async fn until_state(&self, name: &str, state: State) -> StatusRow {
-        let holds =
-            |rows: &[StatusRow]| rows.iter().any(|row| row.file_name == name && row.state == state.as_str());
+        let holds = |rows: &[StatusRow]| rows.iter().any(|row| row.file_name == name && row.state == state);
         self.until(&format!("{name} {state}"), holds).await;
         self.row(name).await
     }
@@ -266,10 +264,7 @@ impl Bench {
             progress.scanned && progress.idle && progress.incomplete == 0
         };
         tokio::time::timeout(PATIENCE, intake.wait_for(idle)).await.expect("intake comes to rest").unwrap();
-        self.until("nothing pending", |rows| {
-            rows.iter().all(|row| !row.state.parse::<State>().unwrap().is_pending())
-        })
-        .await;
+        self.until("nothing pending", |rows| rows.iter().all(|row| !row.state.is_pending())).await;
     }
 
     /// Makes sure that the watcher has seen everything that was done before: it sees a marker file last.
@@ -296,7 +291,7 @@ impl Bench {
 }
 
 pub fn names_in_state(rows: &[StatusRow], state: State) -> Vec<&str> {
-    rows.iter().filter(|row| row.state == state.as_str()).map(|row| row.file_name.as_str()).collect()
+    rows.iter().filter(|row| row.state == state).map(|row| row.file_name.as_str()).collect()
 }
 
 /// Writes a file that no other user can read.
