@@ -62,9 +62,19 @@ pub(super) async fn metrics(State(shared): State<Arc<Shared>>, headers: HeaderMa
 async fn registry(shared: &Shared) -> Result<Registry, LedgerError> {
     let mut registry = Registry::with_prefix("brandpost");
     shared.from.metrics.register(&mut registry);
-    let report = shared.from.ledger.report();
-    let now = shared.from.ledger.now();
+    files(&mut registry, shared).await?;
+    standstill(&mut registry, shared).await?;
+    sizes(&mut registry, shared).await;
+    figures(&mut registry, shared).await?;
+    let build: Family<Label, Gauge> = Family::default();
+    set(&build, [("version", env!("CARGO_PKG_VERSION"))], 1);
+    registry.register("build_info", "The version that runs", build);
+    Ok(registry)
+}
 
+/// How many files there are in each state, and how long the oldest waits.
+async fn files(registry: &mut Registry, shared: &Shared) -> Result<(), LedgerError> {
+    let (report, now) = (shared.from.ledger.report(), shared.from.ledger.now());
     let files: Family<Label, Gauge> = Family::default();
     let counts = report.counts(None).await?;
     for state in Upload::ALL {
@@ -80,58 +90,57 @@ async fn registry(shared: &Shared) -> Result<Registry, LedgerError> {
         let seconds = now.duration_since(since).as_secs().max(0).unsigned_abs();
         set(&oldest, [("state", state.as_str())], seconds);
     }
-    registry.register_with_unit(
-        "oldest_waiting",
-        "Age of the file that waits for longest",
-        Unit::Seconds,
-        oldest,
-    );
+    let help = "Age of the file that waits for longest";
+    registry.register_with_unit("oldest_waiting", help, Unit::Seconds, oldest);
+    Ok(())
+}
 
-    let names: Vec<_> = report.notices().await?.into_iter().map(|notice| notice.name).collect();
-    let stands = |name| u64::from(names.contains(&name));
-    let notices: Family<Label, Gauge> = Family::default();
+/// Why nothing moves, if nothing does.
+async fn standstill(registry: &mut Registry, shared: &Shared) -> Result<(), LedgerError> {
+    let notices = shared.from.ledger.report().notices().await?;
+    let stands = |name| u64::from(notices.iter().any(|notice| notice.name == name));
+    let family: Family<Label, Gauge> = Family::default();
     // while the page cannot be served, nobody can read this either
     for name in NoticeName::ALL.into_iter().filter(|name| *name != NoticeName::Unserved) {
-        set(&notices, [("name", name.as_str())], stands(name));
+        set(&family, [("name", name.as_str())], stands(name));
     }
-    registry.register("notices", "Why nothing moves: 1 while it stands", notices);
+    registry.register("notices", "Why nothing moves: 1 while it stands", family);
 
-    let progress = shared.from.publish.borrow().clone();
+    let cause = shared.from.publish.borrow().paused.as_ref().map(|pause| pause.cause);
     let paused: Family<Label, Gauge> = Family::default();
-    for cause in [Cause::Credentials, Cause::Outage] {
-        let open = progress.paused.as_ref().is_some_and(|pause| pause.cause == cause);
-        set(&paused, [("cause", cause.as_str())], u64::from(open));
+    for possible in [Cause::Credentials, Cause::Outage] {
+        set(&paused, [("cause", possible.as_str())], u64::from(cause == Some(possible)));
     }
     set(&paused, [("cause", "operator")], stands(NoticeName::Suspended));
     registry.register("paused", "Uploads are paused: 1, by cause", paused);
+    Ok(())
+}
 
+async fn sizes(registry: &mut Registry, shared: &Shared) {
     let bytes: Family<Label, Gauge> = Family::default();
-    for (file, size) in report.sizes().await {
+    for (file, size) in shared.from.ledger.report().sizes().await {
         set(&bytes, [("file", file)], size);
     }
     registry.register_with_unit("database", "Size of the database's files", Unit::Bytes, bytes);
+}
 
-    let unread = shared.from.intake.borrow().unreadable;
+/// Those without labels.
+async fn figures(registry: &mut Registry, shared: &Shared) -> Result<(), LedgerError> {
+    let held = shared.from.ledger.report().held().await?;
+    let in_flight = shared.from.publish.borrow().in_flight;
+    let unreadable = shared.from.intake.borrow().unreadable;
     let rescan = shared.from.settings.watch.rescan.as_secs();
     for (name, help, value) in [
-        (
-            "held_files",
-            "Files that wait for an operator since the database was rebuilt",
-            report.held().await?,
-        ),
-        ("uploads_in_flight", "Attempts that are under way", progress.in_flight as u64),
-        ("unreadable_folders", "Folders that cannot be read", unread as u64),
+        ("held_files", "Files that wait for an operator since the database was rebuilt", held),
+        ("uploads_in_flight", "Attempts that are under way", in_flight as u64),
+        ("unreadable_folders", "Folders that cannot be read", unreadable as u64),
         ("rescan_interval_seconds", "watch.rescan", rescan),
     ] {
         let gauge: Gauge = Gauge::default();
         gauge.set(value.cast_signed());
         registry.register(name, help, gauge);
     }
-
-    let build: Family<Label, Gauge> = Family::default();
-    set(&build, [("version", env!("CARGO_PKG_VERSION"))], 1);
-    registry.register("build_info", "The version that runs", build);
-    Ok(registry)
+    Ok(())
 }
 
 fn set(family: &Family<Label, Gauge>, label: Label, value: u64) {

@@ -127,6 +127,19 @@ fn no_files_use_each_other_in_a_circle() {
     assert!(checked > 100, "{checked}");
 }
 
+/// Those of functions are counted by clippy (`too_many_lines`).
+#[test]
+fn no_file_is_longer_than_400_lines() {
+    let mut files = Vec::new();
+    sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut files);
+    let rust: Vec<_> = files.iter().filter(|file| file.extension().is_some_and(|end| end == "rs")).collect();
+    assert!(rust.len() > 150);
+    for file in rust {
+        let lines = fs::read_to_string(file).unwrap().lines().count();
+        assert!(lines <= 400, "{} has {lines} lines: split it by its ideas", file.display());
+    }
+}
+
 #[test]
 fn all_sql_is_in_the_ledger() {
     let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");

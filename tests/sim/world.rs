@@ -386,6 +386,7 @@ impl World {
         }
     }
 
+    #[expect(clippy::too_many_lines, reason = "one step, start to end")]
     async fn drive(&mut self, which: usize) {
         let now = Instant::now();
         let mut actor = self.daemon().actors.remove(which);

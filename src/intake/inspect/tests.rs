@@ -107,6 +107,7 @@ fn a_jpeg_with_a_zeroed_tail_is_not_whole() {
 
 /// Each picture shows a fault of judgement that programs of this kind were reported for; the verdict is the right one.
 #[test]
+#[expect(clippy::too_many_lines, reason = "two tables, a line a picture")]
 fn pictures_are_judged_rightly() {
     // sound ones, with their size, and whether their end marker is missing
     const SOUND: &[(&str, u32, u32, bool)] = &[
