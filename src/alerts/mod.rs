@@ -63,7 +63,7 @@ pub fn check(settings: &Settings) -> Result<(), SecretError> {
 pub async fn watch(settings: Arc<Settings>, ledger: Ledger, stop: CancellationToken) -> anyhow::Result<()> {
     let channels = Channel::all(&settings.alerts, &Clients::new(&settings)?)?;
     while let Err(error) = prepare(&settings, &ledger).await {
-        ledger.complain(&error);
+        ledger.report_problem(&error);
         if sleeps(WRITE_AGAIN, &stop).await.is_none() {
             return Ok(());
         }
@@ -139,7 +139,7 @@ impl Sender {
             }
             return Ok(());
         }
-        if !pending.may_be_told(now, self.interval) {
+        if !pending.is_due(now, self.interval) {
             return Ok(());
         }
         self.channel.send(&digest, now).await?;
@@ -156,7 +156,7 @@ impl Sender {
     /// What was delivered must not be sent again: it is tried until it is recorded.
     async fn record_delivery(&self, pending: &PendingAlerts, notices: &BTreeMap<NoticeName, String>) {
         while let Err(error) = self.ledger.alerts_delivered(self.channel.name(), pending, notices).await {
-            self.ledger.complain(&error);
+            self.ledger.report_problem(&error);
             if sleeps(WRITE_AGAIN, &self.stop).await.is_none() {
                 break;
             }

@@ -311,15 +311,15 @@ fn clock() -> Finding {
 async fn online(settings: &Settings) -> Finding {
     let clouds = Clouds::new(settings, Arc::new(SystemClock)).map_err(whole)?;
     let host = settings.gateway.url.host_str().unwrap_or_default();
-    let said = clouds.gateway.probe().await;
+    let answer = clouds.gateway.probe().await;
     let clock = match clouds.clock.observed() {
         -60..=60 => String::new(),
         ahead => {
-            let way = if ahead > 0 { "slow" } else { "fast" };
-            format!("; this machine's clock is {} s {way}: set it (NTP)", ahead.abs())
+            let direction = if ahead > 0 { "slow" } else { "fast" };
+            format!("; this machine's clock is {} s {direction}: set it (NTP)", ahead.abs())
         }
     };
-    match said {
+    match answer {
         Err(error) if error.failure.kind != ErrorKind::GatewayRejected => Err(tr!(
             "{host}: {}. {}{clock}",
             "{host}：{}。{}{clock}",

@@ -1,4 +1,4 @@
-//! What the folders tell and the table does not: files that wait to be taken in, folders that cannot be read.
+//! What is in the folders and not in the table: files that wait to be taken in, folders that cannot be read.
 
 use std::collections::HashMap;
 use std::fmt::Write;
@@ -52,7 +52,7 @@ pub(super) async fn lines(
     let backlog = backlog.untaken(report, Instant::now() + LOOK_UP).await?;
     let reading =
         report.reading().await?.into_iter().map(|(path, bytes, size)| (path, (bytes, size))).collect();
-    told(&mut lines, &backlog, &reading, service::can_answer(&path))?;
+    describe(&mut lines, &backlog, &reading, service::can_answer(&path))?;
     Ok(lines)
 }
 
@@ -72,7 +72,7 @@ async fn unwritable(settings: &Settings) -> Option<String> {
     look.await?.err()
 }
 
-fn told(
+fn describe(
     lines: &mut String,
     backlog: &Backlog,
     reading: &HashMap<PathBuf, (u64, u64)>,

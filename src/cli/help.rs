@@ -105,17 +105,17 @@ mod tests {
 
     #[test]
     fn every_command_and_argument_has_chinese_words_and_no_other_has() {
-        let mut said = vec![String::new()];
+        let mut expected = vec![String::new()];
         for command in super::super::Cli::command().get_subcommands() {
             let name = command.get_name();
-            said.push(name.to_owned());
-            said.extend(command.get_arguments().map(|arg| format!("{name} {}", arg.get_id())));
+            expected.push(name.to_owned());
+            expected.extend(command.get_arguments().map(|arg| format!("{name} {}", arg.get_id())));
         }
-        said.retain(|name| !name.ends_with(" config"));
+        expected.retain(|name| !name.ends_with(" config"));
         let mut known: Vec<_> = WORDS.iter().map(|(name, _)| (*name).to_owned()).collect();
-        said.sort();
+        expected.sort();
         known.sort();
-        assert_eq!(known, said);
+        assert_eq!(known, expected);
     }
 
     #[test]

@@ -21,10 +21,10 @@ pub(super) struct Args {
 
 pub(super) async fn run(settings: Settings, args: &Args) -> anyhow::Result<ExitCode> {
     log::init(&settings.log, std::io::stderr)?;
-    let stop = lifecycle::orders_from_signals()?;
+    let shutdown = lifecycle::shutdown_signals()?;
     let until = if args.once { Until::Done } else { Until::Stopped };
     let path = settings.database.path.clone();
-    let untaken = daemon::run(settings, Arc::new(SystemClock), until, stop, drop).await?;
+    let untaken = daemon::run(settings, Arc::new(SystemClock), until, shutdown, drop).await?;
     match until {
         Until::Stopped => Ok(ExitCode::SUCCESS),
         Until::Done => summary(&Report::open(&path).await?, untaken).await,

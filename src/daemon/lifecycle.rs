@@ -15,11 +15,11 @@ use crate::domain::upload::State;
 /// How long uploads under way may take to end; `TimeoutStopSec` of the unit is a margin longer.
 const GRACE: Duration = Duration::from_secs(25);
 
-/// How often systemd's status line tells of the first scan.
+/// How often systemd's status line is updated during the first scan.
 const SCAN_STATUS: Duration = Duration::from_secs(1);
 
-/// What a running daemon can be ordered: stop softly (no new work), then hard (break off); read the configuration
-/// again.
+/// How a running daemon is stopped: softly (no new work), then hard (what is under way is broken off). Also asks it to
+/// read its configuration again.
 #[derive(Debug, Clone, Default)]
 pub struct ShutdownSignals {
     /// No new work.
@@ -47,7 +47,7 @@ impl ShutdownSignals {
         self.hard.cancel();
     }
 
-    /// Signals for those who work with one configuration: they also hear these.
+    /// Signals for those who work with one configuration. They follow these.
     pub(super) fn for_generation(&self) -> Self {
         Self { soft: self.soft.child_token(), hard: self.hard.child_token(), reload: self.reload.clone() }
     }
@@ -58,11 +58,11 @@ impl ShutdownSignals {
 ///
 /// # Errors
 /// When signals cannot be received.
-pub fn orders_from_signals() -> anyhow::Result<ShutdownSignals> {
-    let orders = ShutdownSignals::default();
+pub fn shutdown_signals() -> anyhow::Result<ShutdownSignals> {
+    let shutdown = ShutdownSignals::default();
     let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let mut hangup = signal(SignalKind::hangup())?;
-    let (requested, terminal) = (orders.clone(), std::io::stderr().is_terminal());
+    let (requested, terminal) = (shutdown.clone(), std::io::stderr().is_terminal());
     tokio::spawn(async move {
         let mut next = async || loop {
             tokio::select! {
@@ -81,32 +81,32 @@ pub fn orders_from_signals() -> anyhow::Result<ShutdownSignals> {
         tracing::warn!(signal, "stopping at once");
         requested.now();
     });
-    Ok(orders)
+    Ok(shutdown)
 }
 
-/// Tells systemd; without systemd it tells nobody.
-pub(super) fn tell(states: &[NotifyState<'_>]) {
-    // nobody listens, or nobody must
+/// Notifies systemd, if there is one.
+pub(super) fn notify(states: &[NotifyState<'_>]) {
+    // the daemon works without systemd too
     let _ = sd_notify::notify(states);
 }
 
 /// The configuration is read again; it ends with the next `READY`.
-pub(super) fn tell_reloading() {
+pub(super) fn notify_reloading() {
     let now = NotifyState::monotonic_usec_now().ok();
-    tell(&[Some(NotifyState::Reloading), now].into_iter().flatten().collect::<Vec<_>>());
+    notify(&[Some(NotifyState::Reloading), now].into_iter().flatten().collect::<Vec<_>>());
 }
 
 /// Keeps systemd's status line current, and its watchdog fed while both reconcilers answer for themselves.
-pub(super) async fn tell_systemd(progress: Progress) -> anyhow::Result<()> {
+pub(super) async fn notify_systemd(progress: Progress) -> anyhow::Result<()> {
     let every = sd_notify::watchdog_enabled().map_or(Duration::from_secs(10), |limit| limit / 3);
     let mut last_status = String::new();
     let mut steps = (0, 0);
     // all folders that are there are watched from here on; what lies in them is looked at next
     if progress.intake.clone().wait_for(|intake| intake.discovered).await.is_err() {
-        // intake has ended, and says itself why
+        // intake has ended, and logs why
         return std::future::pending().await;
     }
-    tell(&[NotifyState::Ready]);
+    notify(&[NotifyState::Ready]);
     loop {
         if let Ok(counts) = progress.ledger.report().counts(None).await {
             let paused = if progress.publish.borrow().paused.is_some() { "paused; " } else { "" };
@@ -119,14 +119,14 @@ pub(super) async fn tell_systemd(progress: Progress) -> anyhow::Result<()> {
             let text =
                 format!("{scan}{paused}{uploaded} uploaded, {} waiting, {refused} refused", counts.pending());
             if text != last_status {
-                tell(&[NotifyState::Status(&text)]);
+                notify(&[NotifyState::Status(&text)]);
                 last_status = text;
             }
         }
         // both loops step at least every few seconds, whether there is work or not
         let now = (progress.intake.borrow().steps, progress.publish.borrow().steps);
         if now.0 != steps.0 && now.1 != steps.1 {
-            tell(&[NotifyState::Watchdog]);
+            notify(&[NotifyState::Watchdog]);
             steps = now;
         }
         let pause =

@@ -31,7 +31,7 @@ use crate::web;
 use lifecycle::ShutdownSignals;
 use task_group::TaskGroup;
 
-/// How often the table is asked whether another process (`brandpost retry`) wrote to it.
+/// How often the daemon checks whether another process (`brandpost retry`) wrote to the table.
 const LOOK_FOR_WRITES: Duration = Duration::from_millis(250);
 
 /// How often old attempts are forgotten, and how many at a time.
@@ -78,12 +78,12 @@ pub struct Progress {
 /// Works until `until`, or until it is stopped. `started` is called when all tasks run.
 ///
 /// # Errors
-/// When a part cannot be set up, or ends before it should.
+/// When a task cannot be set up, or ends before it should.
 pub async fn run(
     settings: Settings,
     clock: Arc<dyn Clock>,
     until: Until,
-    orders: ShutdownSignals,
+    shutdown: ShutdownSignals,
     started: impl FnOnce(Progress),
 ) -> anyhow::Result<Untaken> {
     let (root, path) = (settings.watch.root.clone(), settings.database.path.clone());
@@ -93,18 +93,18 @@ pub async fn run(
     // before the port is taken: two daemons differ in more than that
     let lock = DaemonLock::take(&path).await?;
     let mut setup = Setup::new(settings, &clock, None)?;
-    let Started { ledger, reclaimed, .. } = open(&path, clock.clone(), &lock, &orders).await?;
+    let Started { ledger, reclaimed, .. } = open(&path, clock.clone(), &lock, &shutdown).await?;
     tracing::info!(message_id = event::STARTED, version = env!("CARGO_PKG_VERSION"), root = %root.display(), database = %path.display(), reclaimed, "started");
     let (mut started, metrics) = (Some(started), Metrics::new(ledger.now()));
     metrics.interrupted(reclaimed);
     loop {
         // when it cannot be written now, the alerts try again by themselves
         let _ = alerts::prepare(&setup.settings, &ledger).await;
-        let generation = Generation::begin(setup, ledger.clone(), &orders, &metrics);
+        let generation = Generation::begin(setup, ledger.clone(), &shutdown, &metrics);
         if let Some(started) = started.take() {
             started(generation.progress.clone());
         }
-        match generation.work(until, &clock, &orders).await? {
+        match generation.work(until, &clock, &shutdown).await? {
             End::Reload(next) => setup = *next,
             End::Stopped(untaken) => {
                 ledger.close().await;
@@ -168,25 +168,25 @@ enum End {
     Stopped(Untaken),
 }
 
-/// All parts at work with one configuration: from the start, or a reload, to the next reload or the end.
+/// All tasks at work with one configuration: from the start, or a reload, to the next reload or the end.
 struct Generation {
     settings: Arc<Settings>,
     listener: Option<std::net::TcpListener>,
-    orders: ShutdownSignals,
+    shutdown: ShutdownSignals,
     progress: Progress,
-    parts: TaskGroup,
+    tasks: TaskGroup,
 }
 
 impl Generation {
-    fn begin(setup: Setup, ledger: Ledger, orders: &ShutdownSignals, metrics: &Metrics) -> Self {
-        let orders = orders.for_generation();
+    fn begin(setup: Setup, ledger: Ledger, shutdown: &ShutdownSignals, metrics: &Metrics) -> Self {
+        let shutdown = shutdown.for_generation();
         let Setup { settings, clouds, listener } = setup;
-        let intake = Intake::new(settings.clone(), ledger.clone(), orders.soft.clone(), metrics);
+        let intake = Intake::new(settings.clone(), ledger.clone(), shutdown.soft.clone(), metrics);
         let publish = Publish::new(settings.clone(), ledger.clone(), clouds, metrics);
         let http = listener.as_ref().and_then(|listener| listener.local_addr().ok());
         let progress =
             Progress { intake: intake.progress(), publish: publish.progress(), ledger: ledger.clone(), http };
-        let mut parts = TaskGroup::default();
+        let mut tasks = TaskGroup::default();
         let ours = listener.as_ref().and_then(|listener| listener.try_clone().ok());
         let sources = web::Sources {
             ledger: ledger.clone(),
@@ -195,21 +195,21 @@ impl Generation {
             metrics: metrics.clone(),
             settings: settings.clone(),
             picture_memory: intake.picture_memory(),
-            stop: parts.last_order(),
+            stop: tasks.last_token(),
         };
-        parts.spawn("intake", async move { Ok(intake.run().await?) });
-        parts.spawn("publish", {
-            let orders = orders.clone();
-            async move { Ok(publish.run(orders.soft, orders.hard).await?) }
+        tasks.spawn("intake", async move { Ok(intake.run().await?) });
+        tasks.spawn("publish", {
+            let shutdown = shutdown.clone();
+            async move { Ok(publish.run(shutdown.soft, shutdown.hard).await?) }
         });
-        parts.spawn_helper("watch", &orders, watch_writes(ledger.clone()));
-        parts.spawn_helper("clean-up", &orders, clean_up(ledger.clone(), settings.database.keep_attempts));
-        let soft = orders.soft.clone();
-        parts.spawn_until_hard("alerts", &orders, alerts::watch(settings.clone(), ledger, soft));
+        tasks.spawn_helper("watch", &shutdown, watch_writes(ledger.clone()));
+        tasks.spawn_helper("clean-up", &shutdown, clean_up(ledger.clone(), settings.database.keep_attempts));
+        let soft = shutdown.soft.clone();
+        tasks.spawn_until_hard("alerts", &shutdown, alerts::watch(settings.clone(), ledger, soft));
         // observers see how uploads end
-        parts.spawn_last("web", web::serve(ours, sources));
-        parts.spawn_last("systemd", lifecycle::tell_systemd(progress.clone()));
-        Self { settings, listener, orders, progress, parts }
+        tasks.spawn_last("web", web::serve(ours, sources));
+        tasks.spawn_last("systemd", lifecycle::notify_systemd(progress.clone()));
+        Self { settings, listener, shutdown, progress, tasks }
     }
 
     /// What follows from the configuration file as it is now.
@@ -225,44 +225,44 @@ impl Generation {
         mut self,
         until: Until,
         clock: &Arc<dyn Clock>,
-        orders: &ShutdownSignals,
+        shutdown: &ShutdownSignals,
     ) -> anyhow::Result<End> {
         let settings = self.settings.clone();
         let next = loop {
             tokio::select! {
-                // parts that end because of the stop have not failed
+                // tasks that end because of the stop have not failed
                 biased;
-                () = orders.soft.cancelled() => break None,
+                () = shutdown.soft.cancelled() => break None,
                 result = once::done(&settings, self.progress.clone()), if until == Until::Done => {
                     result?;
                     break None
                 }
-                error = self.parts.first_end() => {
+                error = self.tasks.first_end() => {
                     if is_damage(&error) {
                         Ledger::request_integrity_check(&settings.database.path);
                     }
-                    orders.now();
+                    shutdown.now();
                     return Err(error)
                 }
-                () = orders.reload.notified() => match self.reload(clock) {
+                () = shutdown.reload.notified() => match self.reload(clock) {
                     Ok(next) => break Some(next),
                     Err(error) => tracing::error!(message_id = event::RELOAD_REFUSED, "the new configuration is refused, the old one stays: {error:#}"),
                 }
             }
         };
         let Some(next) = next else {
-            lifecycle::tell(&[NotifyState::Stopping]);
-            orders.soon();
-            self.parts.all_end().await?;
+            lifecycle::notify(&[NotifyState::Stopping]);
+            shutdown.soon();
+            self.tasks.all_end().await?;
             let intake = self.progress.intake.borrow();
             return Ok(End::Stopped(Untaken {
                 incomplete: intake.incomplete,
                 unreadable: intake.unreadable,
             }));
         };
-        lifecycle::tell_reloading();
-        self.orders.soon();
-        self.parts.all_end().await?;
+        lifecycle::notify_reloading();
+        self.shutdown.soon();
+        self.tasks.all_end().await?;
         telemetry::log::set_level(&next.settings.log);
         tracing::info!(message_id = event::RELOADED, "works with the new configuration");
         Ok(End::Reload(Box::new(next)))
@@ -275,11 +275,11 @@ async fn open(
     path: &Path,
     clock: Arc<dyn Clock>,
     lock: &DaemonLock,
-    orders: &ShutdownSignals,
+    shutdown: &ShutdownSignals,
 ) -> anyhow::Result<Started> {
     let waiting = RepeatLimiter::default();
     loop {
-        lifecycle::tell(&[NotifyState::ExtendTimeoutUsec(START_TAKES)]);
+        lifecycle::notify(&[NotifyState::ExtendTimeoutUsec(START_TAKES)]);
         match Ledger::start(path, clock.clone(), lock).await {
             Ok(started) => {
                 if let Some(rebuilt) = &started.rebuilt {
@@ -302,7 +302,7 @@ async fn open(
         }
         tokio::select! {
             () = tokio::time::sleep(USE_AGAIN) => {}
-            () = orders.soft.cancelled() => bail!("stopped before the database could be used"),
+            () = shutdown.soft.cancelled() => bail!("stopped before the database could be used"),
         }
     }
 }
@@ -328,7 +328,7 @@ async fn clean_up(ledger: Ledger, keep: Duration) -> anyhow::Result<()> {
             }
             Ok(_) => tokio::time::sleep(CLEAN_UP).await,
             Err(error) => {
-                ledger.complain(&error);
+                ledger.report_problem(&error);
                 tokio::time::sleep(CLEAN_UP).await;
             }
         }

@@ -6,7 +6,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::lifecycle::ShutdownSignals;
 
-/// The running parts.
+/// The running tasks.
 #[derive(Default)]
 pub(super) struct TaskGroup {
     running: JoinSet<(&'static str, anyhow::Result<()>)>,
@@ -19,52 +19,52 @@ impl TaskGroup {
     pub(super) fn spawn(
         &mut self,
         name: &'static str,
-        part: impl Future<Output = anyhow::Result<()>> + Send + 'static,
+        task: impl Future<Output = anyhow::Result<()>> + Send + 'static,
     ) {
-        self.running.spawn(async move { (name, part.await) });
+        self.running.spawn(async move { (name, task.await) });
     }
 
-    /// A part that has nothing to finish when it is time to stop.
+    /// A task that has nothing to finish when it is time to stop.
     pub(super) fn spawn_helper(
         &mut self,
         name: &'static str,
-        orders: &ShutdownSignals,
-        part: impl Future<Output = anyhow::Result<()>> + Send + 'static,
+        shutdown: &ShutdownSignals,
+        task: impl Future<Output = anyhow::Result<()>> + Send + 'static,
     ) {
-        self.spawn(name, until(orders.soft.clone(), part));
+        self.spawn(name, until(shutdown.soft.clone(), task));
     }
 
-    /// A part that hears the soft order itself, and ends with the hard one at once.
+    /// A task that watches for the soft stop itself, and is ended at once by the hard one.
     pub(super) fn spawn_until_hard(
         &mut self,
         name: &'static str,
-        orders: &ShutdownSignals,
-        part: impl Future<Output = anyhow::Result<()>> + Send + 'static,
+        shutdown: &ShutdownSignals,
+        task: impl Future<Output = anyhow::Result<()>> + Send + 'static,
     ) {
-        self.spawn(name, until(orders.hard.clone(), part));
+        self.spawn(name, until(shutdown.hard.clone(), task));
     }
 
-    /// A part that goes on until all others have ended.
+    /// A task that goes on until all others have ended.
     pub(super) fn spawn_last(
         &mut self,
         name: &'static str,
-        part: impl Future<Output = anyhow::Result<()>> + Send + 'static,
+        task: impl Future<Output = anyhow::Result<()>> + Send + 'static,
     ) {
         self.observers += 1;
-        self.spawn(name, until(self.last.clone(), part));
+        self.spawn(name, until(self.last.clone(), task));
     }
 
-    /// What those hear who go on to the last.
-    pub(super) fn last_order(&self) -> CancellationToken {
+    /// Cancelled when only observers are left.
+    pub(super) fn last_token(&self) -> CancellationToken {
         self.last.clone()
     }
 
-    /// Resolves when a part ends, which none should.
+    /// Resolves when a task ends, which none should.
     pub(super) async fn first_end(&mut self) -> anyhow::Error {
         match self.running.join_next().await {
             Some(Ok((name, Ok(())))) => anyhow::anyhow!("{name} ended before it was stopped"),
             Some(Ok((name, Err(error)))) => error.context(format!("{name} failed")),
-            Some(Err(error)) => anyhow::Error::new(error).context("a part of the daemon broke off"),
+            Some(Err(error)) => anyhow::Error::new(error).context("a task of the daemon broke off"),
             None => anyhow::anyhow!("nothing runs"),
         }
     }
@@ -75,18 +75,18 @@ impl TaskGroup {
                 self.last.cancel();
             }
             let Some(ended) = self.running.join_next().await else { return Ok(()) };
-            let (name, result) = ended.context("a part of the daemon broke off")?;
+            let (name, result) = ended.context("a task of the daemon broke off")?;
             result.with_context(|| format!("{name} failed"))?;
         }
     }
 }
 
 async fn until(
-    order: CancellationToken,
-    part: impl Future<Output = anyhow::Result<()>>,
+    stop: CancellationToken,
+    task: impl Future<Output = anyhow::Result<()>>,
 ) -> anyhow::Result<()> {
     tokio::select! {
-        result = part => result,
-        () = order.cancelled() => Ok(()),
+        result = task => result,
+        () = stop.cancelled() => Ok(()),
     }
 }

@@ -228,7 +228,7 @@ impl Intake {
     fn defer_if_transient(&mut self, result: Result<(), IntakeError>) -> Result<(), IntakeError> {
         match result {
             Err(IntakeError::Ledger(error)) if error.is_transient() => {
-                self.ctx.ledger.complain(&error);
+                self.ctx.ledger.report_problem(&error);
                 self.schedule.full_at(Instant::now() + RETRY);
                 Ok(())
             }

@@ -106,7 +106,7 @@ impl Intake {
         if !std::mem::replace(&mut self.discovered, true)
             && let Err(error) = self.ctx.ledger.nothing_is_read().await
         {
-            self.ctx.ledger.complain(&error);
+            self.ctx.ledger.report_problem(&error);
         }
         let native = self.tracked.totals().watched;
         let polled = self.tracked.len().saturating_sub(native);

@@ -168,9 +168,9 @@ impl Report {
 }
 
 impl PendingAlerts {
-    /// May its way tell something now, if it tells no more than once in this time? A last time that lies in the
-    /// future was told by another clock.
-    pub fn may_be_told(&self, now: Timestamp, at_most_once_in: std::time::Duration) -> bool {
+    /// May its channel send something now, if it sends at most once in this time? A last time in the future comes from
+    /// another clock.
+    pub fn is_due(&self, now: Timestamp, at_most_once_in: std::time::Duration) -> bool {
         let since = self.sent_at.map(|sent| now.duration_since(sent).as_secs_f64());
         since.is_none_or(|since| since < 0.0 || since >= at_most_once_in.as_secs_f64())
     }
@@ -184,14 +184,14 @@ mod tests {
     #[test]
     fn a_clock_that_was_set_back_silences_nobody() {
         let now = Timestamp::from_second(1_700_000_000).unwrap();
-        let news = |sent: i64| PendingAlerts {
+        let alerts = |sent: i64| PendingAlerts {
             sent_at: Some(Timestamp::from_second(sent).unwrap()),
             ..PendingAlerts::default()
         };
         let minute = Duration::from_mins(1);
-        assert!(PendingAlerts::default().may_be_told(now, minute));
-        assert!(!news(1_699_999_990).may_be_told(now, minute));
-        assert!(news(1_699_999_940).may_be_told(now, minute));
-        assert!(news(1_800_000_000).may_be_told(now, minute));
+        assert!(PendingAlerts::default().is_due(now, minute));
+        assert!(!alerts(1_699_999_990).is_due(now, minute));
+        assert!(alerts(1_699_999_940).is_due(now, minute));
+        assert!(alerts(1_800_000_000).is_due(now, minute));
     }
 }

@@ -82,7 +82,7 @@ pub struct Ledger {
     updates: mpsc::UnboundedSender<Box<dyn writer::Update>>,
     /// Where the database is, and which file it was when it was opened.
     file: Arc<(PathBuf, Identity)>,
-    nudges: Arc<AtomicU64>,
+    external_writes: Arc<AtomicU64>,
     /// How many files were proposed for a claim.
     claims: Arc<AtomicU64>,
 }
@@ -101,7 +101,7 @@ impl Ledger {
             // a megabyte of WAL is folded in at a time, and what it grew to beyond that is given back
             .pragma("wal_autocheckpoint", "256")
             .pragma("journal_size_limit", "1048576");
-        // a database that others hold is said to be so by `complain`, once
+        // `report_problem` logs that others hold the database, once
         let generation = Arc::new(AtomicU64::new(0));
         let connections = generation.clone();
         let pool = SqlitePoolOptions::new()
@@ -127,7 +127,7 @@ impl Ledger {
             session,
             updates,
             file: Arc::new((path.to_owned(), file)),
-            nudges: Arc::default(),
+            external_writes: Arc::default(),
             claims: Arc::default(),
         })
     }
@@ -155,9 +155,9 @@ impl Ledger {
         self.session.rechecks.subscribe()
     }
 
-    /// Counts the times that another process wrote, or that a retry was asked for: an operator who wants something done.
-    pub fn nudges(&self) -> u64 {
-        self.nudges.load(Ordering::Relaxed)
+    /// Counts writes of other processes, and retries that were asked for on the page: an operator wants something done.
+    pub fn external_writes(&self) -> u64 {
+        self.external_writes.load(Ordering::Relaxed)
     }
 
     /// Looks for writes of other processes, for as long as the database's file is where it was. `PRAGMA
@@ -171,13 +171,13 @@ impl Ledger {
         loop {
             match self.restore_if_deleted().await {
                 // only here what was written can still be read: it is tried until there is room for it
-                Err(error) if error.is_transient() => self.complain(&error),
+                Err(error) if error.is_transient() => self.report_problem(&error),
                 firm => firm?,
             }
             let version = sqlx::query_scalar("PRAGMA data_version").fetch_one(&self.session.pool).await;
             // errors are passed over: whoever needs the database meets them too, and says so
             if version.is_ok_and(|version| seen.replace(version).is_some_and(|before| before != version)) {
-                self.nudges.fetch_add(1, Ordering::Relaxed);
+                self.external_writes.fetch_add(1, Ordering::Relaxed);
                 self.session.announce_rechecks();
                 self.session.announce();
             }
@@ -198,7 +198,7 @@ impl Ledger {
 
     /// Logs what is wrong with the database: when it begins, when it becomes something else, once an hour, and
     /// (after the next commit) when it is over. A connection that will not recover is not used again.
-    pub fn complain(&self, error: &LedgerError) {
+    pub fn report_problem(&self, error: &LedgerError) {
         self.session.stale.fetch_or(error.needs_new_connection(), Ordering::Relaxed);
         // a connection that was left inside a transaction is only what follows from the real trouble
         if !matches!(error.root(), LedgerError::Sql(sqlx::Error::InvalidSavePointStatement)) {
@@ -207,7 +207,7 @@ impl Ledger {
     }
 
     /// What is wrong with the database at present, so that nothing can be written.
-    pub fn trouble(&self) -> Option<String> {
+    pub fn current_problem(&self) -> Option<String> {
         self.session.problems.current()
     }
 
@@ -224,9 +224,9 @@ impl Ledger {
         self.session.commit(tx).await
     }
 
-    /// An operator wants something done.
-    fn nudge(&self) {
-        self.nudges.fetch_add(1, Ordering::Relaxed);
+    /// An operator has written something, in this process or another one.
+    fn note_external_write(&self) {
+        self.external_writes.fetch_add(1, Ordering::Relaxed);
         self.session.announce();
     }
 }
@@ -300,7 +300,7 @@ mod tests {
         sqlx::query("PRAGMA query_only = 1").execute(&ledger.session.pool).await.unwrap();
         let error = ledger.set_notice(NoticeName::Root, "it is not there").await.unwrap_err();
         assert!(error.is_transient(), "{error}");
-        ledger.complain(&error);
+        ledger.report_problem(&error);
         ledger.set_notice(NoticeName::Root, "it is not there").await.unwrap();
     }
 }

@@ -172,7 +172,7 @@ impl Ledger {
             })
             .await?;
         }
-        self.nudge();
+        self.note_external_write();
         Ok(total)
     }
 

@@ -20,7 +20,7 @@ where
 {
     loop {
         match operation().await {
-            Err(error) if error.is_transient() => ledger.complain(&error),
+            Err(error) if error.is_transient() => ledger.report_problem(&error),
             result => return result,
         }
         tokio::time::sleep(TRY_AGAIN).await;

@@ -177,7 +177,7 @@ impl Publish {
         self.shared.report.log_resolved();
         match self.try_step().await {
             Err(error) if error.is_transient() => {
-                self.shared.ledger.complain(&error);
+                self.shared.ledger.report_problem(&error);
                 Ok(Next::Wait(Instant::now() + database::TRY_AGAIN))
             }
             result => Ok(result?),
@@ -215,7 +215,7 @@ impl Publish {
 
     /// An operator who writes (`brandpost retry`, for instance) may have removed the cause of a pause.
     fn probe_after_operator(&mut self) {
-        let writes = self.shared.ledger.nudges();
+        let writes = self.shared.ledger.external_writes();
         if std::mem::replace(&mut self.external_writes, writes) != writes {
             self.shared.breaker.probe_now(Instant::now());
         }

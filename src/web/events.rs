@@ -1,4 +1,4 @@
-//! What happens, as it happens: one reader of the table for all pages that are open, and none when none is.
+//! What happens, as it happens: one reader of the table for all open pages, and none when no page is open.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -16,11 +16,11 @@ use super::Shared;
 use super::api::Refusal;
 use crate::ledger::{Cursor, LedgerError};
 
-/// Changes that come this close together are told together; the figures, seldomer.
+/// Changes that come this close together are sent together; the figures, less often.
 const GATHER: Duration = Duration::from_millis(250);
 const SUMMARY: Duration = Duration::from_secs(1);
 
-/// More changes than this at a time nobody reads: the rest is passed over, the lists have it.
+/// Nobody reads more changes than this at a time: the rest is left out, the lists have it.
 const MOST: u32 = 100;
 
 /// So many events a slow page may be behind before it misses some.
@@ -29,42 +29,42 @@ const BEHIND: usize = 1024;
 /// So many pages may listen at a time.
 const PAGES: usize = 32;
 
-/// Told to a page that missed something: it is to read its lists again.
+/// Sent to a page that missed something, so that it reads its lists again.
 const MISSED: &str = "missed";
 
 /// The name of an event and its JSON.
-type News = (&'static str, Arc<str>);
+type Message = (&'static str, Arc<str>);
 
 /// Where pages listen.
 #[derive(Debug)]
 pub(super) struct Feed {
-    news: broadcast::Sender<News>,
-    somebody: Notify,
+    messages: broadcast::Sender<Message>,
+    listener_joined: Notify,
 }
 
 impl Default for Feed {
     fn default() -> Self {
-        Self { news: broadcast::Sender::new(BEHIND), somebody: Notify::new() }
+        Self { messages: broadcast::Sender::new(BEHIND), listener_joined: Notify::new() }
     }
 }
 
 pub(super) async fn events(
     State(shared): State<Arc<Shared>>,
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Refusal> {
-    let news = shared.feed.news.subscribe();
-    if shared.feed.news.receiver_count() > PAGES {
+    let messages = shared.feed.messages.subscribe();
+    if shared.feed.messages.receiver_count() > PAGES {
         let text = format!("{PAGES} pages are open already; close some of them");
         return Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, text));
     }
-    shared.feed.somebody.notify_one();
+    shared.feed.listener_joined.notify_one();
     let stop = shared.from.stop.clone();
-    let events = stream::unfold(news, |mut news| async move {
-        let (name, text) = match news.recv().await {
-            Ok(news) => news,
+    let events = stream::unfold(messages, |mut messages| async move {
+        let (name, text) = match messages.recv().await {
+            Ok(message) => message,
             Err(broadcast::error::RecvError::Lagged(_)) => (MISSED, "{}".into()),
             Err(broadcast::error::RecvError::Closed) => return None,
         };
-        Some((Ok(Event::default().event(name).data(&*text)), news))
+        Some((Ok(Event::default().event(name).data(&*text)), messages))
     });
     Ok(Sse::new(events.take_until(stop.cancelled_owned())).keep_alive(KeepAlive::default()))
 }
@@ -72,30 +72,30 @@ pub(super) async fn events(
 /// Reads the table while anybody listens.
 pub(super) async fn feed(shared: &Shared) {
     loop {
-        shared.feed.somebody.notified().await;
+        shared.feed.listener_joined.notified().await;
         let mut changes = shared.from.ledger.changes();
         let mut seen = Cursor::at(shared.from.ledger.now());
         let mut next_summary = Instant::now();
-        let mut stirred = true;
-        while shared.feed.news.receiver_count() > 0 {
-            // trouble with the database is told by those who work with it
-            let _ = tell(shared, &mut seen, &mut next_summary, stirred).await;
+        let mut was_written = true;
+        while shared.feed.messages.receiver_count() > 0 {
+            // problems with the database are logged by those who work with it
+            let _ = send_changes(shared, &mut seen, &mut next_summary, was_written).await;
             tokio::time::sleep(GATHER).await;
-            stirred = tokio::time::timeout(SUMMARY, changes.changed()).await.is_ok();
+            was_written = tokio::time::timeout(SUMMARY, changes.changed()).await.is_ok();
         }
     }
 }
 
-async fn tell(
+async fn send_changes(
     shared: &Shared,
     seen: &mut Cursor,
     next_summary: &mut Instant,
-    stirred: bool,
+    was_written: bool,
 ) -> Result<(), LedgerError> {
     let now = shared.from.ledger.now();
     if seen.is_ahead_of(now) {
-        // the clock was set back: what changed cannot be told by its time
-        if stirred {
+        // the clock was set back: what changed cannot be found by its time
+        if was_written {
             send(shared, MISSED, &());
         }
     } else {
@@ -120,6 +120,6 @@ async fn tell(
 fn send(shared: &Shared, name: &'static str, what: &impl serde::Serialize) {
     if let Ok(text) = serde_json::to_string(what) {
         // nobody listens any more: the loop finds out
-        let _ = shared.feed.news.send((name, text.into()));
+        let _ = shared.feed.messages.send((name, text.into()));
     }
 }

@@ -25,7 +25,7 @@ pub(super) async fn healthz() -> &'static str {
 
 pub(super) async fn readyz(State(shared): State<Arc<Shared>>) -> Response {
     let paused = shared.from.publish.borrow().paused.clone();
-    let mut why: Vec<String> = shared.from.ledger.trouble().into_iter().collect();
+    let mut why: Vec<String> = shared.from.ledger.current_problem().into_iter().collect();
     match shared.from.ledger.report().notices().await {
         Err(error) => why.push(error.to_string()),
         // the breaker has opened just now, and its notice is not written yet
