@@ -1,5 +1,5 @@
-//! How many files and sockets the process may have open, and how they are shared. Whoever finds none left cannot
-//! tell it from a file or a cloud that is in trouble, so nobody takes more than a share.
+//! How many files and sockets the process may have open, and how they are shared. Running out of them looks
+//! like a problem with a file or a cloud, so nobody takes more than a share.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 

@@ -199,7 +199,7 @@ fn kind_of(mode: u32) -> Kind {
     }
 }
 
-/// Is a file system mounted here? (Kernels before 5.8 do not tell; then another device than its parent's counts.)
+/// Is a file system mounted here? (Kernels before 5.8 do not say so; then another device than its parent's counts.)
 ///
 /// # Errors
 /// Those of `statx`.
@@ -211,7 +211,7 @@ pub fn is_mount_point(path: &Path) -> io::Result<bool> {
     Ok(identity(path)?.0 != identity(&path.join(".."))?.0)
 }
 
-/// May whoever asks write there?
+/// May this process write there?
 ///
 /// # Errors
 /// Those of `access`: `ROFS`, `PERM` (it is immutable), `ACCESS`.

@@ -12,7 +12,7 @@ pub const STAT_TIMEOUT: Duration = Duration::from_secs(5);
 /// As above.
 pub const READDIR_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// What is said when none comes.
+/// The error when none comes.
 pub const NOT_RESPONDING: &str = "its file system does not answer";
 
 /// An answer that came after its time: the next one who asks gets it, so that a slow answer is not none at all.

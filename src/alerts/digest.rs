@@ -1,4 +1,4 @@
-//! What one message says: what the database has that was not delivered yet.
+//! The content of one message: what the database has that was not delivered yet.
 
 use std::collections::BTreeMap;
 

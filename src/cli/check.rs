@@ -178,7 +178,7 @@ fn encryption(settings: &Settings) {
         warn(
             "gateway",
             &tr!(
-                "gateway.url = \"http://{host}\" is not encrypted: whoever is on the network path can read the credentials of OSS; use https",
+                "gateway.url = \"http://{host}\" is not encrypted: anyone on the network path can read the credentials of OSS; use https",
                 "gateway.url = \"http://{host}\" 未加密：网络路径上的任何人都能读到 OSS 凭证；请使用 https"
             ),
         );
@@ -295,7 +295,7 @@ async fn writable(path: &Path) -> Result<(), String> {
     write.await.unwrap_or(Ok(()))
 }
 
-/// Signatures are refused when the clock is off by more than 15 minutes; offline, only the absurd can be told.
+/// Signatures are refused when the clock is off by more than 15 minutes; offline, only absurd times are noticed.
 fn clock() -> Finding {
     let now = SystemClock.now();
     match now.as_second() > 1_735_689_600 {

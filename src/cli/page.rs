@@ -63,18 +63,18 @@ fn hint(listen: SocketAddr) -> String {
     let (here, port) = (at(listen), listen.port());
     match listen.ip() {
         ip if ip.is_loopback() => tr!(
-            "From another computer, first: ssh -L {port}:{here} THIS-SERVER. Whoever has this address can do all \
+            "From another computer, first: ssh -L {port}:{here} THIS-SERVER. Anyone with this address can do all \
              that the page can.",
             "从别的电脑打开，先执行：ssh -L {port}:{here} 这台服务器。拿到这个地址的人可以进行网页上的全部操作。"
         ),
         ip if ip.is_unspecified() => tr!(
-            "From another computer, put this server's name in place of {}. Whoever has this address can do all that \
+            "From another computer, put this server's name in place of {}. Anyone with this address can do all that \
              the page can.",
             "从别的电脑打开，请把 {} 换成这台服务器的地址。拿到这个地址的人可以进行网页上的全部操作。",
             here.ip()
         ),
         _ => tr!(
-            "Whoever has this address can do all that the page can.",
+            "Anyone with this address can do all that the page can.",
             "拿到这个地址的人可以进行网页上的全部操作。"
         ),
     }

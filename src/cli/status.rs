@@ -95,7 +95,7 @@ pub(super) async fn status(settings: &Settings, args: &Args) -> anyhow::Result<E
     Ok(ExitCode::SUCCESS)
 }
 
-/// Draws over what stands there, line by line, so that nothing flickers.
+/// Draws over what is there, line by line, so that nothing flickers.
 async fn watch(settings: &Settings, report: &Report, args: &Args) -> anyhow::Result<()> {
     let mut uploaded: VecDeque<(Instant, u64)> = VecDeque::new();
     let colours = anstream::AutoStream::choice(&std::io::stdout()) != anstream::ColorChoice::Never;

@@ -32,12 +32,12 @@ pub const FAINT: Style = Style::new().dimmed();
 /// A heading.
 pub const BOLD: Style = Style::new().bold();
 
-/// A text in a style; whoever prints it takes the style off again where it does not belong.
+/// A text in a style; printing takes the style off again where it does not belong.
 pub fn paint(style: Style, text: &str) -> String {
     format!("{style}{text}{style:#}")
 }
 
-/// A table without lines, as wide as the terminal. Columns whose heading stands in `whole` are never broken.
+/// A table without lines, as wide as the terminal. Columns whose heading is in `whole` are never broken.
 pub fn table(headings: &[&str], whole: &[&str]) -> Table {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
@@ -88,7 +88,7 @@ fn width() -> u16 {
     terminal.map_or(240, |(width, _)| width.0.max(60))
 }
 
-/// A time of the database in the zone of whoever reads it.
+/// A time of the database in the reader's zone.
 pub fn local(time: &str) -> String {
     match time.parse::<Timestamp>() {
         Ok(time) => {
@@ -100,7 +100,7 @@ pub fn local(time: &str) -> String {
     }
 }
 
-/// The reader's time zone: that of `TZ`, else that of the machine. One that is unknown is said to be, once.
+/// The reader's time zone: that of `TZ`, else that of the machine. An unknown one is reported once.
 pub fn zone() -> TimeZone {
     static ZONE: OnceLock<TimeZone> = OnceLock::new();
     let find = || {

@@ -100,7 +100,7 @@ impl Target {
             (Some(bucket), _) => bucket,
             (None, Signing::InUrl) => String::new(),
             (None, _) => {
-                return Err(bad("its host does not belong to the endpoint, so the bucket cannot be told"));
+                return Err(bad("its host does not belong to the endpoint, so the bucket is unknown"));
             }
         };
         Ok(Self { url, bucket, key, signing, header_signing })
@@ -199,7 +199,7 @@ fn choose(oss: &Oss, region: Option<String>) -> Result<Signing, Failure> {
         (SignatureChoice::V1, _) | (SignatureChoice::Auto, None) => Ok(Signing::V1),
         (_, Some(region)) => Ok(Signing::V4(region)),
         (SignatureChoice::V4, None) => {
-            Err(bad("its region cannot be told from the endpoint; set oss.region"))
+            Err(bad("its region does not follow from the endpoint; set oss.region"))
         }
     }
 }

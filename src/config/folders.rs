@@ -51,7 +51,7 @@ fn real_paths(root: &Path, folders: &[BrandFolder]) -> (PathBuf, Vec<PathBuf>) {
 }
 
 /// Without links and `..`, also where the last names are not there yet. A link that is not followed leads nowhere:
-/// whoever owns a folder must not be able to make a mistake of the configuration.
+/// the owner of a folder must not be able to make a mistake of the configuration.
 fn real(path: &Path) -> PathBuf {
     if files::named_identity(path).is_err_and(|error| error.kind() == io::ErrorKind::PermissionDenied) {
         return path.to_owned();

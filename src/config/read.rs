@@ -18,7 +18,7 @@ use super::problem::{Problem, Problems, Source};
 /// `BRANDPOST_<SECTION>__<KEY>` overrides a key.
 pub const ENV_PREFIX: &str = "BRANDPOST_";
 
-/// The file as it was accepted, and where each key stands in it.
+/// The file as it was accepted, and where each key is in it.
 pub(super) struct Document {
     pub(super) file: File,
     pub(super) source: Source,
@@ -134,7 +134,7 @@ fn in_order(mut problems: Vec<(usize, Problem)>) -> Vec<Problem> {
     problems.into_iter().map(|(_, problem)| problem).collect()
 }
 
-/// The entry of the document that a mistake stands in.
+/// The entry of the document that has a mistake in it.
 struct Entry {
     section: String,
     key: Option<String>,

@@ -102,8 +102,8 @@ pub enum SecretError {
         "{1} holds {0}, and other users can read it: run `chmod o-r {1}` (it must stay readable for the service)"
     )]
     Exposed(Key, String),
-    /// It stands in a configuration file that others can read.
-    #[error("{0} stands in {1}, which other users can read: run `chmod {2} {1}`, or use {0}_file")]
+    /// It is in a configuration file that others can read.
+    #[error("{0} is in {1}, which other users can read: run `chmod {2} {1}`, or use {0}_file")]
     ExposedInline(Key, String, &'static str),
     /// Nothing like it can be a secret; it was pasted wrongly.
     #[error("{0} in {1} {2}")]
@@ -174,7 +174,7 @@ fn guard(key: Key, config: &Path) -> Result<(), SecretError> {
     if mode & readable == 0 { Ok(()) } else { Err(SecretError::ExposedInline(key, name(), advice)) }
 }
 
-/// Takes away what programs and web pages put around a secret; what stands in the middle of it is named, without
+/// Takes away what programs and web pages put around a secret; what is in the middle of it is named, without
 /// showing any of it.
 fn clean(key: Key, place: &str, text: &str) -> Result<Secret, SecretError> {
     const QUOTES: &str = "\"'`“”‘’„「」『』«»";
@@ -187,7 +187,7 @@ fn clean(key: Key, place: &str, text: &str) -> Result<Secret, SecretError> {
         && text.starts_with(|c| QUOTES.contains(c))
         && text.ends_with(|c| QUOTES.contains(c))
     {
-        return unusable("stands in quotation marks: take them away".into());
+        return unusable("is in quotation marks: remove them".into());
     }
     // a URL may have letters of any script
     let strange = |c: char| {
@@ -279,8 +279,8 @@ mod tests {
         let table: [(&[u8], &str); 9] = [
             (b"\n", "is empty"),
             (b"\xef\xbb\xbf\r\n", "is empty"),
-            (b"\"s3cret\"\n", "stands in quotation marks: take them away"),
-            ("“s3cret”".as_bytes(), "stands in quotation marks: take them away"),
+            (b"\"s3cret\"\n", "is in quotation marks: remove them"),
+            ("“s3cret”".as_bytes(), "is in quotation marks: remove them"),
             (b"s3cret\r\nother\r\n", "has more than one line: leave only the secret"),
             (b"s3 cret", "has a blank (U+0020) as its character number 3"),
             (

@@ -256,7 +256,7 @@ pub struct Database {
 pub struct Http {
     /// Where it listens; `None` is off.
     pub listen: Option<SocketAddr>,
-    /// The token that whoever comes must show.
+    /// The token that every visitor must show.
     pub token: TokenSource,
     /// Names of this machine that pages may be opened by, beside `localhost` and addresses.
     pub hosts: Vec<String>,
@@ -275,7 +275,7 @@ pub enum LogFormat {
     Journald,
 }
 
-/// Whose robot is told.
+/// Whose robot alerts are sent to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(missing_docs, reason = "named as the chat systems are")]
 pub enum AlertKind {
@@ -286,7 +286,7 @@ pub enum AlertKind {
     Feishu,
 }
 
-/// Who is told when something needs a person.
+/// Where alerts are sent.
 #[derive(Debug, Clone)]
 pub struct Alerts {
     /// Where; the URL holds a key.

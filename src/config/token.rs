@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 
 use super::secret::{self, Secret, SecretError};
 
-/// What a token must have, as far as its length and its characters tell.
+/// What a token must have, as far as its length and its characters show.
 const BITS: f64 = 128.0;
 
 /// The most that is read of a file, in bytes.

@@ -1,4 +1,4 @@
-//! Time is a parameter: whoever needs the wall clock is handed one.
+//! Time is a parameter: code that needs the wall clock is handed one.
 
 use std::sync::Mutex;
 use std::time::Duration;

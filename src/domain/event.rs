@@ -3,7 +3,7 @@
 
 /// The daemon has begun to work.
 pub const STARTED: &str = "a57a01883af44e61a60d95792c270d9f";
-/// It has ended as it was told to.
+/// It has ended because it was stopped.
 pub const STOPPED: &str = "97707a74b6a047709d5d334d90c9efe1";
 /// It works with another configuration.
 pub const RELOADED: &str = "173a1091c62d4c49887491e3319e8f42";
@@ -21,7 +21,7 @@ pub const RETRYING: &str = "d05258af9169428db9c8aa75c132f741";
 pub const FAILED: &str = "83ae6a817e6e44c095860f1808c7bf68";
 /// Files were deleted before they could be sent.
 pub const GONE: &str = "a9cdd18a9c8547628a83a8c60000fb9d";
-/// Nothing is sent: the clouds take nothing, or an operator said so.
+/// Nothing is sent: the clouds take nothing, or an operator paused the uploads.
 pub const PAUSED: &str = "c9af92788f234da092eccb7b44c1cc2d";
 /// Files go through again.
 pub const RESUMED: &str = "b9980aa144a741e7ab8ec8e2f77dc14a";
@@ -29,7 +29,7 @@ pub const RESUMED: &str = "b9980aa144a741e7ab8ec8e2f77dc14a";
 pub const DATABASE_TROUBLE: &str = "cd752e1423224b8f9d71d698d06d911a";
 /// It can be used again.
 pub const DATABASE_OVER: &str = "e3dae171bbf14b67ac701e057245ba36";
-/// It was lost and is made anew; files are held.
+/// It was lost and is rebuilt; files are held.
 pub const DATABASE_REBUILT: &str = "423d4d0933e4429b9befa7353e49f144";
 /// A folder, or the root, is not there or cannot be read.
 pub const FOLDER_LOST: &str = "3f5adbbfd4b745be8ceca4a84db19018";

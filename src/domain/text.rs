@@ -77,7 +77,7 @@ pub fn visible(text: &str) -> String {
 
 /// A text without a secret that it may repeat, or the beginning of it: texts are cut to a length.
 pub fn without_secret(text: &str, secret: &str) -> String {
-    /// So much of a secret is told from other words.
+    /// So much of a secret is enough to recognize it.
     const TELLING: usize = 8;
     let Some(start) = secret.get(..TELLING) else {
         return text.to_owned();

@@ -1,7 +1,7 @@
 //! Folders that the operator named: `watch.root`, `[[brand]]`, `upload.archive`.
 //!
 //! A link on the path to one of them is followed only if it belongs to root or to the user of this process. Otherwise
-//! whoever owns a folder on that path could turn it into a link, and have files sent, or put, where the operator never
+//! the owner of a folder on that path could turn it into a link, and have files sent, or put, where the operator never
 //! pointed.
 
 use std::collections::VecDeque;

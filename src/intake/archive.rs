@@ -52,7 +52,7 @@ fn named(path: &Path, error: &io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("{}: {error}", path.display()))
 }
 
-/// Whoever owns a folder of the archive could take out what comes in. Ours are for nobody else to write.
+/// The owner of a folder of the archive could take out what comes in. Ours are for nobody else to write.
 fn close_to_others(folder: OwnedFd, owner_of_archive: u32) -> io::Result<OwnedFd> {
     let (stat, us) = (fs::fstat(&folder)?, geteuid().as_raw());
     if ![0, us, owner_of_archive].contains(&stat.st_uid) {

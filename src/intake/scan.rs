@@ -53,7 +53,7 @@ pub(super) fn list(folder: OwnedFd, ignored: &[Glob]) -> io::Result<Listing> {
             Ok(meta) if meta.kind == Kind::Folder => {}
             Ok(meta) => entries.push(Entry { name, meta }),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            // one name that a file system cannot tell of must not hide the others
+            // one name that a file system cannot describe must not hide the others
             Err(error) => unknown.push((name, error)),
         }
     }

@@ -11,7 +11,7 @@ use crate::files;
 /// What the daemon's next commit may need: a page of each of SQLite's files.
 static ROOM: [u8; 64 * 1024] = [0; 64 * 1024];
 
-/// Can anything be written to the database at `path`? `ours`: whoever asks has the service's rights; else what they
+/// Can anything be written to the database at `path`? `ours`: this process has the service's rights; else what they
 /// may not write themselves says nothing.
 ///
 /// # Errors

@@ -22,6 +22,6 @@ pub trait CommitHook: Debug + Send + Sync {
     /// After it was committed.
     ///
     /// # Errors
-    /// As if nobody could tell whether it was.
+    /// As if nobody knew whether it was.
     fn committed(&self) -> Result<()>;
 }

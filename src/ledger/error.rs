@@ -22,7 +22,7 @@ pub enum LedgerError {
         passing: bool,
     },
     /// The file was deleted or replaced while a daemon worked with it.
-    #[error("the database {path} {what} while brandpost worked with it; brandpost starts anew")]
+    #[error("the database {path} {what} while brandpost worked with it; brandpost restarts")]
     Lost {
         /// The file.
         path: PathBuf,

@@ -98,7 +98,7 @@ impl Report {
         Ok(counts)
     }
 
-    /// How many files wait for an operator's word since the database was made anew.
+    /// How many files are held since the database was rebuilt, until an operator decides.
     ///
     /// # Errors
     /// When the database fails.

@@ -100,7 +100,7 @@ impl DaemonLock {
 
     /// Does a daemon work with the database at `path`?
     pub fn is_held(path: &Path) -> bool {
-        // what is no file must not hold up whoever asks
+        // a FIFO or device must not block the caller
         let name = lock_file(path);
         match File::options().read(true).custom_flags(libc::O_NONBLOCK).open(&name) {
             Ok(file) => rustix::fs::flock(&file, FlockOperation::NonBlockingLockShared).is_err(),

@@ -4,8 +4,8 @@
 //! back what changed; [`writer`] commits all updates that wait together. What is no file's fate (notices, the outbox of
 //! alerts, leases) is a statement of its own, at the head of its file, in a transaction of its own.
 //!
-//! Transactions are short, begin as writers (`BEGIN IMMEDIATE`), and have nothing else inside them. Whoever waits for
-//! news subscribes to [`Ledger::changes`], arms it, and then asks the table.
+//! Transactions are short, begin as writers (`BEGIN IMMEDIATE`), and have nothing else inside them. A task that
+//! waits for changes subscribes to [`Ledger::changes`], and then reads the table.
 
 mod access;
 mod alert_outbox;
@@ -175,7 +175,7 @@ impl Ledger {
                 firm => firm?,
             }
             let version = sqlx::query_scalar("PRAGMA data_version").fetch_one(&self.session.pool).await;
-            // errors are passed over: whoever needs the database meets them too, and says so
+            // errors are passed over: those who need the database meet them too, and log them
             if version.is_ok_and(|version| seen.replace(version).is_some_and(|before| before != version)) {
                 self.external_writes.fetch_add(1, Ordering::Relaxed);
                 self.session.announce_rechecks();
@@ -200,7 +200,7 @@ impl Ledger {
     /// (after the next commit) when it is over. A connection that will not recover is not used again.
     pub fn report_problem(&self, error: &LedgerError) {
         self.session.stale.fetch_or(error.needs_new_connection(), Ordering::Relaxed);
-        // a connection that was left inside a transaction is only what follows from the real trouble
+        // a connection that was left inside a transaction only follows from the real problem
         if !matches!(error.root(), LedgerError::Sql(sqlx::Error::InvalidSavePointStatement)) {
             self.session.log_problem(error);
         }

@@ -64,7 +64,7 @@ const FILL: &str = "
     FROM n";
 
 async fn plan(pool: &SqlitePool, query: &str) -> String {
-    // a list of ids is opened by the constant, and closed by whoever writes the ids into it
+    // a list of ids is opened by the constant, and closed by the code that writes the ids into it
     let query = if query.ends_with('(') { format!("{query}1, 2)") } else { query.to_owned() };
     let rows =
         sqlx::query(AssertSqlSafe(format!("EXPLAIN QUERY PLAN {query}"))).fetch_all(pool).await.unwrap();

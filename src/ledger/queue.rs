@@ -125,7 +125,7 @@ impl Ledger {
         query.fetch_all(self.report().pool()).await?.iter().map(read).collect()
     }
 
-    /// Makes every waiting file due now: the clock that its due time was told by is not the one that runs now.
+    /// Makes every waiting file due now: its due time comes from a clock that has been set since.
     ///
     /// # Errors
     /// When the database fails.

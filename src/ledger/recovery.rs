@@ -1,6 +1,6 @@
-//! A database that is damaged is put aside whole, and one that is lost or damaged is made anew from the
-//! folders. Nobody knows then what was sent already, so files from before are held until an operator says:
-//! send again, or take as sent.
+//! A database that is damaged is put aside whole, and one that is lost or damaged is rebuilt from the folders.
+//! Nobody knows then what was sent already, so files from before are held until an operator decides: send again, or
+//! take as sent.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -29,13 +29,13 @@ pub struct Started {
     pub ledger: Ledger,
     /// So many files were being sent when the last daemon ended; they are queued again.
     pub reclaimed: u64,
-    /// The database had to be made anew: why, and what to do.
+    /// The database had to be rebuilt: why, and what to do.
     pub rebuilt: Option<String>,
 }
 
 impl Ledger {
     /// As [`Ledger::open`], for the daemon that begins: after a crash or a report of damage the file is looked
-    /// through; a damaged one, and one that is lost, is made anew; what the last daemon left half-done is
+    /// through; a damaged one, and one that is lost, is rebuilt; what the last daemon left half-done is
     /// queued again. Called again after an error, it goes on where it was.
     ///
     /// # Errors
@@ -99,7 +99,7 @@ impl Ledger {
         if verdict == "ok" { Ok(()) } else { Err(LedgerError::Damaged(verdict)) }
     }
 
-    /// SQLite has met damage, which may be in an index alone: those are made anew from their tables.
+    /// SQLite has met damage, which may be in an index alone: those are rebuilt from their tables.
     async fn check_and_repair(&self) -> Result<()> {
         const ALL: &str = "PRAGMA integrity_check(1)";
         let Err(damage) = self.integrity_check(ALL).await else { return Ok(()) };
@@ -115,7 +115,7 @@ impl Ledger {
         self.integrity_check(ALL).await?;
         tracing::warn!(
             message_id = event::DATABASE_REBUILT,
-            "an index of the database was damaged and is made anew ({damage}); nothing is lost, but look after the disk"
+            "an index of the database was damaged and has been rebuilt ({damage}); nothing is lost, but check the disk"
         );
         Ok(())
     }
@@ -142,7 +142,7 @@ impl Ledger {
                 let copy = sqlx::query("VACUUM INTO $1").bind(fresh.to_string_lossy().into_owned());
                 copy.execute(&self.session.pool).await?;
                 self.leave_no_wal()?;
-                // whoever has put another one there meanwhile wanted that one
+                // another one that was put there meanwhile is wanted there
                 files::rename_new(CWD, &fresh, CWD, path)
                     .map_err(io::Error::from)
                     .map_err(sqlx::Error::Io)?;
@@ -153,7 +153,7 @@ impl Ledger {
         }
     }
 
-    /// What stands in the WAL of a file that is gone would be taken for a part of the one in its place.
+    /// The WAL of a file that is gone would be taken for a part of the one in its place.
     fn leave_no_wal(&self) -> Result<()> {
         let path = &self.file.0;
         for end in ["-wal", "-shm"] {
@@ -168,7 +168,7 @@ impl Ledger {
         Ok(())
     }
 
-    /// All files that there are have their rows: what is to be held since the database was made anew is held now.
+    /// All files that there are have their rows: what must be held since the database was rebuilt is held now.
     ///
     /// # Errors
     /// When the database fails.
@@ -208,7 +208,7 @@ async fn rebuild(
     };
     let cutoff = rfc3339(cutoff);
     let message = format!(
-        "{what}; it was made anew from the folders. Files from before {cutoff} are held: `brandpost retry --held` \
+        "{what}; it was rebuilt from the folders. Files from before {cutoff} are held: `brandpost retry --held` \
          sends them again, `brandpost adopt --all` takes them as sent"
     );
     let fresh = fresh(path)?;

@@ -158,7 +158,7 @@ impl Report {
     /// When there is none, or it cannot be read.
     pub async fn open(path: &Path) -> Result<Self> {
         if !path.exists() {
-            let reason = "there is none yet; `brandpost run` makes it".to_owned();
+            let reason = "there is none yet; `brandpost run` creates it".to_owned();
             return Err(LedgerError::Open { path: path.into(), reason, passing: false });
         }
         let pool = SqlitePoolOptions::new().max_connections(4);
@@ -166,7 +166,7 @@ impl Report {
         let opening = |error| LedgerError::opening(path, error);
         let connected = pool.clone().connect_with(options.clone()).await.map_err(opening)?;
         match sqlx::query(PROBE).execute(&connected).await {
-            // whoever may only read cannot make the WAL's files; when there are none, nobody writes either
+            // a user who may only read cannot create the WAL's files; when there are none, nobody writes either
             Err(_) if is_at_rest(path) => {
                 Ok(Self(pool.connect_with(options.immutable(true)).await.map_err(opening)?))
             }

@@ -1,4 +1,4 @@
-//! The writing connection: how a transaction begins and ends, whoever asks for it.
+//! The writing connection: how a transaction begins and ends.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -17,7 +17,7 @@ use crate::telemetry::repeat::RepeatLimiter;
 /// A transaction of the one writer.
 pub(super) type Tx = Transaction<'static, Sqlite>;
 
-/// The one connection that writes, and who is told when it has.
+/// The one connection that writes, and what announces its writes.
 #[derive(Debug, Clone)]
 pub(super) struct Session {
     pub(super) pool: SqlitePool,
@@ -96,7 +96,7 @@ impl Session {
         }
     }
 
-    /// Commits and wakes whoever waits for news.
+    /// Commits, and wakes all who wait for changes.
     pub(super) async fn commit(&self, tx: Tx) -> Result<()> {
         let hook = self.hook.get();
         hook.map_or(Ok(()), |hook| hook.commit())?;

@@ -25,7 +25,7 @@ pub(super) trait Update: Send {
     /// Applies its rules. False when they refuse.
     fn apply(&mut self, brands: &mut Brands, at: &Moment) -> bool;
 
-    /// Tells whoever waits how it ended.
+    /// Sends the result to the task that waits for it.
     fn answer(self: Box<Self>, committed: Result<()>);
 }
 
@@ -65,7 +65,7 @@ where
             (Ok(()), Some(result)) => result.map_err(LedgerError::Refused),
             (Ok(()), None) => Err(LedgerError::closed()),
         };
-        // whoever has gone away needs no answer
+        // a task that no longer waits needs no answer
         let _ = self.reply.send(result);
     }
 }

@@ -62,7 +62,7 @@ pub enum Signal {
         /// The cloud's error, for people.
         error: String,
     },
-    /// The attempt ended before it could tell, for instance because the file was gone.
+    /// The attempt ended before it could show that, for instance because the file was gone.
     Inconclusive,
 }
 
@@ -223,7 +223,7 @@ impl CircuitBreaker {
         self.lock().pause(self.backoff)
     }
 
-    /// Takes in what an attempt with a file of `brand` told. `probe`: it was admitted as a probe.
+    /// Takes in what an attempt with a file of `brand` showed. `probe`: it was admitted as a probe.
     pub fn record(&self, signal: Signal, brand: BrandKey, probe: bool, now: Instant) -> Change {
         match signal {
             Signal::Success => self.succeeded(now),

@@ -80,7 +80,7 @@ impl Pace {
         }
     }
 
-    /// Takes in what an attempt told. When a cloud asks to slow down, the pace is halved and nothing starts before
+    /// Takes in what an attempt showed. When a cloud asks to slow down, the pace is halved and nothing starts before
     /// `wait` is over; each upload lets the pace recover a little.
     pub fn record(&self, feedback: &Feedback, now: Instant) {
         match feedback {

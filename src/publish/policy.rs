@@ -41,9 +41,9 @@ pub(super) struct Context {
 pub(super) struct Decision {
     /// How the attempt ends.
     pub(super) end: AttemptEnd,
-    /// What the breaker is told.
+    /// The signal for the breaker.
     pub(super) breaker: Signal,
-    /// What the pace is told.
+    /// The signal for the pace.
     pub(super) pace: Feedback,
 }
 

@@ -100,7 +100,7 @@ pub(super) fn check(
     Ok(grant.slot)
 }
 
-/// What can only be told once the body is there.
+/// What can only be checked once the body is there.
 pub(super) fn check_body(parts: &Parts, len: u64, md5: &[u8; 16]) -> Result<(), OssError> {
     if check_length(parts)? != len {
         return Err(OssError::new(400, "IncompleteBody", "The body is not as long as Content-Length says."));

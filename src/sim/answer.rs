@@ -73,7 +73,7 @@ pub(super) fn set(answer: &mut Response, name: &'static str, value: &str) {
     answer.headers_mut().insert(HeaderName::from_static(name), value_of(value));
 }
 
-/// What cannot stand in a header (a line break, say) becomes `?`.
+/// What cannot be in a header (a line break, say) becomes `?`.
 fn value_of(text: &str) -> HeaderValue {
     let clean = |byte: u8| if byte.is_ascii_control() { b'?' } else { byte };
     let bytes: Vec<u8> = text.bytes().map(clean).collect();

@@ -57,7 +57,7 @@ pub(super) async fn handle(cloud: &Cloud, hold: &Hold, request: Request) -> Resp
     let put = Put::read(&parts, &cloud.options);
     let key = put.as_ref().map(|put| put.key.clone()).unwrap_or_default();
     let body = match cloud.options.gate {
-        // whoever is held has sent all there is; who gave up in the middle is gone
+        // a client that is held has sent everything; one that gave up in the middle is gone
         Some(_) => match axum::body::to_bytes(body, usize::MAX).await {
             Ok(bytes) => Body::from(bytes),
             Err(_) => std::future::pending().await,

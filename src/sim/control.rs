@@ -54,7 +54,7 @@ async fn add_faults(cloud: &Cloud, request: Request) -> Response {
     }
 }
 
-/// One or a list; told apart first, so that the error names what is wrong with it.
+/// One or a list; distinguished first, so that the error names what is wrong with it.
 fn read_faults(body: &[u8]) -> serde_json::Result<Vec<Fault>> {
     let value: Value = serde_json::from_slice(body)?;
     if value.is_array() { serde_json::from_value(value) } else { Ok(vec![serde_json::from_value(value)?]) }

@@ -20,7 +20,7 @@ pub(super) async fn instead(action: &FaultAction, hold: &Hold, form: &impl Refus
         FaultAction::OssError { status, code, message } => form.refuse(*status, code, message),
         FaultAction::EarlyAnswer { status, code } => closing(form.refuse(*status, code, code)),
         FaultAction::HugeBody { bytes } => huge(*bytes),
-        // Whoever awaits this is woken by the broken connection, or by the client that gave up.
+        // A task that awaits this is woken by the broken connection, or by the client that gave up.
         FaultAction::Reset => {
             hold.reset();
             std::future::pending().await

@@ -8,9 +8,9 @@ use super::answer::{self, Refuse};
 /// Why there are no credentials.
 #[derive(Debug)]
 pub(super) enum Refusal {
-    /// The gateway itself: the reason stands in `X-Ca-Error-*`.
+    /// The gateway itself: the reason is in `X-Ca-Error-*`.
     Ca { status: u16, code: &'static str, message: String },
-    /// The reason stands in the envelope.
+    /// The reason is in the envelope.
     Envelope { status: u16, code: i64, message: &'static str, localized: Option<&'static str> },
 }
 

@@ -129,7 +129,7 @@ impl Memory {
 
     fn remember(&mut self, grant: Grant, now: Timestamp) {
         if self.grants.len() >= self.look_through_at.max(GRANTS) {
-            // Kept for a while after their end, to be told "expired" and not "unknown".
+            // Kept for a while after their end, so that they are answered "expired" and not "unknown".
             self.grants.retain(|_, old| now.duration_since(old.expires) < SignedDuration::from_hours(1));
             let Self { grants, tokens, .. } = self;
             tokens.retain(|_, id| grants.contains_key(id));

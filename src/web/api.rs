@@ -23,7 +23,7 @@ const USUAL: u32 = 100;
 /// So many refused files of a brand are listed with it.
 const REFUSED: u32 = 20;
 
-/// What is said instead of an answer.
+/// The error in place of an answer.
 pub(super) struct Refusal(StatusCode, String);
 
 impl Refusal {

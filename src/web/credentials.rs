@@ -1,7 +1,7 @@
 //! What a client shows: the token itself, or a cookie that stands for it.
 //!
 //! Credentials are checked one after the other, in turn by origin, and after invalid ones the next check waits for a
-//! moment, whoever asks for it. So nobody can guess fast, on any number of connections. The valid token is never
+//! moment, whatever client asks for it. So nobody can guess fast, on any number of connections. The valid token is never
 //! refused: it waits for other origins once, and for the earlier requests of its own. A cookie that was valid before is accepted at once, because it cannot be derived from
 //! a guessed token: it holds a random number.
 

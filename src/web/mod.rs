@@ -112,11 +112,11 @@ async fn listen_when_possible(address: SocketAddr, ledger: &Ledger) -> std::net:
     }
 }
 
-/// Takes back what an earlier try, or an earlier start, has said.
+/// Clears the notice of an earlier try, or an earlier start.
 async fn clear_unserved(ledger: &Ledger) {
     let notices = ledger.report().notices().await.unwrap_or_default();
     if notices.iter().any(|notice| notice.name == NoticeName::Unserved) {
-        // trouble with the database is told by those who work with it
+        // problems with the database are logged by those who work with it
         let _ = ledger.clear_notice(NoticeName::Unserved).await;
     }
 }

@@ -1,4 +1,4 @@
-//! Where a connection comes from: clients are told apart by it, so that none takes what others need.
+//! Where a connection comes from: clients are distinguished by it, so that none takes what others need.
 
 use std::collections::HashMap;
 use std::fs;

@@ -131,7 +131,7 @@ fn format_of(file: &File) -> Option<Format> {
     sniff(&head[..length]).ok()
 }
 
-/// What a decoder needs for it, bytes; its headers tell. `None`: no decoder handles it.
+/// What a decoder needs for it, bytes; from its headers. `None`: no decoder handles it.
 fn decoding_cost(file: &File, format: Format, from: &Sources) -> Option<u64> {
     let mut walk = Walk::new(format, Depth::Structure, from.settings.images.max_pixels, &from.picture_memory);
     let (mut buffer, mut at) = (vec![0; 64 << 10], 0);

@@ -312,7 +312,7 @@ async fn secrets_that_lie_open_are_refused() {
     bench.configure("[alerts]\nwebhook = \"http://127.0.0.1:9/key\"\n");
     open("config.toml", 0o644);
     let (code, _, err) = run(&bench, &["run", "--once"]).await;
-    assert!(code == 1 && err.contains("alerts.webhook stands in"), "{err}");
+    assert!(code == 1 && err.contains("alerts.webhook is in"), "{err}");
     assert!(!err.contains("/key"), "{err}");
 }
 

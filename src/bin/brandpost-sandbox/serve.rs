@@ -15,7 +15,7 @@ pub(crate) struct Args {
     /// The address, on this machine
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9610")]
     listen: SocketAddr,
-    /// Listen on an address that other machines reach, too: whoever is there can fill the disk
+    /// Listen on an address that other machines reach, too: anyone there can fill the disk
     #[arg(long)]
     allow_remote: bool,
     /// Where objects are kept, and a file with the app secret that is accepted

@@ -70,7 +70,7 @@ pub(super) fn forbids_overwriting(error: &CloudError) -> bool {
     matches!(error.failure.code.as_deref(), Some("FileAlreadyExists" | "FileImmutable"))
 }
 
-/// Why an object that is in the way cannot be told from ours.
+/// Why an object that is in the way cannot be distinguished from ours.
 pub(super) const UNKNOWN_OBJECT: &str = "OSS does not tell which one";
 const ANOTHER_OBJECT: &str = "it is another one than this file";
 

@@ -54,7 +54,7 @@ impl Resolver<'_> {
                 Ok(brand) => {
                     let path = self.own_path(&key, &entry.path);
                     if folders.iter().any(|other| other.brand == brand || other.path == path) {
-                        self.wrong(&key, format!("{brand} or its folder stands here twice"));
+                        self.wrong(&key, format!("{brand} or its folder is here twice"));
                     }
                     folders.push(BrandFolder { brand, path, max });
                     keys.push(key);

@@ -1,4 +1,4 @@
-//! What a brand's rules have changed, for whoever writes it back.
+//! What a brand's rules have changed, to be written back.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use super::{AttemptRecord, Brand, Upload, UploadId};
 use crate::domain::failure::ErrorKind;
 use crate::domain::upload::State;
 
-/// A file was refused: somebody is to be told.
+/// A file was refused, which is worth an alert.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Refused {
     /// Which.

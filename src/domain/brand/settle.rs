@@ -24,7 +24,7 @@ impl Brand {
         }
     }
 
-    /// Is it said to be a copy of a file that does not stand for its content?
+    /// Is it recorded as a copy of a file that does not stand for its content?
     pub(super) fn is_orphaned_copy(&self, file: &Upload) -> bool {
         let UploadState::Rejected { duplicate_of: Some(original), .. } = file.state else { return false };
         let original = self.file(original);

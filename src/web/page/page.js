@@ -6,7 +6,7 @@ import { clock, count, el, moment, name, recall, refresh, remember, size, sync, 
 
 const $ = (id) => document.getElementById(id);
 const PAGE = 50; // entries asked for at once
-const RELOAD = 500; // so many of those on the page are fetched anew after a break of the connection
+const RELOAD = 500; // so many of those on the page are fetched again after a break of the connection
 const GROUPS = {
   all: null, // the album; the others are lists of files
   waiting: ['queued', 'uploading', 'retrying'],
@@ -55,10 +55,10 @@ let turn = 0; // an answer to an older question is dropped
 let reading = false;
 let meanwhile = []; // changes that arrive while a list is on its way, and may be missing from it
 
-async function load({ more = false, anew = false } = {}) {
+async function load({ more = false, reload = false } = {}) {
   if (more && (reading || !view.next)) return;
   const mine = (turn += 1);
-  const wanted = anew ? Math.min(view.items.size, RELOAD) : 0;
+  const wanted = reload ? Math.min(view.items.size, RELOAD) : 0;
   const items = new Map(more ? view.items : []);
   let next = more ? view.next : null;
   reading = true;
@@ -79,7 +79,7 @@ async function load({ more = false, anew = false } = {}) {
     Object.assign(view, { items, next, loaded: true });
     meanwhile.forEach((row) => merge(row, true));
     drawList();
-    nearEnd.unobserve($('more')); // it tells only of changes: asked anew, it tells how it is now
+    nearEnd.unobserve($('more')); // it reports only changes: observed again, it reports how it is now
     nearEnd.observe($('more'));
   } catch (error) {
     if (mine === turn) complain(error);
@@ -93,7 +93,7 @@ async function refreshAll() {
   feed = latest.items;
   hear(now);
   drawFeed();
-  await load({ anew: true });
+  await load({ reload: true });
   if (open) showDetail(open);
 }
 
@@ -178,7 +178,7 @@ const holds = (row) => [brandName(row), row.file_name].some((text) => text.toLow
 function later() {
   later.timer ??= setTimeout(() => {
     later.timer = null;
-    load({ anew: true });
+    load({ reload: true });
   }, 1000);
 }
 
@@ -285,7 +285,7 @@ function drawItem(key) {
   list.keyed.set(String(key), node);
 }
 
-/** A brand keeps its node for good; only the places and lines that changed are made anew. */
+/** A brand keeps its node for good; only the places and lines that changed are rebuilt. */
 function drawBrand(brand, node = el('article.brand', {}, el('header'), el('div.strip', { role: 'group' }), el('ul.refused'))) {
   const [head, strip, list] = node.children;
   const of = brandName(brand);
@@ -535,7 +535,7 @@ function choose(group, q = view.q, brand = null) {
   load();
 }
 
-/** Shows the token; whoever pastes the whole address that `brandpost page` prints means the token in it. */
+/** Shows the token; in a pasted address as `brandpost page` prints it, the token counts. */
 async function login(token) {
   $('wrong').textContent = '';
   try {
