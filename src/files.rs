@@ -49,7 +49,7 @@ pub struct FileMeta {
 ///
 /// # Errors
 /// Those of `open`; `InvalidInput` when the folder is not below the other one.
-pub fn open_folder_below(top: &Path, path: &Path) -> io::Result<OwnedFd> {
+fn open_folder_below(top: &Path, path: &Path) -> io::Result<OwnedFd> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let below = path.strip_prefix(top).map_err(|_| io::ErrorKind::InvalidInput)?;
     let mut folder = open_named_folder(top)?;

@@ -47,7 +47,7 @@ impl fmt::Debug for Grant {
 
 impl Grant {
     /// May it still be used, or used again?
-    pub fn is_fresh(&self, now: Timestamp) -> bool {
+    pub(super) fn is_fresh(&self, now: Timestamp) -> bool {
         lasts(self.expiration, now) && self.url_ends.is_none_or(|end| lasts(end, now))
     }
 }

@@ -98,7 +98,7 @@ pub fn http_date(time: Timestamp) -> String {
 }
 
 /// Base64 of the MD5.
-pub fn md5_base64(bytes: &[u8]) -> String {
+pub(super) fn md5_base64(bytes: &[u8]) -> String {
     BASE64.encode(Md5::digest(bytes))
 }
 
@@ -114,7 +114,7 @@ pub fn gateway_string_to_sign(method: &str, path: &str, headers: &[(String, Stri
 }
 
 /// The `x-ca-*` headers that are signed, sorted by name.
-pub fn signed_gateway_headers(headers: &[(String, String)]) -> Vec<&(String, String)> {
+pub(super) fn signed_gateway_headers(headers: &[(String, String)]) -> Vec<&(String, String)> {
     const NOT_SIGNED: [&str; 2] = ["x-ca-signature", "x-ca-signature-headers"];
     let signed =
         |(name, _): &&(String, String)| name.starts_with("x-ca-") && !NOT_SIGNED.contains(&name.as_str());
@@ -130,7 +130,7 @@ pub fn gateway_signature(secret: &Secret, string_to_sign: &str) -> String {
 
 /// Temporary credentials, as far as a signature needs them.
 #[derive(Debug, Clone, Copy)]
-pub struct SigningKey<'a> {
+pub(super) struct SigningKey<'a> {
     /// `STS.…`.
     pub id: &'a str,
     /// Its secret.
@@ -151,12 +151,12 @@ pub struct OssRequest<'a> {
 }
 
 /// A path as it goes on the wire and into the signature: encoded once, with literal `/`.
-pub fn encode_path(path: &str) -> String {
+pub(super) fn encode_path(path: &str) -> String {
     utf8_percent_encode(path, IN_PATH).to_string()
 }
 
 /// OSS V4, `Authorization`, for a request without a query. No headers beside those that must be are signed.
-pub fn oss_v4(request: &OssRequest<'_>, key: SigningKey<'_>, region: &str, time: Timestamp) -> String {
+pub(super) fn oss_v4(request: &OssRequest<'_>, key: SigningKey<'_>, region: &str, time: Timestamp) -> String {
     let day = time.strftime("%Y%m%d").to_string();
     let scope = format!("{day}/{region}/oss/aliyun_v4_request");
     let canonical = hex(&Sha256::digest(v4_canonical_request(request).as_bytes()));
@@ -169,13 +169,13 @@ pub fn oss_v4(request: &OssRequest<'_>, key: SigningKey<'_>, region: &str, time:
 }
 
 /// The signature in a value of `Authorization`: what nobody must read.
-pub fn signature_in(authorization: &str) -> &str {
+pub(super) fn signature_in(authorization: &str) -> &str {
     let parts = authorization.rsplit_once("Signature=").or_else(|| authorization.rsplit_once(':'));
     parts.map_or("", |(_, signature)| signature)
 }
 
 /// `x-oss-date`.
-pub fn v4_date(time: Timestamp) -> String {
+pub(super) fn v4_date(time: Timestamp) -> String {
     time.strftime("%Y%m%dT%H%M%SZ").to_string()
 }
 
@@ -189,7 +189,7 @@ fn v4_canonical_request(request: &OssRequest<'_>) -> String {
 }
 
 /// OSS V1, `Authorization`, by the SDK. `date` is the value of the `Date` header.
-pub fn oss_v1(request: &OssRequest<'_>, key: SigningKey<'_>, date: &str) -> String {
+pub(super) fn oss_v1(request: &OssRequest<'_>, key: SigningKey<'_>, date: &str) -> String {
     let header =
         |name: &str| request.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone());
     let mut builder = RequestBuilder::new();
