@@ -258,7 +258,7 @@ async fn root_does_not_obey_the_configuration_of_others() {
         String::from_utf8(command.args(["show", "1"]).output().unwrap().stderr).unwrap()
     };
     let (folder, config) = (bench.folder.path(), bench.config());
-    let obeyed = "there is none yet; `brandpost run` makes it";
+    let obeyed = "there is none yet; `brandpost run` creates it";
     let table = [
         // owner and mode of the folder, of the file, and whether it counts by itself
         (0, 0o755, 0, 0o644, true),
