@@ -148,7 +148,7 @@ async fn what_the_cloud_refuses_fails_for_good_with_its_words() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn wrong_credentials_pause_everything_and_burn_nothing() {
-    let mut bench = Bench::new().await;
+    let mut bench = Bench::with("[retry]\nfirst_delay = \"2s\"\nmax_delay = \"2s\"\n").await;
     std::fs::write(bench.folder.path().join("secret"), "wrong\n").unwrap();
     for seed in 1..=5 {
         bench.drop_file(OWN, format!("{seed}.jpg"), &jpg(seed));
@@ -161,7 +161,8 @@ async fn wrong_credentials_pause_everything_and_burn_nothing() {
     );
     let notices = bench.report().await.notices().await.unwrap();
     assert!(notices[0].message.contains("Invalid Signature"), "{notices:?}");
-    assert!(bench.gateway_calls() <= 5, "{}", bench.gateway_calls());
+    // those that were under way when the first one was refused, and perhaps a probe
+    assert!(bench.gateway_calls() <= 4 + 1, "{}", bench.gateway_calls());
     std::fs::write(bench.folder.path().join("secret"), "sandbox-app-secret\n").unwrap();
     bench.once().await;
     assert_eq!(names_in_state(&bench.rows().await, State::Uploaded).len(), 5);
