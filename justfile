@@ -53,9 +53,9 @@ fuzz TARGET SECONDS:
 simulate COUNT FIRST="1":
     BRANDPOST_SEEDS={{COUNT}} BRANDPOST_FIRST_SEED={{FIRST}} cargo test --test it nothing_is_lost_doubled -- --nocapture
 
-# one simulated run, with its trace
-replay SEED:
-    BRANDPOST_SEED={{SEED}} cargo test --test it one_seed -- --nocapture
+# one simulated run, with its trace: of a seed, or of the file that a failed run was written to; BRANDPOST_VERBOSE=1 says more
+replay RUN:
+    BRANDPOST_RUN={{RUN}} cargo test --test it a_run_is_replayed -- --nocapture
 
 # kill -9 on the release build
 crash ROUNDS="50" FILES="1000":

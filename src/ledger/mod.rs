@@ -52,7 +52,7 @@ use session::{Session, Tx};
 
 pub use access::{check_writable, prove_writable};
 pub use alert_outbox::PendingAlerts;
-pub use commit_hook::CommitHook;
+pub use commit_hook::{CommitHook, Committer};
 pub use error::{LedgerError, Result};
 pub use gauges::{Counts, Outlook};
 pub use listing::{Cursor, Filter, Taken, TakenBy};
@@ -216,7 +216,7 @@ impl Ledger {
     }
 
     async fn begin(&self) -> Result<Tx> {
-        self.session.before_begin().await?;
+        self.session.before_begin(Committer::Caller).await?;
         self.session.begin().await
     }
 

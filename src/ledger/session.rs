@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use sqlx::{Sqlite, SqlitePool, Transaction};
 use tokio::sync::watch;
 
-use super::commit_hook::CommitHook;
+use super::commit_hook::{CommitHook, Committer};
 use super::error::{LedgerError, Result};
 use super::report::Report;
 use crate::domain::clock::Clock;
@@ -71,9 +71,9 @@ impl Session {
     }
 
     /// What a test wants to happen before a transaction begins.
-    pub(super) async fn before_begin(&self) -> Result<()> {
+    pub(super) async fn before_begin(&self, committer: Committer) -> Result<()> {
         match self.hook.get() {
-            Some(hook) => hook.begin().await,
+            Some(hook) => hook.begin(committer).await,
             None => Ok(()),
         }
     }

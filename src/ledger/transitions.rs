@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
+use super::commit_hook::Committer;
 use super::error::{LedgerError, Result};
 use super::operator::RetrySelection;
 use super::queue::Candidate;
@@ -246,7 +247,7 @@ impl Ledger {
         R: Send + 'static,
         F: FnOnce(&mut Brands, &Moment) -> std::result::Result<R, Refusal> + Send + 'static,
     {
-        self.session.before_begin().await?;
+        self.session.before_begin(Committer::Group).await?;
         let (update, result): (_, oneshot::Receiver<Result<R>>) = Pending::new(brands, rules);
         let update: Box<dyn Update> = Box::new(update);
         self.updates.send(update).map_err(|_| LedgerError::closed())?;

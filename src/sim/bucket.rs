@@ -56,7 +56,7 @@ pub(super) async fn handle(cloud: &Cloud, hold: &Hold, request: Request) -> Resp
     let entry = Entry::open(cloud, Service::Oss, &parts, &request_id);
     let put = Put::read(&parts, &cloud.options);
     let key = put.as_ref().map(|put| put.key.clone()).unwrap_or_default();
-    let body = match cloud.options.gate {
+    let body = match cloud.options.request_hook {
         // a client that is held has sent everything; one that gave up in the middle is gone
         Some(_) => match axum::body::to_bytes(body, usize::MAX).await {
             Ok(bytes) => Body::from(bytes),

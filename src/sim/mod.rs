@@ -146,7 +146,7 @@ async fn dispatch(State(cloud): State<Arc<Cloud>>, request: Request) -> Response
         // Under our own listener never sent: the connection takes no more writes.
         () = hold.broken() => answer::broken(),
     };
-    if cloud.options.gate.is_some() {
+    if cloud.options.request_hook.is_some() {
         answer::set(&mut answer, "connection", "close");
     }
     answer

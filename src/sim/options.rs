@@ -54,13 +54,13 @@ pub struct SandboxOptions {
     pub upload_url: UploadUrl,
     pub time: Clock,
     /// Every request passes here, twice; then its connection is closed after the answer.
-    pub gate: Option<RequestHook>,
+    pub request_hook: Option<RequestHook>,
 }
 
 impl SandboxOptions {
     pub(super) async fn pass(&self, service: Service, stage: Stage) {
-        if let Some(gate) = &self.gate {
-            gate(service, stage).await;
+        if let Some(hook) = &self.request_hook {
+            hook(service, stage).await;
         }
     }
 
@@ -84,7 +84,7 @@ impl Default for SandboxOptions {
             token_life: Duration::from_hours(1),
             upload_url: UploadUrl::default(),
             time: Arc::new(|| crate::domain::clock::Clock::now(&crate::domain::clock::SystemClock)),
-            gate: None,
+            request_hook: None,
         }
     }
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use brandpost::config::Settings;
 use brandpost::domain::upload::State;
 use brandpost::intake::{Intake, IntakeError, IntakeProgress};
-use brandpost::ledger::{CommitHook, Ledger, LedgerError, RetrySelection, StatusRow};
+use brandpost::ledger::{CommitHook, Committer, Ledger, LedgerError, RetrySelection, StatusRow};
 use brandpost::metrics::Metrics;
 
 use sqlx::Connection;
@@ -282,7 +282,7 @@ async fn a_sound_database_is_left_alone_after_a_crash() {
 struct FullOnce(AtomicBool);
 
 impl CommitHook for FullOnce {
-    fn begin(&self) -> Pin<Box<dyn Future<Output = Result<(), LedgerError>> + Send + '_>> {
+    fn begin(&self, _: Committer) -> Pin<Box<dyn Future<Output = Result<(), LedgerError>> + Send + '_>> {
         Box::pin(async { Ok(()) })
     }
 

@@ -1,161 +1,130 @@
-//! A deterministic simulation: one seed, one run.
+//! A deterministic simulation: one list of actions, one run. A seed stands for a list.
 //!
-//! `BRANDPOST_SEED=17 cargo test --test it simulation::one_seed` replays a run and prints its trace;
-//! `just simulate 5000` runs as many as asked.
+//! `just simulate 5000` runs as many seeds as asked; one that fails is shrunk and written to a file. `just replay 17`, or
+//! `just replay FILE`, runs one again and prints its trace.
 
-mod check;
-mod hub;
-mod shelf;
+mod action;
+mod changes;
+mod contents;
+mod daemon;
+mod faults;
+mod hold_points;
+mod lifecycle;
+mod mutants;
+mod oracle;
+mod pulse;
+mod rest;
+mod runs;
+mod scenario;
+mod scheduler;
+mod shrink;
+mod workload;
 mod world;
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc;
-use std::time::Duration;
+use std::fs;
+use std::path::{Path, PathBuf};
 
-use hub::Pulse;
-
-use world::{Outcome, Plant, World};
-
-/// Seeds that found something: twice a mark that was wiped by the end of the look it came in, once one that was
-/// answered for a folder that had come back unseen, twice a
-/// notice that was committed though its commit had failed.
-const FOUND: [u64; 5] = [210, 316, 103_806, 203_409, 204_134];
+use mutants::MUTANTS;
+use runs::{run, run_all};
+use scenario::{Scenario, Setup};
+use shrink::shrink;
 
 /// How many seeds an ordinary test run tries.
 const SEEDS: u64 = 200;
 
-/// Nothing in a run takes so long, in real time. The program has limits of its own, which need its clock to move.
-const STALLS: Duration = Duration::from_secs(3);
+/// Within so many seeds each mutant is found.
+const MUTANT_SEEDS: u64 = 24;
 
-/// After so many of these something hangs for good.
-const HANGS: u32 = 20;
-
-fn run(seed: u64, plant: Plant) -> Outcome {
-    if std::env::var_os("BRANDPOST_ALOUD").is_some() {
-        let _ = tracing_subscriber::fmt()
-            .with_max_level(tracing::Level::TRACE)
-            .with_writer(std::io::stderr)
-            .try_init();
-    }
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
-    runtime.block_on(async {
-        // while a blocking task runs, the paused clock does not move by itself
-        let (still, until) = mpsc::channel::<()>();
-        let pulse = Arc::new(Pulse::default());
-        let (beats, watched) = (pulse.clone(), seed);
-        tokio::task::spawn_blocking(move || {
-            let (mut before, mut stalls) = (0, 0);
-            while until.recv_timeout(STALLS) == Err(mpsc::RecvTimeoutError::Timeout) {
-                let now = beats.count();
-                stalls = if now == before { stalls + 1 } else { 0 };
-                if stalls > HANGS {
-                    eprintln!("seed {watched}: somebody neither ends nor comes to where he is held");
-                    std::process::abort();
-                }
-                if stalls > 0 {
-                    beats.stalled();
-                }
-                before = now;
-            }
-        });
-        let mut world = World::new(seed, plant, pulse).await;
-        world.run(800).await;
-        if world.outcome.violations.is_empty() {
-            world.check().await;
-        }
-        let outcome = world.close().await;
-        drop(still);
-        outcome
-    })
-}
+/// So many runs may it take to make one that failed shorter.
+const SHRINK_TRIES: u32 = 400;
 
 fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok()?.parse().ok()
 }
 
-/// Runs seeds on both cores until all are done. Gives back those that found something.
-fn run_all(seeds: &[u64], plant: Plant) -> (Vec<(u64, Outcome)>, Totals) {
-    let next = AtomicU64::new(0);
-    let threads = std::thread::available_parallelism().map_or(2, usize::from);
-    std::thread::scope(|scope| {
-        let work = || {
-            let (mut bad, mut totals) = (Vec::new(), Totals::default());
-            while let Some(seed) = seeds.get(next.fetch_add(1, Ordering::Relaxed) as usize) {
-                let outcome = run(*seed, plant);
-                totals.add(&outcome);
-                if !outcome.violations.is_empty() {
-                    bad.push((*seed, outcome));
-                }
-            }
-            (bad, totals)
-        };
-        let handles: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
-        let mut all = (Vec::new(), Totals::default());
-        for handle in handles {
-            let (bad, totals) = handle.join().unwrap();
-            all.0.extend(bad);
-            all.1.join(&totals);
-        }
-        all.0.sort_by_key(|(seed, _)| *seed);
-        all
-    })
+/// Runs that found something once, as lists of actions. One with a mutant finds nothing without it.
+fn recorded() -> Vec<(PathBuf, Scenario)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/simulation");
+    let mut files: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    files.into_iter().map(|path| (path.clone(), read(&path))).collect()
 }
 
-#[derive(Debug, Default)]
-struct Totals {
-    runs: u32,
-    faults: u32,
-    puts: u32,
-    crashes: u32,
+fn read(path: &Path) -> Scenario {
+    Scenario::parse(&fs::read_to_string(path).unwrap()).unwrap()
 }
 
-impl Totals {
-    fn add(&mut self, outcome: &Outcome) {
-        self.join(&Totals { runs: 1, faults: outcome.faults, puts: outcome.puts, crashes: outcome.crashes });
-    }
-
-    fn join(&mut self, other: &Totals) {
-        self.runs += other.runs;
-        self.faults += other.faults;
-        self.puts += other.puts;
-        self.crashes += other.crashes;
-    }
+/// Keeps a run that failed, made shorter.
+fn record(scenario: &Scenario) -> PathBuf {
+    let Setup { seed, mutant, .. } = &scenario.setup;
+    let what = mutant.map_or_else(|| "failed".to_owned(), |mutant| format!("{mutant:?}"));
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{what}-{seed}.jsonl"));
+    // that it fails is known already, should it hang while it is made shorter
+    fs::write(&path, scenario.to_string()).unwrap();
+    fs::write(&path, shrink(scenario, SHRINK_TRIES).to_string()).unwrap();
+    path
 }
 
 #[test]
 fn nothing_is_lost_doubled_or_torn() {
     let first = number("BRANDPOST_FIRST_SEED").unwrap_or(1);
-    let count = number("BRANDPOST_SEEDS").unwrap_or(SEEDS);
-    let seeds: Vec<u64> = FOUND.into_iter().chain(first..first + count).collect();
-    let (bad, totals) = run_all(&seeds, Plant::None);
-    println!("{totals:?}; found by {:?}", bad.iter().map(|(seed, _)| seed).collect::<Vec<_>>());
-    for (seed, outcome) in bad.iter().take(5) {
-        println!("seed {seed}: {}", outcome.violations.join("\n"));
+    let count = usize::try_from(number("BRANDPOST_SEEDS").unwrap_or(SEEDS)).unwrap();
+    let (bad, totals) = run_all(count, |index| Scenario::of(first + index as u64, None));
+    println!("{totals:?}; found by {:?}", bad.iter().map(|(run, _)| run.setup.seed).collect::<Vec<_>>());
+    for (scenario, outcome) in bad.iter().take(5) {
+        println!("seed {}: {}", scenario.setup.seed, outcome.violations.join("\n"));
     }
-    assert!(bad.is_empty(), "replay one: BRANDPOST_SEED={} cargo test --test it one_seed", bad[0].0);
+    if let Some((scenario, _)) = bad.first() {
+        panic!("replay one: just replay {}", record(scenario).display());
+    }
+    let enough = |did: u32| did > 4 * totals.runs;
     assert!(
-        totals.puts > 5 * totals.runs && totals.faults > 5 * totals.runs,
+        [totals.puts, totals.faults, totals.groups].into_iter().all(enough),
         "it did too little: {totals:?}"
     );
 }
 
+/// The second time from its own record: nothing that matters is missing there.
 #[test]
-fn one_seed_is_one_run() {
-    let seed = number("BRANDPOST_SEED").unwrap_or(7);
-    let (first, second) = (run(seed, Plant::None), run(seed, Plant::None));
-    if number("BRANDPOST_SEED").is_some() {
+fn a_run_is_replayed_from_its_record() {
+    let asked = std::env::var("BRANDPOST_RUN").ok();
+    let scenario = match asked.as_ref().map(|asked| asked.parse()) {
+        None => Scenario::of(7, None),
+        Some(Ok(seed)) => Scenario::of(seed, None),
+        Some(Err(_)) => read(Path::new(asked.as_ref().unwrap())),
+    };
+    let record = Scenario::parse(&scenario.to_string()).unwrap();
+    assert_eq!(record, scenario);
+    let (first, second) = (run(&scenario), run(&record));
+    if asked.is_some() {
         println!("{}", first.trace.join("\n"));
     }
-    assert_eq!(first.violations, Vec::<String>::new());
     assert_eq!(first.trace, second.trace);
+    assert_eq!(first.violations, Vec::<String>::new());
 }
 
 #[test]
-fn planted_mistakes_are_found() {
-    for plant in [Plant::SlotFreedTwice, Plant::SentTwice, Plant::Forgotten] {
-        let (bad, _) = run_all(&(1..=24).collect::<Vec<_>>(), plant);
-        assert!(!bad.is_empty(), "{plant:?} was not found");
+fn recorded_runs_are_clean_and_find_their_mutants() {
+    let recorded = recorded();
+    assert!(!recorded.is_empty());
+    for (path, scenario) in recorded {
+        let clean = run(&scenario.with_mutant(None));
+        assert_eq!(clean.violations, Vec::<String>::new(), "just replay {}", path.display());
+        if let Some(mutant) = scenario.setup.mutant {
+            assert!(!run(&scenario).violations.is_empty(), "{mutant:?} is not found by {}", path.display());
+        }
+    }
+}
+
+/// With `BRANDPOST_RECORD`, the runs that find them are kept, as those in `tests/fixtures/simulation` were.
+#[test]
+fn each_mutant_is_found() {
+    for mutant in MUTANTS {
+        let mut scenarios = (1..=MUTANT_SEEDS).map(|seed| Scenario::of(seed, Some(mutant)));
+        let found = scenarios.find(|scenario| !run(scenario).violations.is_empty());
+        let found = found.unwrap_or_else(|| panic!("{mutant:?} was not found"));
+        if std::env::var_os("BRANDPOST_RECORD").is_some() {
+            println!("{}", record(&found).display());
+        }
     }
 }

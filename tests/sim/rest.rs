@@ -1,0 +1,104 @@
+//! After the chaos: nothing fails any more, and all must come to rest by itself.
+
+use std::time::Duration;
+
+use brandpost::domain::clock::Clock;
+use brandpost::ledger::StatusRow;
+use brandpost::sim::{Fault, FaultAction};
+use tokio::time::Instant;
+
+use super::action::Delivery;
+use super::daemon::Actor;
+use super::faults::StepFaults;
+use super::world::World;
+
+/// How far the clocks go on at a time.
+const TICK: Duration = Duration::from_millis(10_007);
+
+/// Longer than a lease, two rescans and the longest backoff.
+const AT_LEAST: Duration = Duration::from_mins(4);
+const AT_MOST: Duration = Duration::from_hours(1);
+
+/// Of which OSS takes nothing then.
+const REFUSED: &str = "OWNBRAND/1";
+
+/// So much longer may it take when one brand is refused.
+const REFUSED_AT_MOST: Duration = Duration::from_mins(20);
+
+/// So often in a row must it be found at rest.
+const CALM: u32 = 3;
+
+impl World {
+    pub async fn come_to_rest(&mut self) {
+        self.trace("no more faults");
+        self.workload.come_to_rest();
+        let truth = self.truth.now();
+        self.wall.set(truth);
+        if self.setup.brand_is_refused {
+            self.one_brand_is_refused().await;
+        }
+        let (mut calm, began) = (0, Instant::now());
+        while calm < CALM && !self.has_failed() {
+            self.work().await;
+            self.advance(TICK).await;
+            calm = if self.is_at_rest().await && began.elapsed() > AT_LEAST { calm + 1 } else { 0 };
+            if began.elapsed() > AT_MOST {
+                let rows = self.rows().await;
+                self.violation(format!("it does not come to rest: {rows:#?}"));
+            }
+        }
+    }
+
+    async fn is_at_rest(&self) -> bool {
+        let counts = self.ledger().report().counts(None).await.unwrap();
+        counts.pending() == 0 && self.ledger().rechecks_requested().await.unwrap().is_empty()
+    }
+
+    /// A cloud that is down for one brand is not down for the others.
+    async fn one_brand_is_refused(&mut self) {
+        self.trace(format!("OSS takes nothing of {REFUSED}"));
+        let action =
+            FaultAction::OssError { status: 503, code: "ServiceUnavailable".into(), message: "no".into() };
+        self.sandbox.fault(Fault::oss(action).matching(format!("{REFUSED}/")));
+        let began = Instant::now();
+        let mut waits = true;
+        while !self.has_failed() && (waits || began.elapsed() <= AT_LEAST) {
+            self.work().await;
+            self.advance(TICK).await;
+            let rows = self.rows().await;
+            waits = rows.iter().any(|row| row.state.is_pending() && !is_refused(row));
+            if waits && began.elapsed() > REFUSED_AT_MOST {
+                self.violation(format!("it waits for a brand that is refused: {rows:#?}"));
+            }
+        }
+        self.sandbox.clear_faults();
+    }
+
+    /// All that can be done now is done.
+    async fn work(&mut self) {
+        loop {
+            self.deliver(&[Delivery::Arrives]);
+            self.begin_intake();
+            if self.daemon().publish_waits <= Instant::now() {
+                self.begin_publish();
+            }
+            let mut count = 0;
+            while let Some(which) = self.daemon().actors.iter().position(|actor: &Actor| !actor.is_asleep()) {
+                count += 1;
+                self.step_one(which, StepFaults::NONE).await;
+            }
+            if (count <= 2 && !self.is_due()) || self.has_failed() {
+                return;
+            }
+        }
+    }
+
+    fn is_due(&mut self) -> bool {
+        let (daemon, now) = (self.daemon(), Instant::now());
+        daemon.publish_waits <= now || daemon.intake.as_ref().is_some_and(|intake| intake.next_step() <= now)
+    }
+}
+
+fn is_refused(row: &StatusRow) -> bool {
+    row.brand().to_string() == REFUSED
+}
