@@ -34,6 +34,7 @@ pub mod descriptors;
 pub mod ledger;
 pub mod memory;
 pub mod metrics;
+pub mod sockets;
 pub mod telemetry;
 
 pub mod publish;

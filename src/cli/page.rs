@@ -1,7 +1,9 @@
 //! `brandpost page`.
 
+use std::fs;
 use std::io::IsTerminal;
 use std::net::{IpAddr, SocketAddr};
+use std::os::unix::fs::MetadataExt;
 use std::process::ExitCode;
 
 use anyhow::{Context, bail};
@@ -11,6 +13,7 @@ use super::style::{FAINT, paint};
 use crate::config::Settings;
 use crate::domain::notice::NoticeName;
 use crate::ledger::{DaemonLock, Report};
+use crate::sockets;
 
 /// The address goes to stdout, alone; what a person may want to know beside it, to stderr.
 pub(super) async fn page(settings: &Settings) -> anyhow::Result<ExitCode> {
@@ -39,6 +42,13 @@ pub(super) async fn page(settings: &Settings) -> anyhow::Result<ExitCode> {
             "{}; who listens on {listen} meanwhile must not get the token",
             "{}；此时监听 {listen} 的是别的程序，口令不能给它",
             unserved.message
+        ));
+    }
+    let owner = fs::metadata(&settings.database.path).context("cannot tell whose the database is")?.uid();
+    if !sockets::is_served_by(at(listen), owner) {
+        bail!(tr!(
+            "the service does not listen on {listen} (its log says why); who does must not get the token",
+            "服务没有监听 {listen}（原因见日志）；监听它的可能是别人，口令不能给它"
         ));
     }
     anstream::println!("http://{}/#token={}", at(listen), token.expose());

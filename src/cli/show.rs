@@ -7,7 +7,7 @@ use unicode_width::UnicodeWidthStr;
 
 use super::NO;
 use super::lang::{self, tr};
-use super::style::{self, paint};
+use super::style::{self, paint, visible};
 use crate::config::Settings;
 use crate::ledger::{AttemptRow, Report, StatusRow};
 
@@ -84,7 +84,7 @@ fn print_row(row: &StatusRow) {
     line(&tr!("slot", "序号"), row.slot.map_or_else(|| tr!("none", "无"), |slot| slot.to_string()));
     let size = (row.width, row.height, &row.suffix);
     let picture = if let (Some(width), Some(height), Some(suffix)) = size {
-        format!(", {suffix} {width}×{height}")
+        format!(", {} {width}×{height}", visible(suffix))
     } else {
         String::new()
     };

@@ -96,7 +96,7 @@ pub fn local(time: &str) -> String {
             let format = if width() < 120 { "%m-%d %H:%M:%S" } else { "%Y-%m-%d %H:%M:%S" };
             time.to_zoned(zone()).strftime(format).to_string()
         }
-        Err(_) => time.to_owned(),
+        Err(_) => visible(time),
     }
 }
 
