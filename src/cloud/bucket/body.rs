@@ -23,6 +23,18 @@ const BLOCK: usize = 256 << 10;
 /// timeout is stalled.
 const PIECE: usize = 128 << 10;
 
+/// A file that is read more slowly than this, bytes a second, gives its permit back: its file system must not hold up
+/// what lies elsewhere. It is tried again later.
+const SLOWEST: u64 = 64 << 10;
+
+/// So much time has every file beside that.
+const READ_GRACE: Duration = Duration::from_mins(1);
+
+/// The longest that reading a file of this size may take in all.
+fn longest_read(size: u64) -> Duration {
+    READ_GRACE + Duration::from_secs(size / SLOWEST)
+}
+
 /// Limits bytes a second over all uploads.
 pub type BytesLimiter = DefaultDirectRateLimiter;
 
@@ -45,12 +57,20 @@ struct TransferState {
     /// The answer has begun: from now on nothing of the file counts, and the limit is one for the whole answer.
     answered: bool,
     file_error: Option<String>,
+    /// How long its file was waited for so far.
+    reading: Duration,
 }
 
 impl Default for Transfer {
     fn default() -> Self {
         let moved = Instant::now();
-        let state = TransferState { moved, limited: false, answered: false, file_error: None };
+        let state = TransferState {
+            moved,
+            limited: false,
+            answered: false,
+            file_error: None,
+            reading: Duration::ZERO,
+        };
         Self(Arc::new(Mutex::new(state)))
     }
 }
@@ -96,6 +116,21 @@ impl Transfer {
         if !state.answered {
             state.moved = Instant::now();
         }
+    }
+
+    /// A piece of the file took so long to read. An error when all of them took too long together.
+    fn read_in(&self, took: Duration, longest: Duration) -> io::Result<()> {
+        self.moved();
+        let mut state = self.lock();
+        state.reading += took;
+        if state.reading <= longest {
+            return Ok(());
+        }
+        let rate = SLOWEST >> 10;
+        Err(io::Error::new(
+            io::ErrorKind::TimedOut,
+            format!("its file system gives less than {rate} KiB a second"),
+        ))
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, TransferState> {
@@ -151,7 +186,8 @@ impl Source {
         let longest = if self.size <= BUFFER as u64 { BUFFER } else { BLOCK };
         let length = usize::try_from(self.size - sent).unwrap_or(longest).min(longest);
         let (file, buffers, transfer) = (self.file.clone(), self.buffers.clone(), self.transfer.clone());
-        let read = move || buffers.filled(length, |buffer| fill(buffer, &*file, &transfer));
+        let longest = longest_read(self.size);
+        let read = move || buffers.filled(length, |buffer| fill(buffer, &*file, &transfer, longest));
         tokio::task::spawn_blocking(read).await.map_err(io::Error::other)?
     }
 
@@ -161,12 +197,12 @@ impl Source {
     }
 }
 
-/// A slow file server is no stalled transfer, as long as it gives something.
-fn fill(buffer: &mut [u8], mut file: impl Read, transfer: &Transfer) -> io::Result<()> {
+/// A slow file server is no stalled transfer, as long as it gives something, and enough in all.
+fn fill(buffer: &mut [u8], mut file: impl Read, transfer: &Transfer, longest: Duration) -> io::Result<()> {
     buffer.chunks_mut(PIECE).try_for_each(|piece| {
+        let began = Instant::now();
         file.read_exact(piece)?;
-        transfer.moved();
-        Ok(())
+        transfer.read_in(began.elapsed(), longest)
     })
 }
 
@@ -250,8 +286,24 @@ mod tests {
         let transfer = Transfer::default();
         let long_ago = transfer.lock().moved.checked_sub(Duration::from_secs(1)).unwrap();
         let mut server = SlowServer { transfer: &transfer, long_ago, pieces: 0 };
-        fill(&mut vec![0; 4 * PIECE], &mut server, &transfer).unwrap();
+        fill(&mut vec![0; 4 * PIECE], &mut server, &transfer, READ_GRACE).unwrap();
         assert_eq!(server.pieces, 4);
         assert!(transfer.lock().moved > long_ago);
+    }
+
+    #[test]
+    fn a_file_that_is_read_too_slowly_gives_its_permit_back() {
+        let size = 20 << 20;
+        let (transfer, longest) = (Transfer::default(), longest_read(size));
+        assert_eq!(longest, Duration::from_secs(60 + 320));
+        // each piece comes before the transfer is stalled
+        let slow = Duration::from_secs(40);
+        let pieces = (0..160).take_while(|_| transfer.read_in(slow, longest).is_ok()).count();
+        assert_eq!(pieces, 9);
+        let error = transfer.read_in(Duration::ZERO, longest).unwrap_err();
+        assert!(error.to_string().contains("64 KiB a second"), "{error}");
+        // a slow line to a file server is fast enough
+        let transfer = Transfer::default();
+        assert!((0..160).all(|_| transfer.read_in(Duration::from_secs(2), longest).is_ok()));
     }
 }
