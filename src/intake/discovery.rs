@@ -55,27 +55,30 @@ pub fn discovery(settings: &Settings) -> io::Result<Discovery> {
     Ok(discovery)
 }
 
+/// So many brands' folders of a type are watched at most: whoever may make folders there must not take the daemon's
+/// memory. Beyond it the type's folder counts as one that cannot be read.
+const MAX_BRANDS: usize = 50_000;
+
+/// So many names that mean nothing are remembered.
+const MAX_UNRECOGNIZED: usize = 1000;
+
 /// As `discovery`, without the folders of `[[brand]]`.
 pub(super) fn discover_root(settings: &Settings) -> io::Result<Discovery> {
     let root = &settings.watch.root;
     let mut discovery = Discovery { root: Some(files::named_identity(root)?), ..Discovery::default() };
     discovery.parents.push((root.clone(), discovery.root));
-    for (name, path) in subfolders(settings, root, &mut discovery.unrecognized)? {
-        match name.parse::<BrandType>() {
-            Ok(kind) => {
-                match records(settings, kind, &path, &mut discovery) {
-                    Ok(()) => {}
-                    // it vanished in this moment
-                    Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-                    Err(error) => {
-                        discovery.unread.push((path.clone(), format!("it cannot be read: {error}")));
-                    }
-                }
-                let identity = files::identity(&path).ok();
-                discovery.parents.push((path, identity));
+    let kind = |name: &str| name.parse::<BrandType>().map_err(|error| error.to_string());
+    for (kind, path) in subfolders(settings, root, kind, &mut discovery.unrecognized)? {
+        match records(settings, kind, &path, &mut discovery) {
+            Ok(()) => {}
+            // it vanished in this moment
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            Err(error) => {
+                discovery.unread.push((path.clone(), format!("it cannot be read: {error}")));
             }
-            Err(error) => discovery.unrecognized.push((path, error.to_string())),
         }
+        let identity = files::identity(&path).ok();
+        discovery.parents.push((path, identity));
     }
     Ok(discovery)
 }
@@ -98,22 +101,27 @@ fn brand_folder(brand: BrandKey, path: PathBuf) -> BrandFolder {
 }
 
 fn records(settings: &Settings, kind: BrandType, path: &Path, discovery: &mut Discovery) -> io::Result<()> {
-    for (name, path) in subfolders(settings, path, &mut discovery.unrecognized)? {
-        match brand(kind, &name) {
-            Ok(brand) => discovery.folders.push(brand_folder(brand, path)),
-            Err(why) => discovery.unrecognized.push((path, why)),
-        }
-    }
+    let brands = subfolders(settings, path, |name| brand(kind, name), &mut discovery.unrecognized)?;
+    discovery.folders.extend(brands.into_iter().map(|(brand, path)| brand_folder(brand, path)));
     Ok(())
 }
 
-/// The folders in a folder, by name. Everything else in it is unrecognized.
-fn subfolders(
+/// The folders in a folder, by what their names mean. Everything else in it is unrecognized.
+///
+/// # Errors
+/// When it cannot be read, or has more of them than there is memory for.
+fn subfolders<T>(
     settings: &Settings,
     path: &Path,
+    meaning: impl Fn(&str) -> Result<T, String>,
     unrecognized: &mut Vec<(PathBuf, String)>,
-) -> io::Result<Vec<(String, PathBuf)>> {
+) -> io::Result<Vec<(T, PathBuf)>> {
     let mut folders = Vec::new();
+    let mut not_one = |path: PathBuf, why: String| {
+        if unrecognized.len() < MAX_UNRECOGNIZED {
+            unrecognized.push((path, why));
+        }
+    };
     for item in std::fs::read_dir(path)? {
         let item = item?;
         let name = item.file_name();
@@ -123,18 +131,22 @@ fn subfolders(
         let path = path.join(&name);
         // most file systems report it with the name, without another call
         match item.file_type() {
-            Ok(kind) if kind.is_dir() => folders.push((text(&name), path)),
+            Ok(kind) if kind.is_dir() => match meaning(&text(&name)) {
+                Ok(_) if folders.len() == MAX_BRANDS => {
+                    let text = format!("it holds more than {MAX_BRANDS} brands' folders");
+                    return Err(io::Error::other(text));
+                }
+                Ok(meaning) => folders.push((meaning, path)),
+                Err(why) => not_one(path, why),
+            },
             Ok(kind) if kind.is_symlink() => {
-                unrecognized.push((path, "is a symbolic link, which is not followed".into()));
+                not_one(path, "is a symbolic link, which is not followed".into());
             }
-            Ok(_) => {
-                unrecognized
-                    .push((path, "is no folder; pictures go into TYPE/ID, as in OWNBRAND/1001".into()));
-            }
+            Ok(_) => not_one(path, "is no folder; pictures go into TYPE/ID, as in OWNBRAND/1001".into()),
             Err(_) => {}
         }
     }
-    folders.sort();
+    folders.sort_by(|a, b| a.1.cmp(&b.1));
     unrecognized.sort();
     Ok(folders)
 }

@@ -62,16 +62,25 @@ pub(super) fn list(folder: OwnedFd, ignored: &[Glob]) -> io::Result<Listing> {
     Ok(Listing { folder: Arc::new(folder), device, entries, unknown })
 }
 
+/// So many names in a brand's folder are looked at: one that may be written by others must not take the daemon's memory.
+/// A folder with more counts as one that cannot be read, so nothing of it is taken for deleted.
+const MAX_NAMES: usize = 20_000;
+
 /// The names in a folder that may count. Of those that are surely folders, none does.
 ///
 /// # Errors
-/// When the folder cannot be read.
+/// When the folder cannot be read, or holds too many.
 pub(super) fn names(folder: &OwnedFd, ignored: &[Glob]) -> io::Result<Vec<OsString>> {
     let mut names = Vec::new();
     for item in Dir::read_from(folder)? {
         let item = item?;
         let name = OsStr::from_bytes(item.file_name().to_bytes());
         if item.file_type() != FileType::Directory && !is_ignored(name, ignored) {
+            if names.len() == MAX_NAMES {
+                return Err(io::Error::other(format!(
+                    "it holds more than {MAX_NAMES} files; move some elsewhere"
+                )));
+            }
             names.push(name.to_owned());
         }
     }
@@ -179,5 +188,16 @@ mod tests {
         let names: Vec<_> = listing.entries.iter().map(|entry| entry.name.to_str().unwrap()).collect();
         assert_eq!(names, ["2.jpg", "3.jpg", "10.jpg"]);
         assert_eq!(listing.entries[1].meta.kind, Kind::Link);
+    }
+
+    #[test]
+    fn a_folder_with_too_many_names_is_one_that_cannot_be_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |number: usize| folder.path().join(format!("{number}.jpg"));
+        (0..MAX_NAMES).for_each(|number| std::fs::write(path(number), "").unwrap());
+        let names = || super::names(&files::open_brand_folder(None, folder.path()).unwrap(), &[]);
+        assert_eq!(names().unwrap().len(), MAX_NAMES);
+        std::fs::write(path(MAX_NAMES), "").unwrap();
+        assert!(names().unwrap_err().to_string().contains("more than 20000 files"));
     }
 }
