@@ -4,6 +4,7 @@
 //! that have shown the token keep their places. The others share the rest fairly by origin: when a new connection
 //! needs room, the one that is closed is idle, or belongs to the origin that has the most.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
@@ -59,7 +60,7 @@ impl Admission {
     }
 
     /// Begins to serve queued connections as far as there is room for each. When the queue is too long, the oldest
-    /// of the origin that has the most in it are closed.
+    /// of the origin that has the most in it are closed; on a tie, of the origin that came last.
     pub(super) fn admit_queued(&mut self, mut serve: impl FnMut(TcpStream, Connection) -> AbortHandle) {
         self.active.retain(|active| !active.task.is_finished());
         let mut without_room = Vec::new();
@@ -74,7 +75,7 @@ impl Admission {
             }
         }
         while self.queued.len() > self.max_queued {
-            let busiest = most_frequent(self.queued.iter().map(|(_, connection)| connection.origin()));
+            let busiest = most_frequent(self.queued.iter().rev().map(|(_, connection)| connection.origin()));
             let oldest = self.queued.iter().position(|(_, connection)| Some(connection.origin()) == busiest);
             oldest.and_then(|at| self.queued.remove(at));
         }
@@ -92,7 +93,7 @@ impl Admission {
     }
 
     /// Those that have not shown the token.
-    fn strangers(&self) -> impl Iterator<Item = (usize, &Active)> {
+    fn strangers(&self) -> impl DoubleEndedIterator<Item = (usize, &Active)> {
         self.active.iter().enumerate().filter(|(_, active)| !active.connection.is_authenticated())
     }
 
@@ -100,7 +101,8 @@ impl Admission {
         self.strangers().filter(|(_, active)| active.connection.origin() == origin).count()
     }
 
-    /// Of the origin that has the most idle connections, or of the only one that may be chosen.
+    /// Of the origin that has the most idle connections, or of the only one that may be chosen. On a tie the oldest:
+    /// who has only come may still be about to ask.
     fn oldest_idle(&self, only: Option<Origin>) -> Option<usize> {
         let is_idle = |active: &Active| active.connection.idle_for().is_some_and(|idle| idle >= GRACE);
         let idle = self.strangers().filter(|(_, active)| is_idle(active));
@@ -112,7 +114,7 @@ impl Admission {
     /// None is idle: their requests are being answered. Another origin that has more makes room for the new
     /// connection. Otherwise its own does, but there the older ones stay, which have waited longest for their answer.
     fn newest_of_too_many(&self, newcomer: Origin, newcomer_is_full: bool) -> Option<usize> {
-        let busiest = most_frequent(self.strangers().map(|(_, active)| active.connection.origin()))?;
+        let busiest = most_frequent(self.strangers().rev().map(|(_, active)| active.connection.origin()))?;
         let has_more = self.strangers_of(busiest) > self.strangers_of(newcomer) + 1;
         let (origin, kept) = if has_more && !newcomer_is_full {
             (busiest, 0)
@@ -125,10 +127,17 @@ impl Admission {
     }
 }
 
+/// On a tie it is one of the kind (of this machine, or of the network) that has more connections: no crowd of either
+/// keeps out the other. Of several it is the one that comes first.
 fn most_frequent(origins: impl Iterator<Item = Origin>) -> Option<Origin> {
-    let mut counts = BTreeMap::<Origin, usize>::new();
-    origins.for_each(|origin| *counts.entry(origin).or_default() += 1);
-    counts.into_iter().max_by_key(|(_, count)| *count).map(|(origin, _)| origin)
+    let (mut counts, mut locals, mut remotes) = (BTreeMap::new(), 0_usize, 0_usize);
+    for (at, origin) in origins.enumerate() {
+        counts.entry(origin).or_insert((0_usize, Reverse(at))).0 += 1;
+        *if origin.is_local() { &mut locals } else { &mut remotes } += 1;
+    }
+    let of_its_kind = |origin: Origin| if origin.is_local() { locals } else { remotes };
+    let by_count = |(origin, (count, first)): &(Origin, _)| (*count, of_its_kind(*origin), *first);
+    counts.into_iter().max_by_key(by_count).map(|(origin, _)| origin)
 }
 
 #[cfg(test)]
@@ -136,6 +145,7 @@ mod tests {
     use super::*;
     use std::net::Ipv4Addr;
     use std::sync::Arc;
+    use tokio::net::TcpListener;
     use tokio::sync::Notify;
     use tokio::time::advance;
 
@@ -151,6 +161,17 @@ mod tests {
             }
         }
         admission
+    }
+
+    fn network(number: u8) -> Origin {
+        Origin::Network(Ipv4Addr::new(10, 0, 0, number).into())
+    }
+
+    async fn enqueue(admission: &mut Admission, origin: Origin) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let connection = Connection::new(Ipv4Addr::LOCALHOST.into(), origin, &Arc::default());
+        admission.enqueue(stream, connection);
     }
 
     impl Admission {
@@ -205,6 +226,58 @@ mod tests {
         );
         assert!(oldest.iter().all(|connection| admission.has(connection)) && admission.has(&idle));
         assert_eq!(admission.count(THEIRS[0]), 40);
+    }
+
+    #[test]
+    fn on_a_tie_no_origin_is_the_victim_by_what_it_is() {
+        let [near, far] = [network(1), network(2)];
+        for (origins, expected) in [
+            (&[][..], None),
+            (&[near, MINE, MINE], Some(MINE)),
+            (&[MINE, near, near, far], Some(near)),
+            // one against a crowd of the other kind
+            (&[near, THEIRS[0], THEIRS[1], MINE], Some(THEIRS[0])),
+            (&[MINE, far, near], Some(far)),
+            // the first, whoever it is
+            (&[near, MINE], Some(near)),
+            (&[MINE, near], Some(MINE)),
+            (&[THEIRS[1], THEIRS[0]], Some(THEIRS[1])),
+            (&[THEIRS[0], THEIRS[1]], Some(THEIRS[0])),
+            (&[far, near, near, far], Some(far)),
+        ] {
+            assert_eq!(most_frequent(origins.iter().copied()), expected, "{origins:?}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn on_a_tie_the_oldest_idle_connection_makes_room() {
+        let mut admission = Admission::new(128);
+        let idle: Vec<_> =
+            (0..64).map(|user| admission.begin(Origin::User(Some(1063 - user)), false)).collect();
+        advance(GRACE).await;
+        for (gone, stays) in idle.iter().zip(&idle[1..]) {
+            assert!(admission.make_room_for(network(1)));
+            assert!(!admission.has(gone) && admission.has(stays));
+            admission.begin(Origin::User(None), true);
+        }
+    }
+
+    /// A connection each of many accounts, or of many addresses, and one of the other kind.
+    #[tokio::test(start_paused = true)]
+    async fn a_crowd_of_many_origins_does_not_push_another_kind_out_of_the_queue() {
+        let local = |number: u8| Origin::User(Some(1000 + u32::from(number)));
+        for (crowd, visitor) in [(&local as &dyn Fn(u8) -> Origin, network(1)), (&network, MINE)] {
+            let mut admission = busy(&[(1, visitor)]);
+            (1..64).for_each(|number| drop(admission.begin(crowd(number), true)));
+            enqueue(&mut admission, visitor).await;
+            for number in 64..=255 {
+                enqueue(&mut admission, crowd(number)).await;
+                admission.admit_queued(|_, _| unreachable!("there is no room"));
+            }
+            let queued: Vec<_> = admission.queued.iter().map(|(_, connection)| connection.origin()).collect();
+            let first: Vec<_> = (64..127).map(crowd).collect();
+            assert_eq!((queued[0], &queued[1..]), (visitor, &first[..]), "who came last has gone");
+        }
     }
 
     /// Neither wrong tokens nor anything else that keeps the server busy closes the page to another origin.

@@ -1,7 +1,7 @@
 //! The connections of the HTTP service: who is let in, and how long a request may take.
 
 use std::convert::Infallible;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
@@ -13,11 +13,13 @@ use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, mpsc};
 use tokio::task::{JoinSet, spawn_blocking};
+use tokio::time::Instant;
 
+use super::accounts::Accounts;
 use super::admission::{Admission, GRACE};
 use super::client_stream::ClientStream;
 use super::connection::Connection;
-use super::origin::{self, Ends};
+use super::origin::{self, Ends, Origin};
 use crate::descriptors;
 
 /// The most connections, or fewer where descriptors are few. Half of them are served, the others wait.
@@ -64,6 +66,7 @@ async fn arrive(
     request_done: Arc<Notify>,
     arrivals: mpsc::Sender<(TcpStream, Connection)>,
 ) -> Infallible {
+    let accounts = Arc::new(Mutex::new(Accounts::of_this_machine()));
     loop {
         let mut streams = Vec::new();
         match listener.accept().await {
@@ -80,11 +83,18 @@ async fn arrive(
         let (streams, ends): (Vec<_>, Vec<_>) =
             streams.into_iter().filter_map(|stream| ends(&stream).map(|ends| (stream, ends))).unzip();
         let clients: Vec<_> = ends.iter().map(|ends| ends.client.ip()).collect();
-        let origins = spawn_blocking(move || origin::origins(&ends)).await.unwrap_or_default();
+        let accounts = accounts.clone();
+        let origins = spawn_blocking(move || origins(&ends, &accounts)).await.unwrap_or_default();
         for ((stream, client), origin) in streams.into_iter().zip(clients).zip(origins) {
             let _ = arrivals.send((stream, Connection::new(client, origin, &request_done))).await;
         }
     }
+}
+
+fn origins(connections: &[Ends], accounts: &Mutex<Accounts>) -> Vec<Origin> {
+    let mut accounts = accounts.lock().unwrap_or_else(PoisonError::into_inner);
+    accounts.refresh(Instant::now());
+    origin::origins(connections, &accounts)
 }
 
 async fn serve_connection(stream: TcpStream, connection: Connection, router: Router) {
@@ -106,7 +116,6 @@ mod tests {
     use axum::middleware;
     use axum::routing::{get, post};
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    use tokio::time::Instant;
 
     const ASK: &[u8] = b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n";
 

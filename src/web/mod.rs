@@ -1,6 +1,7 @@
 //! The HTTP service on `http.listen`: the operators' page, the table as JSON and as a stream of events, metrics,
 //! health and readiness.
 
+mod accounts;
 mod admission;
 mod api;
 mod auth;

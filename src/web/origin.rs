@@ -4,16 +4,24 @@ use std::collections::HashMap;
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
+use super::accounts::Accounts;
+
 /// The kernel's tables of TCP sockets.
 const TABLES: [&str; 2] = ["/proc/net/tcp", "/proc/net/tcp6"];
 
 /// What the connections of one client have in common.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Origin {
-    /// A user of this machine; all of them as one where the kernel does not say which one it is.
+    /// An account of this machine, with its subordinate user ids; all of them as one where the kernel does not say which one it is.
     User(Option<u32>),
     /// An IPv4 address, or an IPv6 network (/64).
     Network(IpAddr),
+}
+
+impl Origin {
+    pub(super) fn is_local(self) -> bool {
+        matches!(self, Self::User(_))
+    }
 }
 
 /// The two ends of a connection.
@@ -35,7 +43,7 @@ impl Ends {
 }
 
 /// The origin of each connection. Reads the kernel's tables once for all of them.
-pub(super) fn origins(connections: &[Ends]) -> Vec<Origin> {
+pub(super) fn origins(connections: &[Ends], accounts: &Accounts) -> Vec<Origin> {
     let mut owners = HashMap::new();
     if let Some(local) = connections.iter().find(|ends| ends.is_within_this_machine()) {
         for table in TABLES {
@@ -44,7 +52,7 @@ pub(super) fn origins(connections: &[Ends]) -> Vec<Origin> {
         }
     }
     let origin = |ends: &Ends| match ends.client.ip() {
-        _ if ends.is_within_this_machine() => Origin::User(owners.get(ends).copied()),
+        _ if ends.is_within_this_machine() => Origin::User(owners.get(ends).map(|uid| accounts.owner(*uid))),
         IpAddr::V6(ip) => Origin::Network(Ipv6Addr::from(u128::from(ip) & !u128::from(u64::MAX)).into()),
         ip @ IpAddr::V4(_) => Origin::Network(ip),
     };
@@ -97,6 +105,8 @@ mod tests {
 
     #[test]
     fn users_of_this_machine_are_told_apart_and_networks_by_their_address() {
+        let accounts = Accounts::of_this_machine();
+        let origins = |connections: &[Ends]| origins(connections, &accounts);
         let me = rustix::process::geteuid().as_raw();
         let mut open = Vec::new();
         for (listen, connect) in [("127.0.0.1", "127.0.0.1"), ("[::]", "127.0.0.1"), ("[::1]", "[::1]")] {
