@@ -2,12 +2,10 @@
 
 use std::collections::HashMap;
 use std::fs;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use super::accounts::Accounts;
-
-/// The kernel's tables of TCP sockets.
-const TABLES: [&str; 2] = ["/proc/net/tcp", "/proc/net/tcp6"];
+use crate::sockets::{TABLES, socket_address};
 
 /// What the connections of one client have in common.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -71,27 +69,8 @@ fn clients(table: &str, port: u16) -> impl Iterator<Item = (Ends, u32)> {
         let (user, inode) = (columns.nth(4)?, columns.nth(1)?);
         // a socket that its program has closed is shown as root's
         let open = inode != "0";
-        open.then_some((Ends::new(address(client)?, address(server)?), user.parse().ok()?))
+        open.then_some((Ends::new(socket_address(client)?, socket_address(server)?), user.parse().ok()?))
     })
-}
-
-/// An address as the kernel writes it: words of 32 bits as the machine reads them, and the port.
-fn address(text: &str) -> Option<SocketAddr> {
-    let (words, port) = text.split_once(':')?;
-    let port = u16::from_str_radix(port, 16).ok()?;
-    let bytes = |word: usize| {
-        let word = words.get(word * 8..word * 8 + 8)?;
-        Some(u32::from_str_radix(word, 16).ok()?.to_ne_bytes())
-    };
-    let ip: IpAddr = match words.len() {
-        8 => Ipv4Addr::from(bytes(0)?).into(),
-        32 => {
-            let all = [bytes(0)?, bytes(1)?, bytes(2)?, bytes(3)?];
-            Ipv6Addr::from(<[u8; 16]>::try_from(all.as_flattened()).ok()?).into()
-        }
-        _ => return None,
-    };
-    Some(SocketAddr::new(ip, port))
 }
 
 #[cfg(test)]
@@ -146,7 +125,7 @@ mod tests {
         for wrong in
             ["", ":", "0100007F", "0100007F:", "0100007F:10000", "01:0050", "ééééé:0050", "-100007F:0050"]
         {
-            assert_eq!(address(wrong), None, "{wrong}");
+            assert_eq!(socket_address(wrong), None, "{wrong}");
         }
     }
 }
