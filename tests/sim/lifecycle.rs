@@ -1,6 +1,6 @@
 //! How the process starts, stops and dies.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -11,6 +11,7 @@ use brandpost::ledger::{DaemonLock, Ledger, Started};
 use brandpost::metrics::Metrics;
 use brandpost::publish::Publish;
 use brandpost::sim::{Service, Stage};
+use futures_util::FutureExt;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -24,7 +25,7 @@ impl World {
     /// As the process does: the lock, the ledger with its recovery, then both reconcilers.
     pub async fn start(&mut self) {
         let (settings, path) = (self.settings.clone(), self.database());
-        let lock = DaemonLock::take(&path).await.unwrap();
+        let lock = take_lock(&path);
         let clouds = Clouds::new(&settings, self.wall.clone()).unwrap();
         let Started { ledger, rebuilt, .. } = Ledger::start(&path, self.wall.clone(), &lock).await.unwrap();
         if let Some(rebuilt) = rebuilt {
@@ -113,5 +114,16 @@ impl World {
         let ledger = daemon.ledger.clone();
         drop(daemon);
         ledger.close().await;
+    }
+}
+
+/// A child that another test of this process is about to execute has the lock's descriptor too, for a moment of real time:
+/// the paused clock would never come to the next try.
+fn take_lock(path: &Path) -> DaemonLock {
+    loop {
+        match DaemonLock::take(path).now_or_never() {
+            Some(lock) => return lock.unwrap(),
+            None => std::thread::sleep(Duration::from_millis(1)),
+        }
     }
 }
