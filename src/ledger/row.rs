@@ -26,52 +26,8 @@ pub struct BrandRow {
     pub brand: BrandKey,
 }
 
-/// The columns of a file, in the order in which [`bind`] binds them.
-pub(super) const COLUMNS: [&str; 40] = [
-    "path_bytes",
-    "path",
-    "file_name",
-    "state",
-    "slot",
-    "wanted_slot",
-    "size_bytes",
-    "mtime_ns",
-    "inode",
-    "ctime_ns",
-    "recheck_requested",
-    "recheck_done",
-    "suffix",
-    "width",
-    "height",
-    "sha256",
-    "md5",
-    "crc64",
-    "revision",
-    "duplicate_of",
-    "attempts",
-    "tries",
-    "next_attempt_at",
-    "turn",
-    "held",
-    "wanted_since",
-    "claimed_at",
-    "claimed_turn",
-    "lease_until",
-    "sent",
-    "object_sha256",
-    "object_url",
-    "etag",
-    "error_kind",
-    "error_code",
-    "error_message",
-    "request_id",
-    "detected_at",
-    "uploaded_at",
-    "updated_at",
-];
-
-/// Those of [`COLUMNS`] that are what they were while nothing but its progress changes: they are left out then, and with
-/// them the indexes that they are in.
+/// The columns that say which file it is. They stay what they are while only its progress changes: then they are left
+/// out, and with them the indexes that they are in.
 pub(super) const IDENTITY: [&str; 17] = [
     "path_bytes",
     "path",
@@ -92,13 +48,40 @@ pub(super) const IDENTITY: [&str; 17] = [
     "detected_at",
 ];
 
+/// The columns that say how far it is.
+pub(super) const PROGRESS: [&str; 23] = [
+    "state",
+    "recheck_requested",
+    "recheck_done",
+    "duplicate_of",
+    "attempts",
+    "tries",
+    "next_attempt_at",
+    "turn",
+    "held",
+    "wanted_since",
+    "claimed_at",
+    "claimed_turn",
+    "lease_until",
+    "sent",
+    "object_sha256",
+    "object_url",
+    "etag",
+    "error_kind",
+    "error_code",
+    "error_message",
+    "request_id",
+    "uploaded_at",
+    "updated_at",
+];
+
 /// Is all of [`IDENTITY`] as it was?
 pub(super) fn is_same_file(before: &Upload, now: &Upload) -> bool {
     let seen = |file: &Upload| (file.slot, file.wanted_slot, file.stamp, file.ctime_ns, file.revision);
     seen(before) == seen(now) && before.path == now.path && before.picture == now.picture
 }
 
-/// Binds the values of [`COLUMNS`].
+/// Binds the values of [`IDENTITY`], then those of [`PROGRESS`].
 pub(super) fn bind(values: &mut Separated<'_, Sqlite, &'static str>, file: &Upload) {
     let picture = file.picture.as_ref();
     let failure = file.state.failure();
@@ -118,15 +101,12 @@ pub(super) fn bind(values: &mut Separated<'_, Sqlite, &'static str>, file: &Uplo
         .push_bind(file.path.as_os_str().as_bytes())
         .push_bind(readable(file.path.as_os_str()))
         .push_bind(readable(file.path.file_name().unwrap_or_default()))
-        .push_bind(file.state.name().as_str())
         .push_bind(file.slot)
         .push_bind(file.wanted_slot)
         .push_bind(file.stamp.size.cast_signed())
         .push_bind(file.stamp.mtime_ns)
         .push_bind(file.stamp.inode.cast_signed())
         .push_bind(file.ctime_ns)
-        .push_bind(file.recheck.requested)
-        .push_bind(file.recheck.done)
         .push_bind(picture.map(|picture| picture.format.suffix()))
         .push_bind(picture.map(|picture| picture.dimensions.width))
         .push_bind(picture.map(|picture| picture.dimensions.height))
@@ -134,6 +114,10 @@ pub(super) fn bind(values: &mut Separated<'_, Sqlite, &'static str>, file: &Uplo
         .push_bind(picture.map(|picture| picture.digests.md5.as_str()))
         .push_bind(picture.map(|picture| picture.digests.crc64.to_string()))
         .push_bind(file.revision)
+        .push_bind(rfc3339(file.detected_at))
+        .push_bind(file.state.name().as_str())
+        .push_bind(file.recheck.requested)
+        .push_bind(file.recheck.done)
         .push_bind(duplicate_of)
         .push_bind(file.attempts)
         .push_bind(file.tries)
@@ -152,7 +136,6 @@ pub(super) fn bind(values: &mut Separated<'_, Sqlite, &'static str>, file: &Uplo
         .push_bind(failure.and_then(|failure| failure.code.as_deref()))
         .push_bind(failure.map(|failure| failure.message.as_str()))
         .push_bind(file.request_id.as_deref())
-        .push_bind(rfc3339(file.detected_at))
         .push_bind(file.uploaded_at.map(rfc3339))
         .push_bind(rfc3339(file.updated_at));
 }

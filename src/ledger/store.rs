@@ -8,7 +8,7 @@ use sqlx::{QueryBuilder, Row, Sqlite};
 
 use super::error::{LedgerError, Result};
 use super::recovery;
-use super::row::{self, COLUMNS, IDENTITY};
+use super::row::{self, IDENTITY, PROGRESS};
 use super::session::Tx;
 use crate::domain::brand::{AttemptRecord, Brand, BrandId, Changes, Moment, Upload, UploadId};
 use crate::domain::clock::rfc3339;
@@ -148,7 +148,7 @@ async fn save_files(tx: &mut Tx, brand: BrandId, changes: &Changes<'_>) -> Resul
 /// One statement for rows that are new and rows that are there. `is_progress`: they are there, and the same files.
 fn upsert(brand: BrandId, files: &[&Upload], is_progress: bool) -> QueryBuilder<Sqlite> {
     let mut query = QueryBuilder::new("INSERT INTO upload (id, brand_id");
-    for column in COLUMNS {
+    for column in IDENTITY.into_iter().chain(PROGRESS) {
         query.push(", ").push(column);
     }
     query.push(") ");
@@ -158,7 +158,8 @@ fn upsert(brand: BrandId, files: &[&Upload], is_progress: bool) -> QueryBuilder<
     });
     query.push(" ON CONFLICT (id) DO UPDATE SET ");
     let mut set = query.separated(", ");
-    for column in COLUMNS.into_iter().filter(|column| !is_progress || !IDENTITY.contains(column)) {
+    let identity = IDENTITY.into_iter().filter(|_| !is_progress);
+    for column in identity.chain(PROGRESS) {
         set.push(column).push_unseparated(" = excluded.").push_unseparated(column);
     }
     query

@@ -112,11 +112,6 @@ impl Brand {
         self.slots_total
     }
 
-    /// The slots that are kept free of our files.
-    pub fn reserved(&self) -> &BTreeSet<u32> {
-        &self.reserved
-    }
-
     /// Its files, in the order of their ids.
     pub fn files(&self) -> impl Iterator<Item = &Upload> {
         self.files.values().map(|file| &**file)
