@@ -120,6 +120,7 @@ fn chinese(digest: &Digest) -> String {
 /// How a message about a notice begins; `None`: the notice says it all.
 fn begins(notice: NoticeName) -> Option<&'static str> {
     match notice {
+        NoticeName::Away => Some("【故障】有主机失联，它的文件在等待"),
         NoticeName::Root => Some("【故障】监视目录不可用"),
         NoticeName::Paused => Some("【故障】上传已自动暂停"),
         NoticeName::Throttled => Some("【故障】云端持续限流，暂时一个也传不上去"),
@@ -131,6 +132,7 @@ fn begins(notice: NoticeName) -> Option<&'static str> {
 
 fn ends(notice: NoticeName) -> Option<&'static str> {
     match notice {
+        NoticeName::Away => Some("【恢复】失联的主机已恢复"),
         NoticeName::Root => Some("【恢复】监视目录已恢复"),
         NoticeName::Paused => Some("【恢复】上传已恢复"),
         NoticeName::Throttled => Some("【恢复】云端限流已解除"),

@@ -16,11 +16,12 @@ use super::service;
 use super::style::{FAINT, paint};
 use crate::cloud::{Clients, Clouds};
 use crate::config::{SecretError, Settings, TokenError, TokenSource};
+use crate::daemon;
 use crate::domain::clock::{Clock, SystemClock};
 use crate::domain::failure::ErrorKind;
 use crate::domain::text::visible;
 use crate::intake::{self, backlog::Backlog};
-use crate::ledger::{self, DaemonLock, Report};
+use crate::ledger::{self, DaemonLock, Location, Report, Server};
 
 /// So long folders are listed, and so long a file system that does not answer is waited for.
 const LIST: Duration = Duration::from_secs(30);
@@ -261,6 +262,9 @@ fn inotify() -> Finding {
 }
 
 async fn database(settings: &Settings) -> Finding {
+    if let Location::Server(server) = daemon::location(settings).map_err(|error| format!("{error:#}"))? {
+        return server_database(&server).await;
+    }
     let path = &settings.database.path;
     writable(path).await?;
     if !path.exists() {
@@ -282,6 +286,16 @@ async fn database(settings: &Settings) -> Finding {
             "{}：已损坏：{trouble}；请恢复备份",
             path.display()
         )),
+    }
+}
+
+/// The server, its settings that matter, and who keeps the inbox.
+async fn server_database(server: &Server) -> Finding {
+    let findings =
+        ledger::check_server(server, SystemClock.now()).await.map_err(|error| error.to_string())?;
+    match findings.wrong.is_empty() {
+        true => Ok(format!("{server}: {}", findings.good.join(", "))),
+        false => Err(format!("{server}: {}", findings.wrong.join("; "))),
     }
 }
 

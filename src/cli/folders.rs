@@ -66,6 +66,10 @@ fn waits(path: &Path, read: Option<(u64, u64)>) -> String {
 }
 
 async fn unwritable(settings: &Settings) -> Option<String> {
+    if settings.database.server.is_some() {
+        // the server says so itself
+        return None;
+    }
     let path = settings.database.path.clone();
     let ours = service::can_answer(&path);
     let look = service::as_service(&settings.database.path, move || ledger::check_writable(&path, ours));

@@ -5,9 +5,11 @@ mod backup;
 mod brands;
 mod check;
 mod data;
+mod database;
 mod folders;
 mod generate;
 mod help;
+mod inboxes;
 mod inspect;
 mod lang;
 mod page;
@@ -30,9 +32,10 @@ use anyhow::Context;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::config::{Settings, locate};
+use crate::daemon;
 use crate::domain::brand::BrandKey;
 use crate::domain::clock::SystemClock;
-use crate::ledger::{BrandRow, Ledger, Report};
+use crate::ledger::{BrandRow, Ledger, Location, Report};
 use lang::tr;
 
 /// Uploads the qualification pictures of brands to Alibaba Cloud OSS, and knows what became of every file.
@@ -75,6 +78,10 @@ enum Command {
     Inspect(inspect::Args),
     /// Write a consistent copy of the database, also while the daemon runs
     Backup(backup::Args),
+    /// The hosts that share the brands, and what waits for each
+    Inboxes(inboxes::Args),
+    /// Move the database to a PostgreSQL server
+    Database(database::Args),
     /// Print completions for a shell
     Completions(generate::CompletionArgs),
     /// Print the manual page
@@ -116,6 +123,8 @@ impl Cli {
                 Command::Release(args) => slots::release(&Settings::load(&path)?, &args).await,
                 Command::Reserve(args) => slots::reserve(&Settings::load(&path)?, &args).await,
                 Command::Backup(args) => backup::backup(&Settings::load(&path)?, &args).await,
+                Command::Inboxes(args) => inboxes::inboxes(&Settings::load(&path)?, &args).await,
+                Command::Database(args) => database::database(&path, &args).await,
                 Command::Completions(_) | Command::Man(_) | Command::Inspect(_) => Ok(ExitCode::SUCCESS),
             }
         });
@@ -169,15 +178,22 @@ fn check_database_place(path: &Path) -> anyhow::Result<()> {
 }
 
 async fn report(settings: &Settings) -> anyhow::Result<Report> {
-    check_database_place(&settings.database.path)?;
-    Ok(Report::open(&settings.database.path).await?)
+    let location = daemon::location(settings)?;
+    if let Location::File(path) = &location {
+        check_database_place(path)?;
+    }
+    Ok(Report::open(location).await?)
 }
 
 async fn ledger(settings: &Settings) -> anyhow::Result<Ledger> {
-    let path = &settings.database.path;
-    check_database_place(path)?;
-    let opened = Ledger::open(path, std::sync::Arc::new(SystemClock)).await;
-    opened.map_err(|error| match !service::can_answer(path) && !error.is_locked() {
+    let location = daemon::location(settings)?;
+    if let Location::File(path) = &location {
+        check_database_place(path)?;
+    }
+    let opened = Ledger::open(&location, std::sync::Arc::new(SystemClock)).await;
+    let is_others = |path: &PathBuf| !service::can_answer(path);
+    let is_others = matches!(&location, Location::File(path) if is_others(path));
+    opened.map_err(|error| match is_others && !error.is_locked() {
         true => anyhow::Error::new(error).context(tr!(
             "this command writes to the database, which belongs to another user: run it as that user (sudo -u brandpost brandpost …) or as root",
             "这个命令要写数据库，而数据库属于另一个用户：请以该用户（sudo -u brandpost brandpost …）或 root 身份执行"

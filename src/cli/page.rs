@@ -4,6 +4,7 @@ use std::fs;
 use std::io::IsTerminal;
 use std::net::{IpAddr, SocketAddr};
 use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context, bail};
@@ -12,7 +13,7 @@ use super::lang::tr;
 use super::style::{FAINT, paint};
 use crate::config::Settings;
 use crate::domain::notice::NoticeName;
-use crate::ledger::{DaemonLock, Report};
+use crate::ledger::DaemonLock;
 use crate::sockets;
 
 /// The address goes to stdout, alone; what a person may want to know beside it, to stderr.
@@ -30,13 +31,14 @@ pub(super) async fn page(settings: &Settings) -> anyhow::Result<ExitCode> {
         ));
     }
     let token = settings.http.token.load()?;
-    if !DaemonLock::is_held(&settings.database.path) {
+    let server = settings.database.server.is_some();
+    if !server && !DaemonLock::is_held(&settings.database.path) {
         bail!(tr!(
             "no daemon runs now, so there is no page; who listens on {listen} meanwhile must not get the token",
             "守护进程没有运行，网页打不开；此时监听 {listen} 的可能是别人，口令不能给它"
         ));
     }
-    let notices = Report::open(&settings.database.path).await?.notices().await?;
+    let notices = super::report(settings).await?.notices().await?;
     if let Some(unserved) = notices.into_iter().find(|notice| notice.name == NoticeName::Unserved) {
         bail!(tr!(
             "{}; who listens on {listen} meanwhile must not get the token",
@@ -44,7 +46,13 @@ pub(super) async fn page(settings: &Settings) -> anyhow::Result<ExitCode> {
             unserved.message
         ));
     }
-    let owner = fs::metadata(&settings.database.path).context("cannot tell whose the database is")?.uid();
+    // with a server, the service's user owns the folder in which a file would be
+    let place = match server {
+        true => settings.database.path.parent().unwrap_or(Path::new("/")),
+        false => &settings.database.path,
+    };
+    let owner =
+        fs::metadata(place).with_context(|| format!("cannot tell whose {} is", place.display()))?.uid();
     if !sockets::is_served_by(at(listen), owner) {
         bail!(tr!(
             "the service does not listen on {listen} (its log says why); who does must not get the token",

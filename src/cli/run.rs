@@ -23,11 +23,11 @@ pub(super) async fn run(settings: Settings, args: &Args) -> anyhow::Result<ExitC
     log::init(&settings.log, std::io::stderr)?;
     let shutdown = lifecycle::shutdown_signals()?;
     let until = if args.once { Until::Done } else { Until::Stopped };
-    let path = settings.database.path.clone();
+    let location = daemon::location(&settings)?;
     let untaken = daemon::run(settings, Arc::new(SystemClock), until, shutdown, drop).await?;
     match until {
         Until::Stopped => Ok(ExitCode::SUCCESS),
-        Until::Done => summary(&Report::open(&path).await?, untaken).await,
+        Until::Done => summary(&Report::open(location).await?, untaken).await,
     }
 }
 

@@ -66,7 +66,7 @@ fn since(text: &str) -> Result<Timestamp, String> {
 }
 
 pub(super) async fn status(settings: &Settings, args: &Args) -> anyhow::Result<ExitCode> {
-    if !settings.database.path.exists() {
+    if settings.database.server.is_none() && !settings.database.path.exists() {
         match (args.json, args.csv) {
             (true, _) => anstream::println!("[]"),
             (_, true) => anstream::println!("{}", StatusRow::COLUMNS.join(",")),

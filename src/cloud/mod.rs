@@ -30,12 +30,12 @@ use crate::config::{SecretError, Settings};
 use crate::domain::clock::Clock;
 
 /// Both clouds, ready to be called.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Clouds {
     /// Where credentials come from.
-    pub gateway: Gateway,
+    pub gateway: Arc<Gateway>,
     /// Where files go.
-    pub bucket: Bucket,
+    pub bucket: Arc<Bucket>,
     /// Our clock, put right by the clouds' answers.
     pub clock: Arc<SigningClock>,
 }
@@ -61,6 +61,6 @@ impl Clouds {
         let clients = Clients::new(settings)?;
         let gateway = Gateway::new(settings, clients.clone(), clock.clone())?;
         let bucket = Bucket::new(settings, clients, clock.clone());
-        Ok(Self { gateway, bucket, clock })
+        Ok(Self { gateway: Arc::new(gateway), bucket: Arc::new(bucket), clock })
     }
 }

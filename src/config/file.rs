@@ -77,6 +77,7 @@ section!(Network {
 
 section!(Watch {
     root: String = "inbox".into(),
+    inbox: String = String::new(),
     settle: Span = Span::secs(1),
     grace: Span = Span::secs(30),
     rescan: Span = Span::secs(600),
@@ -121,7 +122,12 @@ section!(Retry {
 
 section!(Upload { after: String = "keep".into(), archive: String = "archive".into() });
 
-section!(Database { path: String = "brandpost.db".into(), keep_attempts: Span = Span::secs(90 * 86_400) });
+section!(Database {
+    path: String = "brandpost.db".into(),
+    url: String = String::new(),
+    password_file: String = String::new(),
+    keep_attempts: Span = Span::secs(90 * 86_400),
+});
 
 section!(Http {
     listen: String = String::new(),

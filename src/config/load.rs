@@ -1,5 +1,6 @@
 //! From the file and the environment to settings, or to all mistakes at once.
 
+use std::ffi::OsString;
 use std::path::Path;
 
 use super::locate;
@@ -14,8 +15,19 @@ impl Settings {
     /// # Errors
     /// All mistakes at once.
     pub fn load(path: &Path) -> Result<Self, Problems> {
+        Self::load_with(path, std::iter::empty())
+    }
+
+    /// As `load`, with variables that the command line stands for beside those of the environment.
+    ///
+    /// # Errors
+    /// All mistakes at once.
+    pub fn load_with(
+        path: &Path,
+        variables: impl Iterator<Item = (OsString, OsString)>,
+    ) -> Result<Self, Problems> {
         let text = locate::read(path)?;
-        Self::parse(path, &text, std::env::vars_os())
+        Self::parse(path, &text, std::env::vars_os().chain(variables))
     }
 
     /// As `load`, from a text and variables. Relative paths count from the folder of `path`.
@@ -25,7 +37,7 @@ impl Settings {
     pub fn parse(
         path: &Path,
         text: &str,
-        environment: impl Iterator<Item = (std::ffi::OsString, std::ffi::OsString)>,
+        environment: impl Iterator<Item = (OsString, OsString)>,
     ) -> Result<Self, Problems> {
         let overlay = read::overlay(environment);
         let (document, problems) = read::read(path, text, &overlay)?;

@@ -1,6 +1,7 @@
 //! From the mirror to settings: what is impossible is named, all of it at once.
 
 mod cloud;
+mod database;
 mod watched;
 
 use std::net::SocketAddr;
@@ -12,8 +13,7 @@ use super::problem::{Problem, Problems};
 use super::read::Document;
 use super::secret;
 use super::settings::{
-    AlertKind, Alerts, Check, Database, Http, Images, Limits, Log, LogFormat, Mismatch, Retry, Settings,
-    SlotsBy,
+    AlertKind, Alerts, Check, Http, Images, Limits, Log, LogFormat, Mismatch, Retry, Settings, SlotsBy,
 };
 use super::token::TokenSource;
 use crate::domain::backoff::Backoff;
@@ -96,10 +96,7 @@ impl Resolver<'_> {
             limits: self.limits(),
             retry: self.retry(),
             upload: self.upload(),
-            database: Database {
-                path: self.own_path("database.path", &self.file().database.path.clone()),
-                keep_attempts: self.file().database.keep_attempts.0,
-            },
+            database: self.database(path),
             http: self.http(),
             alerts: self.alerts(path),
             log: self.log(),

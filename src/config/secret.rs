@@ -47,6 +47,8 @@ pub type Key = &'static str;
 pub const APP_SECRET: Key = "gateway.app_secret";
 /// A user token for the gateway.
 pub const IOT_TOKEN: Key = "gateway.iot_token";
+/// Opens the database on its server. It is never in the configuration itself.
+pub const DATABASE_PASSWORD: Key = "database.password";
 /// Where alerts go; the URL holds a key.
 pub const WEBHOOK: Key = "alerts.webhook";
 /// Signs alerts.
@@ -136,6 +138,7 @@ pub(super) fn credential_name(key: Key) -> &'static str {
     match key {
         APP_SECRET => "app_secret",
         IOT_TOKEN => "iot_token",
+        DATABASE_PASSWORD => "db_password",
         WEBHOOK => "alerts_webhook",
         ALERT_SECRET => "alerts_secret",
         _ => "http_token",
@@ -190,7 +193,11 @@ fn clean(key: Key, place: &str, text: &str) -> Result<Secret, SecretError> {
         return unusable("is in quotation marks: remove them".into());
     }
     // a URL may have letters of any script
+    // people choose passwords
     let strange = |c: char| {
+        if key == DATABASE_PASSWORD {
+            return c.is_control() || is_invisible(c);
+        }
         !c.is_ascii_graphic() && (key != WEBHOOK || c.is_whitespace() || c.is_control() || is_invisible(c))
     };
     match text.chars().enumerate().find(|(_, c)| strange(*c)) {

@@ -132,6 +132,7 @@ pub enum WatchMode {
 #[expect(missing_docs, reason = "named as the keys of config.toml, which describes them")]
 pub struct Watch {
     pub root: PathBuf,
+    pub inbox: String,
     pub settle: Duration,
     pub grace: Duration,
     pub rescan: Duration,
@@ -247,8 +248,25 @@ pub struct Upload {
 pub struct Database {
     /// The SQLite file.
     pub path: PathBuf,
+    /// PostgreSQL, in place of it.
+    pub server: Option<DatabaseServer>,
     /// How long attempts are kept.
     pub keep_attempts: Duration,
+}
+
+/// A PostgreSQL server.
+#[derive(Debug, Clone)]
+pub struct DatabaseServer {
+    /// Its name or address; a folder: the one with its Unix socket.
+    pub host: String,
+    /// Its port.
+    pub port: u16,
+    /// The role.
+    pub user: String,
+    /// The database on it.
+    pub database: String,
+    /// The role's password.
+    pub password: Option<SecretSource>,
 }
 
 /// The HTTP service.

@@ -5,9 +5,9 @@
 
 pub mod lifecycle;
 mod once;
+mod start;
 mod task_group;
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,27 +22,27 @@ use crate::descriptors;
 use crate::domain::clock::Clock;
 use crate::domain::event;
 use crate::intake::{self, Intake};
-use crate::ledger::{DaemonLock, Ledger, LedgerError, PreviousRun, Started};
+use crate::ledger::{Ledger, LedgerError, Started};
 use crate::metrics::Metrics;
 use crate::publish::{Publish, PublishProgress};
 use crate::telemetry;
-use crate::telemetry::repeat::RepeatLimiter;
 use crate::web;
 use lifecycle::ShutdownSignals;
+use start::Start;
 use task_group::TaskGroup;
+
+pub use start::location;
 
 /// How often the daemon checks whether another process (`brandpost retry`) wrote to the table.
 const LOOK_FOR_WRITES: Duration = Duration::from_millis(250);
 
+/// How often the daemon looks for hosts that are away, and how long one must be away to be worth a word.
+const LOOK_FOR_HOSTS: Duration = Duration::from_mins(1);
+const HOST_AWAY: jiff::SignedDuration = jiff::SignedDuration::from_mins(5);
+
 /// How often old attempts are forgotten, and how many at a time.
 const CLEAN_UP: Duration = Duration::from_hours(1);
 const CLEAN_UP_BATCH: u32 = 1000;
-
-/// How long after the database could not be used at the start it is tried again.
-const USE_AGAIN: Duration = Duration::from_secs(1);
-
-/// How long one try may take, for systemd: microseconds. Looking through ten million rows takes a minute.
-const START_TAKES: u32 = 600_000_000;
 
 /// Until when the daemon works.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,31 +86,51 @@ pub async fn run(
     shutdown: ShutdownSignals,
     started: impl FnOnce(Progress),
 ) -> anyhow::Result<Untaken> {
-    let (root, path) = (settings.watch.root.clone(), settings.database.path.clone());
+    let root = settings.watch.root.clone();
     if until == Until::Done && settings.brands.is_empty() && !root.is_dir() {
         bail!("the watched folder {} is not there; make it, or set watch.root", root.display());
     }
     // before the port is taken: two daemons differ in more than that
-    let lock = DaemonLock::take(&path).await?;
+    let mut start = Start::new(&settings, clock.clone()).await?;
     let mut setup = Setup::new(settings, &clock, None)?;
-    let Started { ledger, reclaimed, .. } = open(&path, clock.clone(), &lock, &shutdown).await?;
-    tracing::info!(message_id = event::STARTED, version = env!("CARGO_PKG_VERSION"), root = %root.display(), database = %path.display(), reclaimed, "started");
-    let (mut started, metrics) = (Some(started), Metrics::new(ledger.now()));
-    metrics.interrupted(reclaimed);
+    let (mut started, metrics) = (Some(started), Metrics::new(clock.now()));
     loop {
-        // when it cannot be written now, the alerts try again by themselves
-        let _ = alerts::prepare(&setup.settings, &ledger).await;
-        let generation = Generation::begin(setup, ledger.clone(), &shutdown, &metrics);
-        if let Some(started) = started.take() {
-            started(generation.progress.clone());
-        }
-        match generation.work(until, &clock, &shutdown).await? {
-            End::Reload(next) => setup = *next,
-            End::Stopped(untaken) => {
+        let once = until == Until::Done;
+        let Started { ledger, reclaimed, .. } = start.ledger(&setup, once, &shutdown, &metrics).await?;
+        tracing::info!(message_id = event::STARTED, version = env!("CARGO_PKG_VERSION"), root = %root.display(), database = %start.place(), reclaimed, "started");
+        metrics.interrupted(reclaimed);
+        match work(&mut setup, &ledger, until, &clock, &shutdown, &metrics, &mut started).await? {
+            Some(untaken) => {
                 ledger.close().await;
                 tracing::info!(message_id = event::STOPPED, "stopped");
                 return Ok(untaken);
             }
+            None => ledger.close().await,
+        }
+    }
+}
+
+/// Works with one ledger, for as long as this daemon keeps its inbox: then there is no result.
+async fn work(
+    setup: &mut Setup,
+    ledger: &Ledger,
+    until: Until,
+    clock: &Arc<dyn Clock>,
+    shutdown: &ShutdownSignals,
+    metrics: &Metrics,
+    started: &mut Option<impl FnOnce(Progress)>,
+) -> anyhow::Result<Option<Untaken>> {
+    loop {
+        // when it cannot be written now, the alerts try again by themselves
+        let _ = alerts::prepare(&setup.settings, ledger).await;
+        let generation = Generation::begin(setup, ledger.clone(), shutdown, metrics);
+        if let Some(started) = started.take() {
+            started(generation.progress.clone());
+        }
+        match generation.work(until, clock, shutdown).await? {
+            End::Reload(next) => *setup = *next,
+            End::Deposed => return Ok(None),
+            End::Stopped(untaken) => return Ok(Some(untaken)),
         }
     }
 }
@@ -164,6 +184,8 @@ fn share_descriptors(settings: &mut Settings) {
 enum End {
     /// With a new configuration.
     Reload(Box<Setup>),
+    /// Another daemon keeps the inbox, or may soon do so.
+    Deposed,
     /// For good.
     Stopped(Untaken),
 }
@@ -178,9 +200,11 @@ struct Generation {
 }
 
 impl Generation {
-    fn begin(setup: Setup, ledger: Ledger, shutdown: &ShutdownSignals, metrics: &Metrics) -> Self {
+    fn begin(setup: &Setup, ledger: Ledger, shutdown: &ShutdownSignals, metrics: &Metrics) -> Self {
         let shutdown = shutdown.for_generation();
         let Setup { settings, clouds, listener } = setup;
+        let (settings, clouds) = (settings.clone(), clouds.clone());
+        let listener = listener.as_ref().and_then(|listener| listener.try_clone().ok());
         let intake = Intake::new(settings.clone(), ledger.clone(), shutdown.soft.clone(), metrics);
         let publish = Publish::new(settings.clone(), ledger.clone(), clouds, metrics);
         let http = listener.as_ref().and_then(|listener| listener.local_addr().ok());
@@ -204,9 +228,11 @@ impl Generation {
         });
         tasks.spawn_helper("watch", &shutdown, watch_writes(ledger.clone()));
         tasks.spawn_helper("clean-up", &shutdown, clean_up(ledger.clone(), settings.database.keep_attempts));
+        tasks.spawn_helper("hosts", &shutdown, watch_hosts(ledger.clone()));
         let soft = shutdown.soft.clone();
         tasks.spawn_until_hard("alerts", &shutdown, alerts::watch(settings.clone(), ledger, soft));
         // observers see how uploads end
+        tasks.spawn_last("keeper", keep(progress.ledger.clone()));
         tasks.spawn_last("web", web::serve(ours, sources));
         tasks.spawn_last("systemd", lifecycle::notify_systemd(progress.clone()));
         Self { settings, listener, shutdown, progress, tasks }
@@ -215,8 +241,9 @@ impl Generation {
     /// What follows from the configuration file as it is now.
     fn reload(&self, clock: &Arc<dyn Clock>) -> anyhow::Result<Setup> {
         let settings = Settings::load(&self.settings.path)?;
-        if settings.database.path != self.settings.database.path {
-            bail!("database.path can only be changed by a restart");
+        let (now, next) = (start::location(&self.settings)?, start::location(&settings)?);
+        if now.to_string() != next.to_string() || settings.watch.inbox != self.settings.watch.inbox {
+            bail!("[database] and watch.inbox can only be changed by a restart");
         }
         Setup::new(settings, clock, Some(self))
     }
@@ -238,7 +265,14 @@ impl Generation {
                     break None
                 }
                 error = self.tasks.first_end() => {
-                    if is_damage(&error) {
+                    if is(&error, LedgerError::is_deposed) {
+                        tracing::warn!(message_id = event::DEPOSED, "{error:#}; what is under way is broken off");
+                        // with its tasks
+                        self.shutdown.now();
+                        self.tasks.abort().await;
+                        return Ok(End::Deposed);
+                    }
+                    if is(&error, LedgerError::is_damage) {
                         Ledger::request_integrity_check(&settings.database.path);
                     }
                     shutdown.now();
@@ -269,46 +303,22 @@ impl Generation {
     }
 }
 
-/// A database that cannot be used for a while is waited for. One that never could be used is a mistake in the
-/// configuration, unless another process holds it.
-async fn open(
-    path: &Path,
-    clock: Arc<dyn Clock>,
-    lock: &DaemonLock,
-    shutdown: &ShutdownSignals,
-) -> anyhow::Result<Started> {
-    let waiting = RepeatLimiter::default();
-    loop {
-        lifecycle::notify(&[NotifyState::ExtendTimeoutUsec(START_TAKES)]);
-        match Ledger::start(path, clock.clone(), lock).await {
-            Ok(started) => {
-                if let Some(rebuilt) = &started.rebuilt {
-                    tracing::error!(message_id = event::DATABASE_REBUILT, "{rebuilt}");
-                }
-                return Ok(started);
-            }
-            Err(error)
-                if error.is_locked() || (error.is_transient() && lock.past() == PreviousRun::Worked) =>
-            {
-                let text = error.to_string();
-                if waiting.should_log(text.clone()).is_some() {
-                    tracing::warn!(
-                        message_id = event::DATABASE_TROUBLE,
-                        "{text}; waiting until it can be used"
-                    );
-                }
-            }
-            Err(error) => return Err(error.into()),
-        }
-        tokio::select! {
-            () = tokio::time::sleep(USE_AGAIN) => {}
-            () = shutdown.soft.cancelled() => bail!("stopped before the database could be used"),
-        }
-    }
+fn is(error: &anyhow::Error, what: impl Fn(&LedgerError) -> bool) -> bool {
+    error.chain().filter_map(|cause| cause.downcast_ref::<LedgerError>()).any(what)
 }
 
-fn is_damage(error: &anyhow::Error) -> bool {
-    error.chain().filter_map(|cause| cause.downcast_ref::<LedgerError>()).any(LedgerError::is_damage)
+async fn keep(ledger: Ledger) -> anyhow::Result<()> {
+    Ok(ledger.keep_inbox().await?)
+}
+
+/// Says which other hosts are away, with files that wait for them.
+async fn watch_hosts(ledger: Ledger) -> anyhow::Result<()> {
+    loop {
+        tokio::time::sleep(LOOK_FOR_HOSTS).await;
+        if let Err(error) = ledger.note_hosts_away(HOST_AWAY).await {
+            ledger.report_problem(&error);
+        }
+    }
 }
 
 async fn watch_writes(ledger: Ledger) -> anyhow::Result<()> {

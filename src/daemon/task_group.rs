@@ -69,6 +69,11 @@ impl TaskGroup {
         }
     }
 
+    /// Breaks all off, and waits until they are.
+    pub(super) async fn abort(mut self) {
+        self.running.shutdown().await;
+    }
+
     pub(super) async fn all_end(&mut self) -> anyhow::Result<()> {
         loop {
             if self.running.len() <= self.observers {

@@ -31,6 +31,10 @@ pub const DATABASE_TROUBLE: &str = "cd752e1423224b8f9d71d698d06d911a";
 pub const DATABASE_OVER: &str = "e3dae171bbf14b67ac701e057245ba36";
 /// It was lost and is rebuilt; files are held.
 pub const DATABASE_REBUILT: &str = "423d4d0933e4429b9befa7353e49f144";
+/// Another daemon keeps the inbox: this one waits to take it over.
+pub const STANDS_BY: &str = "b1a0f4c6de0c4d0c9b7d3d0c86f34a17";
+/// Another daemon keeps the inbox now, or may soon do so.
+pub const DEPOSED: &str = "6a8e3c1f4dd64a29a3bb4c54a6e2b0f9";
 /// A folder, or the root, is not there or cannot be read.
 pub const FOLDER_LOST: &str = "3f5adbbfd4b745be8ceca4a84db19018";
 /// It can be read again.
@@ -47,7 +51,7 @@ pub const HOST_CHANGED: &str = "0c9d3f0b6a1f4b5d9a1b7c2e5f8d4a36";
 pub const CLOCK: &str = "50aa18813a5e41cea186f18b90c9ad16";
 
 /// All of them.
-pub const ALL: [(&str, &str); 22] = [
+pub const ALL: [(&str, &str); 24] = [
     ("started", STARTED),
     ("stopped", STOPPED),
     ("reloaded", RELOADED),
@@ -63,6 +67,8 @@ pub const ALL: [(&str, &str); 22] = [
     ("database-trouble", DATABASE_TROUBLE),
     ("database-over", DATABASE_OVER),
     ("database-rebuilt", DATABASE_REBUILT),
+    ("stands-by", STANDS_BY),
+    ("deposed", DEPOSED),
     ("folder-lost", FOLDER_LOST),
     ("folder-back", FOLDER_BACK),
     ("stray", STRAY),

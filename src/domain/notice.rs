@@ -5,6 +5,8 @@ use super::word::word;
 /// What a notice is about. In the order of their words, in which alerts list them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum NoticeName {
+    /// Files wait for a host that was not heard of for long.
+    Away,
     /// The clouds take nothing: the circuit breaker is open.
     Paused,
     /// The database was rebuilt, and files are held until an operator decides.
@@ -21,7 +23,8 @@ pub enum NoticeName {
 
 impl NoticeName {
     /// All of them.
-    pub const ALL: [NoticeName; 6] = [
+    pub const ALL: [NoticeName; 7] = [
+        NoticeName::Away,
         NoticeName::Paused,
         NoticeName::Rebuilt,
         NoticeName::Root,
@@ -33,6 +36,7 @@ impl NoticeName {
     /// The word in the database, in JSON and in metrics.
     pub fn as_str(self) -> &'static str {
         match self {
+            NoticeName::Away => "away",
             NoticeName::Paused => "paused",
             NoticeName::Rebuilt => "rebuilt",
             NoticeName::Root => "root",

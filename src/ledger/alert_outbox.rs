@@ -4,9 +4,9 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use sqlx::{QueryBuilder, Row};
 
 use super::Ledger;
+use super::engine::sql;
 use super::error::Result;
 use super::report::{Report, StatusRow};
 use crate::domain::notice::NoticeName;
@@ -15,39 +15,43 @@ use crate::domain::upload::State;
 /// So many files are named; the rest are counted.
 const NAMED: u32 = 5;
 
-const OTHER_CHANNELS: &str = "DELETE FROM alert_channel WHERE channel NOT IN (";
+const OTHER_CHANNELS: &str = "DELETE FROM alert_channel WHERE inbox_id = $1 AND channel NOT IN (";
 
 const ADD_CHANNEL: &str = "
-    INSERT INTO alert_channel (channel, delivered_up_to) VALUES ($1, (SELECT coalesce(max(id), 0) FROM refusal))
-    ON CONFLICT DO NOTHING";
+    INSERT INTO alert_channel (inbox_id, channel, delivered_up_to)
+    VALUES ($1, $2, (SELECT coalesce(max(id), 0) FROM refusal)) ON CONFLICT DO NOTHING";
 
-const DELIVERED: &str = "UPDATE alert_channel SET delivered_up_to = $2, sent_at = $3 WHERE channel = $1";
-const SKIP: &str = "UPDATE alert_channel SET delivered_up_to = $2 WHERE channel = $1";
-const FORGET_NOTICES: &str = "DELETE FROM delivered_notice WHERE channel = $1";
-const NOTICE: &str = "INSERT INTO delivered_notice (channel, name, message) VALUES ($1, $2, $3)";
+const DELIVERED: &str = "
+    UPDATE alert_channel SET delivered_up_to = $3, sent_at = $4 WHERE inbox_id = $1 AND channel = $2";
+const SKIP: &str = "UPDATE alert_channel SET delivered_up_to = $3 WHERE inbox_id = $1 AND channel = $2";
+const FORGET_NOTICES: &str = "DELETE FROM delivered_notice WHERE inbox_id = $1 AND channel = $2";
+const NOTICE: &str =
+    "INSERT INTO delivered_notice (inbox_id, channel, name, message) VALUES ($1, $2, $3, $4)";
 
 const FORGET_REFUSALS: &str = "
     DELETE FROM refusal WHERE id IN
         (SELECT id FROM refusal
-         WHERE id <= coalesce((SELECT min(delivered_up_to) FROM alert_channel), (SELECT max(id) FROM refusal))
-         ORDER BY id LIMIT $1)";
+         WHERE inbox_id = $1 AND id <= coalesce((SELECT min(delivered_up_to) FROM alert_channel WHERE inbox_id = $1),
+                                                (SELECT max(id) FROM refusal))
+         ORDER BY id LIMIT $2)";
 
 const CHANNEL: &str = "
-    SELECT delivered_up_to, sent_at, (SELECT coalesce(max(id), delivered_up_to) FROM refusal) AS up_to
-    FROM alert_channel WHERE channel = $1";
+    SELECT c.delivered_up_to, c.sent_at,
+           coalesce((SELECT max(id) FROM refusal WHERE inbox_id = $1), c.delivered_up_to) AS up_to
+    FROM alert_channel c WHERE c.inbox_id = $1 AND c.channel = $2";
 
-const NOTICES: &str = "SELECT name, message FROM delivered_notice WHERE channel = $1";
+const NOTICES: &str = "SELECT name, message FROM delivered_notice WHERE inbox_id = $1 AND channel = $2";
 
 /// Files that are still refused as they were; what was mended meanwhile needs nobody any more.
 pub(super) const COUNTS: &str = "
     SELECT u.state, count(DISTINCT u.id) AS n
     FROM refusal r JOIN upload u ON u.id = r.upload_id AND u.state = r.state
-    WHERE r.id > $1 AND r.id <= $2 GROUP BY u.state";
+    WHERE r.inbox_id = $1 AND r.id > $2 AND r.id <= $3 GROUP BY u.state";
 
 pub(super) const FILES: &str = "
     SELECT * FROM upload_status WHERE id IN
         (SELECT u.id FROM refusal r JOIN upload u ON u.id = r.upload_id AND u.state = r.state
-         WHERE r.id > $1 AND r.id <= $2 ORDER BY r.id LIMIT $3)
+         WHERE r.inbox_id = $1 AND r.id > $2 AND r.id <= $3 ORDER BY r.id LIMIT $4)
     ORDER BY state, id";
 
 /// What a channel has not delivered yet.
@@ -76,15 +80,12 @@ impl Ledger {
     /// When the database fails.
     pub async fn set_alert_channels(&self, channels: &[&str]) -> Result<()> {
         let mut tx = self.begin().await?;
-        let mut others = QueryBuilder::new(OTHER_CHANNELS);
-        let mut list = others.separated(", ");
+        let inbox = self.inbox_id();
+        let mut others = sql(OTHER_CHANNELS).bind(inbox);
+        others.push_list(channels.iter().copied()).push(")");
+        others.execute(&mut tx).await?;
         for channel in channels {
-            list.push_bind(*channel);
-        }
-        others.push(")");
-        others.build().execute(&mut *tx).await?;
-        for channel in channels {
-            sqlx::query(ADD_CHANNEL).bind(*channel).execute(&mut *tx).await?;
+            sql(ADD_CHANNEL).bind(inbox).bind(*channel).execute(&mut tx).await?;
         }
         self.commit(tx).await
     }
@@ -100,11 +101,12 @@ impl Ledger {
         standing: &BTreeMap<NoticeName, String>,
     ) -> Result<()> {
         let mut tx = self.begin().await?;
-        let query = sqlx::query(DELIVERED).bind(channel).bind(alerts.up_to).bind(self.now_text());
-        query.execute(&mut *tx).await?;
-        sqlx::query(FORGET_NOTICES).bind(channel).execute(&mut *tx).await?;
+        let inbox = self.inbox_id();
+        let query = sql(DELIVERED).bind(inbox).bind(channel).bind(alerts.up_to).bind(self.now_text());
+        query.execute(&mut tx).await?;
+        sql(FORGET_NOTICES).bind(inbox).bind(channel).execute(&mut tx).await?;
         for (name, message) in standing {
-            sqlx::query(NOTICE).bind(channel).bind(name.as_str()).bind(message).execute(&mut *tx).await?;
+            sql(NOTICE).bind(inbox).bind(channel).bind(name.as_str()).bind(message).execute(&mut tx).await?;
         }
         self.commit(tx).await
     }
@@ -115,7 +117,7 @@ impl Ledger {
     /// When the database fails.
     pub async fn skip_alerts(&self, channel: &str, alerts: &PendingAlerts) -> Result<()> {
         let mut tx = self.begin().await?;
-        sqlx::query(SKIP).bind(channel).bind(alerts.up_to).execute(&mut *tx).await?;
+        sql(SKIP).bind(self.inbox_id()).bind(channel).bind(alerts.up_to).execute(&mut tx).await?;
         self.commit(tx).await
     }
 
@@ -125,9 +127,9 @@ impl Ledger {
     /// When the database fails.
     pub async fn forget_refusals(&self, batch: u32) -> Result<u64> {
         let mut tx = self.begin().await?;
-        let result = sqlx::query(FORGET_REFUSALS).bind(batch).execute(&mut *tx).await?;
+        let result = sql(FORGET_REFUSALS).bind(self.inbox_id()).bind(batch).execute(&mut tx).await?;
         self.commit(tx).await?;
-        Ok(result.rows_affected())
+        Ok(result)
     }
 }
 
@@ -138,12 +140,12 @@ impl Report {
     /// When the database fails.
     pub async fn pending_alerts(&self, channel: &str) -> Result<PendingAlerts> {
         let mut alerts = PendingAlerts::default();
-        let row = sqlx::query(CHANNEL).bind(channel).fetch_optional(self.pool()).await?;
+        let row = sql(CHANNEL).bind(self.inbox().id.0).bind(channel).optional(self.pool()).await?;
         let Some(row) = row else { return Ok(alerts) };
-        (alerts.after, alerts.up_to) = (row.try_get("delivered_up_to")?, row.try_get("up_to")?);
-        alerts.sent_at = row.try_get::<Option<&str>, _>("sent_at")?.and_then(|time| time.parse().ok());
-        for row in sqlx::query(NOTICES).bind(channel).fetch_all(self.pool()).await? {
-            alerts.delivered.insert(row.try_get("name")?, row.try_get("message")?);
+        (alerts.after, alerts.up_to) = (row.get("delivered_up_to")?, row.get("up_to")?);
+        alerts.sent_at = row.get::<Option<&str>>("sent_at")?.and_then(|time| time.parse().ok());
+        for row in sql(NOTICES).bind(self.inbox().id.0).bind(channel).all(self.pool()).await? {
+            alerts.delivered.insert(row.get("name")?, row.get("message")?);
         }
         if alerts.up_to > alerts.after {
             self.read_refusals(&mut alerts).await?;
@@ -152,16 +154,16 @@ impl Report {
     }
 
     async fn read_refusals(&self, alerts: &mut PendingAlerts) -> Result<()> {
-        let counts = sqlx::query(COUNTS).bind(alerts.after).bind(alerts.up_to);
-        for row in counts.fetch_all(self.pool()).await? {
-            let count = row.try_get::<i64, _>("n")?.unsigned_abs();
-            match row.try_get("state")? {
+        let counts = sql(COUNTS).bind(self.inbox().id.0).bind(alerts.after).bind(alerts.up_to);
+        for row in counts.all(self.pool()).await? {
+            let count = row.get::<i64>("n")?.unsigned_abs();
+            match row.get("state")? {
                 State::Failed => alerts.failed = count,
                 _ => alerts.rejected = count,
             }
         }
-        let files = sqlx::query(FILES).bind(alerts.after).bind(alerts.up_to).bind(NAMED);
-        let rows = files.fetch_all(self.pool()).await?;
+        let files = sql(FILES).bind(self.inbox().id.0).bind(alerts.after).bind(alerts.up_to).bind(NAMED);
+        let rows = files.all(self.pool()).await?;
         alerts.files = rows.iter().map(StatusRow::read).collect::<Result<_>>()?;
         Ok(())
     }

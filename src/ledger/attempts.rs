@@ -1,9 +1,9 @@
 //! The log of attempts that have ended.
 
 use jiff::Timestamp;
-use sqlx::Row;
 
 use super::Ledger;
+use super::engine::sql;
 use super::error::Result;
 use crate::domain::brand::UploadId;
 use crate::domain::clock::rfc3339;
@@ -23,11 +23,10 @@ impl Ledger {
     /// # Errors
     /// When the database fails.
     pub async fn streak(&self, id: UploadId, failure: &Failure) -> Result<u32> {
-        let query =
-            sqlx::query(LAST_ERRORS).bind(id.0).bind(failure.kind.as_str()).bind(failure.code.as_deref());
+        let query = sql(LAST_ERRORS).bind(id.0).bind(failure.kind.as_str()).bind(failure.code.as_deref());
         let mut streak = 0;
-        for row in query.fetch_all(self.report().pool()).await? {
-            if row.try_get::<Option<bool>, _>("same")? != Some(true) {
+        for row in query.all(self.report().pool()).await? {
+            if row.get::<Option<bool>>("same")? != Some(true) {
                 break;
             }
             streak += 1;
@@ -41,8 +40,8 @@ impl Ledger {
     /// When the database fails.
     pub async fn forget_attempts(&self, before: Timestamp, batch: u32) -> Result<u64> {
         let mut tx = self.begin().await?;
-        let result = sqlx::query(FORGET).bind(rfc3339(before)).bind(batch).execute(&mut *tx).await?;
+        let result = sql(FORGET).bind(rfc3339(before)).bind(batch).execute(&mut tx).await?;
         self.commit(tx).await?;
-        Ok(result.rows_affected())
+        Ok(result)
     }
 }

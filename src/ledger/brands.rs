@@ -1,8 +1,7 @@
 //! Brands in the ledger.
 
-use sqlx::QueryBuilder;
-
 use super::Ledger;
+use super::engine::{Value, sql};
 use super::error::Result;
 use super::row::BrandRow;
 use super::store::Brands;
@@ -36,14 +35,18 @@ impl Ledger {
     }
 
     async fn add(&self, brands: &[(BrandKey, u32)]) -> Result<()> {
-        let mut query = QueryBuilder::new(ADD);
-        query.push_values(brands, |mut row, (brand, slots)| {
-            row.push_bind(brand.kind().as_str()).push_bind(brand.record()).push_bind(*slots);
-        });
+        let row = |(brand, slots): &(BrandKey, u32)| {
+            vec![Value::from(brand.kind().as_str()), Value::from(brand.record()), Value::from(*slots)]
+        };
+        // in one order on all hosts, so that none waits for another that waits for it
+        let mut brands = brands.to_vec();
+        brands.sort_unstable();
+        let mut query = sql(ADD);
+        query.push_rows(brands.iter().map(row));
         // a brand that is listed twice, or was added by another process meanwhile
         query.push(" ON CONFLICT DO NOTHING");
         let mut tx = self.begin().await?;
-        query.build().execute(&mut *tx).await?;
+        query.execute(&mut tx).await?;
         self.commit(tx).await
     }
 

@@ -3,8 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use sqlx::error::DatabaseError;
 use sqlx::migrate::MigrateError;
 
+use super::engine::postgres;
 use crate::domain::brand::{Refusal, UploadId};
 use crate::files;
 
@@ -12,10 +14,10 @@ use crate::files;
 #[derive(Debug, thiserror::Error)]
 pub enum LedgerError {
     /// The database cannot be opened at all.
-    #[error("cannot open the database {path}: {reason}")]
+    #[error("cannot open the database {place}: {reason}")]
     Open {
-        /// The file.
-        path: PathBuf,
+        /// The file, or the server.
+        place: String,
         /// Why, and what to do.
         reason: String,
         /// It may pass by itself.
@@ -32,6 +34,38 @@ pub enum LedgerError {
     /// Another daemon works with this database.
     #[error("another brandpost works with {0} already; stop it first (systemctl stop brandpost)")]
     InUse(PathBuf),
+    /// Another daemon keeps the inbox: this one may stand by.
+    #[error("the inbox {inbox} is kept by the daemon on {host}, last seen {seen_at}; standing by")]
+    Kept {
+        /// Its name.
+        inbox: String,
+        /// The host of its keeper.
+        host: String,
+        /// When the keeper was heard of last.
+        seen_at: String,
+    },
+    /// This daemon kept the inbox, and another one has taken it over, or may have.
+    #[error("the inbox {0} is kept by another daemon now, or the server was out of reach for too long")]
+    Deposed(String),
+    /// Two hosts do not agree how many slots brands have.
+    #[error(
+        "{what} has {ours} slots on this host, and {theirs} on {host} (inbox {inbox}); set the same number on both"
+    )]
+    SlotsDiffer {
+        /// A brand, or "a brand".
+        what: String,
+        /// Here.
+        ours: u32,
+        /// There.
+        theirs: u32,
+        /// The other host.
+        host: String,
+        /// Its inbox.
+        inbox: String,
+    },
+    /// What an operator asked of an inbox cannot be.
+    #[error("{0}")]
+    Inbox(String),
     /// A transition found the row in another state than it must be in.
     #[error("upload {id} is not in the state that this step needs: {step}")]
     Conflict {
@@ -52,7 +86,7 @@ pub enum LedgerError {
     /// A column holds what it never should.
     #[error("the database holds an unknown value: {0}")]
     Corrupt(String),
-    /// Anything that SQLite says.
+    /// Anything else that the database says.
     #[error("database: {}", words(.0))]
     Sql(sqlx::Error),
     /// SQLite finds the file damaged.
@@ -87,6 +121,7 @@ impl From<sqlx::Error> for LedgerError {
 /// SQLite's primary result code.
 fn primary(error: &sqlx::Error) -> Option<u32> {
     let sqlx::Error::Database(error) = error else { return None };
+    let error = error.try_downcast_ref::<sqlx::sqlite::SqliteError>()?;
     Some(error.code()?.parse::<u32>().ok()? & 0xff)
 }
 
@@ -103,7 +138,11 @@ impl LedgerError {
     /// What is wrong with a database that cannot be opened. Codes: <https://sqlite.org/rescode.html>.
     pub(super) fn opening(path: &Path, error: sqlx::Error) -> Self {
         let text = words(&error);
-        let open = |reason: String, passing: bool| LedgerError::Open { path: path.into(), reason, passing };
+        let open = |reason: String, passing: bool| LedgerError::Open {
+            place: path.display().to_string(),
+            reason,
+            passing,
+        };
         match primary(&error) {
             // BUSY, LOCKED
             Some(5 | 6) => LedgerError::Sql(error),
@@ -155,6 +194,11 @@ impl LedgerError {
         self.is_damage() || matches!(self.root(), LedgerError::Missing(_))
     }
 
+    /// Is somebody else the keeper of the inbox?
+    pub fn is_deposed(&self) -> bool {
+        matches!(self.root(), LedgerError::Deposed(_))
+    }
+
     /// Does another process hold the database?
     pub fn is_locked(&self) -> bool {
         // BUSY, LOCKED
@@ -164,8 +208,16 @@ impl LedgerError {
     /// Does the connection stay unusable when the cause is over? A file that was opened while it could only be read
     /// stays one that can only be read.
     pub(super) fn needs_new_connection(&self) -> bool {
-        // READONLY, IOERR, CANTOPEN
-        matches!(self.root(), LedgerError::Sql(error) if matches!(primary(error), Some(8 | 10 | 14)))
+        match self.root() {
+            // a connection that broke
+            LedgerError::Sql(sqlx::Error::Io(_) | sqlx::Error::Protocol(_)) => true,
+            // READONLY, IOERR, CANTOPEN
+            LedgerError::Sql(error) => {
+                let broken = postgres::state(error).is_some_and(|state| state.starts_with("57P"));
+                broken || matches!(primary(error), Some(8 | 10 | 14))
+            }
+            _ => false,
+        }
     }
 
     /// Does it pass by itself (locked, full disk, read-only for a while)? Then the work waits and goes on.
@@ -175,12 +227,16 @@ impl LedgerError {
         const PASSING: [u32; 7] = [5, 6, 8, 10, 13, 14, 15];
         match self.root() {
             LedgerError::Open { passing, .. } => *passing,
-            LedgerError::Sql(error @ sqlx::Error::Database(_)) => {
-                primary(error).is_some_and(|code| PASSING.contains(&code))
-            }
+            LedgerError::Sql(error @ sqlx::Error::Database(_)) => match postgres::state(error) {
+                Some(state) => postgres::is_transient(&state),
+                None => primary(error).is_some_and(|code| PASSING.contains(&code)),
+            },
             // the last is a connection that was left inside a transaction, see `Ledger::begin`
             LedgerError::Sql(
-                sqlx::Error::PoolTimedOut | sqlx::Error::Io(_) | sqlx::Error::InvalidSavePointStatement,
+                sqlx::Error::PoolTimedOut
+                | sqlx::Error::Io(_)
+                | sqlx::Error::Protocol(_)
+                | sqlx::Error::InvalidSavePointStatement,
             ) => true,
             _ => false,
         }

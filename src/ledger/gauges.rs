@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use jiff::Timestamp;
-use sqlx::Row;
 
+use super::engine::sql;
 use super::error::{LedgerError, Result};
 use super::report::Report;
 use super::with_suffix;
@@ -23,12 +23,12 @@ pub(super) const HELD: &str = "SELECT count(*) FROM upload WHERE held = 1 AND st
 
 pub(super) const OLDEST: &str = "
     SELECT state, min(wanted_since) AS since FROM upload
-    WHERE state IN ('queued', 'uploading', 'retrying') AND held = 0 GROUP BY state";
+    WHERE inbox_id = $1 AND state IN ('queued', 'uploading', 'retrying') AND held = 0 GROUP BY state";
 
 pub(super) const OUTLOOK: &str = "
-    SELECT (SELECT count(*) FROM upload WHERE state = 'queued' AND held = 0) AS queued,
-        (SELECT count(*) FROM upload WHERE state = 'uploading') AS uploading,
-        (SELECT min(next_attempt_at) FROM upload WHERE turn IS NOT NULL) AS due";
+    SELECT (SELECT count(*) FROM upload WHERE inbox_id = $1 AND state = 'queued' AND held = 0) AS queued,
+        (SELECT count(*) FROM upload WHERE inbox_id = $1 AND lease_until IS NOT NULL) AS uploading,
+        (SELECT min(next_attempt_at) FROM upload WHERE inbox_id = $1 AND turn IS NOT NULL) AS due";
 
 pub(super) const FILE: &str = "SELECT file FROM pragma_database_list WHERE name = 'main'";
 
@@ -78,16 +78,16 @@ impl Report {
         let rows = match brand {
             Some(brand) => {
                 let Some((row, _)) = self.brand(brand).await? else { return Ok(Counts::default()) };
-                sqlx::query(COUNTS_OF_BRAND).bind(row.id.0)
+                sql(COUNTS_OF_BRAND).bind(row.id.0)
             }
             // to count all is cheap, to count the many uploaded ones is not
-            None => sqlx::query(COUNTS),
+            None => sql(COUNTS),
         };
         let mut counts = Counts::default();
         let mut total = 0;
-        for row in rows.fetch_all(self.pool()).await? {
-            let count = row.try_get::<i64, _>("n")?.unsigned_abs();
-            match row.try_get::<&str, _>("state")? {
+        for row in rows.all(self.pool()).await? {
+            let count = row.get::<i64>("n")?.unsigned_abs();
+            match row.get::<&str>("state")? {
                 "total" => total = count,
                 state => counts.set(state.parse().map_err(LedgerError::Corrupt)?, count),
             }
@@ -104,7 +104,7 @@ impl Report {
     /// When the database fails.
     pub async fn held(&self) -> Result<u64> {
         let query = HELD;
-        let count: i64 = sqlx::query_scalar(query).fetch_one(self.pool()).await?;
+        let count: i64 = sql(query).scalar(self.pool()).await?;
         Ok(count.unsigned_abs())
     }
 
@@ -113,11 +113,11 @@ impl Report {
     /// # Errors
     /// When the database fails.
     pub async fn oldest(&self) -> Result<Vec<(State, Timestamp)>> {
-        let query = sqlx::query(OLDEST);
+        let query = sql(OLDEST).bind(self.inbox().id.0);
         let mut oldest = Vec::new();
-        for row in query.fetch_all(self.pool()).await? {
-            let state: State = row.try_get("state")?;
-            if let Some(since) = row.try_get::<Option<&str>, _>("since")? {
+        for row in query.all(self.pool()).await? {
+            let state: State = row.get("state")?;
+            if let Some(since) = row.get::<Option<&str>>("since")? {
                 oldest.push((state, since.parse().map_err(|_| LedgerError::Corrupt(since.into()))?));
             }
         }
@@ -130,16 +130,16 @@ impl Report {
     /// When the database fails.
     pub async fn outlook(&self) -> Result<Outlook> {
         // one statement sees one state of the table: a file that is claimed meanwhile is not overlooked
-        let row = sqlx::query(OUTLOOK).fetch_one(self.pool()).await?;
-        let due: Option<String> = row.try_get("due")?;
+        let row = sql(OUTLOOK).bind(self.inbox().id.0).one(self.pool()).await?;
+        let due: Option<String> = row.get("due")?;
         let due = due.map(|due| due.parse().map_err(|_| LedgerError::Corrupt(due))).transpose()?;
-        let count = |column| -> Result<u64> { Ok(row.try_get::<i64, _>(column)?.unsigned_abs()) };
+        let count = |column| -> Result<u64> { Ok(row.get::<i64>(column)?.unsigned_abs()) };
         Ok(Outlook { queued: count("queued")?, uploading: count("uploading")?, due })
     }
 
     /// How many bytes the database and its write-ahead log take.
     pub async fn sizes(&self) -> [(&'static str, u64); 2] {
-        let file: Option<String> = sqlx::query_scalar(FILE).fetch_one(self.pool()).await.ok();
+        let file: Option<String> = sql(FILE).scalar(self.pool()).await.ok();
         let path = PathBuf::from(file.unwrap_or_default());
         [("database", ""), ("wal", "-wal")].map(|(name, end)| {
             (name, std::fs::metadata(with_suffix(&path, end)).map_or(0, |file| file.len()))

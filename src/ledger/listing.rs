@@ -6,22 +6,25 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use serde::Serialize;
-use sqlx::{QueryBuilder, Row, Sqlite};
-
+use super::engine::{Statement, Value, sql};
 use super::error::Result;
 use super::report::{Report, StatusRow, SummaryRow};
 use crate::domain::brand::{BrandKey, BrandType, UploadId};
 use crate::domain::clock::rfc3339;
 use crate::domain::failure::ErrorKind;
-use crate::domain::text::hex;
 use crate::domain::upload::State;
+use serde::Serialize;
 
-pub(super) const UNKNOWN: &str = "
-    SELECT f.key FROM json_each($1) f
+const FOUND: &str = "WITH found (place, type, record, path) AS (";
+
+const UNKNOWN: &str = ")
+    SELECT f.place FROM found f
     WHERE NOT EXISTS (SELECT 1 FROM brand b JOIN upload u ON u.brand_id = b.id
-    WHERE b.type = f.value->>0 AND b.record_id = f.value->>1
-        AND u.path_bytes = unhex(f.value->>2) AND u.state <> 'gone')";
+                      WHERE b.type = f.type AND b.record_id = f.record AND u.path_bytes = f.path
+                        AND u.state <> 'gone' AND u.inbox_id = ";
+
+/// So many files are asked for at a time.
+const FILES: usize = 1000;
 
 pub(super) const CHANGED_AFTER: &str = "
     SELECT * FROM upload_status WHERE (updated_at, id) > ($1, $2) ORDER BY updated_at, id LIMIT $3";
@@ -39,6 +42,8 @@ pub(super) const TAKEN: &str = "
 pub struct Filter {
     /// Only this brand's.
     pub brand: Option<BrandKey>,
+    /// Only what is in this inbox.
+    pub inbox: Option<String>,
     /// Only these states; all when empty.
     pub states: Vec<State>,
     /// Only files whose name, or whose brand's, has this in it.
@@ -81,14 +86,21 @@ impl Report {
     /// # Errors
     /// When the database fails.
     pub async fn unknown(&self, files: &[(BrandKey, PathBuf)]) -> Result<Vec<usize>> {
-        let file = |(brand, path): &(BrandKey, PathBuf)| {
-            serde_json::json!([brand.kind().as_str(), brand.record(), hex(path.as_os_str().as_bytes())])
-        };
-        let files: Vec<_> = files.iter().map(file).collect();
-        let unknown: Vec<i64> = sqlx::query_scalar(UNKNOWN)
-            .bind(serde_json::Value::from(files).to_string())
-            .fetch_all(self.pool())
-            .await?;
+        let mut unknown = Vec::new();
+        for (at, files) in files.chunks(FILES).enumerate() {
+            let row = |(place, (brand, path)): (usize, &(BrandKey, PathBuf))| {
+                let place = i64::try_from(at * FILES + place).unwrap_or(i64::MAX);
+                let path = path.as_os_str().as_bytes();
+                let (kind, record) = (brand.kind().as_str(), brand.record());
+                vec![Value::from(place), Value::from(kind), Value::from(record), Value::from(path)]
+            };
+            let mut query = sql(FOUND);
+            query.push_rows(files.iter().enumerate().map(row));
+            query.push(UNKNOWN).push_bind(self.inbox().id.0).push(") ORDER BY 1");
+            for row in query.all(self.pool()).await? {
+                unknown.push(row.first::<i64>()?);
+            }
+        }
         Ok(unknown.into_iter().filter_map(|at| usize::try_from(at).ok()).collect())
     }
 }
@@ -139,7 +151,7 @@ impl Report {
     /// # Errors
     /// When the database fails.
     pub async fn uploads(&self, filter: &Filter) -> Result<Vec<StatusRow>> {
-        let mut query = QueryBuilder::<Sqlite>::new("");
+        let mut query = sql("");
         // one list a state, merged: each comes from the index in its order, however many rows there are
         match (&*filter.states, filter.limit) {
             ([first, rest @ ..], Some(limit)) if !rest.is_empty() => {
@@ -153,7 +165,7 @@ impl Report {
             }
             (states, _) => select(&mut query, filter, Some(states).filter(|states| !states.is_empty())),
         }
-        let rows = query.build().fetch_all(self.pool()).await?;
+        let rows = query.all(self.pool()).await?;
         rows.iter().map(StatusRow::read).collect()
     }
 
@@ -162,9 +174,8 @@ impl Report {
     /// # Errors
     /// When the database fails.
     pub async fn changed_after(&self, cursor: &Cursor, limit: u32) -> Result<Vec<StatusRow>> {
-        let query = sqlx::query(CHANGED_AFTER);
-        let rows =
-            query.bind(&cursor.updated_at).bind(cursor.id.0).bind(limit).fetch_all(self.pool()).await?;
+        let query = sql(CHANGED_AFTER);
+        let rows = query.bind(&cursor.updated_at).bind(cursor.id.0).bind(limit).all(self.pool()).await?;
         rows.iter().map(StatusRow::read).collect()
     }
 
@@ -187,14 +198,14 @@ impl Report {
                 Some(after) if kind == BrandType::Own && after.kind() == BrandType::Other => continue,
                 _ => 0,
             };
-            let mut query = QueryBuilder::<Sqlite>::new("SELECT * FROM brand_summary WHERE brand_type = ");
+            let mut query = sql("SELECT * FROM brand_summary WHERE brand_type = ");
             query.push_bind(kind.as_str()).push(" AND brand_id > ").push_bind(behind);
             if let Some(text) = text {
-                query.push(" AND (brand_type || '/' || brand_id LIKE ").push_bind(like(text));
+                query.push(" AND (lower(brand_type || '/' || brand_id) LIKE ").push_bind(like(text));
                 query.push(" ESCAPE '\\' OR brand_id IN (SELECT b.record_id FROM upload u JOIN brand b ON b.id = u.brand_id WHERE b.type = ");
                 query
                     .push_bind(kind.as_str())
-                    .push(" AND u.file_name LIKE ")
+                    .push(" AND lower(u.file_name) LIKE ")
                     .push_bind(like(text))
                     .push(" ESCAPE '\\'))");
             }
@@ -203,7 +214,7 @@ impl Report {
                 let left = limit.saturating_sub(u32::try_from(brands.len()).unwrap_or(limit));
                 query.push(" LIMIT ").push_bind(left);
             }
-            let rows = query.build().fetch_all(self.pool()).await?;
+            let rows = query.all(self.pool()).await?;
             for row in &rows {
                 brands.push(SummaryRow::read(row)?);
             }
@@ -216,46 +227,45 @@ impl Report {
     /// # Errors
     /// When the database fails.
     pub async fn taken(&self, brand: BrandKey) -> Result<Vec<Taken>> {
-        let query = sqlx::query(TAKEN);
-        let rows = query.bind(brand.kind().as_str()).bind(brand.record()).fetch_all(self.pool()).await?;
+        let query = sql(TAKEN);
+        let rows = query.bind(brand.kind().as_str()).bind(brand.record()).all(self.pool()).await?;
         let mut taken = Vec::with_capacity(rows.len());
         for row in &rows {
-            let file = match row.try_get::<Option<UploadId>, _>("id")? {
+            let file = match row.get::<Option<UploadId>>("id")? {
                 Some(id) => Some(TakenBy {
                     id,
-                    state: row.try_get("state")?,
-                    file_name: row.try_get("file_name")?,
-                    revision: row.try_get("revision")?,
-                    updated_at: row.try_get("updated_at")?,
-                    error_kind: row.try_get("error_kind")?,
+                    state: row.get("state")?,
+                    file_name: row.get("file_name")?,
+                    revision: row.get("revision")?,
+                    updated_at: row.get("updated_at")?,
+                    error_kind: row.get("error_kind")?,
                 }),
                 None => None,
             };
-            taken.push(Taken { slot: row.try_get("slot")?, reserved: file.is_none(), file });
+            taken.push(Taken { slot: row.get("slot")?, reserved: file.is_none(), file });
         }
         Ok(taken)
     }
 }
 
-fn select(query: &mut QueryBuilder<Sqlite>, filter: &Filter, states: Option<&[State]>) {
+fn select(query: &mut Statement, filter: &Filter, states: Option<&[State]>) {
     query.push("SELECT * FROM (SELECT * FROM upload_status WHERE 1 = 1");
     if let Some(brand) = filter.brand {
         query.push(" AND brand_type = ").push_bind(brand.kind().as_str());
         query.push(" AND brand_id = ").push_bind(brand.record());
     }
+    if let Some(inbox) = &filter.inbox {
+        query.push(" AND inbox = ").push_bind(inbox);
+    }
     if let Some(states) = states {
         query.push(" AND state IN (");
-        let mut list = query.separated(", ");
-        for state in states {
-            list.push_bind(state.as_str());
-        }
-        query.push(")");
+        query.push_list(states.iter().map(|state| state.as_str())).push(")");
     }
     if let Some(text) = &filter.text {
-        query.push(" AND (file_name LIKE ").push_bind(like(text)).push(" ESCAPE '\\'");
+        query.push(" AND (lower(file_name) LIKE ").push_bind(like(text)).push(" ESCAPE '\\'");
         query.push(
             " OR id IN (SELECT id FROM upload WHERE brand_id IN
-                 (SELECT id FROM brand WHERE type || '/' || record_id LIKE ",
+                 (SELECT id FROM brand WHERE lower(type || '/' || record_id) LIKE ",
         );
         query.push_bind(like(text)).push(" ESCAPE '\\')))");
     }
@@ -268,7 +278,7 @@ fn select(query: &mut QueryBuilder<Sqlite>, filter: &Filter, states: Option<&[St
     }
     // a text is sought in the table from end to end: along an index each row would be fetched for itself
     query.push(match filter.text {
-        Some(_) => " ORDER BY +updated_at DESC, id DESC",
+        Some(_) => " ORDER BY updated_at || '' DESC, id DESC",
         None => " ORDER BY updated_at DESC, id DESC",
     });
     if let Some(limit) = filter.limit {
@@ -277,9 +287,9 @@ fn select(query: &mut QueryBuilder<Sqlite>, filter: &Filter, states: Option<&[St
     query.push(")");
 }
 
-/// A pattern for "has this in it".
+/// A pattern for "has this in it", for a text in small letters: PostgreSQL's `LIKE` tells them from capital ones.
 fn like(text: &str) -> String {
-    let escaped = text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
+    let escaped = text.to_ascii_lowercase().replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
     format!("%{escaped}%")
 }
 

@@ -9,8 +9,9 @@ use std::time::Duration;
 
 use rustix::fs::FlockOperation;
 
+use super::engine::sqlite::check_place;
 use super::error::{LedgerError, Result};
-use super::{check_place, with_suffix};
+use super::with_suffix;
 
 /// How often, and how far apart, the daemon asks for its lock.
 const TRIES: u32 = 5;
@@ -50,7 +51,7 @@ impl DaemonLock {
         check_place(path)?;
         let name = lock_file(path);
         let cannot = |error: std::io::Error| LedgerError::Open {
-            path: path.into(),
+            place: path.display().to_string(),
             reason: format!("its lock file {} cannot be made: {error}", name.display()),
             passing: false,
         };

@@ -11,17 +11,21 @@ mod access;
 mod alert_outbox;
 mod attempts;
 mod brands;
-mod column;
 mod commit_hook;
 mod copy;
+mod copy_to_server;
+mod engine;
 mod error;
 mod gauges;
+mod inbox;
+mod inboxes;
 mod listing;
 mod lock;
 mod mounts;
 mod notices;
 mod objects;
 mod operator;
+mod others;
 #[cfg(test)]
 mod plans;
 mod queue;
@@ -30,103 +34,149 @@ mod recovery;
 mod report;
 mod row;
 mod schema;
+mod server_check;
 mod session;
 mod snapshots;
 mod store;
 mod transitions;
 mod writer;
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 use jiff::Timestamp;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{ConnectOptions, SqlitePool};
 use tokio::sync::{mpsc, watch};
 
 use crate::domain::clock::{Clock, rfc3339};
 use crate::files::{self, Identity};
-use session::{Session, Tx};
+use engine::{Pool, Tx, postgres, sqlite};
+use inbox::Keeper;
+use session::Session;
 
 pub use access::{check_writable, prove_writable};
 pub use alert_outbox::PendingAlerts;
 pub use commit_hook::{CommitHook, Committer};
+pub use copy_to_server::{Moved, copy_to_server};
+pub use engine::postgres::Server;
 pub use error::{LedgerError, Result};
 pub use gauges::{Counts, Outlook};
+pub use inbox::Host;
 pub use listing::{Cursor, Filter, Taken, TakenBy};
 pub use lock::{DaemonLock, PreviousRun};
 pub use objects::Holder;
 pub use operator::RetrySelection;
 pub use queue::{Candidate, ClaimOrder};
 pub use recovery::Started;
-pub use report::{AttemptRow, Notice, Report, StatusRow, SummaryRow};
+pub use report::{AttemptRow, InboxRow, Notice, Report, StatusRow, SummaryRow};
 pub use row::BrandRow;
+pub use server_check::{ServerFindings, check_server};
 pub use snapshots::UploadSnapshot;
 
 pub use crate::domain::brand::{
     AttemptEnd, Claim, ClaimTerms, InspectedFile, Inspection, RecordResult, Refusal,
 };
 
-/// Versions before it can corrupt a database when the WAL is reset.
-const OLDEST_SQLITE: [u32; 3] = [3, 51, 3];
+/// Where the ledger is kept.
+#[derive(Debug, Clone)]
+pub enum Location {
+    /// An SQLite file.
+    File(PathBuf),
+    /// A database on a PostgreSQL server.
+    Server(Server),
+}
 
-/// How long a writer waits for another one (another process: `brandpost retry`, a backup).
-const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+impl From<&Path> for Location {
+    fn from(path: &Path) -> Self {
+        Location::File(path.to_owned())
+    }
+}
+
+impl From<&PathBuf> for Location {
+    fn from(path: &PathBuf) -> Self {
+        Location::File(path.clone())
+    }
+}
+
+impl From<&Location> for Location {
+    fn from(location: &Location) -> Self {
+        location.clone()
+    }
+}
+
+impl fmt::Display for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Location::File(path) => path.display().fmt(f),
+            Location::Server(server) => server.fmt(f),
+        }
+    }
+}
 
 /// The database of what became of every file.
 #[derive(Debug, Clone)]
 pub struct Ledger {
     session: Session,
     updates: mpsc::UnboundedSender<Box<dyn writer::Update>>,
-    /// Where the database is, and which file it was when it was opened.
-    file: Arc<(PathBuf, Identity)>,
+    place: Arc<Place>,
     external_writes: Arc<AtomicU64>,
     /// How many files were proposed for a claim.
     claims: Arc<AtomicU64>,
+}
+
+/// Where the database is.
+#[derive(Debug)]
+enum Place {
+    /// A file, and which one it was when it was opened.
+    File(PathBuf, Identity),
+    Server,
+}
+
+impl Place {
+    fn of(location: Location) -> Result<Self> {
+        Ok(match location {
+            Location::File(path) => {
+                let identity = files::identity(&path).map_err(sqlx::Error::Io)?;
+                Place::File(path, identity)
+            }
+            Location::Server(_) => Place::Server,
+        })
+    }
 }
 
 impl Ledger {
     /// Opens the database for writing, makes it if there is none, and brings its schema up to date.
     ///
     /// # Errors
-    /// When the folder is missing, read-only or on a network file system, or the file is no database.
-    pub async fn open(path: &Path, clock: Arc<dyn Clock>) -> Result<Self> {
-        check_place(path)?;
-        let options = options(path)
-            .create_if_missing(true)
-            .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(SqliteSynchronous::Full)
-            // a megabyte of WAL is folded in at a time, and what it grew to beyond that is given back
-            .pragma("wal_autocheckpoint", "256")
-            .pragma("journal_size_limit", "1048576");
-        // `report_problem` logs that others hold the database, once
+    /// When the folder is missing, read-only or on a network file system, or the file is no database; when the server
+    /// cannot be reached, does not let us in, or holds something else.
+    pub async fn open(location: impl Into<Location>, clock: Arc<dyn Clock>) -> Result<Self> {
+        let location = location.into();
         let generation = Arc::new(AtomicU64::new(0));
-        let connections = generation.clone();
-        let pool = SqlitePoolOptions::new()
-            .after_connect(move |_, _| {
-                connections.fetch_add(1, Ordering::Relaxed);
-                Box::pin(async { Ok(()) })
-            })
-            .max_connections(1)
-            .min_connections(1)
-            .max_lifetime(None)
-            .idle_timeout(None)
-            .acquire_slow_threshold(Duration::from_hours(1));
-        let writer = pool.connect_with(options).await.map_err(|error| LedgerError::opening(path, error))?;
-        check_sqlite(path, &writer).await?;
-        schema::migrate(&writer, path).await?;
-        let report = Report::open(path).await?;
-        let file = files::identity(path).map_err(sqlx::Error::Io)?;
-        let session = Session::new(writer, report, clock, generation);
+        let pool = match &location {
+            Location::File(path) => {
+                let pool = sqlite::writer(path, generation.clone()).await?;
+                schema::migrate(&pool, path).await?;
+                Pool::Sqlite(pool)
+            }
+            Location::Server(server) => {
+                let pool = postgres::connect(server, false).await?;
+                schema::migrate_server(&pool, server).await?;
+                Pool::Postgres(pool)
+            }
+        };
+        let report = Report::open(&location).await?;
+        let place = Place::of(location)?;
+        let keeper = Arc::new(Keeper::new(report.inbox().clone()));
+        let session = Session::new(pool, report, keeper, clock, generation);
         let (updates, waiting) = mpsc::unbounded_channel();
         // it ends with the last handle to this ledger
         tokio::spawn(writer::run(session.clone(), waiting));
         Ok(Self {
             session,
             updates,
-            file: Arc::new((path.to_owned(), file)),
+            place: Arc::new(place),
             external_writes: Arc::default(),
             claims: Arc::default(),
         })
@@ -160,33 +210,9 @@ impl Ledger {
         self.external_writes.load(Ordering::Relaxed)
     }
 
-    /// Looks for writes of other processes, for as long as the database's file is where it was. `PRAGMA
-    /// data_version` costs microseconds; on the only connection that writes, it changes when others have
-    /// written.
-    ///
-    /// # Errors
-    /// When the file was deleted or replaced.
-    pub async fn watch_other_processes(&self, every: Duration) -> Result<()> {
-        let mut seen: Option<i64> = None;
-        loop {
-            match self.restore_if_deleted().await {
-                // only here what was written can still be read: it is tried until there is room for it
-                Err(error) if error.is_transient() => self.report_problem(&error),
-                firm => firm?,
-            }
-            let version = sqlx::query_scalar("PRAGMA data_version").fetch_one(&self.session.pool).await;
-            // errors are passed over: those who need the database meet them too, and log them
-            if version.is_ok_and(|version| seen.replace(version).is_some_and(|before| before != version)) {
-                self.external_writes.fetch_add(1, Ordering::Relaxed);
-                self.session.announce_rechecks();
-                self.session.announce();
-            }
-            tokio::time::sleep(every).await;
-        }
-    }
-
     /// Closes the connections, which folds the WAL into the database.
     pub async fn close(&self) {
+        self.give_inbox_up().await;
         self.session.report.close().await;
         self.session.pool.close().await;
     }
@@ -206,9 +232,18 @@ impl Ledger {
         }
     }
 
+    /// Says in `current_problem` why this daemon does nothing.
+    pub fn stand_by(&self, why: &LedgerError) {
+        self.session.problems.should_log(why.to_string());
+    }
+
     /// What is wrong with the database at present, so that nothing can be written.
     pub fn current_problem(&self) -> Option<String> {
         self.session.problems.current()
+    }
+
+    fn inbox_id(&self) -> i64 {
+        self.session.keeper.inbox().id.0
     }
 
     fn now_text(&self) -> String {
@@ -217,7 +252,7 @@ impl Ledger {
 
     async fn begin(&self) -> Result<Tx> {
         self.session.before_begin(Committer::Caller).await?;
-        self.session.begin().await
+        self.session.begin_alone().await
     }
 
     async fn commit(&self, tx: Tx) -> Result<()> {
@@ -238,43 +273,9 @@ fn with_suffix(path: &Path, end: &str) -> PathBuf {
     name.into()
 }
 
-fn options(path: &Path) -> SqliteConnectOptions {
-    SqliteConnectOptions::new()
-        .filename(path)
-        .busy_timeout(BUSY_TIMEOUT)
-        .foreign_keys(true)
-        .disable_statement_logging()
-}
-
-async fn check_sqlite(path: &Path, pool: &SqlitePool) -> Result<()> {
-    let version: String = sqlx::query_scalar("SELECT sqlite_version()").fetch_one(pool).await?;
-    let numbers: Vec<u32> = version.split('.').filter_map(|part| part.parse().ok()).collect();
-    if numbers.as_slice() >= OLDEST_SQLITE.as_slice() {
-        return Ok(());
-    }
-    let reason =
-        format!("SQLite {version} is too old: before 3.51.3 resetting the WAL can corrupt a database");
-    Err(LedgerError::Open { path: path.into(), reason, passing: false })
-}
-
-/// A WAL needs shared memory and locks that network file systems do not give.
-fn check_place(path: &Path) -> Result<()> {
-    let refuse = |reason: String| Err(LedgerError::Open { path: path.into(), reason, passing: false });
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    if !folder.is_dir() {
-        return refuse(format!("there is no folder {}; make it, or set database.path", folder.display()));
-    }
-    match files::remote_file_system(folder) {
-        Ok(Some(name)) => refuse(format!(
-            "its folder is on {name}, where SQLite is not safe; put database.path on a local disk"
-        )),
-        Ok(None) => Ok(()),
-        Err(error) => refuse(format!("its folder cannot be looked at: {error}")),
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use super::engine::sql;
     use super::*;
     use crate::domain::clock::SystemClock;
     use crate::domain::notice::NoticeName;
@@ -282,22 +283,22 @@ mod tests {
     #[tokio::test]
     async fn a_disk_that_was_full_is_used_again() {
         let folder = tempfile::tempdir().unwrap();
-        let ledger = Ledger::open(&folder.path().join("x.db"), Arc::new(SystemClock)).await.unwrap();
+        let ledger = Ledger::open(&*folder.path().join("x.db"), Arc::new(SystemClock)).await.unwrap();
         // this connection gets no more room, as on a full disk
-        sqlx::query("PRAGMA max_page_count = 1").execute(&ledger.session.pool).await.unwrap();
+        sql("PRAGMA max_page_count = 1").execute(&ledger.session.pool).await.unwrap();
         let brands: Vec<_> = (1..=500).map(|id| (format!("OWNBRAND/{id}").parse().unwrap(), 10)).collect();
         let error = ledger.register(&brands).await.unwrap_err();
         assert!(error.is_transient(), "{error}");
-        sqlx::query("PRAGMA max_page_count = 1000000").execute(&ledger.session.pool).await.unwrap();
+        sql("PRAGMA max_page_count = 1000000").execute(&ledger.session.pool).await.unwrap();
         assert_eq!(ledger.register(&brands).await.unwrap().len(), 500);
     }
 
     #[tokio::test]
     async fn a_connection_that_was_opened_while_nothing_could_be_written_is_opened_again() {
         let folder = tempfile::tempdir().unwrap();
-        let ledger = Ledger::open(&folder.path().join("x.db"), Arc::new(SystemClock)).await.unwrap();
+        let ledger = Ledger::open(&*folder.path().join("x.db"), Arc::new(SystemClock)).await.unwrap();
         // SQLite opens a file for reading where it cannot open it for writing, and never asks again
-        sqlx::query("PRAGMA query_only = 1").execute(&ledger.session.pool).await.unwrap();
+        sql("PRAGMA query_only = 1").execute(&ledger.session.pool).await.unwrap();
         let error = ledger.set_notice(NoticeName::Root, "it is not there").await.unwrap_err();
         assert!(error.is_transient(), "{error}");
         ledger.report_problem(&error);

@@ -7,13 +7,15 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use super::Ledger;
+use super::engine::sql;
 use super::error::Result;
 
-pub(super) const ALL: &str = "SELECT path_bytes FROM mount_point";
+pub(super) const ALL: &str = "SELECT path_bytes FROM mount_point WHERE inbox_id = $1";
 
-pub(super) const ADD: &str = "INSERT INTO mount_point (path_bytes) VALUES ($1) ON CONFLICT DO NOTHING";
+pub(super) const ADD: &str =
+    "INSERT INTO mount_point (inbox_id, path_bytes) VALUES ($1, $2) ON CONFLICT DO NOTHING";
 
-pub(super) const REMOVE: &str = "DELETE FROM mount_point WHERE path_bytes = $1";
+pub(super) const REMOVE: &str = "DELETE FROM mount_point WHERE inbox_id = $1 AND path_bytes = $2";
 
 impl Ledger {
     /// All of them.
@@ -21,9 +23,8 @@ impl Ledger {
     /// # Errors
     /// When the database fails.
     pub async fn mount_points(&self) -> Result<HashSet<PathBuf>> {
-        let mut connection = self.report().connection().await?;
-        let paths: Vec<Vec<u8>> = sqlx::query_scalar(ALL).fetch_all(&mut *connection).await?;
-        Ok(paths.iter().map(|path| PathBuf::from(OsStr::from_bytes(path))).collect())
+        let rows = sql(ALL).bind(self.inbox_id()).all(self.report().pool()).await?;
+        rows.iter().map(|row| Ok(PathBuf::from(OsStr::from_bytes(row.first()?)))).collect()
     }
 
     /// The folder is one, or is none any more.
@@ -36,7 +37,7 @@ impl Ledger {
             false => REMOVE,
         };
         let mut tx = self.begin().await?;
-        sqlx::query(query).bind(path.as_os_str().as_bytes()).execute(&mut *tx).await?;
+        sql(query).bind(self.inbox_id()).bind(path.as_os_str().as_bytes()).execute(&mut tx).await?;
         self.commit(tx).await
     }
 }

@@ -3,19 +3,23 @@
 use jiff::Timestamp;
 
 use super::Ledger;
+use super::engine::{postgres, sql};
 use super::error::Result;
 use crate::domain::clock::rfc3339;
 use crate::domain::notice::NoticeName;
 
 const SET: &str = "
-    INSERT INTO notice (name, message, since, open) VALUES ($1, $2, $3, $4)
-    ON CONFLICT (name) DO UPDATE SET message = excluded.message";
+    INSERT INTO notice (inbox_id, name, message, since, open) VALUES ($1, $2, $3, $4, $5)
+    ON CONFLICT (name, inbox_id) DO UPDATE SET message = excluded.message";
 
 const SET_PAUSED: &str = "
-    INSERT INTO notice (name, message, since, next_at) VALUES ($1, $2, $3, $4)
-    ON CONFLICT (name) DO UPDATE SET message = excluded.message, next_at = excluded.next_at";
+    INSERT INTO notice (inbox_id, name, message, since, next_at) VALUES ($1, $2, $3, $4, $5)
+    ON CONFLICT (name, inbox_id) DO UPDATE SET message = excluded.message, next_at = excluded.next_at";
 
-const CLEAR: &str = "DELETE FROM notice WHERE name = $1";
+const CLEAR: &str = "DELETE FROM notice WHERE name = $2 AND (inbox_id = $1 OR name = 'suspended')";
+
+/// A pause is one matter for all hosts.
+const ONE_PAUSE: &str = "DELETE FROM notice WHERE name = 'suspended' AND inbox_id <> $1";
 
 impl Ledger {
     /// Sends nothing from now on, until `resume`, also after a restart; what is being sent ends. Files are
@@ -58,12 +62,13 @@ impl Ledger {
     pub async fn set_paused(&self, message: &str, next: Timestamp) -> Result<()> {
         let mut tx = self.begin().await?;
         let (now, next) = (self.now_text(), rfc3339(next));
-        sqlx::query(SET_PAUSED)
+        sql(SET_PAUSED)
+            .bind(self.inbox_id())
             .bind(NoticeName::Paused.as_str())
             .bind(message)
             .bind(now)
             .bind(next)
-            .execute(&mut *tx)
+            .execute(&mut tx)
             .await?;
         self.commit(tx).await
     }
@@ -77,7 +82,13 @@ impl Ledger {
         open: bool,
     ) -> Result<()> {
         let mut tx = self.begin().await?;
-        sqlx::query(SET).bind(name.as_str()).bind(message).bind(since).bind(open).execute(&mut *tx).await?;
+        let inbox = self.inbox_id();
+        if name == NoticeName::Suspended {
+            sql(ONE_PAUSE).bind(inbox).execute(&mut tx).await?;
+            postgres::notify(&mut tx).await?;
+        }
+        let query = sql(SET).bind(inbox).bind(name.as_str()).bind(message).bind(since).bind(open);
+        query.execute(&mut tx).await?;
         self.commit(tx).await
     }
 
@@ -87,9 +98,12 @@ impl Ledger {
     /// When the database fails.
     pub async fn clear_notice(&self, name: NoticeName) -> Result<()> {
         let mut tx = self.begin().await?;
-        let gone = sqlx::query(CLEAR).bind(name.as_str()).execute(&mut *tx).await?;
-        if gone.rows_affected() == 0 {
+        let gone = sql(CLEAR).bind(self.inbox_id()).bind(name.as_str()).execute(&mut tx).await?;
+        if gone == 0 {
             return Ok(());
+        }
+        if name == NoticeName::Suspended {
+            postgres::notify(&mut tx).await?;
         }
         self.commit(tx).await
     }

@@ -1,8 +1,7 @@
 //! Whose an object on OSS is.
 
-use sqlx::Row;
-
 use super::Ledger;
+use super::engine::sql;
 use super::error::{LedgerError, Result};
 use crate::domain::brand::{BrandKey, UploadId};
 
@@ -30,13 +29,11 @@ impl Ledger {
     /// # Errors
     /// When the database fails.
     pub async fn holder(&self, object_url: &str, upload: UploadId) -> Result<Option<Holder>> {
-        let mut connection = self.report().connection().await?;
-        let row =
-            sqlx::query(HOLDER).bind(object_url).bind(upload.0).fetch_optional(&mut *connection).await?;
+        let row = sql(HOLDER).bind(object_url).bind(upload.0).optional(self.report().pool()).await?;
         let Some(row) = row else { return Ok(None) };
-        let brand: &str = row.try_get("brand")?;
+        let brand: &str = row.get("brand")?;
         let brand = brand.parse().map_err(|_| LedgerError::Corrupt(brand.into()))?;
-        let (id, file_name) = (UploadId(row.try_get("id")?), row.try_get("file_name")?);
-        Ok(Some(Holder { id, brand, file_name, slot: row.try_get("slot")? }))
+        let (id, file_name) = (UploadId(row.get("id")?), row.get("file_name")?);
+        Ok(Some(Holder { id, brand, file_name, slot: row.get("slot")? }))
     }
 }

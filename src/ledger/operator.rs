@@ -2,12 +2,10 @@
 
 use std::path::Path;
 
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
-
 use super::Ledger;
 use super::copy::copy;
-use super::error::Result;
+use super::engine::{Row, sql};
+use super::error::{LedgerError, Result};
 use super::queue::Candidate;
 use super::row::BrandRow;
 use crate::domain::brand::{BrandId, UploadId};
@@ -43,20 +41,19 @@ impl Ledger {
     pub(super) async fn selected(&self, selection: &RetrySelection) -> Result<Vec<Candidate>> {
         let query = match selection {
             RetrySelection::Ids(_) => return Ok(Vec::new()),
-            RetrySelection::Brand(brand) => sqlx::query(OF_BRAND).bind(brand.id.0),
-            RetrySelection::Held => sqlx::query(HELD),
-            RetrySelection::Failed => sqlx::query(IN_STATE).bind("failed"),
-            RetrySelection::Rejected => sqlx::query(IN_STATE).bind("rejected"),
+            RetrySelection::Brand(brand) => sql(OF_BRAND).bind(brand.id.0),
+            RetrySelection::Held => sql(HELD),
+            RetrySelection::Failed => sql(IN_STATE).bind("failed"),
+            RetrySelection::Rejected => sql(IN_STATE).bind("rejected"),
         };
-        let read = |row: &SqliteRow| {
-            Ok(Candidate { id: UploadId(row.try_get("id")?), brand: BrandId(row.try_get("brand_id")?) })
-        };
-        query.fetch_all(self.report().pool()).await?.iter().map(read).collect()
+        let read =
+            |row: &Row| Ok(Candidate { id: UploadId(row.get("id")?), brand: BrandId(row.get("brand_id")?) });
+        query.all(self.report().pool()).await?.iter().map(read).collect()
     }
 
     pub(super) async fn brands_with_held_files(&self) -> Result<Vec<BrandId>> {
-        let ids = sqlx::query_scalar(BRANDS_WITH_HELD).fetch_all(self.report().pool()).await?;
-        Ok(ids.into_iter().map(BrandId).collect())
+        let rows = sql(BRANDS_WITH_HELD).all(self.report().pool()).await?;
+        rows.iter().map(|row| Ok(BrandId(row.first()?))).collect()
     }
 
     /// Writes a consistent copy of the database, also while a daemon works with it. No other user can read it.
@@ -64,6 +61,9 @@ impl Ledger {
     /// # Errors
     /// When the file exists already or cannot be written; then there is none.
     pub async fn backup(&self, to: &Path) -> Result<()> {
-        copy(&self.session.pool, to).await
+        match self.session.pool.sqlite() {
+            Some(pool) => copy(pool, to).await,
+            None => Err(LedgerError::Copy("the server is backed up with its own tools (pg_dump)".into())),
+        }
     }
 }

@@ -4,22 +4,21 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
 
+use super::engine::{Row, sql};
 use super::error::{LedgerError, Result};
 use super::{Ledger, Report};
-use crate::domain::brand::{BrandId, BrandKey, ClaimToken, UploadId};
+use crate::domain::brand::{BrandId, BrandKey, UploadId};
 use crate::domain::clock::{later, rfc3339};
 
 /// Files that are due and may be sent. A due time further away than `$2` can only come from a clock that jumped, so
-/// it counts as due. `$3`, `$4`: not of this brand.
+/// it counts as due. `$3`, `$4`: not of this brand. `$6`: the inbox.
 macro_rules! candidates {
     ($order:literal) => {
         concat!(
             "SELECT id, brand_id, turn FROM upload
-             WHERE turn IS NOT NULL AND (next_attempt_at <= $1 OR next_attempt_at > $2)
-               AND brand_id IS NOT (SELECT id FROM brand WHERE type = $3 AND record_id = $4)
+             WHERE inbox_id = $6 AND turn IS NOT NULL AND (next_attempt_at <= $1 OR next_attempt_at > $2)
+               AND brand_id IS DISTINCT FROM (SELECT id FROM brand WHERE type = $3 AND record_id = $4)
                AND NOT EXISTS (SELECT 1 FROM notice WHERE name = 'suspended')
              ORDER BY ",
             $order,
@@ -38,13 +37,8 @@ pub(super) const NEWEST: &str = candidates!("turn, ctime_ns DESC, id");
 pub(super) const LEAST_TRIED: &str = candidates!("tries, turn, next_attempt_at, id");
 
 pub(super) const NEXT_DUE: &str = "
-    SELECT min(next_attempt_at) FROM upload WHERE turn IS NOT NULL AND NOT EXISTS (SELECT 1 FROM notice WHERE name = 'suspended')";
-
-pub(super) const MAKE_ALL_DUE: &str =
-    "UPDATE upload SET next_attempt_at = $1 WHERE state IN ('queued', 'retrying')";
-
-pub(super) const EXTEND: &str =
-    "UPDATE upload SET lease_until = $3 WHERE id = $1 AND tries = $2 AND state = 'uploading'";
+    SELECT min(next_attempt_at) FROM upload
+    WHERE inbox_id = $1 AND turn IS NOT NULL AND NOT EXISTS (SELECT 1 FROM notice WHERE name = 'suspended')";
 
 /// A file that may be claimed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -112,46 +106,18 @@ impl Ledger {
         horizon: Duration,
         most: u32,
     ) -> Result<Vec<(Candidate, i64)>> {
-        let query = sqlx::query(query)
+        let query = sql(query)
             .bind(self.now_text())
             .bind(rfc3339(later(self.now(), horizon)))
             .bind(order.but().0)
             .bind(order.but().1)
-            .bind(most);
-        let read = |row: &SqliteRow| -> Result<_> {
-            let (id, brand) = (UploadId(row.try_get("id")?), BrandId(row.try_get("brand_id")?));
-            Ok((Candidate { id, brand }, row.try_get("turn")?))
+            .bind(most)
+            .bind(self.inbox_id());
+        let read = |row: &Row| -> Result<_> {
+            let (id, brand) = (UploadId(row.get("id")?), BrandId(row.get("brand_id")?));
+            Ok((Candidate { id, brand }, row.get("turn")?))
         };
-        query.fetch_all(self.report().pool()).await?.iter().map(read).collect()
-    }
-
-    /// Makes every waiting file due now: its due time comes from a clock that has been set since.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn make_all_due(&self) -> Result<()> {
-        let mut tx = self.begin().await?;
-        self.session.rows_change();
-        sqlx::query(MAKE_ALL_DUE).bind(self.now_text()).execute(&mut *tx).await?;
-        self.commit(tx).await
-    }
-
-    /// Puts off the end of leases that are still worked on.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn extend_leases(&self, claims: &[ClaimToken], lease: Duration) -> Result<()> {
-        if claims.is_empty() {
-            return Ok(());
-        }
-        let until = rfc3339(later(self.now(), lease));
-        let mut tx = self.begin().await?;
-        self.session.rows_change();
-        for claim in claims {
-            let query = sqlx::query(EXTEND).bind(claim.upload.0).bind(claim.number).bind(&until);
-            query.execute(&mut *tx).await?;
-        }
-        self.commit(tx).await
+        query.all(self.report().pool()).await?.iter().map(read).collect()
     }
 }
 
@@ -161,7 +127,7 @@ impl Report {
     /// # Errors
     /// When the database fails.
     pub async fn next_due(&self) -> Result<Option<Timestamp>> {
-        let due: Option<String> = sqlx::query_scalar(NEXT_DUE).fetch_one(self.pool()).await?;
+        let due: Option<String> = sql(NEXT_DUE).bind(self.inbox().id.0).scalar(self.pool()).await?;
         due.map(|due| due.parse().map_err(|_| LedgerError::Corrupt(due))).transpose()
     }
 }

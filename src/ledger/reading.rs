@@ -4,22 +4,21 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
-
+use super::engine::{Row, sql};
 use super::error::Result;
 use super::row::BrandRow;
 use super::{Ledger, Report};
 
 pub(super) const FORGET_FOLDER: &str = "
-    DELETE FROM reading WHERE brand_id = $1 AND substr(path_bytes, 1, length($2)) = $2";
+    DELETE FROM reading WHERE inbox_id = $1 AND brand_id = $2 AND substr(path_bytes, 1, length($3)) = $3";
 
 pub(super) const ADD: &str = "
-    INSERT INTO reading (brand_id, path_bytes, bytes, size_bytes) VALUES ($1, $2, $3, $4)";
+    INSERT INTO reading (inbox_id, brand_id, path_bytes, bytes, size_bytes) VALUES ($1, $2, $3, $4, $5)";
 
-pub(super) const FORGET: &str = "DELETE FROM reading";
+pub(super) const FORGET: &str = "DELETE FROM reading WHERE inbox_id = $1";
 
-pub(super) const ALL: &str = "SELECT path_bytes, bytes, size_bytes FROM reading ORDER BY path_bytes";
+pub(super) const ALL: &str =
+    "SELECT path_bytes, bytes, size_bytes FROM reading WHERE inbox_id = $1 ORDER BY path_bytes";
 
 impl Ledger {
     /// These files of a folder are being read, with the bytes that were read and their sizes; no others are.
@@ -33,18 +32,20 @@ impl Ledger {
         files: &[(OsString, u64, u64)],
     ) -> Result<()> {
         let mut tx = self.begin().await?;
-        sqlx::query(FORGET_FOLDER)
+        sql(FORGET_FOLDER)
+            .bind(self.inbox_id())
             .bind(brand.id.0)
             .bind(folder.join("").as_os_str().as_bytes())
-            .execute(&mut *tx)
+            .execute(&mut tx)
             .await?;
         for (name, bytes, size) in files {
-            sqlx::query(ADD)
+            sql(ADD)
+                .bind(self.inbox_id())
                 .bind(brand.id.0)
                 .bind(folder.join(name).as_os_str().as_bytes())
                 .bind(bytes.cast_signed())
                 .bind(size.cast_signed())
-                .execute(&mut *tx)
+                .execute(&mut tx)
                 .await?;
         }
         self.commit(tx).await
@@ -59,7 +60,7 @@ impl Ledger {
             return Ok(());
         }
         let mut tx = self.begin().await?;
-        sqlx::query(FORGET).execute(&mut *tx).await?;
+        sql(FORGET).bind(self.inbox_id()).execute(&mut tx).await?;
         self.commit(tx).await
     }
 }
@@ -70,12 +71,12 @@ impl Report {
     /// # Errors
     /// When the database fails.
     pub async fn reading(&self) -> Result<Vec<(PathBuf, u64, u64)>> {
-        let rows = sqlx::query(ALL);
-        let read = |row: &SqliteRow| {
-            let path = PathBuf::from(OsStr::from_bytes(row.try_get("path_bytes")?));
-            let (bytes, size): (i64, i64) = (row.try_get("bytes")?, row.try_get("size_bytes")?);
+        let rows = sql(ALL).bind(self.inbox().id.0);
+        let read = |row: &Row| {
+            let path = PathBuf::from(OsStr::from_bytes(row.get("path_bytes")?));
+            let (bytes, size): (i64, i64) = (row.get("bytes")?, row.get("size_bytes")?);
             Ok((path, bytes.cast_unsigned(), size.cast_unsigned()))
         };
-        rows.fetch_all(self.pool()).await?.iter().map(read).collect()
+        rows.all(self.pool()).await?.iter().map(read).collect()
     }
 }

@@ -9,15 +9,22 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use rustix::fs::CWD;
 
+use super::engine::{Tx, sql};
 use super::error::{LedgerError, Result};
-use super::{DaemonLock, Ledger, PreviousRun, Tx, with_suffix};
+use super::inbox::Host;
+use super::{DaemonLock, Ledger, Location, Place, PreviousRun, with_suffix};
+use crate::domain::brand::InboxId;
 use crate::domain::clock::{Clock, rfc3339};
 use crate::domain::event;
 use crate::domain::notice::NoticeName;
 use crate::files;
 
 const END_REBUILD: &str = "
-    DELETE FROM notice WHERE name = $1 AND open = 0 AND NOT EXISTS (SELECT 1 FROM upload WHERE held = 1)";
+    DELETE FROM notice WHERE inbox_id = $1 AND name = $2 AND open = 0
+       AND NOT EXISTS (SELECT 1 FROM upload WHERE held = 1)";
+
+const IS_REBUILT: &str = "SELECT count(*) FROM notice WHERE inbox_id = $1 AND name = $2";
+const ALL_FOUND: &str = "UPDATE notice SET open = 0 WHERE inbox_id = $1";
 
 /// What SQLite keeps beside the database, and must stay with it.
 const COMPANIONS: [&str; 3] = ["", "-wal", "-shm"];
@@ -34,27 +41,25 @@ pub struct Started {
 }
 
 impl Ledger {
-    /// As [`Ledger::open`], for the daemon that begins: after a crash or a report of damage the file is looked
-    /// through; a damaged one, and one that is lost, is rebuilt; what the last daemon left half-done is
-    /// queued again. Called again after an error, it goes on where it was.
+    /// As [`Ledger::open`], for the daemon that begins, and becomes the keeper of its inbox. After a crash or a report of
+    /// damage an SQLite file is looked through; a damaged one, and one that is lost, is rebuilt; what the last daemon left
+    /// half-done is queued again. Called again after an error, it goes on where it was.
     ///
     /// # Errors
-    /// As `open`; also when damaged files cannot be moved.
-    pub async fn start(path: &Path, clock: Arc<dyn Clock>, lock: &DaemonLock) -> Result<Started> {
-        let last_word = last_word(path);
-        let (ledger, rebuilt) = match Self::open_sound(path, clock.clone(), lock.past()).await {
-            Err(error) if error.is_loss() && lock.past() != PreviousRun::None => {
-                // a clock that was reset by a power loss must not make all files look new
-                let now = clock.now().max(lock.last_seen().unwrap_or(Timestamp::MIN));
-                let cutoff = last_word.filter(|_| error.is_damage()).unwrap_or(now);
-                let message = rebuild(path, clock.clone(), &error, cutoff).await?;
-                (Self::open(path, clock).await?, Some(message))
-            }
-            opened => (opened?, None),
+    /// As `open`; also when damaged files cannot be moved, and when another daemon keeps the inbox.
+    pub async fn start(
+        location: &Location,
+        clock: Arc<dyn Clock>,
+        lock: Option<&DaemonLock>,
+        host: &Host,
+    ) -> Result<Started> {
+        let (ledger, rebuilt) = match (location, lock) {
+            (Location::File(path), Some(lock)) => Self::open_file(path, clock, lock).await?,
+            _ => (Self::open(location, clock).await?, None),
         };
-        match ledger.take_over().await {
+        match ledger.take_over(host).await {
             Ok(reclaimed) => {
-                lock.remember();
+                lock.into_iter().for_each(DaemonLock::remember);
                 Ok(Started { ledger, reclaimed, rebuilt })
             }
             Err(error) => {
@@ -64,10 +69,29 @@ impl Ledger {
         }
     }
 
-    /// What the last daemon left half-done is queued again. What cannot be written yet is an error, also if there is
-    /// nothing of that.
-    async fn take_over(&self) -> Result<u64> {
-        self.begin().await?.rollback().await?;
+    /// The database in a file, rebuilt if it must be.
+    async fn open_file(
+        path: &Path,
+        clock: Arc<dyn Clock>,
+        lock: &DaemonLock,
+    ) -> Result<(Self, Option<String>)> {
+        let last_word = last_word(path);
+        match Self::open_sound(path, clock.clone(), lock.past()).await {
+            Err(error) if error.is_loss() && lock.past() != PreviousRun::None => {
+                // a clock that was reset by a power loss must not make all files look new
+                let now = clock.now().max(lock.last_seen().unwrap_or(Timestamp::MIN));
+                let cutoff = last_word.filter(|_| error.is_damage()).unwrap_or(now);
+                let message = rebuild(path, clock.clone(), &error, cutoff).await?;
+                Ok((Self::open(path, clock).await?, Some(message)))
+            }
+            opened => Ok((opened?, None)),
+        }
+    }
+
+    /// The inbox is kept by this daemon, and what the last one left half-done is queued again. What cannot be written yet
+    /// is an error, also if there is nothing of that.
+    async fn take_over(&self, host: &Host) -> Result<u64> {
+        self.take_inbox(host).await?;
         self.reclaim(true).await
     }
 
@@ -95,7 +119,7 @@ impl Ledger {
     }
 
     async fn integrity_check(&self, how: &'static str) -> Result<()> {
-        let verdict: String = sqlx::query_scalar(how).fetch_one(&self.session.pool).await?;
+        let verdict: String = sql(how).scalar(&self.session.pool).await?;
         if verdict == "ok" { Ok(()) } else { Err(LedgerError::Damaged(verdict)) }
     }
 
@@ -106,7 +130,7 @@ impl Ledger {
         if !damage.is_damage() {
             return Err(damage);
         }
-        match sqlx::query("REINDEX").execute(&self.session.pool).await.map_err(LedgerError::from) {
+        match sql("REINDEX").execute(&self.session.pool).await.map_err(LedgerError::from) {
             Err(error) if error.is_transient() => return Err(error),
             // what the index should have kept out is in the table
             Err(error) => return Err(LedgerError::Damaged(format!("{damage}; {error}"))),
@@ -129,19 +153,19 @@ impl Ledger {
     /// Is the file that is worked with still the one at its path? Nothing that is written to a deleted file
     /// lasts, but all that was written can still be read: it is put back.
     pub(super) async fn restore_if_deleted(&self) -> Result<()> {
-        let (path, identity) = &*self.file;
+        let Place::File(path, identity) = &*self.place else { return Ok(()) };
         let lost = |what| Err(LedgerError::Lost { path: path.clone(), what });
         match files::identity(path) {
             Ok(now) if now == *identity => Ok(()),
             Ok(_) => {
-                self.leave_no_wal()?;
+                self.leave_no_wal(path)?;
                 lost("was replaced")
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let fresh = fresh(path)?;
-                let copy = sqlx::query("VACUUM INTO $1").bind(fresh.to_string_lossy().into_owned());
+                let copy = sql("VACUUM INTO $1").bind(fresh.to_string_lossy().into_owned());
                 copy.execute(&self.session.pool).await?;
-                self.leave_no_wal()?;
+                self.leave_no_wal(path)?;
                 // another one that was put there meanwhile is wanted there
                 files::rename_new(CWD, &fresh, CWD, path)
                     .map_err(io::Error::from)
@@ -154,8 +178,7 @@ impl Ledger {
     }
 
     /// The WAL of a file that is gone would be taken for a part of the one in its place.
-    fn leave_no_wal(&self) -> Result<()> {
-        let path = &self.file.0;
+    fn leave_no_wal(&self, path: &Path) -> Result<()> {
         for end in ["-wal", "-shm"] {
             let aside = with_suffix(path, &format!(".replaced-{}{end}", date(self.now())));
             match std::fs::rename(with_suffix(path, end), aside) {
@@ -173,23 +196,22 @@ impl Ledger {
     /// # Errors
     /// When the database fails.
     pub async fn all_found(&self) -> Result<()> {
-        let rebuilt: i64 = sqlx::query_scalar("SELECT count(*) FROM notice WHERE name = $1")
-            .bind(NoticeName::Rebuilt.as_str())
-            .fetch_one(self.report().pool())
-            .await?;
+        let inbox = self.session.keeper.inbox().id;
+        let query = sql(IS_REBUILT).bind(inbox.0).bind(NoticeName::Rebuilt.as_str());
+        let rebuilt: i64 = query.scalar(self.report().pool()).await?;
         if rebuilt == 0 {
             return Ok(());
         }
         let mut tx = self.begin().await?;
-        sqlx::query("UPDATE notice SET open = 0").execute(&mut *tx).await?;
-        end_rebuild(&mut tx).await?;
+        sql(ALL_FOUND).bind(inbox.0).execute(&mut tx).await?;
+        end_rebuild(&mut tx, inbox).await?;
         self.commit(tx).await
     }
 }
 
 /// The notice goes when no file is held any more.
-pub(super) async fn end_rebuild(tx: &mut Tx) -> Result<()> {
-    sqlx::query(END_REBUILD).bind(NoticeName::Rebuilt.as_str()).execute(&mut **tx).await?;
+pub(super) async fn end_rebuild(tx: &mut Tx, inbox: InboxId) -> Result<()> {
+    sql(END_REBUILD).bind(inbox.0).bind(NoticeName::Rebuilt.as_str()).execute(tx).await?;
     Ok(())
 }
 
@@ -245,7 +267,7 @@ fn fresh(path: &Path) -> Result<PathBuf> {
     Ok(fresh)
 }
 
-fn date(now: Timestamp) -> String {
+pub(super) fn date(now: Timestamp) -> String {
     rfc3339(now).chars().filter(char::is_ascii_alphanumeric).collect()
 }
 
@@ -273,7 +295,7 @@ fn put_aside(path: &Path, now: Timestamp, missing: bool) -> Result<PathBuf> {
         match std::fs::rename(with_suffix(path, end), with_suffix(&aside, end)) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                 let reason = format!("it is damaged, and cannot be put aside: {error}");
-                return Err(LedgerError::Open { path: path.into(), reason, passing: false });
+                return Err(LedgerError::Open { place: path.display().to_string(), reason, passing: false });
             }
             _ => {}
         }

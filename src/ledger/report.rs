@@ -3,21 +3,18 @@
 use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde::Serialize;
-use sqlx::pool::PoolConnection;
-use sqlx::sqlite::{SqlitePoolOptions, SqliteRow};
-use sqlx::{Row, Sqlite, SqlitePool};
 
+use super::Location;
+use super::engine::{Pool, Row, postgres, sql, sqlite};
 use super::error::{LedgerError, Result};
 use super::row::{BrandRow, path, stamp};
-use crate::domain::brand::{BrandId, BrandKey, BrandType, Outcome, RecordId, UploadId};
+use crate::domain::brand::{BrandId, BrandKey, BrandType, Inbox, InboxId, Outcome, RecordId, UploadId};
 use crate::domain::failure::ErrorKind;
 use crate::domain::notice::NoticeName;
 use crate::domain::upload::{Stamp, State};
-
-pub(super) const PROBE: &str = "SELECT 1 FROM sqlite_schema LIMIT 1";
 
 pub(super) const BY_ID: &str = "SELECT * FROM upload_status WHERE id = $1";
 
@@ -34,13 +31,20 @@ pub(super) const BRAND: &str = "SELECT id, slots_total FROM brand WHERE type = $
 
 pub(super) const BRANDS: &str = "SELECT id, type || '/' || record_id AS brand, slots_total FROM brand";
 
-pub(super) const NOTICES: &str = "SELECT * FROM notice ORDER BY since, name";
+pub(super) const NOTICES: &str = "
+    SELECT * FROM notice WHERE inbox_id = $1 OR name = 'suspended' ORDER BY since, name";
+
+const INBOX_NAME: &str = "SELECT name FROM inbox";
+const INBOX: &str = "SELECT id FROM inbox WHERE name = $1";
 
 pub(super) const QUICK_CHECK: &str = "PRAGMA quick_check(1)";
 
 /// The read-only side of the ledger.
 #[derive(Debug, Clone)]
-pub struct Report(SqlitePool);
+pub struct Report {
+    pool: Pool,
+    inbox: Inbox,
+}
 
 macro_rules! row {
     ($(#[$doc:meta])* $name:ident { $($column:ident: $type:ty),* $(,)? }) => {
@@ -53,8 +57,8 @@ macro_rules! row {
             /// The names of the columns.
             pub const COLUMNS: [&'static str; [$(stringify!($column)),*].len()] = [$(stringify!($column)),*];
 
-            pub(super) fn read(row: &SqliteRow) -> Result<Self> {
-                Ok(Self { $($column: row.try_get(stringify!($column))?),* })
+            pub(super) fn read(row: &Row) -> Result<Self> {
+                Ok(Self { $($column: row.get(stringify!($column))?),* })
             }
         }
     };
@@ -87,6 +91,7 @@ row!(
         detected_at: String,
         uploaded_at: Option<String>,
         updated_at: String,
+        inbox: String,
     }
 );
 
@@ -123,6 +128,23 @@ row!(
         request_id: Option<String>,
         bytes: Option<i64>,
         millis: Option<i64>,
+        inbox: String,
+    }
+);
+
+row!(
+    /// A row of `inbox_status`.
+    InboxRow {
+        inbox: String,
+        host: String,
+        version: String,
+        epoch: i64,
+        seen_at: Option<String>,
+        lease_until: Option<String>,
+        retired_at: Option<String>,
+        queued: i64,
+        uploading: i64,
+        retrying: i64,
     }
 );
 
@@ -145,54 +167,46 @@ impl SummaryRow {
     }
 }
 
-/// Does no process have the database open, and is all of it in its file?
-fn is_at_rest(path: &Path) -> bool {
-    let wal = std::fs::metadata(super::with_suffix(path, "-wal")).map_or(0, |wal| wal.len());
-    wal == 0 && !super::with_suffix(path, "-shm").exists()
-}
-
 impl Report {
     /// Opens the database for reading.
     ///
     /// # Errors
     /// When there is none, or it cannot be read.
-    pub async fn open(path: &Path) -> Result<Self> {
-        if !path.exists() {
-            let reason = "there is none yet; `brandpost run` creates it".to_owned();
-            return Err(LedgerError::Open { path: path.into(), reason, passing: false });
-        }
-        let pool = SqlitePoolOptions::new().max_connections(4);
-        let options = super::options(path).read_only(true);
-        let opening = |error| LedgerError::opening(path, error);
-        let connected = pool.clone().connect_with(options.clone()).await.map_err(opening)?;
-        match sqlx::query(PROBE).execute(&connected).await {
-            // a user who may only read cannot create the WAL's files; when there are none, nobody writes either
-            Err(_) if is_at_rest(path) => {
-                Ok(Self(pool.connect_with(options.immutable(true)).await.map_err(opening)?))
+    pub async fn open(location: impl Into<Location>) -> Result<Self> {
+        let (pool, inbox) = match &location.into() {
+            Location::File(path) => {
+                let pool = Pool::Sqlite(sqlite::reader(path).await?);
+                // of a database that an older version made, the name is not known
+                let name = sql(INBOX_NAME).scalar(&pool).await.unwrap_or_default();
+                (pool, Inbox::new(InboxId(1), &Option::<String>::unwrap_or_default(name)))
             }
-            Err(error) => Err(opening(error)),
-            Ok(_) => Ok(Self(connected)),
-        }
+            Location::Server(server) => {
+                let pool = Pool::Postgres(postgres::connect(server, true).await?);
+                let found = sql(INBOX).bind(&server.inbox).optional(&pool).await;
+                let found = found.map_err(|error| postgres::opening(server, &error))?;
+                let id = found.map_or(Ok(0), |row| row.get("id"))?;
+                (pool, Inbox::new(InboxId(id), &server.inbox))
+            }
+        };
+        Ok(Self { pool, inbox })
     }
 
-    pub(super) async fn connection(&self) -> Result<PoolConnection<Sqlite>> {
-        Ok(self.0.acquire().await?)
+    /// This host's inbox; its number is 0 if no daemon has kept it yet.
+    pub fn inbox(&self) -> &Inbox {
+        &self.inbox
     }
 
-    pub(super) fn pool(&self) -> &SqlitePool {
-        &self.0
+    pub(super) fn pool(&self) -> &Pool {
+        &self.pool
     }
 
     /// Closes the connections that nobody uses now; those who need one open it.
-    pub(super) async fn reopen_idle(&self) {
-        while let Some(connection) = self.0.try_acquire() {
-            // it is given up either way
-            let _ = connection.close().await;
-        }
+    pub(super) async fn close_idle(&self) {
+        self.pool.close_idle().await;
     }
 
     pub(super) async fn close(&self) {
-        self.0.close().await;
+        self.pool.close().await;
     }
 
     /// One file by its id.
@@ -200,8 +214,8 @@ impl Report {
     /// # Errors
     /// When the database fails.
     pub async fn by_id(&self, id: UploadId) -> Result<Option<StatusRow>> {
-        let query = sqlx::query(BY_ID).bind(id.0);
-        query.fetch_optional(&self.0).await?.as_ref().map(StatusRow::read).transpose()
+        let query = sql(BY_ID).bind(id.0);
+        query.optional(&self.pool).await?.as_ref().map(StatusRow::read).transpose()
     }
 
     /// The file at a path.
@@ -209,8 +223,8 @@ impl Report {
     /// # Errors
     /// When the database fails.
     pub async fn by_path(&self, path: &OsStr) -> Result<Option<StatusRow>> {
-        let query = sqlx::query(BY_PATH).bind(path.as_bytes());
-        query.fetch_optional(&self.0).await?.as_ref().map(StatusRow::read).transpose()
+        let query = sql(BY_PATH).bind(path.as_bytes());
+        query.optional(&self.pool).await?.as_ref().map(StatusRow::read).transpose()
     }
 
     /// Where a file that passed inspection lies, what it was like then, and its SHA-256.
@@ -218,9 +232,9 @@ impl Report {
     /// # Errors
     /// When the database fails.
     pub async fn picture(&self, id: UploadId) -> Result<Option<(PathBuf, Stamp, String)>> {
-        let query = sqlx::query(PICTURE);
-        let row = query.bind(id.0).fetch_optional(&self.0).await?;
-        row.map(|row| Ok((path(&row)?, stamp(&row)?, row.try_get("sha256")?))).transpose()
+        let query = sql(PICTURE);
+        let row = query.bind(id.0).optional(&self.pool).await?;
+        row.map(|row| Ok((path(&row)?, stamp(&row)?, row.get("sha256")?))).transpose()
     }
 
     /// The attempts of a file, oldest first.
@@ -228,8 +242,8 @@ impl Report {
     /// # Errors
     /// When the database fails.
     pub async fn attempts(&self, id: UploadId) -> Result<Vec<AttemptRow>> {
-        let query = sqlx::query(ATTEMPTS).bind(id.0);
-        query.fetch_all(&self.0).await?.iter().map(AttemptRow::read).collect()
+        let query = sql(ATTEMPTS).bind(id.0);
+        query.all(&self.pool).await?.iter().map(AttemptRow::read).collect()
     }
 
     /// A brand's row and how many slots it has.
@@ -237,12 +251,8 @@ impl Report {
     /// # Errors
     /// When the database fails.
     pub async fn brand(&self, brand: BrandKey) -> Result<Option<(BrandRow, u32)>> {
-        let row = sqlx::query(BRAND)
-            .bind(brand.kind().as_str())
-            .bind(brand.record())
-            .fetch_optional(&self.0)
-            .await?;
-        row.map(|row| Ok((BrandRow { id: BrandId(row.try_get("id")?), brand }, row.try_get("slots_total")?)))
+        let row = sql(BRAND).bind(brand.kind().as_str()).bind(brand.record()).optional(&self.pool).await?;
+        row.map(|row| Ok((BrandRow { id: BrandId(row.get("id")?), brand }, row.get("slots_total")?)))
             .transpose()
     }
 
@@ -251,13 +261,13 @@ impl Report {
     /// # Errors
     /// When the database fails.
     pub async fn brand_rows(&self) -> Result<HashMap<BrandKey, (BrandRow, u32)>> {
-        let rows = sqlx::query(BRANDS);
-        let read = |row: &SqliteRow| {
-            let text: &str = row.try_get("brand")?;
+        let rows = sql(BRANDS);
+        let read = |row: &Row| {
+            let text: &str = row.get("brand")?;
             let brand = text.parse().map_err(|_| LedgerError::Corrupt(text.into()))?;
-            Ok((brand, (BrandRow { id: BrandId(row.try_get("id")?), brand }, row.try_get("slots_total")?)))
+            Ok((brand, (BrandRow { id: BrandId(row.get("id")?), brand }, row.get("slots_total")?)))
         };
-        rows.fetch_all(&self.0).await?.iter().map(read).collect()
+        rows.all(&self.pool).await?.iter().map(read).collect()
     }
 
     /// Why the whole pipeline waits.
@@ -265,8 +275,8 @@ impl Report {
     /// # Errors
     /// When the database fails.
     pub async fn notices(&self) -> Result<Vec<Notice>> {
-        let query = sqlx::query(NOTICES);
-        query.fetch_all(&self.0).await?.iter().map(Notice::read).collect()
+        let query = sql(NOTICES).bind(self.inbox.id.0);
+        query.all(&self.pool).await?.iter().map(Notice::read).collect()
     }
 
     /// Is the database sound?
@@ -274,6 +284,10 @@ impl Report {
     /// # Errors
     /// When it cannot be read.
     pub async fn quick_check(&self) -> Result<String> {
-        Ok(sqlx::query_scalar(QUICK_CHECK).fetch_one(&self.0).await?)
+        match &self.pool {
+            Pool::Sqlite(_) => Ok(sql(QUICK_CHECK).scalar(&self.pool).await?),
+            // the server looks after its files itself
+            Pool::Postgres(_) => Ok("ok".into()),
+        }
     }
 }

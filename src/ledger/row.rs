@@ -4,18 +4,16 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
-use jiff::Timestamp;
-use sqlx::query_builder::Separated;
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Row, Sqlite};
-
+use super::engine::{Row, Value};
 use super::error::{LedgerError, Result};
-use crate::domain::brand::{BrandId, BrandKey, Recheck, Upload, UploadId, UploadState};
+use super::inbox::Inboxes;
+use crate::domain::brand::{BrandId, BrandKey, InboxId, Recheck, Upload, UploadId, UploadState};
 use crate::domain::clock::rfc3339;
 use crate::domain::failure::{ErrorKind, Failure};
 use crate::domain::image::{Dimensions, Format};
 use crate::domain::text::readable;
 use crate::domain::upload::{Digests, Picture, Stamp, State};
+use jiff::Timestamp;
 
 /// A brand that has a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -81,8 +79,8 @@ pub(super) fn is_same_file(before: &Upload, now: &Upload) -> bool {
     seen(before) == seen(now) && before.path == now.path && before.picture == now.picture
 }
 
-/// Binds the values of [`IDENTITY`], then those of [`PROGRESS`].
-pub(super) fn bind(values: &mut Separated<'_, Sqlite, &'static str>, file: &Upload) {
+/// The values of [`IDENTITY`], then those of [`PROGRESS`].
+pub(super) fn values(file: &Upload) -> impl Iterator<Item = Value> {
     let picture = file.picture.as_ref();
     let failure = file.state.failure();
     let (claimed_at, claimed_turn, lease_until) = match &file.state {
@@ -97,69 +95,74 @@ pub(super) fn bind(values: &mut Separated<'_, Sqlite, &'static str>, file: &Uplo
         UploadState::Rejected { duplicate_of, .. } => duplicate_of.map(|id| id.0),
         _ => None,
     };
-    values
-        .push_bind(file.path.as_os_str().as_bytes())
-        .push_bind(readable(file.path.as_os_str()))
-        .push_bind(readable(file.path.file_name().unwrap_or_default()))
-        .push_bind(file.slot)
-        .push_bind(file.wanted_slot)
-        .push_bind(file.stamp.size.cast_signed())
-        .push_bind(file.stamp.mtime_ns)
-        .push_bind(file.stamp.inode.cast_signed())
-        .push_bind(file.ctime_ns)
-        .push_bind(picture.map(|picture| picture.format.suffix()))
-        .push_bind(picture.map(|picture| picture.dimensions.width))
-        .push_bind(picture.map(|picture| picture.dimensions.height))
-        .push_bind(picture.map(|picture| picture.digests.sha256.as_str()))
-        .push_bind(picture.map(|picture| picture.digests.md5.as_str()))
-        .push_bind(picture.map(|picture| picture.digests.crc64.to_string()))
-        .push_bind(file.revision)
-        .push_bind(rfc3339(file.detected_at))
-        .push_bind(file.state.name().as_str())
-        .push_bind(file.recheck.requested)
-        .push_bind(file.recheck.done)
-        .push_bind(duplicate_of)
-        .push_bind(file.attempts)
-        .push_bind(file.tries)
-        .push_bind(file.state.due().map(rfc3339))
-        .push_bind(turn)
-        .push_bind(file.state.is_held())
-        .push_bind(file.wanted_since.map(rfc3339))
-        .push_bind(claimed_at.map(rfc3339))
-        .push_bind(claimed_turn)
-        .push_bind(lease_until.map(rfc3339))
-        .push_bind(file.sent)
-        .push_bind(file.object_sha256.as_deref())
-        .push_bind(file.object_url.as_deref())
-        .push_bind(file.etag.as_deref())
-        .push_bind(failure.map(|failure| failure.kind.as_str()))
-        .push_bind(failure.and_then(|failure| failure.code.as_deref()))
-        .push_bind(failure.map(|failure| failure.message.as_str()))
-        .push_bind(file.request_id.as_deref())
-        .push_bind(file.uploaded_at.map(rfc3339))
-        .push_bind(rfc3339(file.updated_at));
+    let identity = [
+        Value::from(file.path.as_os_str().as_bytes()),
+        Value::from(readable(file.path.as_os_str())),
+        Value::from(readable(file.path.file_name().unwrap_or_default())),
+        Value::from(file.slot),
+        Value::from(file.wanted_slot),
+        Value::from(file.stamp.size.cast_signed()),
+        Value::from(file.stamp.mtime_ns),
+        Value::from(file.stamp.inode.cast_signed()),
+        Value::from(file.ctime_ns),
+        Value::from(picture.map(|picture| picture.format.suffix())),
+        Value::from(picture.map(|picture| picture.dimensions.width)),
+        Value::from(picture.map(|picture| picture.dimensions.height)),
+        Value::from(picture.map(|picture| picture.digests.sha256.as_str())),
+        Value::from(picture.map(|picture| picture.digests.md5.as_str())),
+        Value::from(picture.map(|picture| picture.digests.crc64.to_string())),
+        Value::from(file.revision),
+        Value::from(rfc3339(file.detected_at)),
+    ];
+    let progress = [
+        Value::from(file.state.name().as_str()),
+        Value::from(file.recheck.requested),
+        Value::from(file.recheck.done),
+        Value::from(duplicate_of),
+        Value::from(file.attempts),
+        Value::from(file.tries),
+        Value::from(file.state.due().map(rfc3339)),
+        Value::from(turn),
+        Value::from(file.state.is_held()),
+        Value::from(file.wanted_since.map(rfc3339)),
+        Value::from(claimed_at.map(rfc3339)),
+        Value::from(claimed_turn),
+        Value::from(lease_until.map(rfc3339)),
+        Value::from(file.sent),
+        Value::from(file.object_sha256.as_deref()),
+        Value::from(file.object_url.as_deref()),
+        Value::from(file.etag.as_deref()),
+        Value::from(failure.map(|failure| failure.kind.as_str())),
+        Value::from(failure.and_then(|failure| failure.code.as_deref())),
+        Value::from(failure.map(|failure| failure.message.as_str())),
+        Value::from(file.request_id.as_deref()),
+        Value::from(file.uploaded_at.map(rfc3339)),
+        Value::from(rfc3339(file.updated_at)),
+    ];
+    identity.into_iter().chain(progress)
 }
 
 /// A file from its row.
-pub(super) fn read(row: &SqliteRow) -> Result<Upload> {
+pub(super) fn read(row: &Row, inboxes: &Inboxes) -> Result<Upload> {
     Ok(Upload {
-        id: UploadId(row.try_get("id")?),
+        id: UploadId(row.get("id")?),
+        inbox: inboxes.get(InboxId(row.get("inbox_id")?)),
         path: path(row)?,
         state: upload_state(row)?,
-        slot: row.try_get("slot")?,
-        wanted_slot: row.try_get("wanted_slot")?,
+        slot: row.get("slot")?,
+        wanted_slot: row.get("wanted_slot")?,
         stamp: stamp(row)?,
-        ctime_ns: row.try_get("ctime_ns")?,
+        ctime_ns: row.get("ctime_ns")?,
         picture: picture(row)?,
-        recheck: Recheck { requested: row.try_get("recheck_requested")?, done: row.try_get("recheck_done")? },
-        revision: row.try_get("revision")?,
-        attempts: row.try_get("attempts")?,
-        tries: row.try_get("tries")?,
-        sent: row.try_get("sent")?,
-        object_sha256: row.try_get("object_sha256")?,
-        object_url: row.try_get("object_url")?,
-        etag: row.try_get("etag")?,
-        request_id: row.try_get("request_id")?,
+        recheck: Recheck { requested: row.get("recheck_requested")?, done: row.get("recheck_done")? },
+        revision: row.get("revision")?,
+        attempts: row.get("attempts")?,
+        tries: row.get("tries")?,
+        sent: row.get("sent")?,
+        object_sha256: row.get("object_sha256")?,
+        object_url: row.get("object_url")?,
+        etag: row.get("etag")?,
+        request_id: row.get("request_id")?,
         detected_at: needed(row, "detected_at")?,
         wanted_since: time(row, "wanted_since")?,
         uploaded_at: time(row, "uploaded_at")?,
@@ -167,18 +170,18 @@ pub(super) fn read(row: &SqliteRow) -> Result<Upload> {
     })
 }
 
-fn upload_state(row: &SqliteRow) -> Result<UploadState> {
-    let turn = || -> Result<i64> { Ok(row.try_get::<Option<i64>, _>("turn")?.unwrap_or_default()) };
+fn upload_state(row: &Row) -> Result<UploadState> {
+    let turn = || -> Result<i64> { Ok(row.get::<Option<i64>>("turn")?.unwrap_or_default()) };
     Ok(match state(row)? {
         State::Queued => UploadState::Queued {
             due: needed(row, "next_attempt_at")?,
             turn: turn()?,
-            held: row.try_get("held")?,
+            held: row.get("held")?,
         },
         State::Uploading => UploadState::Uploading {
             lease_until: needed(row, "lease_until")?,
             started_at: needed(row, "claimed_at")?,
-            turn: row.try_get("claimed_turn")?,
+            turn: row.get("claimed_turn")?,
             last_failure: failure(row)?,
         },
         State::Retrying => UploadState::Retrying {
@@ -189,62 +192,62 @@ fn upload_state(row: &SqliteRow) -> Result<UploadState> {
         State::Uploaded => UploadState::Uploaded,
         State::Failed => UploadState::Failed { failure: needed_failure(row)? },
         State::Rejected => {
-            let duplicate_of = row.try_get::<Option<i64>, _>("duplicate_of")?.map(UploadId);
+            let duplicate_of = row.get::<Option<i64>>("duplicate_of")?.map(UploadId);
             UploadState::Rejected { failure: needed_failure(row)?, duplicate_of }
         }
         State::Gone => UploadState::Gone,
     })
 }
 
-fn failure(row: &SqliteRow) -> Result<Option<Failure>> {
-    let Some(kind) = row.try_get::<Option<&str>, _>("error_kind")? else { return Ok(None) };
+fn failure(row: &Row) -> Result<Option<Failure>> {
+    let Some(kind) = row.get::<Option<&str>>("error_kind")? else { return Ok(None) };
     let kind: ErrorKind = kind.parse().map_err(LedgerError::Corrupt)?;
-    let message: Option<String> = row.try_get("error_message")?;
-    let (code, message) = (row.try_get("error_code")?, message.unwrap_or_default());
+    let message: Option<String> = row.get("error_message")?;
+    let (code, message) = (row.get("error_code")?, message.unwrap_or_default());
     Ok(Some(Failure { kind, code, message, request_id: None }))
 }
 
-fn needed_failure(row: &SqliteRow) -> Result<Failure> {
+fn needed_failure(row: &Row) -> Result<Failure> {
     failure(row)?.ok_or_else(|| LedgerError::Corrupt("a refusal without a reason".into()))
 }
 
-fn picture(row: &SqliteRow) -> Result<Option<Picture>> {
-    let Some(suffix) = row.try_get::<Option<&str>, _>("suffix")? else { return Ok(None) };
-    let crc64: &str = row.try_get("crc64")?;
+fn picture(row: &Row) -> Result<Option<Picture>> {
+    let Some(suffix) = row.get::<Option<&str>>("suffix")? else { return Ok(None) };
+    let crc64: &str = row.get("crc64")?;
     Ok(Some(Picture {
         format: Format::from_suffix(suffix).ok_or_else(|| LedgerError::Corrupt(suffix.into()))?,
-        dimensions: Dimensions { width: row.try_get("width")?, height: row.try_get("height")? },
+        dimensions: Dimensions { width: row.get("width")?, height: row.get("height")? },
         digests: Digests {
-            sha256: row.try_get("sha256")?,
-            md5: row.try_get("md5")?,
+            sha256: row.get("sha256")?,
+            md5: row.get("md5")?,
             crc64: crc64.parse().map_err(|_| LedgerError::Corrupt(format!("crc64 {crc64}")))?,
         },
     }))
 }
 
-fn time(row: &SqliteRow, column: &str) -> Result<Option<Timestamp>> {
-    let Some(text) = row.try_get::<Option<&str>, _>(column)? else { return Ok(None) };
+fn time(row: &Row, column: &str) -> Result<Option<Timestamp>> {
+    let Some(text) = row.get::<Option<&str>>(column)? else { return Ok(None) };
     text.parse().map(Some).map_err(|_| LedgerError::Corrupt(format!("{column} {text}")))
 }
 
-fn needed(row: &SqliteRow, column: &str) -> Result<Timestamp> {
+fn needed(row: &Row, column: &str) -> Result<Timestamp> {
     time(row, column)?.ok_or_else(|| LedgerError::Corrupt(format!("no {column}")))
 }
 
-pub(super) fn path(row: &SqliteRow) -> Result<PathBuf> {
-    let bytes: &[u8] = row.try_get("path_bytes")?;
+pub(super) fn path(row: &Row) -> Result<PathBuf> {
+    let bytes: &[u8] = row.get("path_bytes")?;
     Ok(PathBuf::from(OsStr::from_bytes(bytes)))
 }
 
-pub(super) fn state(row: &SqliteRow) -> Result<State> {
-    let text: &str = row.try_get("state")?;
+pub(super) fn state(row: &Row) -> Result<State> {
+    let text: &str = row.get("state")?;
     text.parse().map_err(LedgerError::Corrupt)
 }
 
-pub(super) fn stamp(row: &SqliteRow) -> Result<Stamp> {
+pub(super) fn stamp(row: &Row) -> Result<Stamp> {
     Ok(Stamp {
-        size: row.try_get::<i64, _>("size_bytes")?.cast_unsigned(),
-        mtime_ns: row.try_get("mtime_ns")?,
-        inode: row.try_get::<i64, _>("inode")?.cast_unsigned(),
+        size: row.get::<i64>("size_bytes")?.cast_unsigned(),
+        mtime_ns: row.get("mtime_ns")?,
+        inode: row.get::<i64>("inode")?.cast_unsigned(),
     })
 }

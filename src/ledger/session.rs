@@ -4,23 +4,25 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use jiff::Timestamp;
-use sqlx::{Sqlite, SqlitePool, Transaction};
 use tokio::sync::watch;
 
 use super::commit_hook::{CommitHook, Committer};
+use super::engine::{Pool, Tx, sql};
 use super::error::{LedgerError, Result};
+use super::inbox::{Inboxes, Keeper};
 use super::report::Report;
 use crate::domain::clock::Clock;
 use crate::domain::event;
 use crate::telemetry::repeat::RepeatLimiter;
 
-/// A transaction of the one writer.
-pub(super) type Tx = Transaction<'static, Sqlite>;
+const EPOCH: &str = "SELECT epoch FROM inbox WHERE id = $1";
 
 /// The one connection that writes, and what announces its writes.
 #[derive(Debug, Clone)]
 pub(super) struct Session {
-    pub(super) pool: SqlitePool,
+    pub(super) pool: Pool,
+    pub(super) keeper: Arc<Keeper>,
+    pub(super) inboxes: Inboxes,
     pub(super) report: Report,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) changed: Arc<watch::Sender<u64>>,
@@ -30,20 +32,23 @@ pub(super) struct Session {
     pub(super) problems: Arc<RepeatLimiter<String>>,
     /// The connections must be opened again before they are used.
     pub(super) stale: Arc<AtomicBool>,
-    /// Counts up when rows of files may have changed by other ways than the writer's, or the connection is another one.
+    /// SQLite: counts up when the connection is another one, whose view of other writers begins anew.
     pub(super) generation: Arc<AtomicU64>,
     pub(super) hook: Arc<OnceLock<Arc<dyn CommitHook>>>,
 }
 
 impl Session {
     pub(super) fn new(
-        pool: SqlitePool,
+        pool: Pool,
         report: Report,
+        keeper: Arc<Keeper>,
         clock: Arc<dyn Clock>,
         generation: Arc<AtomicU64>,
     ) -> Self {
         Self {
             pool,
+            keeper,
+            inboxes: Inboxes::default(),
             report,
             clock,
             changed: Arc::new(watch::Sender::new(0)),
@@ -57,17 +62,12 @@ impl Session {
 
     /// The time as the ledger keeps it: in whole milliseconds.
     pub(super) fn now(&self) -> Timestamp {
-        let now = self.clock.now();
+        let now = self.keeper.now(self.clock.now());
         Timestamp::from_millisecond(now.as_millisecond()).unwrap_or(now)
     }
 
     pub(super) fn generation(&self) -> u64 {
         self.generation.load(Ordering::Relaxed)
-    }
-
-    /// Rows of files are changed by a statement, not by the rules.
-    pub(super) fn rows_change(&self) {
-        self.generation.fetch_add(1, Ordering::Relaxed);
     }
 
     /// What a test wants to happen before a transaction begins.
@@ -82,18 +82,28 @@ impl Session {
     /// to be inside of it for ever: such a connection is thrown away.
     pub(super) async fn begin(&self) -> Result<Tx> {
         if self.stale.swap(false, Ordering::Relaxed) {
-            self.pool.acquire().await?.close().await?;
-            self.report.reopen_idle().await;
+            self.pool.close_one().await?;
+            self.report.close_idle().await;
         }
-        match self.pool.begin_with("BEGIN IMMEDIATE").await {
+        let kept = self.keeper.kept().map(|(inbox, _)| inbox);
+        match self.pool.begin(kept).await {
             Err(sqlx::Error::InvalidSavePointStatement) => {
-                self.pool.acquire().await?.close().await?;
+                self.pool.close_one().await?;
                 // what is in the WAL needs no second place on a full disk
-                let _ = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(&self.pool).await;
-                Ok(self.pool.begin_with("BEGIN IMMEDIATE").await?)
+                let _ = sql("PRAGMA wal_checkpoint(TRUNCATE)").execute(&self.pool).await;
+                Ok(self.pool.begin(kept).await?)
             }
             begun => Ok(begun?),
         }
+    }
+
+    /// As `begin`, for who has no [`super::store::begin`] next: makes sure that the inbox is still ours.
+    pub(super) async fn begin_alone(&self) -> Result<Tx> {
+        let mut tx = self.begin().await?;
+        if let (true, Some((inbox, _))) = (tx.is_postgres(), self.keeper.kept()) {
+            self.keeper.check(sql(EPOCH).bind(inbox.0).scalar(&mut tx).await?)?;
+        }
+        Ok(tx)
     }
 
     /// Commits, and wakes all who wait for changes.

@@ -4,10 +4,8 @@ use std::collections::HashSet;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
-
 use super::Ledger;
+use super::engine::{Row, sql};
 use super::error::Result;
 use super::row::{BrandRow, path, stamp, state};
 use crate::domain::brand::{BrandId, UploadId};
@@ -18,19 +16,21 @@ pub(super) const KNOWN: &str = "
     SELECT id, path_bytes, state, size_bytes, mtime_ns, inode, ctime_ns,
            CASE WHEN recheck_requested > recheck_done THEN recheck_requested END AS recheck,
            state = 'rejected' AND error_kind = 'unreadable' AS unreadable
-    FROM upload WHERE brand_id = $1";
+    FROM upload WHERE brand_id = $1 AND inbox_id = $2";
 
 pub(super) const RECHECKS: &str = "
-    SELECT brand_id, path_bytes FROM upload WHERE recheck_requested > recheck_done AND state <> 'uploading'";
+    SELECT brand_id, path_bytes FROM upload
+    WHERE inbox_id = $1 AND recheck_requested > recheck_done AND state <> 'uploading'";
 
 pub(super) const OPEN_BRANDS: &str = "
     SELECT id FROM brand b
     WHERE EXISTS (SELECT 1 FROM upload u
-                  WHERE u.brand_id = b.id AND u.state IN ('queued', 'retrying', 'failed', 'rejected'))
-       OR EXISTS (SELECT 1 FROM upload u WHERE u.brand_id = b.id AND u.recheck_requested > u.recheck_done)";
+                  WHERE u.brand_id = b.id AND u.inbox_id = $1 AND u.state IN ('queued', 'retrying', 'failed', 'rejected'))
+       OR EXISTS (SELECT 1 FROM upload u
+                  WHERE u.brand_id = b.id AND u.inbox_id = $1 AND u.recheck_requested > u.recheck_done)";
 
 pub(super) const OPEN_BELOW: &str = "
-    SELECT count(*) FROM upload WHERE state IN ('queued', 'retrying', 'failed', 'rejected')
+    SELECT count(*) FROM upload WHERE inbox_id = $2 AND state IN ('queued', 'retrying', 'failed', 'rejected')
        AND substr(path_bytes, 1, length($1)) = $1";
 
 pub(super) const LAST_OBJECT: &str = "
@@ -81,9 +81,8 @@ impl Ledger {
     /// # Errors
     /// When the database fails.
     pub async fn last_object_url(&self) -> Result<Option<String>> {
-        let mut connection = self.report().connection().await?;
-        let query = sqlx::query_scalar(LAST_OBJECT);
-        Ok(query.fetch_optional(&mut *connection).await?)
+        let row = sql(LAST_OBJECT).optional(self.report().pool()).await?;
+        Ok(row.map(|row| row.first()).transpose()?)
     }
 
     /// All rows of a brand.
@@ -91,8 +90,7 @@ impl Ledger {
     /// # Errors
     /// When the database fails.
     pub async fn known(&self, brand: BrandRow) -> Result<Vec<UploadSnapshot>> {
-        let mut connection = self.report().connection().await?;
-        let rows = sqlx::query(KNOWN).bind(brand.id.0).fetch_all(&mut *connection).await?;
+        let rows = sql(KNOWN).bind(brand.id.0).bind(self.inbox_id()).all(self.report().pool()).await?;
         rows.iter().map(known).collect()
     }
 
@@ -101,9 +99,8 @@ impl Ledger {
     /// # Errors
     /// When the database fails.
     pub async fn rechecks_requested(&self) -> Result<Vec<(BrandId, PathBuf)>> {
-        let mut connection = self.report().connection().await?;
-        let rows = sqlx::query(RECHECKS).fetch_all(&mut *connection).await?;
-        rows.iter().map(|row| Ok((BrandId(row.try_get("brand_id")?), path(row)?))).collect()
+        let rows = sql(RECHECKS).bind(self.inbox_id()).all(self.report().pool()).await?;
+        rows.iter().map(|row| Ok((BrandId(row.get("brand_id")?), path(row)?))).collect()
     }
 
     /// Brands with files whose fate is open.
@@ -111,9 +108,8 @@ impl Ledger {
     /// # Errors
     /// When the database fails.
     pub async fn open_brands(&self) -> Result<Vec<BrandRow>> {
-        let mut connection = self.report().connection().await?;
-        let ids: Vec<i64> = sqlx::query_scalar(OPEN_BRANDS).fetch_all(&mut *connection).await?;
-        let ids: HashSet<_> = ids.into_iter().map(BrandId).collect();
+        let rows = sql(OPEN_BRANDS).bind(self.inbox_id()).all(self.report().pool()).await?;
+        let ids: HashSet<_> = rows.iter().map(|row| Ok(BrandId(row.first()?))).collect::<Result<_>>()?;
         let brands = self.report().brand_rows().await?.into_values().map(|(brand, _)| brand);
         Ok(brands.filter(|brand| ids.contains(&brand.id)).collect())
     }
@@ -123,24 +119,21 @@ impl Ledger {
     /// # Errors
     /// When the database fails.
     pub async fn has_open_files_below(&self, folder: &Path) -> Result<bool> {
-        let mut connection = self.report().connection().await?;
         let prefix = folder.join("");
-        let found = sqlx::query_scalar::<_, i64>(OPEN_BELOW)
-            .bind(prefix.as_os_str().as_bytes())
-            .fetch_one(&mut *connection)
-            .await?;
+        let query = sql(OPEN_BELOW).bind(prefix.as_os_str().as_bytes()).bind(self.inbox_id());
+        let found: i64 = query.scalar(self.report().pool()).await?;
         Ok(found != 0)
     }
 }
 
-pub(super) fn known(row: &SqliteRow) -> Result<UploadSnapshot> {
+pub(super) fn known(row: &Row) -> Result<UploadSnapshot> {
     Ok(UploadSnapshot {
-        id: UploadId(row.try_get("id")?),
+        id: UploadId(row.get("id")?),
         path: path(row)?,
         state: state(row)?,
         stamp: stamp(row)?,
-        ctime_ns: row.try_get("ctime_ns")?,
-        recheck: row.try_get("recheck")?,
-        unreadable: row.try_get("unreadable")?,
+        ctime_ns: row.get("ctime_ns")?,
+        recheck: row.get("recheck")?,
+        unreadable: row.get("unreadable")?,
     })
 }

@@ -1,30 +1,50 @@
-//! Brands as rows: loaded whole, and what changed of them written back. A second engine would be a second file like
-//! this one.
+//! Brands as rows: loaded whole, and what changed of them written back.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
-use sqlx::{QueryBuilder, Row, Sqlite};
 
+use super::engine::{Statement, Tx, Value, sql};
 use super::error::{LedgerError, Result};
+use super::inbox::{Inboxes, Keeper};
 use super::recovery;
 use super::row::{self, IDENTITY, PROGRESS};
-use super::session::Tx;
-use crate::domain::brand::{AttemptRecord, Brand, BrandId, Changes, Moment, Upload, UploadId};
+use crate::domain::brand::{AttemptRecord, Brand, BrandId, Changes, Inbox, Moment, Upload, UploadId};
 use crate::domain::clock::rfc3339;
 
 /// Brands by their numbers.
 pub(super) type Brands = BTreeMap<BrandId, Brand>;
 
-/// What the rules know of the world outside their brand, the id of the next new file, and a number that changes when
-/// another connection has written.
-pub(super) const MOMENT: &str = "
-    SELECT coalesce((SELECT max(claimed_turn) FROM upload WHERE lease_until IS NOT NULL),
-                    (SELECT min(turn) FROM upload WHERE turn IS NOT NULL), 0) AS round,
-           (SELECT coalesce(max(id), 0) + 1 FROM upload) AS next_id,
-           (SELECT since FROM notice WHERE name = 'rebuilt') AS hold_before,
-           (SELECT count(*) FROM notice WHERE name = 'suspended') AS suspended,
-           (SELECT data_version FROM pragma_data_version) AS version";
+/// What the rules know of the world outside their brand: of the inbox `$1`, and (SQLite) the id of the next new file, and
+/// a number that changes when another connection has written; (PostgreSQL) the time of the database's clock.
+macro_rules! moment {
+    ($engine:literal) => {
+        concat!(
+            "SELECT coalesce((SELECT max(claimed_turn) FROM upload WHERE inbox_id = $1 AND lease_until IS NOT NULL),
+                             (SELECT min(turn) FROM upload WHERE inbox_id = $1 AND turn IS NOT NULL), 0) AS round,
+                    (SELECT since FROM notice WHERE name = 'rebuilt' AND inbox_id = $1) AS hold_before,
+                    (SELECT count(*) FROM notice WHERE name = 'suspended') AS suspended,
+                    (SELECT epoch FROM inbox WHERE id = $1) AS epoch, ",
+            $engine
+        )
+    };
+}
+
+pub(super) const MOMENT: &str = moment!(
+    "(SELECT coalesce(max(id), 0) + 1 FROM upload) AS next_id,
+     (SELECT data_version FROM pragma_data_version) AS version, NULL AS now"
+);
+
+const MOMENT_POSTGRES: &str = moment!("0 AS next_id, 0 AS version, brandpost_time() AS now");
+
+/// PostgreSQL: the brands are ours until the commit, whichever host's files change. With SQLite the whole file is.
+const LOCK: &str = "SELECT id, version FROM brand WHERE id IN (";
+const LOCK_END: &str = ") ORDER BY id FOR NO KEY UPDATE";
+
+const BUMP: &str = "UPDATE brand SET version = version + 1 WHERE id = $1";
+
+/// Refusals are numbered in the order of their commits: a reader that has seen one has seen those before it.
+const NUMBER_REFUSALS: &str = "SELECT pg_advisory_xact_lock(2095, 1)";
 
 /// Brands, a row for each slot that is reserved.
 pub(super) const BRANDS: &str = "
@@ -46,77 +66,128 @@ const ATTEMPT: &str = "
     INSERT INTO attempt (upload_id, attempt, started_at, finished_at, outcome, error_kind, error_code,
                          error_message, request_id, bytes, millis) ";
 
-const REFUSED: &str = "INSERT INTO refusal (upload_id, state) VALUES ($1, $2)";
+const REFUSED: &str = "INSERT INTO refusal (inbox_id, upload_id, state) VALUES ($1, $2, $3)";
 
 /// So many rows are written by one statement.
 const ROWS: usize = 64;
 
-pub(super) async fn moment(tx: &mut Tx, now: Timestamp) -> Result<(Moment, UploadId, i64)> {
-    let row = sqlx::query(MOMENT).fetch_one(&mut **tx).await?;
-    let moment = Moment {
-        now,
-        round: row.try_get("round")?,
-        suspended: row.try_get::<i64, _>("suspended")? > 0,
-        hold_before: row.try_get::<Option<&str>, _>("hold_before")?.and_then(|since| since.parse().ok()),
-    };
-    Ok((moment, UploadId(row.try_get("next_id")?), row.try_get("version")?))
+/// What a transaction finds when it has begun.
+pub(super) struct Beginning {
+    pub(super) moment: Moment,
+    /// SQLite: the id of the next new file.
+    pub(super) next_id: UploadId,
+    /// SQLite: changes when another connection has written.
+    pub(super) version: i64,
 }
 
-/// Loads brands with all their files. `next_id` is the id of the next new file.
-pub(super) async fn load(tx: &mut Tx, ids: &BTreeSet<BrandId>, next_id: UploadId) -> Result<Brands> {
+/// Reads it, and makes sure that the inbox is still ours.
+pub(super) async fn begin(tx: &mut Tx, keeper: &Keeper, now: Timestamp) -> Result<Beginning> {
+    let inbox = keeper.inbox();
+    let text = if tx.is_postgres() { MOMENT_POSTGRES } else { MOMENT };
+    let row = sql(text).bind(inbox.id.0).one(&mut *tx).await?;
+    keeper.check(row.get("epoch")?)?;
+    let now = match row.get::<Option<&str>>("now")?.and_then(|now| now.parse().ok()) {
+        Some(database) => keeper.set_clock(now, database),
+        None => now,
+    };
+    let moment = Moment {
+        inbox,
+        now,
+        round: row.get("round")?,
+        suspended: row.get::<i64>("suspended")? > 0,
+        hold_before: row.get::<Option<&str>>("hold_before")?.and_then(|since| since.parse().ok()),
+    };
+    Ok(Beginning { moment, next_id: UploadId(row.get("next_id")?), version: row.get("version")? })
+}
+
+/// Locks brands until the end of the transaction. Gives back a number for each that changes when it does; `version`,
+/// where the database has one for all.
+pub(super) async fn lock(
+    tx: &mut Tx,
+    ids: &BTreeSet<BrandId>,
+    version: i64,
+) -> Result<BTreeMap<BrandId, i64>> {
+    if !tx.is_postgres() {
+        return Ok(ids.iter().map(|id| (*id, version)).collect());
+    }
+    let mut query = id_list(LOCK, ids);
+    query.push(LOCK_END);
+    let rows = query.all(tx).await?;
+    rows.iter().map(|row| Ok((BrandId(row.get("id")?), row.get("version")?))).collect()
+}
+
+/// Loads brands with all their files.
+pub(super) async fn load(tx: &mut Tx, ids: &BTreeSet<BrandId>, inboxes: &Inboxes) -> Result<Brands> {
     let mut files: BTreeMap<BrandId, Vec<Upload>> = BTreeMap::new();
-    for row in id_list(FILES, ids).build().fetch_all(&mut **tx).await? {
-        files.entry(BrandId(row.try_get("brand_id")?)).or_default().push(row::read(&row)?);
+    let mut query = id_list(FILES, ids);
+    query.push(")");
+    let rows = query.all(&mut *tx).await?;
+    inboxes.know(&rows, tx).await?;
+    for row in &rows {
+        files.entry(BrandId(row.get("brand_id")?)).or_default().push(row::read(row, inboxes)?);
     }
     let mut brands = Brands::new();
     let mut reserved: BTreeMap<BrandId, BTreeSet<u32>> = BTreeMap::new();
-    let rows = id_list(BRANDS, ids).build().fetch_all(&mut **tx).await?;
+    let mut query = id_list(BRANDS, ids);
+    query.push(")");
+    let rows = query.all(&mut *tx).await?;
     for row in &rows {
-        let slots = reserved.entry(BrandId(row.try_get("id")?)).or_default();
-        slots.extend(row.try_get::<Option<u32>, _>("slot")?);
+        let slots = reserved.entry(BrandId(row.get("id")?)).or_default();
+        slots.extend(row.get::<Option<u32>>("slot")?);
     }
     for row in &rows {
-        let (id, key): (_, &str) = (BrandId(row.try_get("id")?), row.try_get("brand")?);
+        let (id, key): (_, &str) = (BrandId(row.get("id")?), row.get("brand")?);
         let key = key.parse().map_err(|error| LedgerError::Corrupt(format!("{error}")))?;
         let (Some(reserved), files) = (reserved.remove(&id), files.remove(&id).unwrap_or_default()) else {
             continue;
         };
-        brands.insert(id, Brand::new(id, key, row.try_get("slots_total")?, reserved, files, next_id));
+        // the writer gives each brand its next id
+        brands.insert(id, Brand::new(id, key, row.get("slots_total")?, reserved, files, UploadId(0)));
     }
     Ok(brands)
 }
 
-fn id_list(start: &'static str, ids: &BTreeSet<BrandId>) -> QueryBuilder<Sqlite> {
-    let mut query = QueryBuilder::new(start);
-    let mut list = query.separated(", ");
-    for id in ids {
-        list.push_bind(id.0);
-    }
-    query.push(")");
+fn id_list(start: &'static str, ids: &BTreeSet<BrandId>) -> Statement {
+    let mut query = sql(start);
+    query.push_list(ids.iter().map(|id| id.0));
     query
 }
 
 /// Writes what has changed of a brand.
-pub(super) async fn save(tx: &mut Tx, brand: BrandId, changes: &Changes<'_>) -> Result<()> {
+pub(super) async fn save(tx: &mut Tx, brand: &Brand, changes: &Changes<'_>, by: &Inbox) -> Result<()> {
+    let id = brand.id();
+    if tx.is_postgres() {
+        sql(BUMP).bind(id.0).execute(&mut *tx).await?;
+    }
     if let Some(total) = changes.slots_total {
-        sqlx::query(RESIZE).bind(brand.0).bind(total).execute(&mut **tx).await?;
+        sql(RESIZE).bind(id.0).bind(total).execute(&mut *tx).await?;
     }
     for slot in &changes.unreserved {
-        sqlx::query(UNRESERVE).bind(brand.0).bind(slot).execute(&mut **tx).await?;
+        sql(UNRESERVE).bind(id.0).bind(*slot).execute(&mut *tx).await?;
     }
-    save_files(tx, brand, changes).await?;
+    save_files(tx, id, changes).await?;
     for slot in &changes.reserved {
-        sqlx::query(RESERVE).bind(brand.0).bind(slot).execute(&mut **tx).await?;
+        sql(RESERVE).bind(id.0).bind(*slot).execute(&mut *tx).await?;
     }
     for attempts in changes.attempts.chunks(ROWS) {
         log_attempts(tx, attempts).await?;
     }
-    for refused in changes.refused() {
-        let query = sqlx::query(REFUSED).bind(refused.upload.0).bind(refused.state.as_str());
-        query.execute(&mut **tx).await?;
-    }
+    save_refusals(tx, brand, changes).await?;
     if changes.ends_a_hold() {
-        recovery::end_rebuild(tx).await?;
+        recovery::end_rebuild(tx, by.id).await?;
+    }
+    Ok(())
+}
+
+async fn save_refusals(tx: &mut Tx, brand: &Brand, changes: &Changes<'_>) -> Result<()> {
+    let refused: Vec<_> = changes.refused().collect();
+    if !refused.is_empty() && tx.is_postgres() {
+        sql(NUMBER_REFUSALS).execute(&mut *tx).await?;
+    }
+    for refused in refused {
+        let Some(file) = brand.file(refused.upload) else { continue };
+        let query = sql(REFUSED).bind(file.inbox.id.0).bind(file.id.0).bind(refused.state.as_str());
+        query.execute(&mut *tx).await?;
     }
     Ok(())
 }
@@ -124,13 +195,13 @@ pub(super) async fn save(tx: &mut Tx, brand: BrandId, changes: &Changes<'_>) -> 
 /// A slot and a path have one row each at any moment: what gives one up is written before what takes it.
 async fn save_files(tx: &mut Tx, brand: BrandId, changes: &Changes<'_>) -> Result<()> {
     for id in &changes.removed {
-        sqlx::query(REMOVE).bind(id.0).execute(&mut **tx).await?;
+        sql(REMOVE).bind(id.0).execute(&mut *tx).await?;
     }
     for (before, file) in &changes.saved {
         if before
             .is_some_and(|before| before.slot.is_some() && file.slot.is_some() && before.slot != file.slot)
         {
-            sqlx::query(PARK).bind(file.id.0).execute(&mut **tx).await?;
+            sql(PARK).bind(file.id.0).execute(&mut *tx).await?;
         }
     }
     let mut files: Vec<&Upload> = changes.saved.iter().map(|(_, file)| *file).collect();
@@ -140,48 +211,48 @@ async fn save_files(tx: &mut Tx, brand: BrandId, changes: &Changes<'_>) -> Resul
     };
     let is_progress = changes.saved.iter().all(is_same);
     for files in files.chunks(ROWS) {
-        upsert(brand, files, is_progress).build().execute(&mut **tx).await?;
+        upsert(brand, files, is_progress).execute(&mut *tx).await?;
     }
     Ok(())
 }
 
 /// One statement for rows that are new and rows that are there. `is_progress`: they are there, and the same files.
-fn upsert(brand: BrandId, files: &[&Upload], is_progress: bool) -> QueryBuilder<Sqlite> {
-    let mut query = QueryBuilder::new("INSERT INTO upload (id, brand_id");
+fn upsert(brand: BrandId, files: &[&Upload], is_progress: bool) -> Statement {
+    let mut query = sql("INSERT INTO upload (id, brand_id, inbox_id");
     for column in IDENTITY.into_iter().chain(PROGRESS) {
         query.push(", ").push(column);
     }
     query.push(") ");
-    query.push_values(files, |mut values, file| {
-        values.push_bind(file.id.0).push_bind(brand.0);
-        row::bind(&mut values, file);
-    });
+    query.push_rows(files.iter().map(|file| {
+        let ids = [file.id.0, brand.0, file.inbox.id.0].map(Value::from);
+        ids.into_iter().chain(row::values(file)).collect()
+    }));
     query.push(" ON CONFLICT (id) DO UPDATE SET ");
-    let mut set = query.separated(", ");
     let identity = IDENTITY.into_iter().filter(|_| !is_progress);
-    for column in identity.chain(PROGRESS) {
-        set.push(column).push_unseparated(" = excluded.").push_unseparated(column);
+    for (at, column) in identity.chain(PROGRESS).enumerate() {
+        query.push(if at > 0 { ", " } else { "" }).push(column).push(" = excluded.").push(column);
     }
     query
 }
 
 async fn log_attempts(tx: &mut Tx, attempts: &[AttemptRecord]) -> Result<()> {
-    let mut query = QueryBuilder::<Sqlite>::new(ATTEMPT);
-    query.push_values(attempts, |mut values, attempt| {
+    let mut query = sql(ATTEMPT);
+    query.push_rows(attempts.iter().map(|attempt| {
         let failure = attempt.failure.as_ref();
-        values
-            .push_bind(attempt.upload.0)
-            .push_bind(attempt.number)
-            .push_bind(rfc3339(attempt.started_at))
-            .push_bind(rfc3339(attempt.finished_at))
-            .push_bind(attempt.outcome.as_str())
-            .push_bind(failure.map(|failure| failure.kind.as_str()))
-            .push_bind(failure.and_then(|failure| failure.code.as_deref()))
-            .push_bind(failure.map(|failure| failure.message.as_str()))
-            .push_bind(attempt.request_id.as_deref())
-            .push_bind(attempt.bytes.map(u64::cast_signed))
-            .push_bind(attempt.took.map(|took| i64::try_from(took.as_millis()).unwrap_or(i64::MAX)));
-    });
-    query.build().execute(&mut **tx).await?;
+        vec![
+            Value::from(attempt.upload.0),
+            Value::from(attempt.number),
+            Value::from(rfc3339(attempt.started_at)),
+            Value::from(rfc3339(attempt.finished_at)),
+            Value::from(attempt.outcome.as_str()),
+            Value::from(failure.map(|failure| failure.kind.as_str())),
+            Value::from(failure.and_then(|failure| failure.code.as_deref())),
+            Value::from(failure.map(|failure| failure.message.as_str())),
+            Value::from(attempt.request_id.as_deref()),
+            Value::from(attempt.bytes.map(u64::cast_signed)),
+            Value::from(attempt.took.map(|took| i64::try_from(took.as_millis()).unwrap_or(i64::MAX))),
+        ]
+    }));
+    query.execute(tx).await?;
     Ok(())
 }

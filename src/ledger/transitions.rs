@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use super::commit_hook::Committer;
+use super::engine::sql;
 use super::error::{LedgerError, Result};
 use super::operator::RetrySelection;
 use super::queue::Candidate;
@@ -14,7 +15,8 @@ use super::store::Brands;
 use super::writer::{Pending, Update};
 use super::{Ledger, RecordResult};
 use crate::domain::brand::{
-    Absent, AttemptEnd, Brand, BrandId, Claim, ClaimTerms, InspectedFile, Moment, Refusal, UploadId,
+    Absent, AttemptEnd, Brand, BrandId, Claim, ClaimTerms, ClaimToken, InspectedFile, Moment, Refusal,
+    UploadId,
 };
 
 /// So many brands are loaded at a time when all are concerned.
@@ -23,9 +25,13 @@ const BRANDS_AT_ONCE: usize = 100;
 /// The brand of a file.
 pub(super) const BRAND_OF: &str = "SELECT brand_id FROM upload WHERE id = $1";
 
+/// Brands with files that wait.
+pub(super) const WAITING_BRANDS: &str = "
+    SELECT DISTINCT brand_id FROM upload WHERE inbox_id = $1 AND turn IS NOT NULL ORDER BY brand_id";
+
 /// Files whose holder is gone.
 pub(super) const ABANDONED: &str = "
-    SELECT id, brand_id FROM upload WHERE lease_until IS NOT NULL AND ($1 OR lease_until < $2)";
+    SELECT id, brand_id FROM upload WHERE inbox_id = $1 AND lease_until IS NOT NULL AND ($2 = 1 OR lease_until < $3)";
 
 impl Ledger {
     /// Records files that were looked at, in the order given, in one transaction: slots are given here.
@@ -39,7 +45,8 @@ impl Ledger {
         missing: Vec<UploadId>,
         relocated: Vec<UploadId>,
     ) -> Result<Vec<RecordResult>> {
-        self.update(brand, move |brand, at| {
+        let new_files = files.len();
+        self.update_one(brand, new_files, move |brand, at| {
             let mut missing = missing;
             let mut results = Vec::with_capacity(files.len());
             for file in &files {
@@ -129,16 +136,53 @@ impl Ledger {
         }
     }
 
+    /// Makes every waiting file due now: its due time comes from a clock that has been set since.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn make_all_due(&self) -> Result<()> {
+        let rows = sql(WAITING_BRANDS).bind(self.inbox_id()).all(self.report().pool()).await?;
+        let brands: Vec<_> = rows.iter().map(|row| Ok(BrandId(row.first()?))).collect::<Result<_>>()?;
+        for brands in brands.chunks(BRANDS_AT_ONCE) {
+            let make_due = |brands: &mut Brands, at: &Moment| {
+                brands.values_mut().for_each(|brand| brand.make_due(at));
+                Ok(())
+            };
+            self.update_all(brands.to_vec(), make_due).await?;
+        }
+        Ok(())
+    }
+
+    /// Puts off the end of claims that are still worked on.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn extend_leases(&self, claims: Vec<(ClaimToken, BrandId)>, lease: Duration) -> Result<()> {
+        if claims.is_empty() {
+            return Ok(());
+        }
+        let brands = claims.iter().map(|(_, brand)| *brand).collect();
+        self.update_all(brands, move |brands, at| {
+            for (claim, brand) in claims {
+                brands.get_mut(&brand).into_iter().for_each(|brand| brand.extend(claim, lease, at));
+            }
+            Ok(())
+        })
+        .await
+    }
+
     /// Puts files back into the queue (their bytes may have arrived) whose holder is gone: at start all claimed ones,
     /// later those whose lease ran out. Gives back how many.
     ///
     /// # Errors
     /// When the database fails.
     pub async fn reclaim(&self, all: bool) -> Result<u64> {
-        let query = sqlx::query_as(ABANDONED).bind(all).bind(self.now_text());
-        let abandoned: Vec<(i64, i64)> = query.fetch_all(self.report().pool()).await?;
-        let abandoned: Vec<_> =
-            abandoned.iter().map(|(id, brand)| (UploadId(*id), BrandId(*brand))).collect();
+        let query = sql(ABANDONED).bind(self.inbox_id()).bind(all).bind(self.now_text());
+        let rows = query.all(self.report().pool()).await?;
+        let abandoned: Vec<(UploadId, BrandId)> = rows
+            .iter()
+            .map(|row| Ok((row.get("id")?, BrandId(row.get("brand_id")?))))
+            .collect::<Result<_>>()?;
         if abandoned.is_empty() {
             return Ok(0);
         }
@@ -222,8 +266,9 @@ impl Ledger {
     }
 
     async fn brand_of(&self, id: UploadId) -> Result<BrandId> {
-        let brand = sqlx::query_scalar(BRAND_OF).bind(id.0).fetch_optional(self.report().pool()).await?;
-        brand.map(BrandId).ok_or(LedgerError::Refused(Refusal::Unknown(id)))
+        let row = sql(BRAND_OF).bind(id.0).optional(self.report().pool()).await?;
+        let row = row.ok_or(LedgerError::Refused(Refusal::Unknown(id)))?;
+        Ok(BrandId(row.first()?))
     }
 
     /// Applies rules to one brand.
@@ -232,7 +277,16 @@ impl Ledger {
         R: Send + 'static,
         F: FnOnce(&mut Brand, &Moment) -> std::result::Result<R, Refusal> + Send + 'static,
     {
-        let applied = self.update_all(vec![brand.id], move |brands, at| {
+        self.update_one(brand, 0, rules).await
+    }
+
+    /// As `update`, by rules that may add so many files.
+    async fn update_one<R, F>(&self, brand: BrandRow, new_files: usize, rules: F) -> Result<R>
+    where
+        R: Send + 'static,
+        F: FnOnce(&mut Brand, &Moment) -> std::result::Result<R, Refusal> + Send + 'static,
+    {
+        let applied = self.submit(vec![brand.id], new_files, move |brands, at| {
             brands.get_mut(&brand.id).map(|brand| rules(brand, at)).transpose()
         });
         applied.await?.ok_or_else(|| LedgerError::Corrupt(format!("{} has no row", brand.brand)))
@@ -247,8 +301,16 @@ impl Ledger {
         R: Send + 'static,
         F: FnOnce(&mut Brands, &Moment) -> std::result::Result<R, Refusal> + Send + 'static,
     {
+        self.submit(brands, 0, rules).await
+    }
+
+    async fn submit<R, F>(&self, brands: Vec<BrandId>, new_files: usize, rules: F) -> Result<R>
+    where
+        R: Send + 'static,
+        F: FnOnce(&mut Brands, &Moment) -> std::result::Result<R, Refusal> + Send + 'static,
+    {
         self.session.before_begin(Committer::Group).await?;
-        let (update, result): (_, oneshot::Receiver<Result<R>>) = Pending::new(brands, rules);
+        let (update, result): (_, oneshot::Receiver<Result<R>>) = Pending::new(brands, new_files, rules);
         let update: Box<dyn Update> = Box::new(update);
         self.updates.send(update).map_err(|_| LedgerError::closed())?;
         result.await.map_err(|_| LedgerError::closed())?

@@ -4,14 +4,15 @@
 //! nothing else waits, an update is alone in its group. An update whose rules refuse changes nothing and harms no other;
 //! a commit that fails fails its whole group.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot};
 
+use super::engine::{Pool, Tx, sql};
 use super::error::{LedgerError, Result};
-use super::session::{Session, Tx};
-use super::store::{self, Brands};
+use super::session::Session;
+use super::store::{self, Beginning, Brands};
 use crate::domain::brand::{Brand, BrandId, Moment, Refusal, UploadId};
 
 /// So many updates are committed together at most.
@@ -21,6 +22,9 @@ const MAX_GROUP: usize = 64;
 pub(super) trait Update: Send {
     /// The rows of the brands that it concerns.
     fn brands(&self) -> &[BrandId];
+
+    /// How many files it may add at most.
+    fn new_files(&self) -> usize;
 
     /// Applies its rules. False when they refuse.
     fn apply(&mut self, brands: &mut Brands, at: &Moment) -> bool;
@@ -32,6 +36,7 @@ pub(super) trait Update: Send {
 /// An update of somebody who waits for the rules' result.
 pub(super) struct Pending<R, F> {
     brands: Vec<BrandId>,
+    new_files: usize,
     rules: Option<F>,
     result: Option<std::result::Result<R, Refusal>>,
     reply: oneshot::Sender<Result<R>>,
@@ -39,9 +44,13 @@ pub(super) struct Pending<R, F> {
 
 impl<R, F> Pending<R, F> {
     /// An update, and where its result arrives after the commit.
-    pub(super) fn new(brands: Vec<BrandId>, rules: F) -> (Self, oneshot::Receiver<Result<R>>) {
+    pub(super) fn new(
+        brands: Vec<BrandId>,
+        new_files: usize,
+        rules: F,
+    ) -> (Self, oneshot::Receiver<Result<R>>) {
         let (reply, result) = oneshot::channel();
-        (Self { brands, rules: Some(rules), result: None, reply }, result)
+        (Self { brands, new_files, rules: Some(rules), result: None, reply }, result)
     }
 }
 
@@ -52,6 +61,10 @@ where
 {
     fn brands(&self) -> &[BrandId] {
         &self.brands
+    }
+
+    fn new_files(&self) -> usize {
+        self.new_files
     }
 
     fn apply(&mut self, brands: &mut Brands, at: &Moment) -> bool {
@@ -83,7 +96,7 @@ pub(super) async fn run(session: Session, mut updates: mpsc::UnboundedReceiver<B
         let written = write(&session, &mut cache, &mut group).await.map_err(Arc::new);
         if written.is_err() {
             // nobody knows what was committed
-            cache = Cache::default();
+            cache.forget();
         }
         for update in group {
             update.answer(written.clone().map_err(LedgerError::Group));
@@ -93,37 +106,50 @@ pub(super) async fn run(session: Session, mut updates: mpsc::UnboundedReceiver<B
 
 /// Applies and commits a group.
 async fn write(session: &Session, cache: &mut Cache, group: &mut [Box<dyn Update>]) -> Result<()> {
+    cache.ids.reserve(group.iter().map(|update| update.new_files()).sum(), &session.pool).await?;
     let mut tx = session.begin().await?;
     let ids: BTreeSet<BrandId> = group.iter().flat_map(|update| update.brands()).copied().collect();
-    let (moment, next_id, version) = store::moment(&mut tx, session.now()).await?;
-    let before = cache.load(&mut tx, &ids, next_id, (version, session.generation())).await?;
-    let after = apply(group, &before, next_id, &moment);
-    let (mut is_changed, mut rechecks) = (false, false);
+    let Beginning { moment, next_id, version } =
+        store::begin(&mut tx, &session.keeper, session.now()).await?;
+    let versions = store::lock(&mut tx, &ids, version).await?;
+    let before = cache.load(&mut tx, &versions, session).await?;
+    let (after, next_id) = apply(group, &before, cache.ids.next(next_id), &moment);
+    cache.ids.used_up_to(next_id);
+    let (mut changed, mut rechecks) = (BTreeSet::new(), false);
     for (id, brand) in &after {
         if cfg!(debug_assertions) {
             sound(brand)?;
         }
         let changes = brand.changes_since(&before[id]);
         if !changes.is_empty() {
-            is_changed = true;
             rechecks |= changes.requests_recheck();
-            store::save(&mut tx, *id, &changes).await?;
+            store::save(&mut tx, brand, &changes, &moment.inbox).await?;
+            changed.insert(*id);
         }
     }
+    let is_versioned = tx.is_postgres();
     // an update that changed nothing wakes nobody
-    match is_changed {
-        true => session.commit(tx).await?,
-        false => tx.rollback().await?,
+    match changed.is_empty() {
+        true => tx.rollback().await?,
+        false => session.commit(tx).await?,
     }
     if rechecks {
         session.announce_rechecks();
     }
-    cache.keep(before, after);
+    // the writing connection of SQLite does not see its own commits as those of others
+    changed.retain(|_| is_versioned);
+    cache.keep(before, after, &versions, &changed);
     Ok(())
 }
 
-/// Applies the updates in their order, each to what those before it have left. Gives back the brands that were touched.
-fn apply(group: &mut [Box<dyn Update>], before: &Brands, mut next_id: UploadId, at: &Moment) -> Brands {
+/// Applies the updates in their order, each to what those before it have left. Gives back the brands that were touched,
+/// and the next id.
+fn apply(
+    group: &mut [Box<dyn Update>],
+    before: &Brands,
+    mut next_id: UploadId,
+    at: &Moment,
+) -> (Brands, UploadId) {
     let mut after = Brands::new();
     for update in group {
         let current = |id: &BrandId| after.get(id).or_else(|| before.get(id)).cloned();
@@ -134,7 +160,7 @@ fn apply(group: &mut [Box<dyn Update>], before: &Brands, mut next_id: UploadId, 
             after.extend(brands);
         }
     }
-    after
+    (after, next_id)
 }
 
 /// Rules that break an invariant are a mistake in the program.
@@ -149,45 +175,96 @@ fn sound(brand: &Brand) -> Result<()> {
 /// The brands of the last groups, so that one that is written again and again is not read again and again.
 #[derive(Debug, Default)]
 struct Cache {
-    brands: Brands,
-    /// They are as they are in the database as long as this is the same.
-    version: Option<Version>,
+    /// With the number that says, as long as it is the same, that a brand is as it is in the database.
+    brands: BTreeMap<BrandId, (i64, Brand)>,
+    /// SQLite: they were seen by this connection.
+    generation: u64,
+    ids: Ids,
 }
-
-/// The version of the database's content as the writing connection sees it, and of the connection itself.
-type Version = (i64, u64);
 
 /// So many files are kept beside those of the last group.
 const CACHED_FILES: usize = 4096;
 
 impl Cache {
-    /// The brands with these ids: from memory, if nobody else has written, or from the database.
+    /// The brands with these versions: from memory, if nobody else has written, or from the database.
     async fn load(
         &mut self,
         tx: &mut Tx,
-        ids: &BTreeSet<BrandId>,
-        next_id: UploadId,
-        version: Version,
+        versions: &BTreeMap<BrandId, i64>,
+        session: &Session,
     ) -> Result<Brands> {
-        if self.version.replace(version) != Some(version) {
+        if self.generation != session.generation() {
+            self.generation = session.generation();
             self.brands.clear();
         }
-        let (known, unknown): (BTreeSet<_>, BTreeSet<_>) =
-            ids.iter().copied().partition(|id| self.brands.contains_key(id));
-        let mut brands = match unknown.is_empty() {
-            true => Brands::new(),
-            false => store::load(tx, &unknown, next_id).await?,
-        };
-        brands.extend(known.iter().filter_map(|id| self.brands.remove_entry(id)));
+        let (mut brands, mut unknown) = (Brands::new(), BTreeSet::new());
+        for (id, version) in versions {
+            match self.brands.remove(id).filter(|(known, _)| known == version) {
+                Some((_, brand)) => drop(brands.insert(*id, brand)),
+                None => drop(unknown.insert(*id)),
+            }
+        }
+        if !unknown.is_empty() {
+            brands.extend(store::load(tx, &unknown, &session.inboxes).await?);
+        }
         Ok(brands)
     }
 
     /// What was committed is what the next group finds.
-    fn keep(&mut self, before: Brands, after: Brands) {
-        if self.brands.values().map(Brand::file_count).sum::<usize>() > CACHED_FILES {
+    fn keep(
+        &mut self,
+        before: Brands,
+        after: Brands,
+        versions: &BTreeMap<BrandId, i64>,
+        bumped: &BTreeSet<BrandId>,
+    ) {
+        if self.brands.values().map(|(_, brand)| brand.file_count()).sum::<usize>() > CACHED_FILES {
             self.brands.clear();
         }
-        self.brands.extend(before);
-        self.brands.extend(after.into_iter().map(|(id, brand)| (id, brand.as_committed())));
+        let after = after.into_iter().map(|(id, brand)| (id, brand.as_committed()));
+        for (id, brand) in before.into_iter().chain(after) {
+            let version = versions.get(&id).copied().unwrap_or_default() + i64::from(bumped.contains(&id));
+            self.brands.insert(id, (version, brand));
+        }
+    }
+
+    fn forget(&mut self) {
+        self.brands.clear();
+    }
+}
+
+/// PostgreSQL: ids of files that were given to this daemon. Several hosts add files at a time, so the highest id in the
+/// table says nothing.
+#[derive(Debug, Default)]
+struct Ids {
+    next: i64,
+    end: i64,
+}
+
+/// So many ids are asked for at least.
+const IDS: i64 = 64;
+
+const RESERVE_IDS: &str = "UPDATE next_upload SET id = id + $1 RETURNING id - $1 AS first";
+
+impl Ids {
+    async fn reserve(&mut self, files: usize, pool: &Pool) -> Result<()> {
+        let files = i64::try_from(files).unwrap_or(i64::MAX);
+        if pool.sqlite().is_none() && self.end - self.next < files {
+            let count = files.max(IDS);
+            self.next = sql(RESERVE_IDS).bind(count).scalar(pool).await?;
+            self.end = self.next + count;
+        }
+        Ok(())
+    }
+
+    /// The next one; `highest`, where the table says it.
+    fn next(&self, highest: UploadId) -> UploadId {
+        if self.end == 0 { highest } else { UploadId(self.next) }
+    }
+
+    fn used_up_to(&mut self, next: UploadId) {
+        if self.end != 0 {
+            self.next = next.0;
+        }
     }
 }

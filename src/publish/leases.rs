@@ -1,12 +1,12 @@
 //! The leases of our claims, and those of holders that are gone.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::shared::Shared;
-use crate::domain::brand::ClaimToken;
+use crate::domain::brand::{BrandId, Claim, ClaimToken};
 use crate::ledger::{Ledger, LedgerError};
 
 /// A claim that its holder has not renewed for so long is given back to the queue.
@@ -15,31 +15,31 @@ pub(super) const LEASE: Duration = Duration::from_mins(2);
 /// The claims of the attempts under way.
 #[derive(Debug)]
 pub(super) struct Leases {
-    tokens: HashSet<ClaimToken>,
+    claims: HashMap<ClaimToken, BrandId>,
     maintained: Instant,
 }
 
 impl Default for Leases {
     fn default() -> Self {
-        Self { tokens: HashSet::new(), maintained: Instant::now() }
+        Self { claims: HashMap::new(), maintained: Instant::now() }
     }
 }
 
 impl Leases {
-    pub(super) fn add(&mut self, token: ClaimToken) {
-        self.tokens.insert(token);
+    pub(super) fn add(&mut self, claim: &Claim) {
+        self.claims.insert(claim.token, claim.brand_id);
     }
 
     pub(super) fn remove(&mut self, token: ClaimToken) {
-        self.tokens.remove(&token);
+        self.claims.remove(&token);
     }
 
     pub(super) fn len(&self) -> usize {
-        self.tokens.len()
+        self.claims.len()
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.tokens.is_empty()
+        self.claims.is_empty()
     }
 
     /// From time to time, renews ours and takes back those that have expired.
@@ -56,7 +56,7 @@ impl Leases {
 
     /// Renews ours.
     pub(super) async fn renew(&self, ledger: &Ledger) -> Result<(), LedgerError> {
-        let tokens: Vec<_> = self.tokens.iter().copied().collect();
-        ledger.extend_leases(&tokens, LEASE).await
+        let claims = self.claims.iter().map(|(token, brand)| (*token, *brand)).collect();
+        ledger.extend_leases(claims, LEASE).await
     }
 }

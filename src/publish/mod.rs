@@ -283,7 +283,7 @@ impl Publish {
         if probe {
             shared.breaker.probe_started(Instant::now());
         }
-        self.leases.add(claim.token);
+        self.leases.add(&claim);
         Box::pin(async move {
             let began = Instant::now();
             let outcome = attempt(&shared, &claim).await;

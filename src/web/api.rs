@@ -128,6 +128,7 @@ impl Ask {
         let since =
             self.since.as_ref().map(|since| since.parse::<jiff::Timestamp>()).transpose().map_err(bad)?;
         Ok(Filter {
+            inbox: None,
             brand: Self::brand(self.brand.as_ref())?,
             states: Upload::ALL.into_iter().filter(|state| states.contains(state)).collect(),
             text: self.text().map(str::to_owned),

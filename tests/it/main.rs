@@ -30,6 +30,7 @@ mod operators;
 mod overflow;
 mod packaging;
 mod pauses;
+mod postgres;
 mod queries;
 mod same_stamp;
 mod sandbox;

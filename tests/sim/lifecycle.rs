@@ -7,7 +7,7 @@ use std::time::Duration;
 use brandpost::cloud::Clouds;
 use brandpost::domain::upload::State;
 use brandpost::intake::Intake;
-use brandpost::ledger::{DaemonLock, Ledger, Started};
+use brandpost::ledger::{DaemonLock, Host, Ledger, Started};
 use brandpost::metrics::Metrics;
 use brandpost::publish::Publish;
 use brandpost::sim::{Service, Stage};
@@ -27,7 +27,9 @@ impl World {
         let (settings, path) = (self.settings.clone(), self.database());
         let lock = take_lock(&path);
         let clouds = Clouds::new(&settings, self.wall.clone()).unwrap();
-        let Started { ledger, rebuilt, .. } = Ledger::start(&path, self.wall.clone(), &lock).await.unwrap();
+        let host = Host::new("local".into(), 10);
+        let Started { ledger, rebuilt, .. } =
+            Ledger::start(&(&path).into(), self.wall.clone(), Some(&lock), &host).await.unwrap();
         if let Some(rebuilt) = rebuilt {
             self.violation(format!("the database of a process that died was given up: {rebuilt}"));
         }

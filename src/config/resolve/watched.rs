@@ -12,12 +12,16 @@ use crate::domain::glob::Glob;
 /// The most slots a brand can have; the platform's own limit is 10.
 const MOST_SLOTS: u32 = 1000;
 
+/// How many characters the name of an inbox may have.
+const LONGEST_INBOX: usize = 100;
+
 impl Resolver<'_> {
     pub(super) fn watch(&mut self) -> Watch {
         let file = self.file().watch.clone();
         let modes = [("auto", WatchMode::Auto), ("native", WatchMode::Native), ("poll", WatchMode::Poll)];
         Watch {
             root: self.own_path("watch.root", &file.root),
+            inbox: self.inbox(file.inbox),
             settle: self.at_least("watch.settle", file.settle.0, Duration::from_millis(10)),
             grace: file.grace.0,
             rescan: self.at_least("watch.rescan", file.rescan.0, Duration::from_millis(100)),
@@ -29,6 +33,18 @@ impl Resolver<'_> {
                 Duration::from_millis(50),
             ),
         }
+    }
+
+    /// The name of the inbox: the host's, unless it has one of its own.
+    fn inbox(&mut self, name: String) -> String {
+        let name = match name.is_empty() {
+            true => rustix::system::uname().nodename().to_string_lossy().into_owned(),
+            false => name,
+        };
+        if name.chars().count() > LONGEST_INBOX || name.trim() != name || name.chars().any(char::is_control) {
+            self.wrong("watch.inbox", "a name has at most 100 characters, none of them a control character, and no blanks around it");
+        }
+        name
     }
 
     fn ignored(&mut self, patterns: &[String]) -> Vec<Glob> {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{Brand, Claim, Moment, Upload, UploadId, UploadState};
+use super::{Brand, Claim, ClaimToken, Moment, Upload, UploadId, UploadState};
 use crate::domain::clock::later;
 use crate::domain::failure::Failure;
 use crate::domain::word::word;
@@ -111,7 +111,8 @@ pub struct ClaimTerms {
 impl Brand {
     /// Claims a file, if it is due and may be sent.
     pub fn start(&mut self, id: UploadId, terms: ClaimTerms, at: &Moment) -> Option<Claim> {
-        let file = self.file_mut(id).filter(|file| file.is_due(terms.horizon, at))?;
+        let file =
+            self.file_mut(id).filter(|file| file.inbox == at.inbox && file.is_due(terms.horizon, at))?;
         file.state = UploadState::Uploading {
             lease_until: later(at.now, terms.lease),
             started_at: at.now,
@@ -122,6 +123,16 @@ impl Brand {
         file.updated_at = at.now;
         self.settle(at);
         Claim::of(self, self.file(id)?)
+    }
+
+    /// Puts off the end of a claim that is still worked on.
+    pub fn extend(&mut self, claim: ClaimToken, lease: Duration, at: &Moment) {
+        let Some(file) = self.file_mut(claim.upload).filter(|file| file.tries == claim.number) else {
+            return;
+        };
+        if let UploadState::Uploading { lease_until, .. } = &mut file.state {
+            *lease_until = later(at.now, lease);
+        }
     }
 
     /// Ends a claim: the file's state, its attempt, and what follows for others. False when the claim is no longer
@@ -179,7 +190,7 @@ impl Brand {
 
     fn end(&mut self, id: UploadId, end: &AttemptEnd, at: &Moment) {
         // a file that is tried again goes behind those that wait for their first turn
-        let turn = self.next_turn(at);
+        let turn = self.next_turn(&at.inbox, at);
         let Some(file) = self.file_mut(id) else { return };
         match end {
             AttemptEnd::Uploaded { object_url, etag, .. } => {

@@ -104,7 +104,7 @@ impl Brand {
 
     /// The row of a path. One of a file of this name in a folder that is watched no longer becomes this file's.
     fn row_of(&mut self, file: &InspectedFile, absent: Absent<'_>, at: &Moment) -> Option<UploadId> {
-        if let Some(row) = self.file_at(&file.path) {
+        if let Some(row) = self.file_at(at.inbox.id, &file.path) {
             return Some(row.id);
         }
         let same_name = |id: &&UploadId| {

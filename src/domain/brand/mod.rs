@@ -24,6 +24,7 @@
 mod attempt;
 mod changes;
 mod claim;
+mod inbox;
 mod intake;
 mod invariants;
 mod key;
@@ -44,14 +45,17 @@ use jiff::Timestamp;
 pub use attempt::{AttemptEnd, AttemptRecord, ClaimTerms, Outcome};
 pub use changes::{Changes, Refused};
 pub use claim::Claim;
+pub use inbox::{Inbox, InboxId};
 pub use intake::{Absent, InspectedFile, Inspection, RecordResult};
 pub use key::{BrandError, BrandId, BrandKey, BrandType, RecordId};
 pub use operator::Refusal;
 pub use upload::{ClaimToken, Recheck, Upload, UploadId, UploadState};
 
 /// What the rules know of the world outside their brand.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Moment {
+    /// Where new files are found: the inbox of the daemon whose rules these are.
+    pub inbox: Inbox,
     /// The time now.
     pub now: Timestamp,
     /// The round of the queue that is on: in each round every brand sends one file.
@@ -122,9 +126,9 @@ impl Brand {
         self.files.get(&id).map(|file| &**file)
     }
 
-    /// The file that has this path.
-    pub fn file_at(&self, path: &Path) -> Option<&Upload> {
-        self.files().find(|file| file.path == path)
+    /// The file that has this path in an inbox.
+    pub fn file_at(&self, inbox: InboxId, path: &Path) -> Option<&Upload> {
+        self.files().find(|file| file.inbox.id == inbox && file.path == path)
     }
 
     /// The file that has this slot.
@@ -152,6 +156,16 @@ impl Brand {
     #[must_use]
     pub fn as_committed(self) -> Self {
         Self { attempts: Vec::new(), ..self }
+    }
+
+    /// Makes all files of an inbox due that wait: their due times come from a clock that has been set since.
+    pub fn make_due(&mut self, at: &Moment) {
+        let waits = |file: &&mut Arc<Upload>| file.inbox == at.inbox && file.state.due().is_some();
+        for file in self.files.values_mut().filter(waits).map(Arc::make_mut) {
+            if let UploadState::Queued { due, .. } | UploadState::Retrying { due, .. } = &mut file.state {
+                *due = at.now;
+            }
+        }
     }
 
     /// Gives the brand another number of slots. More than before let waiting files in; fewer take none away.

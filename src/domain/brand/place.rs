@@ -21,7 +21,11 @@ impl Brand {
         let content = Some((picture, wanted));
         if let Some(original) = self.original(picture, row, absent) {
             let name = original.path.file_name().unwrap_or_default().to_string_lossy();
-            let message = format!("the same picture is there already as {}", visible(&name));
+            let inbox = match original.inbox == at.inbox {
+                true => String::new(),
+                false => format!(" in the inbox {}", visible(&original.inbox.name)),
+            };
+            let message = format!("the same picture is there already as {}{inbox}", visible(&name));
             let failure = Failure::new(ErrorKind::Duplicate, message);
             let original = original.id;
             let id = self.refuse(file, row, &failure, content, at);
@@ -79,7 +83,7 @@ impl Brand {
         slot: u32,
         at: &Moment,
     ) -> UploadId {
-        let turn = self.next_turn(at);
+        let turn = self.next_turn(&at.inbox, at);
         let held = is_from_before(file, at);
         let row = self.row_or_new(file, row, at);
         row.set_content(file, Some(content), at);
@@ -141,6 +145,7 @@ impl Upload {
 fn new_upload(id: UploadId, file: &InspectedFile, at: &Moment) -> Upload {
     Upload {
         id,
+        inbox: at.inbox.clone(),
         path: file.path.clone(),
         state: UploadState::Gone,
         slot: None,

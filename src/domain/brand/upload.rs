@@ -8,6 +8,7 @@ use std::str::FromStr;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::Inbox;
 use crate::domain::failure::{ErrorKind, Failure};
 use crate::domain::upload::{Picture, Stamp, State};
 
@@ -159,6 +160,8 @@ impl Recheck {
 pub struct Upload {
     /// Its number.
     pub id: UploadId,
+    /// In whose folders it is.
+    pub inbox: Inbox,
     /// The whole path.
     pub path: PathBuf,
     /// What has become of it.

@@ -1,6 +1,7 @@
 //! A bench for the daemon: a temporary folder, the sandbox on a port of its own, the real daemon.
 
 pub mod pictures;
+pub mod postgres;
 pub mod process;
 
 use std::ffi::OsStr;
@@ -15,7 +16,7 @@ use brandpost::daemon::lifecycle::ShutdownSignals;
 use brandpost::daemon::{self, Progress, Untaken, Until};
 use brandpost::domain::clock::{Clock, SystemClock};
 use brandpost::domain::upload::State;
-use brandpost::ledger::{Counts, Filter, Ledger, Report, StatusRow};
+use brandpost::ledger::{Counts, Filter, Ledger, Location, Report, StatusRow};
 use brandpost::sim::{RequestLog, Sandbox, SandboxOptions, Service};
 use tempfile::TempDir;
 use tokio::sync::oneshot;
@@ -31,6 +32,8 @@ pub struct Bench {
     pub folder: TempDir,
     pub sandbox: Sandbox,
     pub clock: Arc<dyn Clock>,
+    /// PostgreSQL, in place of a file.
+    pub server: Option<String>,
     daemon: Option<Running>,
 }
 
@@ -55,7 +58,8 @@ impl Bench {
         let sandbox = Sandbox::start(options).await.unwrap();
         fs::create_dir_all(folder.path().join("inbox")).unwrap();
         write_private(&folder.path().join("secret"), "sandbox-app-secret\n");
-        let bench = Self { folder, sandbox, clock: Arc::new(SystemClock), daemon: None };
+        let server = postgres::is_engine().then(|| postgres::cluster("it is there").unwrap().database());
+        let bench = Self { folder, sandbox, clock: Arc::new(SystemClock), server, daemon: None };
         bench.configure(extra);
         bench
     }
@@ -78,8 +82,16 @@ impl Bench {
                 text = format!("{text}[{section}]\n{keys}");
             }
         }
+        let mut text = text + extra;
+        if let Some(url) = &self.server {
+            let (url, section) = (format!("url = \"{url}\"\n"), "[database]\n");
+            text = match text.contains(section) {
+                true => text.replace(section, &format!("{section}{url}")),
+                false => format!("{text}\n{section}{url}"),
+            };
+        }
         // other users may look at it, unless a webhook stands in it
-        fs::write(self.config(), text + extra).unwrap();
+        fs::write(self.config(), text).unwrap();
         let mode = if extra.contains("[alerts]") { 0o600 } else { 0o644 };
         fs::set_permissions(self.config(), fs::Permissions::from_mode(mode)).unwrap();
     }
@@ -90,6 +102,11 @@ impl Bench {
 
     pub fn database(&self) -> PathBuf {
         self.folder.path().join("brandpost.db")
+    }
+
+    /// Where the ledger is, in a file or on a server.
+    pub fn location(&self) -> Location {
+        daemon::location(&Settings::load(&self.config()).unwrap()).unwrap()
     }
 
     pub fn brand(&self, brand: &str) -> PathBuf {
@@ -181,7 +198,7 @@ impl Bench {
 
     /// As the command line has it, without a daemon.
     pub async fn ledger_of_its_own(&self) -> Ledger {
-        Ledger::open(&self.database(), self.clock.clone()).await.unwrap()
+        Ledger::open(self.location(), self.clock.clone()).await.unwrap()
     }
 
     /// Where the page is served.
@@ -208,7 +225,7 @@ impl Bench {
     }
 
     pub async fn report(&self) -> Report {
-        Report::open(&self.database()).await.unwrap()
+        Report::open(self.location()).await.unwrap()
     }
 
     pub async fn counts(&self) -> Counts {
@@ -217,7 +234,7 @@ impl Bench {
 
     /// For a process that may not have made its tables yet.
     pub async fn counts_so_far(&self) -> Counts {
-        match Report::open(&self.database()).await {
+        match Report::open(self.location()).await {
             Ok(report) => report.counts(None).await.unwrap_or_default(),
             Err(_) => Counts::default(),
         }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::naive::Naive;
-use super::{SLOTS, brand, found, moment, path};
+use super::{SLOTS, brand, found, inbox, moment, path};
 use crate::domain::brand::{Absent, AttemptEnd, Brand, Claim, ClaimTerms, Moment, Upload, UploadId};
 use crate::domain::clock::later;
 use crate::domain::failure::{ErrorKind, Failure};
@@ -82,7 +82,7 @@ impl Run {
     }
 
     fn id(&self, file: u8) -> Option<UploadId> {
-        self.brand.file_at(&path(file)).map(|file| file.id)
+        self.brand.file_at(inbox().id, &path(file)).map(|file| file.id)
     }
 
     fn apply(&mut self, event: &Event, at: &Moment) {

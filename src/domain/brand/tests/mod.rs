@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use jiff::Timestamp;
 
-use super::{Brand, BrandId, InspectedFile, Inspection, Moment, Upload, UploadId};
+use super::{Brand, BrandId, Inbox, InboxId, InspectedFile, Inspection, Moment, Upload, UploadId};
 use crate::domain::failure::{ErrorKind, Failure};
 use crate::domain::image::{Dimensions, Format};
 use crate::domain::upload::{Digests, Picture, Stamp};
@@ -20,9 +20,13 @@ fn brand() -> Brand {
     Brand::new(BrandId(1), "OWNBRAND/1001".parse().unwrap(), SLOTS, [], [], UploadId(1))
 }
 
+fn inbox() -> Inbox {
+    Inbox::new(InboxId(1), "hz-1")
+}
+
 fn moment(second: i64) -> Moment {
     let now = Timestamp::from_second(1_800_000_000 + second).unwrap();
-    Moment { now, round: 0, suspended: false, hold_before: None }
+    Moment { inbox: inbox(), now, round: 0, suspended: false, hold_before: None }
 }
 
 fn path(file: u8) -> PathBuf {
@@ -51,5 +55,5 @@ fn found(file: u8, content: u8, wanted: Option<u32>) -> InspectedFile {
 }
 
 fn at(brand: &Brand, file: u8) -> &Upload {
-    brand.file_at(&path(file)).unwrap()
+    brand.file_at(inbox().id, &path(file)).unwrap()
 }

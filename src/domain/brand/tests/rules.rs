@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{at, brand, found, moment, path};
+use super::{at, brand, found, inbox, moment, path};
 use crate::domain::brand::{Absent, AttemptEnd, Brand, Claim, ClaimTerms, Refusal, UploadId, UploadState};
 use crate::domain::failure::{ErrorKind, Failure};
 use crate::domain::upload::State;
@@ -100,7 +100,7 @@ fn a_renamed_file_keeps_row_and_slot() {
     let absent = Absent { missing: &[id], relocated: &[] };
     let result = brand.take_in(&found(9, 1, None), absent, &moment(3));
     assert_eq!((result.id, result.state, result.slot), (id, State::Uploaded, Some(1)));
-    assert!(brand.file_at(&path(1)).is_none());
+    assert!(brand.file_at(inbox().id, &path(1)).is_none());
 }
 
 #[test]

@@ -1,7 +1,30 @@
 -- The ledger: every brand, every file, every attempt.
 --
 -- The rules of a file's life are in src/domain/brand. The constraints here are a second guard, which shares nothing
--- with them. Times are RFC 3339 UTC texts of one width, so that they sort by time.
+-- with them. Times are RFC 3339 UTC texts of one width, so that they sort by time. ../postgres has the same tables.
+
+-- versions of brandpost that know this migration, or a later one, may work with the database
+CREATE TABLE compatibility (
+    oldest_migration INTEGER NOT NULL
+) STRICT;
+
+INSERT INTO compatibility (oldest_migration) VALUES (1);
+
+-- the watched folders of one daemon, under one name: with SQLite there is one
+CREATE TABLE inbox (
+    id          INTEGER PRIMARY KEY,
+    name        TEXT    NOT NULL UNIQUE,
+    host        TEXT    NOT NULL DEFAULT '',
+    version     TEXT    NOT NULL DEFAULT '',
+    keeper      TEXT,                        -- the daemon that may work on it,
+    epoch       INTEGER NOT NULL DEFAULT 0,  -- which counts up when another one takes it over,
+    seen_at     TEXT,                        -- which was heard of then,
+    lease_until TEXT,                        -- and may work until then (SQLite: as long as it holds the lock file)
+    slots_total INTEGER,                     -- images.max_per_brand of its host
+    retired_at  TEXT                         -- an operator has ended it
+) STRICT;
+
+INSERT INTO inbox (id, name) VALUES (1, 'local');
 
 CREATE TABLE brand (
     id          INTEGER PRIMARY KEY,
@@ -14,6 +37,7 @@ CREATE TABLE brand (
 CREATE TABLE upload (
     id                INTEGER PRIMARY KEY,
     brand_id          INTEGER NOT NULL REFERENCES brand (id),
+    inbox_id          INTEGER NOT NULL REFERENCES inbox (id),
     path_bytes        BLOB    NOT NULL,  -- the path itself: a name need not be UTF-8
     path              TEXT    NOT NULL,  -- the path as people read it
     file_name         TEXT    NOT NULL,
@@ -58,7 +82,7 @@ CREATE TABLE upload (
     detected_at       TEXT NOT NULL,
     uploaded_at       TEXT,
     updated_at        TEXT NOT NULL,
-    UNIQUE (brand_id, path_bytes),
+    UNIQUE (brand_id, path_bytes, inbox_id),
     CHECK (recheck_requested >= recheck_done),
     -- work needs a slot and known content
     CHECK (state NOT IN ('queued', 'uploading', 'retrying') OR
@@ -76,16 +100,16 @@ CREATE TABLE upload (
 -- one row a (brand, slot)
 CREATE UNIQUE INDEX upload_slot ON upload (brand_id, slot) WHERE slot IS NOT NULL;
 -- the queue: what is due when, in turns, and the newest first (every other file that is sent)
-CREATE INDEX upload_due ON upload (next_attempt_at) WHERE turn IS NOT NULL;
-CREATE INDEX upload_turn ON upload (turn, next_attempt_at) WHERE turn IS NOT NULL;
-CREATE INDEX upload_newest ON upload (turn, ctime_ns DESC, id) WHERE turn IS NOT NULL;
+CREATE INDEX upload_due ON upload (inbox_id, next_attempt_at) WHERE turn IS NOT NULL;
+CREATE INDEX upload_turn ON upload (inbox_id, turn, next_attempt_at) WHERE turn IS NOT NULL;
+CREATE INDEX upload_newest ON upload (inbox_id, turn, ctime_ns DESC, id) WHERE turn IS NOT NULL;
 CREATE INDEX upload_held ON upload (brand_id) WHERE held = 1;
-CREATE INDEX upload_claimed ON upload (lease_until, claimed_turn) WHERE lease_until IS NOT NULL;
-CREATE INDEX upload_recheck ON upload (brand_id) WHERE recheck_requested > recheck_done;
+CREATE INDEX upload_claimed ON upload (inbox_id, lease_until, claimed_turn) WHERE lease_until IS NOT NULL;
+CREATE INDEX upload_recheck ON upload (inbox_id, brand_id) WHERE recheck_requested > recheck_done;
 -- an object is one file's: which one has it is asked before anything is sent there
 CREATE INDEX upload_object ON upload (object_url) WHERE object_url IS NOT NULL AND slot IS NOT NULL;
 -- lists for people
-CREATE INDEX upload_brand_state ON upload (brand_id, state);
+CREATE INDEX upload_brand_state ON upload (brand_id, state, inbox_id);
 CREATE INDEX upload_state ON upload (state, updated_at);
 CREATE INDEX upload_updated ON upload (updated_at);
 
@@ -129,46 +153,56 @@ CREATE INDEX attempt_age ON attempt (finished_at);
 
 -- why nothing moves, for as long as nothing does
 CREATE TABLE notice (
-    name    TEXT PRIMARY KEY,
-    message TEXT    NOT NULL,
-    since   TEXT    NOT NULL,
-    next_at TEXT,                                              -- when a pause is over at the earliest
-    open    INTEGER NOT NULL DEFAULT 0 CHECK (open IN (0, 1))  -- what it concerns may still be found
+    inbox_id INTEGER NOT NULL REFERENCES inbox (id),
+    name     TEXT    NOT NULL,
+    message  TEXT    NOT NULL,
+    since    TEXT    NOT NULL,
+    next_at  TEXT,                                              -- when a pause is over at the earliest
+    open     INTEGER NOT NULL DEFAULT 0 CHECK (open IN (0, 1)), -- what it concerns may still be found
+    PRIMARY KEY (name, inbox_id)
 ) STRICT, WITHOUT ROWID;
 
 -- folders that were mount points when there was something in them
 CREATE TABLE mount_point (
-    path_bytes BLOB PRIMARY KEY
+    inbox_id   INTEGER NOT NULL REFERENCES inbox (id),
+    path_bytes BLOB    NOT NULL,
+    PRIMARY KEY (inbox_id, path_bytes)
 ) STRICT, WITHOUT ROWID;
 
 -- files that it takes long to read, and how far they are
 CREATE TABLE reading (
+    inbox_id   INTEGER NOT NULL REFERENCES inbox (id),
     brand_id   INTEGER NOT NULL REFERENCES brand (id),
     path_bytes BLOB    NOT NULL,
     bytes      INTEGER NOT NULL,
     size_bytes INTEGER NOT NULL,
-    PRIMARY KEY (brand_id, path_bytes)
+    PRIMARY KEY (inbox_id, brand_id, path_bytes)
 ) STRICT, WITHOUT ROWID;
 
 -- the outbox of alerts: refusals in the order in which they came, until every channel has delivered them
 CREATE TABLE refusal (
     id        INTEGER PRIMARY KEY AUTOINCREMENT,
+    inbox_id  INTEGER NOT NULL REFERENCES inbox (id),
     upload_id INTEGER NOT NULL,
     state     TEXT    NOT NULL
 ) STRICT;
 
 CREATE TABLE alert_channel (
-    channel         TEXT PRIMARY KEY,
+    inbox_id        INTEGER NOT NULL REFERENCES inbox (id),
+    channel         TEXT    NOT NULL,
     delivered_up_to INTEGER NOT NULL, -- refusals
-    sent_at         TEXT
+    sent_at         TEXT,
+    PRIMARY KEY (inbox_id, channel)
 ) STRICT, WITHOUT ROWID;
 
 -- the notices that a channel has told of
 CREATE TABLE delivered_notice (
-    channel TEXT NOT NULL REFERENCES alert_channel (channel) ON DELETE CASCADE,
-    name    TEXT NOT NULL,
-    message TEXT NOT NULL,
-    PRIMARY KEY (channel, name)
+    inbox_id INTEGER NOT NULL,
+    channel  TEXT    NOT NULL,
+    name     TEXT    NOT NULL,
+    message  TEXT    NOT NULL,
+    PRIMARY KEY (inbox_id, channel, name),
+    FOREIGN KEY (inbox_id, channel) REFERENCES alert_channel (inbox_id, channel) ON DELETE CASCADE
 ) STRICT, WITHOUT ROWID;
 
 -- The public interface: these views only grow.
@@ -176,11 +210,12 @@ CREATE TABLE delivered_notice (
 CREATE VIEW upload_status AS
 SELECT u.id, b.type AS brand_type, b.record_id AS brand_id, u.file_name, u.path, u.state, u.slot, u.suffix,
        u.size_bytes, u.width, u.height, u.sha256, u.revision, u.attempts,
-       max(u.next_attempt_at, coalesce((SELECT next_at FROM notice WHERE name = 'paused'), u.next_attempt_at))
+       max(u.next_attempt_at, coalesce(
+           (SELECT n.next_at FROM notice n WHERE n.name = 'paused' AND n.inbox_id = u.inbox_id), u.next_attempt_at))
            AS next_attempt_at,
        u.error_kind, u.error_code, u.error_message, u.object_url, u.etag, u.request_id,
-       u.detected_at, u.uploaded_at, u.updated_at
-FROM upload u JOIN brand b ON b.id = u.brand_id;
+       u.detected_at, u.uploaded_at, u.updated_at, i.name AS inbox
+FROM upload u JOIN brand b ON b.id = u.brand_id JOIN inbox i ON i.id = u.inbox_id;
 
 CREATE VIEW brand_summary AS
 SELECT b.type AS brand_type, b.record_id AS brand_id, b.slots_total,
@@ -197,9 +232,16 @@ SELECT b.type AS brand_type, b.record_id AS brand_id, b.slots_total,
 FROM brand b;
 
 CREATE VIEW attempt_log AS
-SELECT upload_id, attempt, started_at, finished_at, outcome, error_kind, error_code, error_message,
-       request_id, bytes, millis
-FROM attempt
+SELECT a.upload_id, a.attempt, a.started_at, a.finished_at, a.outcome, a.error_kind, a.error_code, a.error_message,
+       a.request_id, a.bytes, a.millis, i.name AS inbox
+FROM attempt a JOIN upload u ON u.id = a.upload_id JOIN inbox i ON i.id = u.inbox_id
 UNION ALL
-SELECT id, tries, claimed_at, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
-FROM upload WHERE state = 'uploading';
+SELECT u.id, u.tries, u.claimed_at, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, i.name
+FROM upload u JOIN inbox i ON i.id = u.inbox_id WHERE u.state = 'uploading';
+
+CREATE VIEW inbox_status AS
+SELECT i.name AS inbox, i.host, i.version, i.epoch, i.seen_at, i.lease_until, i.retired_at,
+       (SELECT count(*) FROM upload u WHERE u.inbox_id = i.id AND u.state = 'queued') AS queued,
+       (SELECT count(*) FROM upload u WHERE u.inbox_id = i.id AND u.state = 'uploading') AS uploading,
+       (SELECT count(*) FROM upload u WHERE u.inbox_id = i.id AND u.state = 'retrying') AS retrying
+FROM inbox i WHERE i.seen_at IS NOT NULL;

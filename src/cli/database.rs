@@ -1,0 +1,51 @@
+//! `brandpost database copy`: from the file to a server.
+
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::Subcommand;
+
+use super::lang::tr;
+use crate::config::Settings;
+use crate::daemon;
+use crate::domain::clock::SystemClock;
+use crate::ledger::{Location, copy_to_server};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    #[command(subcommand)]
+    command: DatabaseCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum DatabaseCommand {
+    /// Move the database to a PostgreSQL server; the daemon must be stopped
+    Copy {
+        /// The empty database, as `database.url` will name it
+        #[arg(long, value_name = "URL")]
+        to: String,
+    },
+}
+
+pub(super) async fn database(config: &Path, args: &Args) -> anyhow::Result<ExitCode> {
+    let DatabaseCommand::Copy { to } = &args.command;
+    let variable = ("BRANDPOST_DATABASE__URL".into(), to.into());
+    let settings = Settings::load_with(config, std::iter::once(variable))?;
+    let Location::Server(server) = daemon::location(&settings)? else {
+        anyhow::bail!("--to names no server");
+    };
+    let path = &settings.database.path;
+    super::check_database_place(path)?;
+    let moved = copy_to_server(path, &server, Arc::new(SystemClock)).await?;
+    let (rows, old) = (moved.rows, moved.old.display());
+    anstream::println!(
+        "{}",
+        tr!(
+            "{rows} rows are on {server} now, each compared; the file is kept as {old}. Set database.url in {} and start the daemon",
+            "{rows} 行已复制到 {server} 并逐行核对；原文件保留为 {old}。请在 {} 中设置 database.url，然后启动服务",
+            config.display()
+        )
+    );
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,222 @@
+//! PostgreSQL: a server that several hosts share.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions, PgSslMode};
+use sqlx::{ConnectOptions, PgPool, Postgres, Row, Transaction};
+use zeroize::Zeroizing;
+
+use super::{Tx, sql};
+use crate::domain::brand::InboxId;
+use crate::ledger::error::{LedgerError, Result};
+
+/// The oldest version, as the server numbers it.
+const OLDEST: i64 = 140_000;
+
+/// How long a statement waits for a lock, and may take; how long a transaction may do nothing. Milliseconds: the server
+/// ends what takes longer.
+const LIMITS: [(&str, &str); 3] = [
+    ("lock_timeout", "5000"),
+    ("statement_timeout", "20000"),
+    ("idle_in_transaction_session_timeout", "20000"),
+];
+
+/// How long a statement may take with the way there and back; behind a network that swallows everything, the server's
+/// limits are not heard of.
+pub(in crate::ledger) const PATIENCE: Duration = Duration::from_secs(25);
+
+/// How long it may take to get a connection.
+const CONNECT: Duration = Duration::from_secs(10);
+
+/// Variables that libpq's programs obey, and whose effect cannot be taken back here.
+const FOREIGN: [&str; 4] = ["PGOPTIONS", "PGSSLCERT", "PGSSLKEY", "PGSSLROOTCERT"];
+
+/// The channel on which hosts tell each other that something was written which the others must know.
+const CHANNEL: &str = "brandpost";
+
+/// Where the database is, and as whom it is used.
+#[derive(Clone)]
+pub struct Server {
+    /// Its name or address; a folder: the one with its Unix socket.
+    pub host: String,
+    /// Its port.
+    pub port: u16,
+    /// The role.
+    pub user: String,
+    /// The database on it.
+    pub database: String,
+    /// The role's password.
+    pub password: Option<Zeroizing<String>>,
+    /// More certificates that are trusted, PEM.
+    pub ca_file: Option<PathBuf>,
+    /// The name of this host's inbox.
+    pub inbox: String,
+}
+
+impl Server {
+    fn is_local(&self) -> bool {
+        self.host.starts_with('/')
+    }
+
+    fn options(&self) -> PgConnectOptions {
+        let mut options = PgConnectOptions::new_without_pgpass()
+            .port(self.port)
+            .username(&self.user)
+            .database(&self.database)
+            // without one, that of PGPASSWORD would count
+            .password(self.password.as_deref().map_or("", |password| password))
+            .application_name("brandpost")
+            .options(LIMITS)
+            .disable_statement_logging();
+        options = match self.is_local() {
+            true => options.host(&self.host).socket(&self.host).ssl_mode(PgSslMode::Disable),
+            false => options.host(&self.host).ssl_mode(PgSslMode::VerifyFull),
+        };
+        match &self.ca_file {
+            Some(file) => options.ssl_root_cert(file),
+            None => options,
+        }
+    }
+}
+
+impl fmt::Display for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { host, port, user, database, .. } = self;
+        match self.is_local() {
+            true => write!(f, "{database} at the socket in {host} (port {port}, role {user})"),
+            false => write!(f, "postgres://{user}@{host}:{port}/{database}"),
+        }
+    }
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Server({self}, inbox {})", self.inbox)
+    }
+}
+
+/// Makes connections: one that writes, or three that read (one of them hears what other hosts say).
+pub(in crate::ledger) async fn connect(server: &Server, read_only: bool) -> Result<PgPool> {
+    if let Some(name) = FOREIGN.iter().find(|name| std::env::var_os(name).is_some()) {
+        let reason =
+            format!("the environment has {name}, which brandpost does not obey and cannot ignore; unset it");
+        return Err(LedgerError::Open { place: server.to_string(), reason, passing: false });
+    }
+    let pool = PgPoolOptions::new()
+        .max_connections(if read_only { 3 } else { 1 })
+        .min_connections(1)
+        .max_lifetime(None)
+        .acquire_timeout(CONNECT)
+        .acquire_slow_threshold(Duration::from_hours(1))
+        // a connection that broke is found out by the statement that uses it
+        .test_before_acquire(false);
+    let options = server.options();
+    let options =
+        if read_only { options.options([("default_transaction_read_only", "on")]) } else { options };
+    let pool = pool.connect_with(options).await.map_err(|error| opening(server, &error))?;
+    check(server, &pool).await?;
+    Ok(pool)
+}
+
+async fn check(server: &Server, pool: &PgPool) -> Result<()> {
+    let row = sqlx::query("SELECT current_setting('server_version_num')::bigint AS number, current_setting('server_version') AS version, current_setting('server_encoding') AS encoding")
+        .fetch_one(pool)
+        .await
+        .map_err(|error| opening(server, &error))?;
+    let (number, version): (i64, String) = (row.try_get("number")?, row.try_get("version")?);
+    let encoding: String = row.try_get("encoding")?;
+    let refuse =
+        |reason: String| Err(LedgerError::Open { place: server.to_string(), reason, passing: false });
+    if number < OLDEST {
+        return refuse(format!("PostgreSQL {version} is too old; brandpost needs 14 or newer"));
+    }
+    if encoding != "UTF8" {
+        return refuse(format!("the database's encoding is {encoding}; make one with ENCODING 'UTF8'"));
+    }
+    Ok(())
+}
+
+/// What is wrong with a server that cannot be used, and what to do. Codes:
+/// <https://www.postgresql.org/docs/current/errcodes-appendix.html>.
+pub(in crate::ledger) fn opening(server: &Server, error: &sqlx::Error) -> LedgerError {
+    let text = error.to_string();
+    let code = state(error).unwrap_or_default();
+    let open =
+        |reason: String, passing: bool| LedgerError::Open { place: server.to_string(), reason, passing };
+    match &*code {
+        "28P01" | "28000" => open(
+            "the server does not accept the role or its password; set database.password_file, or the role in database.url, and look at pg_hba.conf".into(),
+            false,
+        ),
+        "3D000" => open(format!("there is no database {}; make it (createdb), or correct database.url", server.database), false),
+        "42501" => open(format!("the role {} lacks a right: {}; make it the owner of the database", server.user, message(error)), false),
+        "" => match error {
+            sqlx::Error::Tls(error) => open(format!("the connection cannot be secured: {error}; the server needs a certificate for the name in database.url (network.ca_file trusts another authority)"), false),
+            sqlx::Error::Configuration(error) => open(format!("{error}; correct database.url, or the certificates"), false),
+            sqlx::Error::PoolTimedOut => open("the server does not answer; is database.url right, and does a firewall let it through?".into(), true),
+            sqlx::Error::Io(error) => open(format!("the server cannot be reached: {error}; is it running, and is database.url right?"), true),
+            _ => open(format!("{text}; is this a PostgreSQL server that speaks TLS?"), false),
+        },
+        _ => open(format!("{}; see the server's log", message(error)), is_transient(&code)),
+    }
+}
+
+/// PostgreSQL's code of an error, if it is one of its own.
+pub(in crate::ledger) fn state(error: &sqlx::Error) -> Option<String> {
+    let sqlx::Error::Database(error) = error else { return None };
+    let error = error.try_downcast_ref::<sqlx::postgres::PgDatabaseError>()?;
+    Some(error.code().to_owned())
+}
+
+fn message(error: &sqlx::Error) -> String {
+    match error {
+        sqlx::Error::Database(error) => error.message().to_owned(),
+        other => other.to_string(),
+    }
+}
+
+/// Does what a code says pass by itself? Connections that broke, a server that stops, starts, is a standby or has no
+/// more room, locks that were not to be had, transactions that were in each other's way.
+pub(in crate::ledger) fn is_transient(code: &str) -> bool {
+    const PASSING: [&str; 11] =
+        ["40001", "40P01", "55P03", "57014", "57P01", "57P02", "57P03", "25006", "25P02", "25P03", "58030"];
+    code.starts_with("08") || code.starts_with("53") || PASSING.contains(&code)
+}
+
+/// Begins a transaction. The keeper of an inbox holds a lock that the one who takes it over waits for; what is written in
+/// the transaction is written before that, or not at all.
+pub(super) async fn begin(
+    pool: &PgPool,
+    keeper_of: Option<InboxId>,
+) -> sqlx::Result<Transaction<'static, Postgres>> {
+    match keeper_of {
+        None => pool.begin_with("BEGIN ISOLATION LEVEL READ COMMITTED").await,
+        Some(inbox) => {
+            let id = inbox.0;
+            let begin = format!(
+                "BEGIN ISOLATION LEVEL READ COMMITTED; SELECT pg_advisory_xact_lock_shared(2094, {id}::int)"
+            );
+            pool.begin_with(sqlx::AssertSqlSafe(begin)).await
+        }
+    }
+}
+
+/// Waits until no transaction of the keeper of an inbox is under way, and keeps new ones from beginning.
+pub(in crate::ledger) const TAKE_OVER: &str = "SELECT pg_advisory_xact_lock(2094, $1::int)";
+
+/// Lets the other hosts know, when the transaction is committed, that they have something to look at.
+pub(in crate::ledger) async fn notify(tx: &mut Tx) -> sqlx::Result<()> {
+    if tx.is_postgres() {
+        sql("SELECT pg_notify('brandpost', '')").execute(tx).await?;
+    }
+    Ok(())
+}
+
+/// Hears of what other hosts notify of.
+pub(in crate::ledger) async fn listen(pool: &PgPool) -> sqlx::Result<PgListener> {
+    let mut listener = PgListener::connect_with(pool).await?;
+    listener.listen(CHANNEL).await?;
+    Ok(listener)
+}

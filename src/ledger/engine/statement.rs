@@ -1,0 +1,224 @@
+//! A statement with its values, for either engine.
+
+use std::borrow::Cow;
+use std::fmt::Write;
+use std::io;
+
+use sqlx::{AssertSqlSafe, Postgres, SqlStr, Sqlite};
+use tokio::time::timeout;
+
+use super::postgres::PATIENCE;
+use super::{Column, Pool, Row, Tx};
+
+/// A value that a placeholder stands for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::ledger) enum Value {
+    Int(Option<i64>),
+    Text(Option<String>),
+    Bytes(Option<Vec<u8>>),
+}
+
+/// SQL with the values of its placeholders.
+#[derive(Debug, Clone)]
+pub(in crate::ledger) struct Statement {
+    text: Cow<'static, str>,
+    values: Vec<Value>,
+}
+
+/// Where a statement is carried out.
+#[derive(Debug)]
+pub(in crate::ledger) enum Target<'t> {
+    Tx(&'t mut Tx),
+    Pool(&'t Pool),
+}
+
+/// A statement whose values are bound next.
+pub(in crate::ledger) fn sql(text: &'static str) -> Statement {
+    Statement { text: Cow::Borrowed(text), values: Vec::new() }
+}
+
+impl Statement {
+    /// The value of the next placeholder: `$1`, `$2`, ….
+    pub(in crate::ledger) fn bind(mut self, value: impl Into<Value>) -> Self {
+        self.values.push(value.into());
+        self
+    }
+
+    /// More SQL.
+    pub(in crate::ledger) fn push(&mut self, text: &str) -> &mut Self {
+        self.text.to_mut().push_str(text);
+        self
+    }
+
+    /// A placeholder with its value.
+    pub(in crate::ledger) fn push_bind(&mut self, value: impl Into<Value>) -> &mut Self {
+        self.values.push(value.into());
+        // writing to a String cannot fail
+        let _ = write!(self.text.to_mut(), "${}", self.values.len());
+        self
+    }
+
+    /// Placeholders with commas between them.
+    pub(in crate::ledger) fn push_list<V: Into<Value>>(
+        &mut self,
+        values: impl IntoIterator<Item = V>,
+    ) -> &mut Self {
+        for (at, value) in values.into_iter().enumerate() {
+            if at > 0 {
+                self.push(", ");
+            }
+            self.push_bind(value);
+        }
+        self
+    }
+
+    /// `VALUES` with a row for each list of values.
+    pub(in crate::ledger) fn push_rows(&mut self, rows: impl IntoIterator<Item = Vec<Value>>) -> &mut Self {
+        self.push("VALUES ");
+        for (at, row) in rows.into_iter().enumerate() {
+            self.push(if at > 0 { ", (" } else { "(" });
+            self.push_list(row);
+            self.push(")");
+        }
+        self
+    }
+
+    /// Carries it out. Gives back how many rows were changed.
+    pub(in crate::ledger) async fn execute<'t>(self, on: impl Into<Target<'t>>) -> sqlx::Result<u64> {
+        Ok(match on.into() {
+            Target::Tx(Tx::Sqlite(tx)) => self.sqlite().execute(&mut **tx).await?.rows_affected(),
+            Target::Tx(Tx::Postgres(tx)) => {
+                in_time(self.postgres().execute(&mut **tx)).await?.rows_affected()
+            }
+            Target::Pool(Pool::Sqlite(pool)) => self.sqlite().execute(pool).await?.rows_affected(),
+            Target::Pool(Pool::Postgres(pool)) => {
+                in_time(self.postgres().execute(pool)).await?.rows_affected()
+            }
+        })
+    }
+
+    /// All rows.
+    pub(in crate::ledger) async fn all<'t>(self, on: impl Into<Target<'t>>) -> sqlx::Result<Vec<Row>> {
+        Ok(match on.into() {
+            Target::Tx(Tx::Sqlite(tx)) => rows(self.sqlite().fetch_all(&mut **tx).await?, Row::Sqlite),
+            Target::Tx(Tx::Postgres(tx)) => {
+                rows(in_time(self.postgres().fetch_all(&mut **tx)).await?, Row::Postgres)
+            }
+            Target::Pool(Pool::Sqlite(pool)) => rows(self.sqlite().fetch_all(pool).await?, Row::Sqlite),
+            Target::Pool(Pool::Postgres(pool)) => {
+                rows(in_time(self.postgres().fetch_all(pool)).await?, Row::Postgres)
+            }
+        })
+    }
+
+    /// The first row, if there is one.
+    pub(in crate::ledger) async fn optional<'t>(
+        self,
+        on: impl Into<Target<'t>>,
+    ) -> sqlx::Result<Option<Row>> {
+        Ok(match on.into() {
+            Target::Tx(Tx::Sqlite(tx)) => self.sqlite().fetch_optional(&mut **tx).await?.map(Row::Sqlite),
+            Target::Tx(Tx::Postgres(tx)) => {
+                in_time(self.postgres().fetch_optional(&mut **tx)).await?.map(Row::Postgres)
+            }
+            Target::Pool(Pool::Sqlite(pool)) => self.sqlite().fetch_optional(pool).await?.map(Row::Sqlite),
+            Target::Pool(Pool::Postgres(pool)) => {
+                in_time(self.postgres().fetch_optional(pool)).await?.map(Row::Postgres)
+            }
+        })
+    }
+
+    /// The only row.
+    pub(in crate::ledger) async fn one<'t>(self, on: impl Into<Target<'t>>) -> sqlx::Result<Row> {
+        self.optional(on).await?.ok_or(sqlx::Error::RowNotFound)
+    }
+
+    /// The first column of the only row.
+    pub(in crate::ledger) async fn scalar<'t, T: for<'r> Column<'r>>(
+        self,
+        on: impl Into<Target<'t>>,
+    ) -> sqlx::Result<T> {
+        self.one(on).await?.first()
+    }
+
+    fn sqlite(self) -> sqlx::query::Query<'static, Sqlite, sqlx::sqlite::SqliteArguments> {
+        let mut query = sqlx::query(text(self.text));
+        for value in self.values {
+            query = match value {
+                Value::Int(number) => query.bind(number),
+                Value::Text(text) => query.bind(text),
+                Value::Bytes(bytes) => query.bind(bytes),
+            };
+        }
+        query
+    }
+
+    fn postgres(self) -> sqlx::query::Query<'static, Postgres, sqlx::postgres::PgArguments> {
+        let mut query = sqlx::query(text(self.text));
+        for value in self.values {
+            query = match value {
+                Value::Int(number) => query.bind(number),
+                // PostgreSQL's text takes no NUL
+                Value::Text(text) => query.bind(text.map(|text| text.replace('\0', "\u{fffd}"))),
+                Value::Bytes(bytes) => query.bind(bytes),
+            };
+        }
+        query
+    }
+}
+
+/// Behind a network that swallows everything, nothing is heard of the server's own limits.
+async fn in_time<T>(answer: impl Future<Output = sqlx::Result<T>>) -> sqlx::Result<T> {
+    match timeout(PATIENCE, answer).await {
+        Ok(answer) => answer,
+        Err(_) => Err(sqlx::Error::Io(io::Error::new(
+            io::ErrorKind::TimedOut,
+            format!("the database server does not answer for {} s", PATIENCE.as_secs()),
+        ))),
+    }
+}
+
+fn text(text: Cow<'static, str>) -> SqlStr {
+    use sqlx::SqlSafeStr;
+    match text {
+        Cow::Borrowed(text) => SqlStr::from_static(text),
+        // made of constants and placeholders
+        Cow::Owned(text) => AssertSqlSafe(text).into_sql_str(),
+    }
+}
+
+fn rows<T>(rows: Vec<T>, row: fn(T) -> Row) -> Vec<Row> {
+    rows.into_iter().map(row).collect()
+}
+
+impl<'t> From<&'t mut Tx> for Target<'t> {
+    fn from(tx: &'t mut Tx) -> Self {
+        Target::Tx(tx)
+    }
+}
+
+impl<'t> From<&'t Pool> for Target<'t> {
+    fn from(pool: &'t Pool) -> Self {
+        Target::Pool(pool)
+    }
+}
+
+macro_rules! value {
+    ($variant:ident: $($from:ty => $convert:expr),+ $(,)?) => {$(
+        impl From<$from> for Value {
+            fn from(value: $from) -> Self {
+                Value::$variant(Some($convert(value)))
+            }
+        }
+
+        impl From<Option<$from>> for Value {
+            fn from(value: Option<$from>) -> Self {
+                Value::$variant(value.map($convert))
+            }
+        }
+    )+};
+}
+
+value!(Int: i64 => i64::from, u32 => i64::from, bool => i64::from);
+value!(Text: String => String::from, &str => str::to_owned, &String => Clone::clone);
+value!(Bytes: &[u8] => <[u8]>::to_vec, Vec<u8> => Vec::from);
