@@ -31,8 +31,7 @@ pub(super) async fn page(settings: &Settings) -> anyhow::Result<ExitCode> {
         ));
     }
     let token = settings.http.token.load()?;
-    let server = settings.database.server.is_some();
-    if !server && !DaemonLock::is_held(&settings.database.path) {
+    if !DaemonLock::is_held(&settings.database.path) {
         bail!(tr!(
             "no daemon runs now, so there is no page; who listens on {listen} meanwhile must not get the token",
             "守护进程没有运行，网页打不开；此时监听 {listen} 的可能是别人，口令不能给它"
@@ -46,10 +45,10 @@ pub(super) async fn page(settings: &Settings) -> anyhow::Result<ExitCode> {
             unserved.message
         ));
     }
-    // with a server, the service's user owns the folder in which a file would be
-    let place = match server {
-        true => settings.database.path.parent().unwrap_or(Path::new("/")),
-        false => &settings.database.path,
+    // with a server there is no file; the folder in which it would be is the service's too
+    let place = match settings.database.server {
+        Some(_) => settings.database.path.parent().unwrap_or(Path::new("/")),
+        None => &settings.database.path,
     };
     let owner =
         fs::metadata(place).with_context(|| format!("cannot tell whose {} is", place.display()))?.uid();

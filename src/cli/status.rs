@@ -18,7 +18,7 @@ use crate::domain::brand::BrandKey;
 use crate::domain::clock::{Clock, SystemClock, rfc3339};
 use crate::domain::failure::ErrorKind;
 use crate::domain::upload::State;
-use crate::ledger::{Counts, Filter, Report, StatusRow};
+use crate::ledger::{Counts, Filter, LedgerError, Report, StatusRow};
 
 /// As many rows as a person reads.
 const SOME: u32 = 50;
@@ -66,7 +66,10 @@ fn since(text: &str) -> Result<Timestamp, String> {
 }
 
 pub(super) async fn status(settings: &Settings, args: &Args) -> anyhow::Result<ExitCode> {
-    if settings.database.server.is_none() && !settings.database.path.exists() {
+    let report = super::report(settings).await;
+    if let Err(error) = &report
+        && matches!(error.downcast_ref(), Some(LedgerError::NoneYet(_)))
+    {
         match (args.json, args.csv) {
             (true, _) => anstream::println!("[]"),
             (_, true) => anstream::println!("{}", StatusRow::COLUMNS.join(",")),
@@ -80,7 +83,7 @@ pub(super) async fn status(settings: &Settings, args: &Args) -> anyhow::Result<E
         }
         return Ok(ExitCode::SUCCESS);
     }
-    let report = super::report(settings).await?;
+    let report = report?;
     if let Some(brand) = args.brand {
         super::known_brand(&report, brand).await?;
     }

@@ -47,12 +47,20 @@ pub fn location(settings: &Settings) -> anyhow::Result<Location> {
     }))
 }
 
+/// With SQLite, who has the lock is the daemon.
+fn identity(location: &Location, lock: &DaemonLock) -> Result<String, LedgerError> {
+    match location {
+        Location::File(_) => Ok("local".into()),
+        Location::Server(_) => lock.identity(),
+    }
+}
+
 /// A daemon that begins.
 pub(super) struct Start {
     location: Location,
     host: Host,
-    /// With SQLite: no other daemon works with the file.
-    lock: Option<DaemonLock>,
+    /// No other daemon of this host works with the file, or with the server in its place.
+    lock: DaemonLock,
     clock: Arc<dyn Clock>,
     /// It has worked with the database before: what is wrong with it passes.
     has_worked: bool,
@@ -66,12 +74,10 @@ impl Start {
 
     pub(super) async fn new(settings: &Settings, clock: Arc<dyn Clock>) -> anyhow::Result<Self> {
         let location = location(settings)?;
-        let lock = match &location {
-            Location::File(path) => Some(DaemonLock::take(path).await?),
-            Location::Server(_) => None,
-        };
-        let has_worked = lock.as_ref().is_some_and(|lock| lock.past() == PreviousRun::Worked);
-        let host = Host::new(settings.watch.inbox.clone(), settings.images.max_per_brand);
+        let lock = DaemonLock::take(&settings.database.path).await?;
+        let has_worked = lock.past() == PreviousRun::Worked;
+        let (inbox, daemon) = (settings.watch.inbox.clone(), identity(&location, &lock)?);
+        let host = Host::new(inbox, daemon, settings.images.max_per_brand);
         Ok(Self { location, host, lock, clock, has_worked })
     }
 
@@ -89,7 +95,7 @@ impl Start {
         let mut standby = None;
         loop {
             lifecycle::notify(&[NotifyState::ExtendTimeoutUsec(START_TAKES)]);
-            match Ledger::start(&self.location, self.clock.clone(), self.lock.as_ref(), &self.host).await {
+            match Ledger::start(&self.location, self.clock.clone(), &self.lock, &self.host).await {
                 Ok(started) => {
                     self.has_worked = true;
                     if let Some(rebuilt) = &started.rebuilt {

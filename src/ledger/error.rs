@@ -23,6 +23,9 @@ pub enum LedgerError {
         /// It may pass by itself.
         passing: bool,
     },
+    /// There is no ledger yet.
+    #[error("cannot open the database {0}: there is none yet; `brandpost run` creates it")]
+    NoneYet(String),
     /// The file was deleted or replaced while a daemon worked with it.
     #[error("the database {path} {what} while brandpost worked with it; brandpost restarts")]
     Lost {

@@ -20,6 +20,7 @@ const TAKE: &str = "
                      epoch = epoch + 1
     WHERE id = $1 RETURNING epoch";
 
+const FIND: &str = "SELECT id FROM inbox WHERE name = $1";
 const ADD: &str = "INSERT INTO inbox (name) VALUES ($1) ON CONFLICT DO NOTHING";
 
 /// PostgreSQL: those who want it ask one after the other.
@@ -54,7 +55,7 @@ pub struct Host {
     pub inbox: String,
     /// The name of the host.
     pub name: String,
-    /// Which daemon it is, also when it opens the database again.
+    /// Which daemon it is, also after a restart: what it kept it need not wait for.
     pub daemon: String,
     /// How many slots a brand has, if nothing else is configured for it.
     pub slots_total: u32,
@@ -62,9 +63,9 @@ pub struct Host {
 
 impl Host {
     /// This process, on this host.
-    pub fn new(inbox: String, slots_total: u32) -> Self {
+    pub fn new(inbox: String, daemon: String, slots_total: u32) -> Self {
         let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
-        Self { inbox, name, daemon: uuid::Uuid::new_v4().to_string(), slots_total }
+        Self { inbox, name, daemon, slots_total }
     }
 }
 
@@ -124,9 +125,16 @@ impl Ledger {
     }
 }
 
+/// Makes sure that an inbox of this name has a row: notices of its host refer to it, whether a daemon ever kept it or not.
+pub(super) async fn add(pool: &Pool, name: &str) -> Result<()> {
+    if sql(FIND).bind(name).optional(pool).await?.is_none() {
+        sql(ADD).bind(name).execute(pool).await?;
+    }
+    Ok(())
+}
+
 /// May this daemon keep the inbox? Waits for what its last keeper has under way.
 async fn ask(tx: &mut Tx, host: &Host) -> Result<InboxId> {
-    sql(ADD).bind(&host.inbox).execute(&mut *tx).await?;
     let row = sql(ASK).bind(&host.inbox).one(&mut *tx).await?;
     let keeper: Option<&str> = row.get("keeper")?;
     if row.get("kept")? && keeper != Some(&host.daemon) {

@@ -161,7 +161,7 @@ impl Report {
                     query.push(" UNION ALL ");
                     select(&mut query, filter, Some(&[*state]));
                 }
-                query.push(") ORDER BY updated_at DESC, id DESC LIMIT ").push_bind(limit);
+                query.push(") AS files ORDER BY updated_at DESC, id DESC LIMIT ").push_bind(limit);
             }
             (states, _) => select(&mut query, filter, Some(states).filter(|states| !states.is_empty())),
         }
@@ -284,7 +284,7 @@ fn select(query: &mut Statement, filter: &Filter, states: Option<&[State]>) {
     if let Some(limit) = filter.limit {
         query.push(" LIMIT ").push_bind(limit);
     }
-    query.push(")");
+    query.push(") AS listed");
 }
 
 /// A pattern for "has this in it", for a text in small letters: PostgreSQL's `LIKE` tells them from capital ones.

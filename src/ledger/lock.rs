@@ -38,6 +38,7 @@ pub enum PreviousRun {
 #[derive(Debug)]
 pub struct DaemonLock {
     file: File,
+    path: PathBuf,
     past: PreviousRun,
 }
 
@@ -74,11 +75,32 @@ impl DaemonLock {
                     (true, true) => PreviousRun::Begun,
                     (true, false) => PreviousRun::Worked,
                 };
-                return Ok(Self { file, past });
+                return Ok(Self { file, path: path.to_owned(), past });
             }
             tokio::time::sleep(AGAIN).await;
         }
         Err(LedgerError::InUse(path.into()))
+    }
+
+    /// Which daemon this is among those of all hosts: a name that chance made when it began for the first time.
+    ///
+    /// # Errors
+    /// When it cannot be kept beside the lock.
+    pub fn identity(&self) -> Result<String> {
+        let path = with_suffix(&self.path, ".daemon");
+        let cannot = |error: io::Error| LedgerError::Open {
+            place: self.path.display().to_string(),
+            reason: format!("{} cannot be made: {error}", path.display()),
+            passing: false,
+        };
+        match std::fs::read_to_string(&path) {
+            Ok(name) if !name.trim().is_empty() => return Ok(name.trim().to_owned()),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(cannot(error)),
+            _ => {}
+        }
+        let name = uuid::Uuid::new_v4().to_string();
+        std::fs::write(&path, &name).map_err(cannot)?;
+        Ok(name)
     }
 
     /// What was before this daemon.

@@ -163,7 +163,9 @@ impl Ledger {
             Location::Server(server) => {
                 let pool = postgres::connect(server, false).await?;
                 schema::migrate_server(&pool, server).await?;
-                Pool::Postgres(pool)
+                let pool = Pool::Postgres(pool);
+                inbox::add(&pool, &server.inbox).await?;
+                pool
             }
         };
         let report = Report::open(&location).await?;

@@ -50,16 +50,16 @@ impl Ledger {
     pub async fn start(
         location: &Location,
         clock: Arc<dyn Clock>,
-        lock: Option<&DaemonLock>,
+        lock: &DaemonLock,
         host: &Host,
     ) -> Result<Started> {
-        let (ledger, rebuilt) = match (location, lock) {
-            (Location::File(path), Some(lock)) => Self::open_file(path, clock, lock).await?,
-            _ => (Self::open(location, clock).await?, None),
+        let (ledger, rebuilt) = match location {
+            Location::File(path) => Self::open_file(path, clock, lock).await?,
+            Location::Server(_) => (Self::open(location, clock).await?, None),
         };
         match ledger.take_over(host).await {
             Ok(reclaimed) => {
-                lock.into_iter().for_each(DaemonLock::remember);
+                lock.remember();
                 Ok(Started { ledger, reclaimed, rebuilt })
             }
             Err(error) => {

@@ -303,7 +303,7 @@ async fn once_ends_whatever_is_in_its_way() {
     bench.once().await;
     fs::remove_dir_all(bench.brand(OWN)).unwrap();
     let clock = std::sync::Arc::new(brandpost::domain::clock::SystemClock);
-    let ledger = brandpost::ledger::Ledger::open(&bench.database(), clock).await.unwrap();
+    let ledger = brandpost::ledger::Ledger::open(bench.location(), clock).await.unwrap();
     ledger.retry(&brandpost::ledger::RetrySelection::Rejected).await.unwrap();
     ledger.close().await;
     bench.once().await;

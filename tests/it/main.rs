@@ -34,6 +34,7 @@ mod postgres;
 mod queries;
 mod same_stamp;
 mod sandbox;
+mod several_hosts;
 #[path = "../sim/mod.rs"]
 mod simulation;
 mod slots;

@@ -103,7 +103,7 @@ async fn a_copy_takes_the_place_of_an_original_that_went_before_it_was_sent() {
 async fn reserved_slots_are_spared_from_the_first_start_on() {
     let mut bench = Bench::new().await;
     let clock = std::sync::Arc::new(brandpost::domain::clock::SystemClock);
-    let ledger = brandpost::ledger::Ledger::open(&bench.database(), clock).await.unwrap();
+    let ledger = brandpost::ledger::Ledger::open(bench.location(), clock).await.unwrap();
     let brand = ledger.register(&[(OWN.parse().unwrap(), 10)]).await.unwrap()[0];
     ledger.reserve(brand, &[1, 2]).await.unwrap();
     ledger.close().await;

@@ -27,9 +27,9 @@ impl World {
         let (settings, path) = (self.settings.clone(), self.database());
         let lock = take_lock(&path);
         let clouds = Clouds::new(&settings, self.wall.clone()).unwrap();
-        let host = Host::new("local".into(), 10);
+        let host = Host::new("local".into(), "the daemon".into(), 10);
         let Started { ledger, rebuilt, .. } =
-            Ledger::start(&(&path).into(), self.wall.clone(), Some(&lock), &host).await.unwrap();
+            Ledger::start(&(&path).into(), self.wall.clone(), &lock, &host).await.unwrap();
         if let Some(rebuilt) = rebuilt {
             self.violation(format!("the database of a process that died was given up: {rebuilt}"));
         }

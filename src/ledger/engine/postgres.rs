@@ -17,7 +17,8 @@ const OLDEST: i64 = 140_000;
 
 /// How long a statement waits for a lock, and may take; how long a transaction may do nothing. Milliseconds: the server
 /// ends what takes longer.
-const LIMITS: [(&str, &str); 3] = [
+const SETTINGS: [(&str, &str); 4] = [
+    ("client_min_messages", "warning"),
     ("lock_timeout", "5000"),
     ("statement_timeout", "20000"),
     ("idle_in_transaction_session_timeout", "20000"),
@@ -68,7 +69,7 @@ impl Server {
             // without one, that of PGPASSWORD would count
             .password(self.password.as_deref().map_or("", |password| password))
             .application_name("brandpost")
-            .options(LIMITS)
+            .options(SETTINGS)
             .disable_statement_logging();
         options = match self.is_local() {
             true => options.host(&self.host).socket(&self.host).ssl_mode(PgSslMode::Disable),
@@ -141,7 +142,6 @@ async fn check(server: &Server, pool: &PgPool) -> Result<()> {
 /// What is wrong with a server that cannot be used, and what to do. Codes:
 /// <https://www.postgresql.org/docs/current/errcodes-appendix.html>.
 pub(in crate::ledger) fn opening(server: &Server, error: &sqlx::Error) -> LedgerError {
-    let text = error.to_string();
     let code = state(error).unwrap_or_default();
     let open =
         |reason: String, passing: bool| LedgerError::Open { place: server.to_string(), reason, passing };
@@ -150,16 +150,26 @@ pub(in crate::ledger) fn opening(server: &Server, error: &sqlx::Error) -> Ledger
             "the server does not accept the role or its password; set database.password_file, or the role in database.url, and look at pg_hba.conf".into(),
             false,
         ),
+        "42P01" => LedgerError::NoneYet(server.to_string()),
         "3D000" => open(format!("there is no database {}; make it (createdb), or correct database.url", server.database), false),
         "42501" => open(format!("the role {} lacks a right: {}; make it the owner of the database", server.user, message(error)), false),
         "" => match error {
-            sqlx::Error::Tls(error) => open(format!("the connection cannot be secured: {error}; the server needs a certificate for the name in database.url (network.ca_file trusts another authority)"), false),
+            error if is_about_certificates(error) => open(format!("the connection cannot be secured: {error}; the server needs a certificate for the name in database.url (network.ca_file trusts another authority)"), false),
             sqlx::Error::Configuration(error) => open(format!("{error}; correct database.url, or the certificates"), false),
             sqlx::Error::PoolTimedOut => open("the server does not answer; is database.url right, and does a firewall let it through?".into(), true),
             sqlx::Error::Io(error) => open(format!("the server cannot be reached: {error}; is it running, and is database.url right?"), true),
-            _ => open(format!("{text}; is this a PostgreSQL server that speaks TLS?"), false),
+            _ => open(format!("{error}; is this a PostgreSQL server that speaks TLS?"), false),
         },
         _ => open(format!("{}; see the server's log", message(error)), is_transient(&code)),
+    }
+}
+
+/// What rustls finds arrives as an error of the connection.
+fn is_about_certificates(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Tls(_) => true,
+        sqlx::Error::Io(error) => error.get_ref().is_some_and(|cause| cause.is::<rustls::Error>()),
+        _ => false,
     }
 }
 

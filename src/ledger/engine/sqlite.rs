@@ -49,8 +49,7 @@ pub(in crate::ledger) async fn writer(path: &Path, connections: Arc<AtomicU64>) 
 /// The connections that read.
 pub(in crate::ledger) async fn reader(path: &Path) -> Result<SqlitePool> {
     if !path.exists() {
-        let reason = "there is none yet; `brandpost run` creates it".to_owned();
-        return Err(LedgerError::Open { place: path.display().to_string(), reason, passing: false });
+        return Err(LedgerError::NoneYet(path.display().to_string()));
     }
     let pool = SqlitePoolOptions::new().max_connections(4);
     let options = options(path).read_only(true);

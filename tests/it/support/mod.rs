@@ -34,6 +34,8 @@ pub struct Bench {
     pub clock: Arc<dyn Clock>,
     /// PostgreSQL, in place of a file.
     pub server: Option<String>,
+    /// The cloud of another bench, in place of its own.
+    cloud: Option<std::net::SocketAddr>,
     daemon: Option<Running>,
 }
 
@@ -59,14 +61,22 @@ impl Bench {
         fs::create_dir_all(folder.path().join("inbox")).unwrap();
         write_private(&folder.path().join("secret"), "sandbox-app-secret\n");
         let server = postgres::is_engine().then(|| postgres::cluster("it is there").unwrap().database());
-        let bench = Self { folder, sandbox, clock: Arc::new(SystemClock), server, daemon: None };
+        let bench = Self { folder, sandbox, clock: Arc::new(SystemClock), server, cloud: None, daemon: None };
         bench.configure(extra);
         bench
     }
 
+    /// A bench of this one's cloud and server, as another host has it: with an inbox of its own.
+    pub async fn another_host(&self, inbox: &str) -> Self {
+        let mut other = Self::new().await;
+        (other.server, other.cloud) = (self.server.clone(), Some(self.sandbox.addr()));
+        other.configure(&in_inbox(inbox));
+        other
+    }
+
     /// Quick retries and no pace, so that tests wait for nothing they do not test.
     pub fn configure(&self, extra: &str) {
-        let port = self.sandbox.addr().port();
+        let port = self.cloud.unwrap_or(self.sandbox.addr()).port();
         let mut text = format!(
             "[gateway]\nurl = \"http://api.link.aliyun.com\"\napp_id = \"a1B2c3D4\"\napp_key = \"30001234\"\n\
              app_secret_file = \"secret\"\n[network.resolve]\n\"api.link.aliyun.com\" = \"127.0.0.1:{port}\"\n\
@@ -106,7 +116,10 @@ impl Bench {
 
     /// Where the ledger is, in a file or on a server.
     pub fn location(&self) -> Location {
-        daemon::location(&Settings::load(&self.config()).unwrap()).unwrap()
+        match &self.server {
+            None => Location::File(self.database()),
+            Some(url) => postgres::location(url),
+        }
     }
 
     pub fn brand(&self, brand: &str) -> PathBuf {
@@ -305,6 +318,11 @@ impl Bench {
             .unwrap_or_else(|| panic!("no object {key}; there are {:?}", self.sandbox.objects().keys()))
             .to_vec()
     }
+}
+
+/// Sections that name the inbox.
+pub fn in_inbox(inbox: &str) -> String {
+    format!("[watch]\ninbox = \"{inbox}\"\nsettle = \"100ms\"\ngrace = \"300ms\"\n")
 }
 
 pub fn names_in_state(rows: &[StatusRow], state: State) -> Vec<&str> {

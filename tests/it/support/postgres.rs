@@ -1,12 +1,17 @@
-//! A PostgreSQL server for the tests: a cluster of its own in a temporary folder, on a Unix socket, gone when the tests
-//! have ended.
+//! A PostgreSQL server for the tests: a cluster of its own in a temporary folder, on a Unix socket (and, secured, on a port
+//! of this machine), gone when the tests have ended.
 
+use std::collections::HashMap;
 use std::io::Write;
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
+
+use brandpost::ledger::{Location, Server};
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 
 /// Names a server that is there already: of the process that runs these tests once more on PostgreSQL.
 const SOCKET: &str = "BRANDPOST_TEST_POSTGRES";
@@ -17,11 +22,35 @@ const REQUIRED: &str = "BRANDPOST_REQUIRE_POSTGRES";
 /// Its role, and the owner of all databases.
 pub const ROLE: &str = "brandpost";
 
+/// It ends, and leaves nothing, when this process does: then the pipe to `cat` is closed.
+const SCRIPT: &str = r#"
+    $OWNER $BIN/initdb -D data -A trust -U brandpost --no-sync -E UTF8 --locale=C.UTF-8 >log 2>&1 || exit 1
+    cat >>data/postgresql.conf <<END
+unix_socket_directories = '$DIR'
+listen_addresses = '127.0.0.1'
+port = $PORT
+ssl = on
+ssl_cert_file = '$DIR/server.pem'
+ssl_key_file = '$DIR/server.key'
+fsync = off
+max_connections = 300
+shared_buffers = 64MB
+END
+    printf 'local all all trust\nhostssl all all 127.0.0.1/32 scram-sha-256\n' >data/pg_hba.conf
+    $OWNER $BIN/postgres -D data >>log 2>&1 &
+    cat >/dev/null
+    kill -QUIT $(head -n 1 data/postmaster.pid)
+    wait
+    rm -rf "$DIR"
+"#;
+
 /// A server that runs.
 #[derive(Debug)]
 pub struct Cluster {
-    /// Where its socket is.
+    /// Where its socket is, and the certificate of the authority that its own is from.
     pub folder: PathBuf,
+    /// Its port, which is also a part of the socket's name.
+    pub port: u16,
     databases: AtomicU32,
 }
 
@@ -34,7 +63,11 @@ pub fn is_engine() -> bool {
 pub fn cluster(test: &str) -> Option<&'static Cluster> {
     static SHARED: OnceLock<Option<Cluster>> = OnceLock::new();
     let cluster = SHARED.get_or_init(|| match std::env::var_os(SOCKET) {
-        Some(folder) => Some(Cluster { folder: folder.into(), databases: AtomicU32::new(0) }),
+        Some(server) => {
+            let server = server.into_string().unwrap();
+            let (folder, port) = server.rsplit_once(':').unwrap();
+            Some(Cluster { folder: folder.into(), port: port.parse().unwrap(), databases: AtomicU32::new(0) })
+        }
         None => Cluster::start(),
     });
     if cluster.is_none() {
@@ -51,27 +84,22 @@ impl Cluster {
     pub fn start() -> Option<Self> {
         let programs = programs()?;
         let folder = tempfile::tempdir().unwrap().keep();
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        certify(&folder);
         let owner = if rustix::process::geteuid().is_root() {
             // PostgreSQL refuses to be root
-            assert!(Command::new("chown").arg("postgres").arg(&folder).status().unwrap().success());
+            assert!(Command::new("chown").args(["-R", "postgres"]).arg(&folder).status().unwrap().success());
             "setpriv --reuid=postgres --regid=postgres --init-groups"
         } else {
             ""
         };
-        // it ends, and leaves nothing, when this process does: then the pipe to `cat` is closed
-        let script = format!(
-            "cd {dir} && {owner} {bin}/initdb -D {dir}/data -A trust -U {ROLE} --no-sync -E UTF8 --locale=C.UTF-8 >{dir}/log 2>&1 || exit 1\n\
-             echo \"unix_socket_directories = '{dir}'\nlisten_addresses = ''\nfsync = off\nmax_connections = 300\nshared_buffers = 64MB\" >>{dir}/data/postgresql.conf\n\
-             {owner} {bin}/postgres -D {dir}/data >>{dir}/log 2>&1 & cat >/dev/null\n\
-             kill -QUIT $(head -n 1 {dir}/data/postmaster.pid); wait; rm -rf {dir}",
-            dir = folder.display(),
-            bin = programs.display(),
-        );
         let mut shell = Command::new("sh");
-        let shell = shell.args(["-c", &script]).stdin(Stdio::piped()).spawn().unwrap();
+        let shell = shell.arg("-c").arg(SCRIPT).stdin(Stdio::piped()).current_dir(&folder);
+        let shell =
+            shell.env("DIR", &folder).env("BIN", programs).env("OWNER", owner).env("PORT", port.to_string());
         // the pipe stays open for as long as this process lives
-        std::mem::forget(shell);
-        let cluster = Self { folder, databases: AtomicU32::new(0) };
+        std::mem::forget(shell.spawn().unwrap());
+        let cluster = Self { folder, port, databases: AtomicU32::new(0) };
         let end = Instant::now() + Duration::from_secs(60);
         while !cluster.psql("postgres", "SELECT 1").status().is_ok_and(|status| status.success()) {
             let log = || std::fs::read_to_string(cluster.folder.join("log")).unwrap_or_default();
@@ -86,7 +114,25 @@ impl Cluster {
         let number = self.databases.fetch_add(1, Ordering::Relaxed);
         let name = format!("test_{}_{number}", std::process::id());
         self.run("postgres", &format!("CREATE DATABASE {name}"));
-        format!("postgres:///{name}?host={}&user={ROLE}", self.folder.display())
+        self.url(&name)
+    }
+
+    /// A database of ours, as `database.url` names it.
+    pub fn url(&self, name: &str) -> String {
+        format!("postgres:///{name}?host={}&port={}&user={ROLE}", self.folder.display(), self.port)
+    }
+
+    /// As the environment of a process names it that runs tests once more.
+    pub fn as_variable(&self) -> (&'static str, String) {
+        (SOCKET, format!("{}:{}", self.folder.display(), self.port))
+    }
+
+    /// Breaks off all connections to a database, as a server that is stopped at once.
+    pub fn disconnect(&self, database: &str) {
+        let sql = format!(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{database}' AND pid <> pg_backend_pid()"
+        );
+        self.run("postgres", &sql);
     }
 
     /// Carries out SQL in a database of ours; gives back what it prints.
@@ -112,7 +158,11 @@ impl Cluster {
             "-c",
             sql,
         ]);
-        command.arg("-h").arg(&self.folder).stdout(Stdio::null()).stderr(Stdio::piped());
+        command
+            .args(["-p", &self.port.to_string(), "-h"])
+            .arg(&self.folder)
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped());
         command
     }
 }
@@ -128,4 +178,33 @@ fn programs() -> Option<PathBuf> {
     let mut folders: Vec<_> = versions.filter_map(|entry| Some(entry.ok()?.path().join("bin"))).collect();
     folders.sort();
     folders.into_iter().rev().find(|folder| Path::exists(&folder.join("initdb")))
+}
+
+/// A certificate for `localhost`, and the authority that it is from.
+fn certify(folder: &Path) {
+    let key = KeyPair::generate().unwrap();
+    let mut authority = CertificateParams::new(Vec::new()).unwrap();
+    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let certificate = authority.self_signed(&key).unwrap();
+    std::fs::write(folder.join("ca.pem"), certificate.pem()).unwrap();
+    let issuer = Issuer::new(authority, key);
+    let key = KeyPair::generate().unwrap();
+    let server = CertificateParams::new(vec!["localhost".into()]).unwrap();
+    std::fs::write(folder.join("server.pem"), server.signed_by(&key, &issuer).unwrap().pem()).unwrap();
+    super::write_private(&folder.join("server.key"), &key.serialize_pem());
+}
+
+/// Where the ledger is that a URL of ours names.
+pub fn location(url: &str) -> Location {
+    let url = url::Url::parse(url).unwrap();
+    let query: HashMap<_, _> = url.query_pairs().into_owned().collect();
+    Location::Server(Server {
+        host: query["host"].clone(),
+        port: query["port"].parse().unwrap(),
+        user: query["user"].clone(),
+        database: url.path().trim_start_matches('/').to_owned(),
+        password: None,
+        ca_file: None,
+        inbox: "a command's".into(),
+    })
 }
