@@ -98,9 +98,10 @@ impl Ledger {
             .create_if_missing(true)
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
-            // a megabyte of WAL is folded in at a time, and what it grew to beyond that is given back
-            .pragma("wal_autocheckpoint", "256")
-            .pragma("journal_size_limit", "1048576");
+            // four megabytes of WAL are folded in at a time, which takes two fsyncs, and what it grew to beyond that is
+            // given back
+            .pragma("wal_autocheckpoint", "1024")
+            .pragma("journal_size_limit", "4194304");
         // `report_problem` logs that others hold the database, once
         let generation = Arc::new(AtomicU64::new(0));
         let connections = generation.clone();
@@ -111,6 +112,8 @@ impl Ledger {
             })
             .max_connections(1)
             .min_connections(1)
+            // sqlx tests a connection when it comes back, too
+            .test_before_acquire(false)
             .max_lifetime(None)
             .idle_timeout(None)
             .acquire_slow_threshold(Duration::from_hours(1));

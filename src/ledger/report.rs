@@ -161,8 +161,10 @@ impl Report {
             let reason = "there is none yet; `brandpost run` creates it".to_owned();
             return Err(LedgerError::Open { path: path.into(), reason, passing: false });
         }
-        let pool = SqlitePoolOptions::new().max_connections(4);
-        let options = super::options(path).read_only(true);
+        // sqlx tests a connection when it comes back, too
+        let pool = SqlitePoolOptions::new().max_connections(4).test_before_acquire(false);
+        // what is read once needs no large cache, and the kernel has one
+        let options = super::options(path).read_only(true).pragma("cache_size", "-512");
         let opening = |error| LedgerError::opening(path, error);
         let connected = pool.clone().connect_with(options.clone()).await.map_err(opening)?;
         match sqlx::query(PROBE).execute(&connected).await {
