@@ -204,11 +204,24 @@ fn kind_of(mode: u32) -> Kind {
 /// # Errors
 /// Those of `statx`.
 pub fn is_mount_point(path: &Path) -> io::Result<bool> {
-    let look = fs::statx(fs::CWD, path, AtFlags::empty(), StatxFlags::empty())?;
+    is_mounted_on(fs::openat(
+        fs::CWD,
+        path,
+        OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,
+        Mode::empty(),
+    )?)
+}
+
+/// As `is_mount_point`, of an open folder.
+///
+/// # Errors
+/// Those of `statx`.
+pub fn is_mounted_on(folder: impl AsFd) -> io::Result<bool> {
+    let look = fs::statx(&folder, "", AtFlags::EMPTY_PATH, StatxFlags::empty())?;
     if look.stx_attributes_mask.contains(StatxAttributes::MOUNT_ROOT) {
         return Ok(look.stx_attributes.contains(StatxAttributes::MOUNT_ROOT));
     }
-    Ok(identity(path)?.0 != identity(&path.join(".."))?.0)
+    Ok(fs::fstat(&folder)?.st_dev != fs::statat(&folder, "..", AtFlags::empty())?.st_dev)
 }
 
 /// May this process write there?

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Progress;
 use crate::domain::upload::State;
+use crate::ledger::Counts;
 
 /// How long uploads under way may take to end; `TimeoutStopSec` of the unit is a margin longer.
 const GRACE: Duration = Duration::from_secs(25);
@@ -100,6 +101,8 @@ pub(super) fn notify_reloading() {
 pub(super) async fn notify_systemd(progress: Progress) -> anyhow::Result<()> {
     let every = sd_notify::watchdog_enabled().map_or(Duration::from_secs(10), |limit| limit / 3);
     let mut last_status = String::new();
+    let (mut counts, mut changes) = (Counts::default(), progress.ledger.changes());
+    changes.mark_changed();
     let mut steps = (0, 0);
     // all folders that are there are watched from here on; what lies in them is looked at next
     if progress.intake.clone().wait_for(|intake| intake.discovered).await.is_err() {
@@ -108,20 +111,17 @@ pub(super) async fn notify_systemd(progress: Progress) -> anyhow::Result<()> {
     }
     notify(&[NotifyState::Ready]);
     loop {
-        if let Ok(counts) = progress.ledger.report().counts(None).await {
-            let paused = if progress.publish.borrow().paused.is_some() { "paused; " } else { "" };
-            let (uploaded, refused) =
-                (counts.of(State::Uploaded), counts.of(State::Failed) + counts.of(State::Rejected));
-            let scan = match progress.intake.borrow().first_scans_pending {
-                0 => String::new(),
-                folders => format!("first scan: {folders} folders to go; "),
-            };
-            let text =
-                format!("{scan}{paused}{uploaded} uploaded, {} waiting, {refused} refused", counts.pending());
-            if text != last_status {
-                notify(&[NotifyState::Status(&text)]);
-                last_status = text;
-            }
+        // to count very many files takes a moment
+        if changes.has_changed().unwrap_or_default()
+            && let Ok(now) = progress.ledger.report().counts(None).await
+        {
+            changes.mark_unchanged();
+            counts = now;
+        }
+        let text = status(&progress, &counts);
+        if text != last_status {
+            notify(&[NotifyState::Status(&text)]);
+            last_status = text;
         }
         // both loops step at least every few seconds, whether there is work or not
         let now = (progress.intake.borrow().steps, progress.publish.borrow().steps);
@@ -133,4 +133,16 @@ pub(super) async fn notify_systemd(progress: Progress) -> anyhow::Result<()> {
             if progress.intake.borrow().first_scans_pending > 0 { every.min(SCAN_STATUS) } else { every };
         tokio::time::sleep(pause).await;
     }
+}
+
+/// What `systemctl status` shows.
+fn status(progress: &Progress, counts: &Counts) -> String {
+    let paused = if progress.publish.borrow().paused.is_some() { "paused; " } else { "" };
+    let (uploaded, waiting) = (counts.of(State::Uploaded), counts.pending());
+    let refused = counts.of(State::Failed) + counts.of(State::Rejected);
+    let scan = match progress.intake.borrow().first_scans_pending {
+        0 => String::new(),
+        folders => format!("first scan: {folders} folders to go; "),
+    };
+    format!("{scan}{paused}{uploaded} uploaded, {waiting} waiting, {refused} refused")
 }

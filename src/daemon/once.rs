@@ -14,7 +14,10 @@ use crate::publish::{Cause, Pause};
 const LONGEST_WAIT: Duration = Duration::from_mins(1);
 
 /// How often the question is asked.
-const ASK: Duration = Duration::from_millis(50);
+const ASK: Duration = Duration::from_millis(20);
+
+/// How often the files are counted, which takes long when there are many.
+const COUNT: Duration = Duration::from_secs(1);
 
 /// Resolves when nothing is queued or uploading, no file is still being copied, and no retry is due within a
 /// minute. It never waits for ever: a cloud that is down and a file that never stops growing are given a
@@ -22,17 +25,20 @@ const ASK: Duration = Duration::from_millis(50);
 pub(super) async fn done(settings: &Settings, progress: Progress) -> Result<(), LedgerError> {
     let longest_wait = LONGEST_WAIT.max(settings.watch.settle + settings.watch.grace);
     let (mut seen, mut since) = ((0, 0), Instant::now());
+    let mut counted: Option<Instant> = None;
     loop {
         let intake = progress.intake.borrow().clone();
         let publish = progress.publish.borrow().clone();
-        let counts = progress.ledger.report().counts(None).await?;
-        let now = (counts.total(), counts.pending());
-        if std::mem::replace(&mut seen, now) != now {
-            since = Instant::now();
+        if counted.is_none_or(|counted| counted.elapsed() >= COUNT) {
+            let counts = progress.ledger.report().counts(None).await?;
+            let now = (counts.total(), counts.pending());
+            if std::mem::replace(&mut seen, now) != now {
+                since = Instant::now();
+            }
+            counted = Some(Instant::now());
         }
         let quiet = intake.scanned && intake.idle && publish.in_flight == 0;
-        let copied = intake.incomplete == 0 && progress.ledger.rechecks_requested().await?.is_empty();
-        if quiet && copied && nothing_to_send(&progress).await? {
+        if quiet && intake.incomplete == 0 && is_all_done(&progress).await? {
             return Ok(());
         }
         // what is left waits for somebody else
@@ -41,6 +47,10 @@ pub(super) async fn done(settings: &Settings, progress: Progress) -> Result<(), 
         }
         tokio::time::sleep(ASK).await;
     }
+}
+
+async fn is_all_done(progress: &Progress) -> Result<bool, LedgerError> {
+    Ok(progress.ledger.rechecks_requested().await?.is_empty() && nothing_to_send(progress).await?)
 }
 
 async fn nothing_to_send(progress: &Progress) -> Result<bool, LedgerError> {

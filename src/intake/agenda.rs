@@ -43,6 +43,14 @@ impl Agenda {
         self.list(priority).insert((at, folder));
     }
 
+    /// If the folder is to be scanned at `from` because something happened in it, it is scanned at `to`.
+    pub(super) fn put_off(&mut self, folder: &Path, from: Instant, to: Instant) {
+        if self.by_folder.get(folder) == Some(&(from, Priority::Urgent)) {
+            self.remove(folder);
+            self.add(folder, to, Priority::Urgent);
+        }
+    }
+
     /// The folder needs no scan any more.
     pub(super) fn remove(&mut self, folder: &Path) {
         if let Some((folder, (at, priority))) = self.by_folder.remove_entry(folder) {
@@ -69,6 +77,11 @@ impl Agenda {
         self.taken += 1;
         self.remove(&folder);
         Some(folder.to_path_buf())
+    }
+
+    /// The folders that are scanned to be sure, in their order.
+    pub(super) fn routine(&self) -> impl Iterator<Item = &Path> {
+        self.routine.iter().map(|(_, folder)| &**folder)
     }
 
     fn list(&mut self, priority: Priority) -> &mut BTreeSet<(Instant, Arc<Path>)> {

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::devices::RemoteDevices;
 use super::inspect::{Inspected, Inspector};
 use super::mounts::Mounts;
+use super::read_ahead::ReadAhead;
 use super::reads::{Reading, Reads};
 use super::scan::Entry;
 use crate::config::Settings;
@@ -32,6 +33,7 @@ pub(super) struct Context {
     pub(super) settings: Arc<Settings>,
     pub(super) ledger: Ledger,
     pub(super) mounts: Mounts,
+    pub(super) read_ahead: ReadAhead,
     inspector: Arc<Inspector>,
     /// Memory for pictures, shared with others who work on them.
     pub(super) budget: Budget,
@@ -62,6 +64,7 @@ impl Context {
             inspector: Arc::new(Inspector::new(settings.images.clone(), budget.clone())),
             budget,
             mounts: Mounts::new(ledger.clone(), fs_timeouts.clone()),
+            read_ahead: ReadAhead::new(ledger.clone()),
             settings,
             ledger,
             fs_timeouts,

@@ -22,6 +22,7 @@ mod missing;
 mod mounts;
 mod orphans;
 mod progress;
+mod read_ahead;
 mod reads;
 mod reconcile;
 mod requests;
@@ -66,7 +67,10 @@ use watch::Watch;
 pub use watch::inotify_available;
 
 /// Events that come this close together cause one scan: files that arrive together are taken in order of name.
-const GATHER: Duration = Duration::from_millis(5);
+const GATHER: Duration = Duration::from_millis(2);
+
+/// A folder in which something happens all the time is scanned after so long.
+const LONGEST_GATHER: Duration = Duration::from_millis(20);
 
 /// After the database could not be used, everything is scanned again after this time.
 const RETRY: Duration = Duration::from_secs(2);

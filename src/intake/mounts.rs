@@ -39,7 +39,14 @@ impl Mounts {
         let is_one =
             self.fs_timeouts.run(path, STATX, move || files::is_mount_point(&folder).unwrap_or(false)).await;
         // what does not answer may be unmounted
-        let Some(is_one) = is_one else { return Ok(empty) };
+        match is_one {
+            Some(is_one) => self.is_left(path, is_one, empty).await,
+            None => Ok(empty),
+        }
+    }
+
+    /// As above, of a folder of which it is known whether it is a mount point now.
+    pub(super) async fn is_left(&self, path: &Path, is_one: bool, empty: bool) -> Result<bool, IntakeError> {
         let mut known = self.known.lock().await;
         let known = match &mut *known {
             Some(known) => known,

@@ -84,7 +84,7 @@ impl<'a> Reconcile<'a> {
     }
 
     async fn reconcile(&mut self, listing: &Listing) -> Result<(), IntakeError> {
-        let rows = self.ctx.ledger.known(self.folder.brand).await?;
+        let rows = self.ctx.read_ahead.known(self.folder.brand).await?;
         let (here, elsewhere): (Vec<_>, Vec<_>) = rows.into_iter().partition(|row| self.is_here(row));
         let here = by_name(here);
         let mut missing = missing(listing, &here);
@@ -141,7 +141,9 @@ impl<'a> Reconcile<'a> {
         missing: &[&UploadSnapshot],
     ) -> Result<bool, IntakeError> {
         let empty = listing.entries.is_empty();
-        if !self.ctx.mounts.is_unmounted(&self.folder.path, empty).await? || missing.is_empty() {
+        if !self.ctx.mounts.is_left(&self.folder.path, listing.is_mount_point, empty).await?
+            || missing.is_empty()
+        {
             return Ok(false);
         }
         self.log_unreadable_folder(&io::Error::other(UNMOUNTED));

@@ -6,7 +6,7 @@ use std::path::Path;
 use tokio::time::Instant;
 
 use super::agenda::Priority;
-use super::tracked::{ScanRequest, TrackedFolder};
+use super::tracked::{Gathering, ScanRequest, TrackedFolder};
 use super::watch::FolderEvents;
 use super::{GATHER, Intake, IntakeError};
 use crate::domain::event;
@@ -38,9 +38,18 @@ impl Intake {
     }
 
     fn take_folder_events(&mut self, path: &Path, events: FolderEvents, now: Instant) {
-        let wait = if events.writing_only { self.ctx.settings.watch.settle } else { GATHER };
-        self.request_scan(path, now + wait, Priority::Urgent);
-        self.tracked.update(path, |folder| folder.closed.extend(events.closed));
+        let gather = |folder: &mut TrackedFolder| {
+            folder.closed.extend(events.closed);
+            folder.gather(now, events.writing_only)
+        };
+        let at = match self.tracked.update(path, gather).flatten() {
+            Some(Gathering { before, until }) => {
+                self.agenda.put_off(path, before, until);
+                until
+            }
+            None => now + self.ctx.settings.watch.settle,
+        };
+        self.request_scan(path, at, Priority::Urgent);
     }
 
     /// The folder is scanned at this time, or after the scan that is under way. False: no brand has this folder.

@@ -27,6 +27,8 @@ pub(super) struct Listing {
     pub(super) folder: Arc<OwnedFd>,
     /// Which file system it is on.
     pub(super) device: u64,
+    /// Is a file system mounted there?
+    pub(super) is_mount_point: bool,
     pub(super) entries: Vec<Entry>,
     /// Names of which nothing more is known now, and why.
     pub(super) unknown: Vec<(OsString, io::Error)>,
@@ -58,8 +60,9 @@ pub(super) fn list(folder: OwnedFd, ignored: &[Glob]) -> io::Result<Listing> {
         }
     }
     entries.sort_by(|a, b| order::natural(a.name.as_bytes(), b.name.as_bytes()));
-    let device = files::device(&folder)?;
-    Ok(Listing { folder: Arc::new(folder), device, entries, unknown })
+    let (device, is_mount_point) =
+        (files::device(&folder)?, files::is_mounted_on(&folder).unwrap_or_default());
+    Ok(Listing { folder: Arc::new(folder), device, is_mount_point, entries, unknown })
 }
 
 /// So many names in a brand's folder are looked at: one that may be written by others must not take the daemon's memory.

@@ -4,9 +4,13 @@ use std::collections::{HashMap, HashSet};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
+use tokio::time::Instant;
+
 use super::discovery::BrandFolder;
 use super::folder::Folder;
+use super::{GATHER, LONGEST_GATHER};
 use crate::files::Identity;
+use crate::ledger::BrandRow;
 
 /// What is known of one brand's folder.
 #[derive(Debug)]
@@ -25,6 +29,17 @@ pub(super) struct TrackedFolder {
     pub(super) unreadable: bool,
     /// Names that were closed after writing since the last scan began.
     pub(super) closed: HashSet<OsString>,
+    /// When the first event came that no scan has seen yet, and until when others are gathered.
+    gathering: Option<(Instant, Instant)>,
+}
+
+/// Events of a folder are gathered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Gathering {
+    /// Until then, as it was before the last event.
+    pub(super) before: Instant,
+    /// Until then, as it is now.
+    pub(super) until: Instant,
 }
 
 /// Where the folder's own memory is.
@@ -87,7 +102,20 @@ impl TrackedFolder {
             incomplete: 0,
             unreadable: false,
             closed: HashSet::new(),
+            gathering: None,
         }
+    }
+
+    /// Something has happened in the folder: the scan waits until it is quiet, but not for long. `None`: bytes were
+    /// written and nothing else, which needs no scan so soon.
+    pub(super) fn gather(&mut self, now: Instant, writing_only: bool) -> Option<Gathering> {
+        if writing_only && self.gathering.is_none() {
+            return None;
+        }
+        let (first, before) = self.gathering.unwrap_or((now, now));
+        let until = (now + GATHER).min(first + LONGEST_GATHER);
+        self.gathering = Some((first, until));
+        Some(Gathering { before, until })
     }
 
     pub(super) fn request_scan(&mut self) -> ScanRequest {
@@ -136,6 +164,14 @@ impl TrackedFolders {
 
     pub(super) fn is_unregistered(&self, path: &Path) -> bool {
         self.get(path).is_some_and(|folder| matches!(folder.job, Job::Unregistered))
+    }
+
+    /// Whose folder it is; `None` while it is being scanned, too.
+    pub(super) fn brand(&self, path: &Path) -> Option<BrandRow> {
+        match &self.get(path)?.job {
+            Job::Idle(folder) => Some(folder.brand),
+            Job::Unregistered | Job::Scanning { .. } => None,
+        }
     }
 
     /// Changes one folder. `None`: there is none at this path.
@@ -187,6 +223,7 @@ impl TrackedFolders {
             Job::Idle(mut folder) => {
                 folder.removed = tracked.presence == Presence::Removed;
                 folder.stability.closed(std::mem::take(&mut tracked.closed));
+                tracked.gathering = None;
                 Some(folder)
             }
             other => {
@@ -225,7 +262,6 @@ impl Totals {
 mod tests {
     use super::*;
     use crate::domain::brand::BrandId;
-    use crate::ledger::BrandRow;
 
     const PATH: &str = "/inbox/OWNBRAND/1";
 
@@ -253,6 +289,19 @@ mod tests {
         assert!(folders.begin_scan(Path::new(PATH)).is_none());
         folders.remove(Path::new(PATH));
         assert_eq!(folders.totals(), Totals::default());
+    }
+
+    #[test]
+    fn a_folder_is_scanned_when_it_is_quiet_but_not_for_ever_later() {
+        let (mut folder, start) = (TrackedFolder::new(), Instant::now());
+        assert_eq!(folder.gather(start, true), None, "a long copy is no reason to hurry");
+        let at = |events: u32| start + GATHER / 2 * events;
+        let first = folder.gather(start, false).unwrap();
+        assert_eq!((first.before, first.until), (start, start + GATHER));
+        let second = folder.gather(at(1), true).unwrap();
+        assert_eq!((second.before, second.until), (first.until, at(1) + GATHER));
+        let last = (2..99).map(|event| folder.gather(at(event), false).unwrap()).last().unwrap();
+        assert_eq!(last.until, start + LONGEST_GATHER);
     }
 
     #[test]

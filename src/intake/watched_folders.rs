@@ -111,6 +111,15 @@ impl Intake {
         let native = self.tracked.totals().watched;
         let polled = self.tracked.len().saturating_sub(native);
         self.ctx.metrics.rescanned(self.ctx.ledger.now(), native, polled);
+        self.put_on_agenda(scope);
+        if scope == Scope::Full {
+            let brands = self.agenda.routine().filter_map(|path| self.tracked.brand(path)).collect();
+            self.ctx.read_ahead.plan(brands).await;
+        }
+    }
+
+    /// Has the folders scanned that a discovery concerns.
+    fn put_on_agenda(&mut self, scope: Scope) {
         let now = Instant::now();
         let priority = if scope == Scope::Full { Priority::Routine } else { Priority::Urgent };
         self.tracked.update_all(|path, folder| {

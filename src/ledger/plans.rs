@@ -12,7 +12,7 @@ use super::{
 };
 use crate::domain::clock::SystemClock;
 
-const QUERIES: [(&str, &str); 36] = [
+const QUERIES: [(&str, &str); 37] = [
     ("store::MOMENT", store::MOMENT),
     ("store::BRANDS", store::BRANDS),
     ("store::FILES", store::FILES),
@@ -28,6 +28,7 @@ const QUERIES: [(&str, &str); 36] = [
     ("operator::IN_STATE", operator::IN_STATE),
     ("operator::BRANDS_WITH_HELD", operator::BRANDS_WITH_HELD),
     ("snapshots::KNOWN", snapshots::KNOWN),
+    ("snapshots::KNOWN_OF", snapshots::KNOWN_OF),
     ("snapshots::RECHECKS", snapshots::RECHECKS),
     ("snapshots::OPEN_BRANDS", snapshots::OPEN_BRANDS),
     ("snapshots::OPEN_BELOW", snapshots::OPEN_BELOW),

@@ -14,27 +14,32 @@ use crate::domain::clock::{later, rfc3339};
 /// Files that are due and may be sent. A due time further away than `$2` can only come from a clock that jumped, so
 /// it counts as due. `$3`, `$4`: not of this brand. `$6`: the inbox.
 macro_rules! candidates {
-    ($order:literal) => {
+    ($order:literal, $limit:literal) => {
         concat!(
-            "SELECT id, brand_id, turn FROM upload
+            "SELECT id, brand_id, turn, tries, next_attempt_at FROM upload
              WHERE inbox_id = $6 AND turn IS NOT NULL AND (next_attempt_at <= $1 OR next_attempt_at > $2)
                AND brand_id IS DISTINCT FROM (SELECT id FROM brand WHERE type = $3 AND record_id = $4)
                AND NOT EXISTS (SELECT 1 FROM notice WHERE name = 'suspended')
              ORDER BY ",
             $order,
-            " LIMIT $5"
+            " LIMIT ",
+            $limit
         )
     };
 }
 
 /// In turns, and in each round the one that has been due for longest.
-pub(super) const IN_TURN: &str = candidates!("turn, next_attempt_at, id");
+pub(super) const IN_TURN: &str = candidates!("turn, next_attempt_at, id", "$5");
 
 /// In turns, and in each round the one that came last.
-pub(super) const NEWEST: &str = candidates!("turn, ctime_ns DESC, id");
+pub(super) const NEWEST: &str = candidates!("turn, ctime_ns DESC, id", "$5");
 
-/// The one that was tried least.
-pub(super) const LEAST_TRIED: &str = candidates!("tries, turn, next_attempt_at, id");
+/// The one that was tried least, among those whose turn is next: to compare all of a hundred thousand takes 0.1 s.
+pub(super) const LEAST_TRIED: &str = concat!(
+    "SELECT id, brand_id, turn FROM (",
+    candidates!("turn, next_attempt_at, id", "64"),
+    ") AS next ORDER BY tries, turn, next_attempt_at, id LIMIT $5"
+);
 
 pub(super) const NEXT_DUE: &str = "
     SELECT min(next_attempt_at) FROM upload
@@ -84,17 +89,17 @@ impl Ledger {
         most: usize,
     ) -> Result<Vec<Candidate>> {
         let most = u32::try_from(most).unwrap_or(u32::MAX);
-        let oldest = match order {
-            ClaimOrder::InTurn => IN_TURN,
-            ClaimOrder::LeastTried | ClaimOrder::LeastTriedBut(_) => LEAST_TRIED,
-        };
-        let oldest = self.due(oldest, order, horizon, most).await?;
-        if order != ClaimOrder::InTurn || oldest.is_empty() {
-            return Ok(oldest.into_iter().map(|(file, _)| file).collect());
+        if order != ClaimOrder::InTurn {
+            let files = self.due(LEAST_TRIED, order, horizon, most).await?;
+            return Ok(files.into_iter().map(|(file, _)| file).collect());
         }
-        let newest = self.due(NEWEST, order, horizon, most).await?;
-        let first = self.claims.load(Ordering::Relaxed) % 2 == 1;
-        let files = merged(oldest, newest, first, most as usize);
+        let newest_first = self.claims.load(Ordering::Relaxed) % 2 == 1;
+        let (first, second) = if newest_first { (NEWEST, IN_TURN) } else { (IN_TURN, NEWEST) };
+        let first = self.due(first, order, horizon, most).await?;
+        // the one that is asked for, or the only one
+        let second =
+            if first.len() < 2 { Vec::new() } else { self.due(second, order, horizon, most).await? };
+        let files = merged(first, second, most as usize);
         self.claims.fetch_add(files.len() as u64, Ordering::Relaxed);
         Ok(files)
     }
@@ -133,15 +138,10 @@ impl Report {
 }
 
 /// Two orders of the same files as one: alternately the next of each, and of an earlier round before a later one.
-fn merged(
-    oldest: Vec<(Candidate, i64)>,
-    newest: Vec<(Candidate, i64)>,
-    newest_first: bool,
-    most: usize,
-) -> Vec<Candidate> {
-    let mut lists = [oldest.into_iter().peekable(), newest.into_iter().peekable()];
-    let mut files: Vec<Candidate> = Vec::with_capacity(most);
-    let mut which = usize::from(newest_first);
+fn merged(first: Vec<(Candidate, i64)>, second: Vec<(Candidate, i64)>, most: usize) -> Vec<Candidate> {
+    let mut lists = [first.into_iter().peekable(), second.into_iter().peekable()];
+    let mut files: Vec<Candidate> = Vec::new();
+    let mut which = 0;
     while files.len() < most {
         for list in &mut lists {
             while list.next_if(|(file, _)| files.contains(file)).is_some() {}
@@ -172,14 +172,14 @@ mod tests {
     fn the_longest_due_and_the_newest_alternate_within_a_round() {
         let (oldest, newest) =
             (files(&[(1, 0), (2, 0), (3, 0), (4, 1)]), files(&[(3, 0), (2, 0), (1, 0), (4, 1)]));
-        assert_eq!(ids(merged(oldest.clone(), newest.clone(), false, 9)), [1, 3, 2, 4]);
-        assert_eq!(ids(merged(oldest.clone(), newest.clone(), true, 9)), [3, 1, 2, 4]);
-        assert_eq!(ids(merged(oldest, newest, true, 2)), [3, 1]);
+        assert_eq!(ids(merged(oldest.clone(), newest.clone(), 9)), [1, 3, 2, 4]);
+        assert_eq!(ids(merged(newest.clone(), oldest.clone(), 9)), [3, 1, 2, 4]);
+        assert_eq!(ids(merged(newest, oldest, 2)), [3, 1]);
     }
 
     #[test]
     fn a_later_round_waits_for_the_one_that_is_on() {
         let (oldest, newest) = (files(&[(1, 0), (2, 0)]), files(&[(2, 0), (9, 1)]));
-        assert_eq!(ids(merged(oldest, newest, true, 3)), [2, 1, 9]);
+        assert_eq!(ids(merged(newest, oldest, 3)), [2, 1, 9]);
     }
 }

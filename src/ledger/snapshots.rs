@@ -1,6 +1,6 @@
 //! Questions of the reconcilers to the table.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -12,11 +12,22 @@ use crate::domain::brand::{BrandId, UploadId};
 use crate::domain::upload::{Stamp, State};
 use crate::files::FileMeta;
 
-pub(super) const KNOWN: &str = "
-    SELECT id, path_bytes, state, size_bytes, mtime_ns, inode, ctime_ns,
-           CASE WHEN recheck_requested > recheck_done THEN recheck_requested END AS recheck,
-           state = 'rejected' AND error_kind = 'unreadable' AS unreadable
-    FROM upload WHERE brand_id = $1 AND inbox_id = $2";
+/// Files, as intake compares them with a folder.
+macro_rules! known {
+    ($of:literal) => {
+        concat!(
+            "SELECT id, brand_id, path_bytes, state, size_bytes, mtime_ns, inode, ctime_ns,
+                    CASE WHEN recheck_requested > recheck_done THEN recheck_requested END AS recheck,
+                    state = 'rejected' AND error_kind = 'unreadable' AS unreadable
+             FROM upload WHERE inbox_id = $1 AND brand_id ",
+            $of
+        )
+    };
+}
+
+pub(super) const KNOWN: &str = known!("= $2");
+
+pub(super) const KNOWN_OF: &str = known!("IN (");
 
 pub(super) const RECHECKS: &str = "
     SELECT brand_id, path_bytes FROM upload
@@ -90,8 +101,36 @@ impl Ledger {
     /// # Errors
     /// When the database fails.
     pub async fn known(&self, brand: BrandRow) -> Result<Vec<UploadSnapshot>> {
-        let rows = sql(KNOWN).bind(brand.id.0).bind(self.inbox_id()).all(self.report().pool()).await?;
+        let rows = sql(KNOWN).bind(self.inbox_id()).bind(brand.id.0).all(self.report().pool()).await?;
         rows.iter().map(known).collect()
+    }
+
+    /// All rows of each of these brands, but of no more brands than have so many rows together.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn known_of(
+        &self,
+        brands: &[BrandRow],
+        most: usize,
+    ) -> Result<HashMap<BrandId, Vec<UploadSnapshot>>> {
+        let mut query = sql(KNOWN_OF).bind(self.inbox_id());
+        query.push_list(brands.iter().map(|brand| brand.id.0));
+        query.push(") ORDER BY brand_id LIMIT ").push_bind(i64::try_from(most).unwrap_or(i64::MAX));
+        let rows = query.all(self.report().pool()).await?;
+        let is_cut = rows.len() == most;
+        let mut snapshots: HashMap<_, _> = brands.iter().map(|brand| (brand.id, Vec::new())).collect();
+        let mut last = None;
+        for row in &rows {
+            let brand = BrandId(row.get("brand_id")?);
+            snapshots.entry(brand).or_default().push(known(row)?);
+            last = Some(brand);
+        }
+        if is_cut {
+            // perhaps not all of its rows, and nothing of those after it
+            snapshots.retain(|brand, _| Some(*brand) < last);
+        }
+        Ok(snapshots)
     }
 
     /// The files that intake is asked to look at again, and that nobody works on, with the rows of their brands.

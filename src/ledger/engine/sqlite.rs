@@ -27,9 +27,10 @@ pub(in crate::ledger) async fn writer(path: &Path, connections: Arc<AtomicU64>) 
         .create_if_missing(true)
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full)
-        // a megabyte of WAL is folded in at a time, and what it grew to beyond that is given back
-        .pragma("wal_autocheckpoint", "256")
-        .pragma("journal_size_limit", "1048576");
+        // four megabytes of WAL are folded in at a time, which takes two fsyncs, and what it grew to beyond that is
+        // given back
+        .pragma("wal_autocheckpoint", "1024")
+        .pragma("journal_size_limit", "4194304");
     // `report_problem` logs that others hold the database, once
     let pool = SqlitePoolOptions::new()
         .after_connect(move |_, _| {
@@ -38,6 +39,8 @@ pub(in crate::ledger) async fn writer(path: &Path, connections: Arc<AtomicU64>) 
         })
         .max_connections(1)
         .min_connections(1)
+        // sqlx tests a connection when it comes back, too
+        .test_before_acquire(false)
         .max_lifetime(None)
         .idle_timeout(None)
         .acquire_slow_threshold(Duration::from_hours(1));
@@ -51,8 +54,10 @@ pub(in crate::ledger) async fn reader(path: &Path) -> Result<SqlitePool> {
     if !path.exists() {
         return Err(LedgerError::NoneYet(path.display().to_string()));
     }
-    let pool = SqlitePoolOptions::new().max_connections(4);
-    let options = options(path).read_only(true);
+    // sqlx tests a connection when it comes back, too
+    let pool = SqlitePoolOptions::new().max_connections(4).test_before_acquire(false);
+    // what is read once needs no large cache, and the kernel has one
+    let options = options(path).read_only(true).pragma("cache_size", "-512");
     let opening = |error| LedgerError::opening(path, error);
     let connected = pool.clone().connect_with(options.clone()).await.map_err(opening)?;
     match sqlx::query(PROBE).execute(&connected).await {
