@@ -4,11 +4,12 @@ use std::collections::HashSet;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+use futures_util::TryStreamExt;
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
 use super::Ledger;
-use super::error::Result;
+use super::error::{LedgerError, Result};
 use super::row::{BrandRow, path, stamp, state};
 use crate::domain::brand::{BrandId, UploadId};
 use crate::domain::upload::{Stamp, State};
@@ -92,8 +93,9 @@ impl Ledger {
     /// When the database fails.
     pub async fn known(&self, brand: BrandRow) -> Result<Vec<UploadSnapshot>> {
         let mut connection = self.report().connection().await?;
-        let rows = sqlx::query(KNOWN).bind(brand.id.0).fetch_all(&mut *connection).await?;
-        rows.iter().map(known).collect()
+        let rows = sqlx::query(KNOWN).bind(brand.id.0).fetch(&mut *connection);
+        // one at a time: a row as the database gives it takes several times the memory of what is made of it
+        rows.map_err(LedgerError::from).and_then(async |row| known(&row)).try_collect().await
     }
 
     /// The files that intake is asked to look at again, and that nobody works on, with the rows of their brands.

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use futures_util::TryStreamExt;
 use jiff::Timestamp;
 use sqlx::{QueryBuilder, Row, Sqlite};
 
@@ -65,9 +66,13 @@ pub(super) async fn moment(tx: &mut Tx, now: Timestamp) -> Result<(Moment, Uploa
 /// Loads brands with all their files. `next_id` is the id of the next new file.
 pub(super) async fn load(tx: &mut Tx, ids: &BTreeSet<BrandId>, next_id: UploadId) -> Result<Brands> {
     let mut files: BTreeMap<BrandId, Vec<Upload>> = BTreeMap::new();
-    for row in id_list(FILES, ids).build().fetch_all(&mut **tx).await? {
+    // one at a time: a row as the database gives it takes several times the memory of what is made of it
+    let mut query = id_list(FILES, ids);
+    let mut found = query.build().fetch(&mut **tx);
+    while let Some(row) = found.try_next().await? {
         files.entry(BrandId(row.try_get("brand_id")?)).or_default().push(row::read(&row)?);
     }
+    drop(found);
     let mut brands = Brands::new();
     let mut reserved: BTreeMap<BrandId, BTreeSet<u32>> = BTreeMap::new();
     let rows = id_list(BRANDS, ids).build().fetch_all(&mut **tx).await?;
