@@ -2,9 +2,13 @@
 
 use std::any::Any;
 use std::collections::HashMap;
+use std::fs::File;
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+
+use tokio::runtime::Handle;
 
 /// How long an answer is waited for: to one look at a name, and to the reading of a folder. Together they are well
 /// below the unit's `WatchdogSec`.
@@ -64,6 +68,33 @@ impl FsTimeouts {
 
     fn outstanding(&self) -> MutexGuard<'_, HashMap<Question, Late>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// An open file that is closed on a thread of its own: a file system in userspace is asked at that, too.
+#[derive(Debug)]
+pub struct OpenFile(Option<File>);
+
+impl From<File> for OpenFile {
+    fn from(file: File) -> Self {
+        Self(Some(file))
+    }
+}
+
+impl Deref for OpenFile {
+    type Target = File;
+
+    fn deref(&self) -> &File {
+        self.0.as_ref().expect("it is there until it is dropped")
+    }
+}
+
+impl Drop for OpenFile {
+    fn drop(&mut self) {
+        let file = self.0.take();
+        if let Ok(runtime) = Handle::try_current() {
+            drop(runtime.spawn_blocking(move || drop(file)));
+        }
     }
 }
 

@@ -95,7 +95,7 @@ async fn offline(sheet: &mut Sheet, settings: &Settings) {
     secrets(sheet, settings);
     encryption(settings);
     page(sheet, settings);
-    address(sheet, settings);
+    address(sheet, settings).await;
     folders(sheet, settings).await;
     sheet.note("inotify", inotify());
     sheet.note("database", database(settings).await);
@@ -129,10 +129,11 @@ fn page(sheet: &mut Sheet, settings: &Settings) {
 }
 
 /// Can the page be served? While a daemon runs, `status` says so.
-fn address(sheet: &mut Sheet, settings: &Settings) {
-    let Some(address) = settings.http.listen.filter(|_| !DaemonLock::is_held(&settings.database.path)) else {
+async fn address(sheet: &mut Sheet, settings: &Settings) {
+    let Some(address) = settings.http.listen else { return };
+    if is_at_work(&settings.database.path).await {
         return;
-    };
+    }
     match TcpListener::bind(address) {
         Err(error) if [ErrorKindOfIo::AddrInUse, ErrorKindOfIo::AddrNotAvailable].contains(&error.kind()) => {
             sheet.note("page", Err(tr!(
@@ -142,6 +143,12 @@ fn address(sheet: &mut Sheet, settings: &Settings) {
         }
         _ => {}
     }
+}
+
+/// Does a daemon work with the database?
+async fn is_at_work(database: &Path) -> bool {
+    let path = database.to_owned();
+    service::as_service(database, move || DaemonLock::is_held(&path)).await.unwrap_or_default()
 }
 
 /// Is each there, fit for use, and closed to others?
@@ -266,21 +273,19 @@ async fn database(settings: &Settings) -> Finding {
         return server_database(&server).await;
     }
     let path = &settings.database.path;
+    super::check_database_place(path).map_err(|error| format!("{error:#}"))?;
     writable(path).await?;
     if !path.exists() {
         return Ok(tr!("{}: will be made at the first start", "{}：首次启动时创建", path.display()));
     }
-    let report = Report::open(path).await.map_err(whole)?;
-    let health = report.quick_check().await.map_err(|error| format!("{}: {error}", path.display()))?;
-    let counts =
-        report.counts(None).await.map_err(|_| format!("{}: is no database of brandpost", path.display()))?;
-    let busy = if DaemonLock::is_held(path) {
+    let (health, total) = contents(path).await?;
+    let busy = if is_at_work(path).await {
         tr!("a daemon works with it", "守护进程正在使用")
     } else {
         tr!("no daemon works with it", "守护进程没有运行")
     };
     match health.as_str() {
-        "ok" => Ok(tr!("{}: {} files, {busy}", "{}：{} 个文件，{busy}", path.display(), counts.total())),
+        "ok" => Ok(tr!("{}: {} files, {busy}", "{}：{} 个文件，{busy}", path.display(), total)),
         trouble => Err(tr!(
             "{}: damaged: {trouble}; restore a backup",
             "{}：已损坏：{trouble}；请恢复备份",
@@ -297,6 +302,24 @@ async fn server_database(server: &Server) -> Finding {
         true => Ok(format!("{server}: {}", findings.good.join(", "))),
         false => Err(format!("{server}: {}", findings.wrong.join("; "))),
     }
+}
+
+/// What SQLite says of it, and how many files it holds. Read by the service's user, who chooses what stands there.
+async fn contents(path: &Path) -> Result<(String, u64), String> {
+    let database = path.to_owned();
+    let read = service::as_service(path, move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(whole)?;
+        runtime.block_on(async {
+            let report = Report::open(&database).await.map_err(whole)?;
+            let place = database.display();
+            let health = report.quick_check().await.map_err(|error| format!("{place}: {error}"))?;
+            let counts = report.counts(None).await;
+            let counts = counts.map_err(|_| format!("{place}: is no database of brandpost"))?;
+            Ok((health, counts.total()))
+        })
+    });
+    let nobody = || tr!("this user cannot ask as the service's", "无法以服务用户的身份检查");
+    read.await.ok_or_else(nobody)?
 }
 
 /// Can the service write its database? Somebody else's rights say nothing of it.

@@ -7,10 +7,11 @@ use std::sync::Arc;
 use clap::Subcommand;
 
 use super::lang::tr;
+use super::service;
 use crate::config::Settings;
 use crate::daemon;
 use crate::domain::clock::SystemClock;
-use crate::ledger::{Location, copy_to_server};
+use crate::ledger::{Location, Server, copy_to_server};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -28,7 +29,7 @@ enum DatabaseCommand {
     },
 }
 
-pub(super) async fn database(config: &Path, args: &Args) -> anyhow::Result<ExitCode> {
+pub(super) fn database(config: &Path, args: &Args) -> anyhow::Result<ExitCode> {
     let DatabaseCommand::Copy { to } = &args.command;
     let variable = ("BRANDPOST_DATABASE__URL".into(), to.into());
     let settings = Settings::load_with(config, std::iter::once(variable))?;
@@ -37,7 +38,13 @@ pub(super) async fn database(config: &Path, args: &Args) -> anyhow::Result<ExitC
     };
     let path = &settings.database.path;
     super::check_database_place(path)?;
-    let moved = copy_to_server(path, &server, Arc::new(SystemClock)).await?;
+    // the password was read before: it may be root's alone
+    service::become_owner(path)?;
+    super::block_on(copy(config, path, &server))
+}
+
+async fn copy(config: &Path, path: &Path, server: &Server) -> anyhow::Result<ExitCode> {
+    let moved = copy_to_server(path, server, Arc::new(SystemClock)).await?;
     let (rows, old) = (moved.rows, moved.old.display());
     anstream::println!(
         "{}",

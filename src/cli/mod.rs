@@ -107,31 +107,54 @@ impl Cli {
             _ => {}
         }
         let path = locate(self.config)?;
-        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-        let code = runtime.block_on(async {
-            match self.command {
-                Command::Check(args) => check::check(&path, &args).await,
-                Command::Run(args) => run::run(Settings::load(&path)?, &args).await,
-                Command::Status(args) => status::status(&Settings::load(&path)?, &args).await,
-                Command::Show(args) => show::show(&Settings::load(&path)?, &args).await,
-                Command::Brands(args) => brands::brands(&Settings::load(&path)?, &args).await,
-                Command::Pause(args) => pause::pause(&Settings::load(&path)?, &args).await,
-                Command::Page => page::page(&Settings::load(&path)?).await,
-                Command::Resume => pause::resume(&Settings::load(&path)?).await,
-                Command::Retry(args) => retry::retry(&Settings::load(&path)?, &args).await,
-                Command::Adopt(args) => adopt::adopt(&Settings::load(&path)?, &args).await,
-                Command::Release(args) => slots::release(&Settings::load(&path)?, &args).await,
-                Command::Reserve(args) => slots::reserve(&Settings::load(&path)?, &args).await,
-                Command::Backup(args) => backup::backup(&Settings::load(&path)?, &args).await,
-                Command::Inboxes(args) => inboxes::inboxes(&Settings::load(&path)?, &args).await,
-                Command::Database(args) => database::database(&path, &args).await,
-                Command::Completions(_) | Command::Man(_) | Command::Inspect(_) => Ok(ExitCode::SUCCESS),
-            }
-        });
-        // a look at a folder that hangs is not waited for
-        runtime.shutdown_background();
-        code
+        if let Command::Check(args) = &self.command {
+            return block_on(check::check(&path, args));
+        }
+        if let Command::Database(args) = &self.command {
+            return database::database(&path, args);
+        }
+        let settings = Settings::load(&path)?;
+        if !matches!(self.command, Command::Run(_) | Command::Backup(_)) {
+            let database = &settings.database.path;
+            check_database_place(database)?;
+            service::become_owner(database)?;
+        }
+        block_on(self.command.run(settings))
     }
+}
+
+impl Command {
+    /// Those that need a configuration without mistakes.
+    async fn run(self, settings: Settings) -> anyhow::Result<ExitCode> {
+        match self {
+            Command::Run(args) => run::run(settings, &args).await,
+            Command::Status(args) => status::status(&settings, &args).await,
+            Command::Show(args) => show::show(&settings, &args).await,
+            Command::Brands(args) => brands::brands(&settings, &args).await,
+            Command::Pause(args) => pause::pause(&settings, &args).await,
+            Command::Page => page::page(&settings).await,
+            Command::Resume => pause::resume(&settings).await,
+            Command::Retry(args) => retry::retry(&settings, &args).await,
+            Command::Adopt(args) => adopt::adopt(&settings, &args).await,
+            Command::Release(args) => slots::release(&settings, &args).await,
+            Command::Reserve(args) => slots::reserve(&settings, &args).await,
+            Command::Backup(args) => backup::backup(&settings, &args).await,
+            Command::Inboxes(args) => inboxes::inboxes(&settings, &args).await,
+            Command::Check(_)
+            | Command::Database(_)
+            | Command::Completions(_)
+            | Command::Man(_)
+            | Command::Inspect(_) => Ok(ExitCode::SUCCESS),
+        }
+    }
+}
+
+fn block_on(command: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::Result<ExitCode> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let code = runtime.block_on(command);
+    // a look at a folder that hangs is not waited for
+    runtime.shutdown_background();
+    code
 }
 
 /// `brandpost status | head`: a reader that closes the pipe is no error; a disk that is full is one, reported in a line.

@@ -1,18 +1,38 @@
-//! Questions that only the service's own user can answer: root may read what the service may not.
+//! Root asks, and writes, as the service's own user: it may read what the service may not, and must not follow where that
+//! user leads it.
 
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::Command;
 
+use anyhow::Context;
 use rustix::process::{Gid, Uid, geteuid};
 use rustix::thread;
 use tokio::sync::oneshot;
 
-/// Whose the database is: the owner of the file or, before the first start, of the folder it is made in.
+/// Whose the database is: the owner of the file or, before the first start, of the folder it is made in. Root asks the
+/// folder alone if others can write there: they choose what stands under the file's name.
 pub(super) fn owner(database: &Path) -> Option<(Uid, Gid)> {
-    let folder = || std::fs::metadata(database.parent()?).ok();
-    let file = std::fs::metadata(database).ok().or_else(folder)?;
-    Some((Uid::from_raw(file.uid()), Gid::from_raw(file.gid())))
+    let folder = database.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = std::fs::metadata(folder).ok()?;
+    let is_chosen = geteuid().is_root() && (folder.uid() != 0 || folder.mode() & 0o022 != 0);
+    let file = if is_chosen { None } else { std::fs::metadata(database).ok() };
+    let about = file.unwrap_or(folder);
+    Some((Uid::from_raw(about.uid()), Gid::from_raw(about.gid())))
+}
+
+/// From now on this process is the service's user, if it is root's: whatever stands under the names of the database and
+/// its companions, and whenever it is exchanged, root does not open it. Threads that run already are not concerned.
+///
+/// # Errors
+/// When the user cannot be changed.
+pub(super) fn become_owner(database: &Path) -> anyhow::Result<()> {
+    let Some((user, group)) = owner(database).filter(|(owner, _)| geteuid().is_root() && !owner.is_root())
+    else {
+        return Ok(());
+    };
+    become_user(user, group)
+        .with_context(|| format!("cannot become the owner of {} (user {user:?})", database.display()))
 }
 
 /// Can this user answer for the service? Its own user can, and root, which can be any.

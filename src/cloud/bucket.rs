@@ -5,7 +5,6 @@ mod body;
 mod buffers;
 mod receipt;
 
-use std::fs::File;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -28,6 +27,7 @@ use crate::config::Settings;
 use crate::domain::failure::ErrorKind;
 use crate::domain::image::Format;
 use crate::domain::upload::Digests;
+use crate::fs_timeout::OpenFile;
 use body::{Source, Transfer};
 use buffers::Buffers;
 use receipt::UNKNOWN_OBJECT;
@@ -50,7 +50,7 @@ pub struct Bucket {
 #[derive(Debug)]
 pub struct Object<'a> {
     /// The file, read from its beginning.
-    pub file: Arc<File>,
+    pub file: Arc<OpenFile>,
     /// Its length.
     pub size: u64,
     /// What it is.
@@ -157,11 +157,18 @@ impl Bucket {
         };
         tokio::select! {
             result = exchange => result.map_err(|error| error.without(&[&signature])),
-            () = transfer.stalled(self.timeout) => {
-                let message = format!("{} made no progress for {} s", target.host(), self.timeout.as_secs_f32());
-                Err(CloudError::new(Service::Oss, ErrorKind::Timeout, Remedy::Later, message).perhaps_sent())
-            }
+            () = transfer.stalled(self.timeout) => Err(self.stalled(target, &transfer)),
         }
+    }
+
+    /// Nothing moved for the timeout: whose fault it is.
+    fn stalled(&self, target: &Target, transfer: &Transfer) -> CloudError {
+        if transfer.waits_for_file() {
+            let message = "the file cannot be read to its end: its file system does not answer";
+            return CloudError::new(Service::Oss, ErrorKind::FileChanged, Remedy::Later, message);
+        }
+        let message = format!("{} made no progress for {} s", target.host(), self.timeout.as_secs_f32());
+        CloudError::new(Service::Oss, ErrorKind::Timeout, Remedy::Later, message).perhaps_sent()
     }
 
     fn client_error(&self, target: &Target, transfer: &Transfer, error: &reqwest::Error) -> CloudError {

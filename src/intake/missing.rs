@@ -33,8 +33,13 @@ impl Reconcile<'_> {
         listing: &Listing,
         missing: &[&UploadSnapshot],
     ) -> Result<(), IntakeError> {
-        let is_open =
-            |row: &&&UploadSnapshot| !matches!(row.state, State::Uploaded | State::Gone | State::Uploading);
+        let is_open = |row: &&&UploadSnapshot| match row.state {
+            State::Uploaded | State::Gone | State::Uploading => false,
+            // no other file takes its place
+            State::Rejected => true,
+            // a file that was held back may be it under a new name
+            _ => !self.held_back,
+        };
         let ids: Vec<_> = missing.iter().filter(is_open).map(|row| row.id).collect();
         if ids.is_empty() {
             return Ok(());

@@ -103,10 +103,7 @@ impl<'a> Reconcile<'a> {
             return Ok(());
         }
         self.record_reading().await?;
-        // a file that was held back may be one of them under a new name
-        if !self.held_back {
-            self.mark_gone(listing, &missing).await?;
-        }
+        self.mark_gone(listing, &missing).await?;
         self.tidy_uploaded(listing, &here).await;
         self.finish_rechecks(&here).await?;
         self.log_ended();

@@ -11,7 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::Ledger;
-use super::engine::{Pool, Row, Tx, postgres, sql};
+use super::engine::{Pool, Tx, postgres, sql};
 use super::error::{LedgerError, Result};
 use crate::domain::brand::{Inbox, InboxId};
 
@@ -242,14 +242,10 @@ impl Inboxes {
         known.get(&id).cloned().unwrap_or_else(|| Inbox::new(id, &id.0.to_string()))
     }
 
-    /// Reads the names of inboxes, if one of these files is in an unknown one.
-    pub(super) async fn know(&self, files: &[Row], tx: &mut Tx) -> Result<()> {
-        let mut unknown = false;
-        for file in files {
-            let id = InboxId(file.get("inbox_id")?);
-            unknown |= !self.0.read().unwrap_or_else(PoisonError::into_inner).contains_key(&id);
-        }
-        if !unknown {
+    /// Reads their names. With SQLite there is one, which keeps its name while the daemon works.
+    pub(super) async fn read(&self, tx: &mut Tx) -> Result<()> {
+        let is_known = !self.0.read().unwrap_or_else(PoisonError::into_inner).is_empty();
+        if is_known && !tx.is_postgres() {
             return Ok(());
         }
         for row in sql(NAMES).all(tx).await? {

@@ -101,8 +101,10 @@ impl Ledger {
     /// # Errors
     /// When the database fails.
     pub async fn known(&self, brand: BrandRow) -> Result<Vec<UploadSnapshot>> {
-        let rows = sql(KNOWN).bind(self.inbox_id()).bind(brand.id.0).all(self.report().pool()).await?;
-        rows.iter().map(known).collect()
+        let mut known_files = Vec::new();
+        let query = sql(KNOWN).bind(self.inbox_id()).bind(brand.id.0);
+        query.each(self.report().pool(), |row| Ok(known_files.push(known(row)?))).await?;
+        Ok(known_files)
     }
 
     /// All rows of each of these brands, but of no more brands than have so many rows together.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
-use super::engine::{Statement, Tx, Value, sql};
+use super::engine::{Row, Statement, Tx, Value, sql};
 use super::error::{LedgerError, Result};
 use super::inbox::{Inboxes, Keeper};
 use super::recovery;
@@ -119,13 +119,14 @@ pub(super) async fn lock(
 /// Loads brands with all their files.
 pub(super) async fn load(tx: &mut Tx, ids: &BTreeSet<BrandId>, inboxes: &Inboxes) -> Result<Brands> {
     let mut files: BTreeMap<BrandId, Vec<Upload>> = BTreeMap::new();
+    inboxes.read(tx).await?;
     let mut query = id_list(FILES, ids);
     query.push(")");
-    let rows = query.all(&mut *tx).await?;
-    inboxes.know(&rows, tx).await?;
-    for row in &rows {
+    let read = |row: &Row| {
         files.entry(BrandId(row.get("brand_id")?)).or_default().push(row::read(row, inboxes)?);
-    }
+        Ok(())
+    };
+    query.each(&mut *tx, read).await?;
     let mut brands = Brands::new();
     let mut reserved: BTreeMap<BrandId, BTreeSet<u32>> = BTreeMap::new();
     let mut query = id_list(BRANDS, ids);

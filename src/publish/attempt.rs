@@ -4,10 +4,10 @@
 //! its remedy: what can be repaired at once is tried once more at once, the rest is for `policy` to decide.
 
 use std::collections::HashSet;
-use std::fs::File;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -16,8 +16,12 @@ use crate::cloud::bucket::Object;
 use crate::cloud::{CloudError, Grant, GrantRequest, Receipt, Remedy, Target};
 use crate::domain::failure::{ErrorKind, Failure};
 use crate::files;
-use crate::fs_timeout::{NOT_RESPONDING, STAT_TIMEOUT};
+use crate::fs_timeout::{NOT_RESPONDING, OpenFile, STAT_TIMEOUT};
 use crate::ledger::Claim;
+
+/// How long the look at a file that was sent is waited for. (Another limit than that of its opening: `FsTimeouts` tells
+/// calls apart by it.)
+const LAST_LOOK: Duration = Duration::from_secs(4);
 
 /// How an attempt ended.
 #[derive(Debug)]
@@ -79,7 +83,7 @@ async fn once(shared: &Shared, claim: &Claim, toggle_content_type: bool) -> Resu
             return Ok(Outcome::BadGrant(Failure { request_id: grant.request_id.clone(), ..failure }));
         }
     };
-    let watched = file.clone();
+    let sent = file.clone();
     let (format, digests) = (claim.format, &claim.digests);
     let object = Object { file, size: claim.stamp.size, format, digests, toggle_content_type };
     let began = Instant::now();
@@ -87,8 +91,15 @@ async fn once(shared: &Shared, claim: &Claim, toggle_content_type: bool) -> Resu
     shared.metrics.put(began.elapsed());
     let receipt = receipt?;
     shared.grants.forget(claim.id());
-    let changed = files::stamp(&*watched).is_ok_and(|stamp| stamp != claim.stamp);
+    let changed = has_changed(shared, claim, sent).await;
     Ok(Outcome::Uploaded { target, receipt, changed })
+}
+
+/// Is the file that was sent another one now? What cannot be looked at, intake finds out.
+async fn has_changed(shared: &Shared, claim: &Claim, sent: Arc<OpenFile>) -> bool {
+    let inspected = claim.stamp;
+    let look = move || files::stamp(&**sent).is_ok_and(|stamp| stamp != inspected);
+    shared.fs_timeouts.run(&claim.path, LAST_LOOK, look).await.unwrap_or_default()
 }
 
 /// Where the file goes: to an object that is no other file's.
@@ -99,7 +110,7 @@ async fn target(shared: &Shared, claim: &Claim, grant: &Grant) -> Result<Target,
 }
 
 /// Opens the file and makes sure that it is the one that was inspected.
-async fn open(shared: &Shared, claim: &Claim) -> Result<File, Outcome> {
+async fn open(shared: &Shared, claim: &Claim) -> Result<OpenFile, Outcome> {
     let (path, stamp) = (claim.path.clone(), claim.stamp);
     let folder = path.parent().unwrap_or(Path::new("/")).to_owned();
     let top = shared.settings.top_of(&folder).map(Path::to_owned);
@@ -108,8 +119,8 @@ async fn open(shared: &Shared, claim: &Claim) -> Result<File, Outcome> {
     }
     let open = move || {
         let folder = files::open_brand_folder(top.as_deref(), &folder)?;
-        let file = files::open_regular(folder, path.file_name().unwrap_or_default())?;
-        let same = files::stamp(&file)? == stamp;
+        let file = OpenFile::from(files::open_regular(folder, path.file_name().unwrap_or_default())?);
+        let same = files::stamp(&*file)? == stamp;
         io::Result::Ok((file, same))
     };
     let opened = shared.fs_timeouts.run(&claim.path, STAT_TIMEOUT, open).await;

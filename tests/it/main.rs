@@ -21,6 +21,7 @@ mod folders;
 mod grants;
 mod hosts;
 mod https;
+mod hung;
 mod in_between;
 mod ledger;
 mod lifecycle;

@@ -71,3 +71,29 @@ fn preinst_keeps_the_newest_copies_and_touches_nothing_else() {
 fn postrm_takes_away_the_state_folder_and_nothing_else() {
     run("postrm", "purge", HOSTILE, "test ! -e /var/lib/brandpost");
 }
+
+/// Installed from root's terminal. Who has that as his own can type commands there; who has a descriptor of it can read
+/// what root types.
+const TERMINAL: &str = r#"
+        export PATH="$1/bin:$PATH"
+        sh() { script --quiet --return --command "/bin/sh '$1' '$2' '$3'" /dev/null; }
+        cat >"$1/bin/brandpost" <<'SPY'
+#!/bin/sh
+seen=$(cut -d' ' -f7 /proc/$$/stat; readlink /proc/$$/fd/0 /proc/$$/fd/1 /proc/$$/fd/2)
+echo "$seen" >/var/lib/brandpost/seen
+printf 'the program speaks\033[31m to root\n' >&2
+echo copy >"$4"
+SPY
+"#;
+
+#[test]
+fn preinst_leaves_root_s_terminal_to_root() {
+    run(
+        "preinst",
+        "upgrade 1.0 >said",
+        TERMINAL,
+        r#"test "$(head -n 1 /var/lib/brandpost/seen)" = 0
+        if grep -E 'pts|tty|ptmx' /var/lib/brandpost/seen; then exit 1; fi
+        grep -q 'the program speaks\[31m to root' said"#,
+    );
+}

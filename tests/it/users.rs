@@ -1,7 +1,7 @@
 //! Who may write in one folder reaches no other: the real binary as one user, staff as another.
 
 use std::fs;
-use std::os::unix::fs::{PermissionsExt, chown, symlink};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -326,18 +326,59 @@ async fn root_opens_no_database_by_a_link_of_the_service() {
     let state = bench.database().parent().unwrap().to_owned();
     give(&state, SERVICE);
     chown(bench.config(), Some(0), Some(0)).unwrap();
-    let roots = tempfile::tempdir().unwrap();
-    let target = roots.path().join("roots");
+    let roots_place = tempfile::tempdir().unwrap();
+    let target = roots_place.path().join("roots");
     fs::write(&target, b"").unwrap();
     fs::remove_file(bench.database()).unwrap();
     std::os::unix::fs::symlink(&target, bench.database()).unwrap();
-    for command in [&["retry", "--failed"][..], &["pause"], &["status"]] {
-        let mut program = Command::new(env!("CARGO_BIN_EXE_brandpost"));
-        program.arg("--config").arg(bench.config()).args(command).env("LC_ALL", "C");
-        let output = program.output().unwrap();
-        let said = String::from_utf8(output.stderr).unwrap();
+    for command in [&["retry", "--failed"][..], &["pause"], &["status"], &["page"], &["check"]] {
+        let said = roots(&bench, command);
         assert!(said.contains("root does not open it"), "{command:?}: {said}");
     }
     assert_eq!(fs::read(&target).unwrap(), b"");
-    assert_eq!(names(roots.path().into()), ["roots"]);
+    assert_eq!(names(roots_place.path().into()), ["roots"]);
+}
+
+/// He can also exchange it between the look and the opening: only he opens it.
+#[tokio::test(flavor = "multi_thread")]
+async fn root_works_with_the_database_as_the_user_of_the_service() {
+    if !is_root("root_works_with_the_database_as_the_user_of_the_service") {
+        return;
+    }
+    let bench = bench("").await;
+    let daemon = Process::start_as(&bench, SERVICE);
+    drop_as_staff(&bench, OWN, "a.jpg", 1);
+    until_uploaded(&bench, 1).await;
+    chown(bench.config(), Some(0), Some(0)).unwrap();
+    let mut program = Command::new(env!("CARGO_BIN_EXE_brandpost"));
+    program.arg("--config").arg(bench.config()).args(["status", "--watch"]);
+    let mut watch = program.stdout(std::process::Stdio::null()).spawn().unwrap();
+    let user = async || {
+        let status = fs::read_to_string(format!("/proc/{}/status", watch.id())).unwrap_or_default();
+        status.lines().any(|line| line == format!("Uid:\t{SERVICE}\t{SERVICE}\t{SERVICE}\t{SERVICE}"))
+    };
+    until(&bench, "it is the service's user, for good", user).await;
+    watch.kill().unwrap();
+    watch.wait().unwrap();
+    daemon.kill();
+    // what it leaves belongs to him, and nothing is readable that is not his
+    assert!(roots(&bench, &["pause"]).is_empty());
+    let state = fs::read_dir(bench.folder.path()).unwrap().map(Result::unwrap);
+    let foreign = state.filter(|entry| entry.file_name().to_string_lossy().starts_with("brandpost.db"));
+    let foreign: Vec<_> = foreign.filter(|entry| entry.metadata().unwrap().uid() != SERVICE).collect();
+    assert!(foreign.is_empty(), "{foreign:?}");
+    mode(&bench.database(), 0o000);
+    assert!(
+        roots(&bench, &["status"]).contains("unable to open"),
+        "not even root's right to read all is used"
+    );
+}
+
+/// What root is told.
+fn roots(bench: &Bench, command: &[&str]) -> String {
+    let mut program = Command::new(env!("CARGO_BIN_EXE_brandpost"));
+    program.arg("--config").arg(bench.config()).args(command).env("LC_ALL", "C");
+    let output = program.output().unwrap();
+    let said = if command == ["check"] { output.stdout } else { output.stderr };
+    String::from_utf8(said).unwrap()
 }

@@ -1,5 +1,7 @@
 //! A file's way, from the folder to OSS.
 
+use std::io::Write;
+
 use brandpost::domain::brand::Outcome;
 use brandpost::domain::failure::ErrorKind;
 use brandpost::domain::upload::State;
@@ -161,4 +163,24 @@ async fn uploaded_files_move_to_the_archive_or_are_deleted() {
         let row = bench.row("a.jpg").await;
         assert_eq!((row.state.as_str(), row.slot), ("uploaded", Some(1)));
     }
+}
+
+/// Who goes on dropping files keeps others waiting for their turn by name; what was refused and is not there any more is
+/// not kept for that.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_file_that_is_deleted_is_gone_although_another_is_being_copied() {
+    let mut bench = Bench::with("[watch]\nsettle = \"1m\"\ngrace = \"100ms\"\n").await;
+    bench.brand(OWN);
+    bench.start().await;
+    bench.quiet().await;
+    let junk = bench.drop_file(OWN, "junk.txt", b"no picture");
+    bench.until_state("junk.txt", State::Rejected).await;
+    let mut copy = std::fs::File::create(bench.brand(OWN).join("a.jpg")).unwrap();
+    copy.write_all(&jpg(1)[..10]).unwrap();
+    bench.drop_file(OWN, "b.jpg", &jpg(2));
+    std::fs::remove_file(junk).unwrap();
+    bench.until_state("junk.txt", State::Gone).await;
+    assert!(bench.rows().await.iter().all(|row| row.file_name != "b.jpg"), "it waits for a.jpg");
+    drop(copy);
+    bench.stop().await;
 }

@@ -1,6 +1,5 @@
 //! The body of a PUT: a file, in pieces, exactly as long as its `Content-Length`.
 
-use std::fs::File;
 use std::io::{self, Read};
 use std::num::NonZeroU32;
 use std::pin::Pin;
@@ -15,6 +14,7 @@ use http_body::{Body, Frame, SizeHint};
 use tokio::time::Instant;
 
 use super::buffers::{BUFFER, Buffers};
+use crate::fs_timeout::OpenFile;
 
 /// How much of a file that does not fit into one buffer is read in one go.
 const BLOCK: usize = 256 << 10;
@@ -57,6 +57,8 @@ struct TransferState {
     /// The answer has begun: from now on nothing of the file counts, and the limit is one for the whole answer.
     answered: bool,
     file_error: Option<String>,
+    /// A thread reads from the file.
+    in_file: bool,
     /// How long its file was waited for so far.
     reading: Duration,
 }
@@ -69,6 +71,7 @@ impl Default for Transfer {
             limited: false,
             answered: false,
             file_error: None,
+            in_file: false,
             reading: Duration::ZERO,
         };
         Self(Arc::new(Mutex::new(state)))
@@ -106,6 +109,11 @@ impl Transfer {
         self.lock().file_error = Some(format!("the file cannot be read to its end: {error}"));
     }
 
+    /// Is it the file that does not move?
+    pub(super) fn waits_for_file(&self) -> bool {
+        self.lock().in_file
+    }
+
     fn waits_for_limit(&self) {
         self.lock().limited = true;
     }
@@ -140,7 +148,7 @@ impl Transfer {
 
 /// A file to send.
 pub(super) struct Source {
-    pub(super) file: Arc<File>,
+    pub(super) file: Arc<OpenFile>,
     pub(super) size: u64,
     /// What was read and is not sent yet.
     pub(super) unsent: Bytes,
@@ -187,8 +195,11 @@ impl Source {
         let length = usize::try_from(self.size - sent).unwrap_or(longest).min(longest);
         let (file, buffers, transfer) = (self.file.clone(), self.buffers.clone(), self.transfer.clone());
         let longest = longest_read(self.size);
-        let read = move || buffers.filled(length, |buffer| fill(buffer, &*file, &transfer, longest));
-        tokio::task::spawn_blocking(read).await.map_err(io::Error::other)?
+        let read = move || buffers.filled(length, |buffer| fill(buffer, &**file, &transfer, longest));
+        self.transfer.lock().in_file = true;
+        let read = tokio::task::spawn_blocking(read).await.map_err(io::Error::other)?;
+        self.transfer.lock().in_file = false;
+        read
     }
 
     /// With a limit, small pieces: waiting for one must not look like a stall.
@@ -234,11 +245,12 @@ impl Body for FileBody {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs::File;
     use std::io::Write;
 
     fn source(file: File, size: u64) -> Source {
         Source {
-            file: Arc::new(file),
+            file: Arc::new(file.into()),
             size,
             unsent: Bytes::new(),
             transfer: Transfer::default(),

@@ -4,7 +4,7 @@ use percent_encoding::percent_decode_str;
 use url::Url;
 
 use super::Resolver;
-use crate::config::secret::{self, Secret};
+use crate::config::secret::{self, Secret, SecretPlace, SecretSource};
 use crate::config::settings::{Database, DatabaseServer};
 
 /// PostgreSQL's own.
@@ -18,6 +18,10 @@ impl Resolver<'_> {
         let file = self.file().database.clone();
         let password =
             self.secret(secret::DATABASE_PASSWORD, &Secret::default(), &file.password_file, config);
+        // what the unit hands to the service as a credential; commands find it there
+        let beside = Some(self.path("db_password")).filter(|path| path.exists()).map(SecretPlace::File);
+        let password =
+            password.or_else(|| Some(SecretSource { key: secret::DATABASE_PASSWORD, place: beside? }));
         let server = Some(&file.url).filter(|url| !url.is_empty()).and_then(|url| match server(url) {
             Ok(server) => Some(DatabaseServer { password, ..server }),
             Err(why) => {

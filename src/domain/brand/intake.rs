@@ -6,6 +6,10 @@ use super::{Brand, Moment, Upload, UploadId, UploadState};
 use crate::domain::failure::{ErrorKind, Failure};
 use crate::domain::upload::{Picture, Stamp, State};
 
+/// So many files of a brand that came to nothing and are no longer there are remembered: whoever may write in its folder
+/// must not make the table, and the memory for the brand, grow for ever.
+pub(super) const MAX_GONE: usize = 1000;
+
 /// What inspection says of a file.
 #[derive(Debug, Clone)]
 pub enum Inspection {
@@ -82,11 +86,21 @@ impl Brand {
     }
 
     /// Files are no longer there. Those of which nothing can be on OSS give their slot back; one whose bytes surely
-    /// are on OSS is `uploaded`. Gives back how many became `gone`.
+    /// are on OSS is `uploaded`. Gives back how many became `gone`. Of those without a slot only the last are remembered.
     pub fn vanished(&mut self, ids: &[UploadId], at: &Moment) -> u64 {
         let gone = ids.iter().filter(|id| self.vanish(**id, at)).count();
         self.settle(at);
+        self.forget_gone();
         gone as u64
+    }
+
+    /// After `settle`, when no other file is recorded as a copy of one of them.
+    fn forget_gone(&mut self) {
+        let is_nothing = |file: &&Upload| file.state == UploadState::Gone && file.slot.is_none();
+        let gone: Vec<_> = self.files().filter(is_nothing).map(|file| file.id).collect();
+        for id in &gone[..gone.len().saturating_sub(MAX_GONE)] {
+            self.files.remove(id);
+        }
     }
 
     /// Intake is to look at the file again, once nobody works on it.

@@ -7,7 +7,7 @@
 //! |---|---|---|---|
 //! | intake | [`Brand::take_in`] | no row, or any | `queued` or `rejected`; `uploaded` if OSS has these bytes; as it was if it holds them already, or is `uploading` |
 //! | intake | [`Brand::renamed`] | any but `gone` | the same, under its new name |
-//! | intake | [`Brand::vanished`] | `queued`, `retrying`, `failed`, `rejected` | `gone`; `uploaded` if OSS has these bytes |
+//! | intake | [`Brand::vanished`] | `queued`, `retrying`, `failed`, `rejected` | `gone`; `uploaded` if OSS has these bytes; no row, of the oldest `gone` ones |
 //! | publish | [`Brand::start`] | `queued`, `retrying` | `uploading` |
 //! | publish | [`Brand::finish`] | `uploading`, with this claim | `uploaded`, `retrying`, `failed` |
 //! | publish | [`Brand::interrupted`] | `uploading` | `queued` |

@@ -4,11 +4,13 @@ use std::borrow::Cow;
 use std::fmt::Write;
 use std::io;
 
+use futures_util::TryStreamExt;
 use sqlx::{AssertSqlSafe, Postgres, SqlStr, Sqlite};
 use tokio::time::timeout;
 
 use super::postgres::PATIENCE;
 use super::{Column, Pool, Row, Tx};
+use crate::ledger::error::Result;
 
 /// A value that a placeholder stands for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -109,6 +111,30 @@ impl Statement {
                 rows(in_time(self.postgres().fetch_all(pool)).await?, Row::Postgres)
             }
         })
+    }
+
+    /// All rows, one at a time: a row as the database gives it takes several times the memory of what is made of it.
+    pub(in crate::ledger) async fn each<'t>(
+        self,
+        on: impl Into<Target<'t>>,
+        mut read: impl FnMut(&Row) -> Result<()>,
+    ) -> Result<()> {
+        match on.into() {
+            Target::Tx(Tx::Sqlite(tx)) => {
+                let mut rows = self.sqlite().fetch(&mut **tx);
+                while let Some(row) = rows.try_next().await? {
+                    read(&Row::Sqlite(row))?;
+                }
+            }
+            Target::Pool(Pool::Sqlite(pool)) => {
+                let mut rows = self.sqlite().fetch(pool);
+                while let Some(row) = rows.try_next().await? {
+                    read(&Row::Sqlite(row))?;
+                }
+            }
+            on => self.all(on).await?.iter().try_for_each(read)?,
+        }
+        Ok(())
     }
 
     /// The first row, if there is one.

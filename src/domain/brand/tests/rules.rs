@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::{at, brand, found, inbox, moment, path};
+use crate::domain::brand::intake::MAX_GONE;
 use crate::domain::brand::{Absent, AttemptEnd, Brand, Claim, ClaimTerms, Refusal, UploadId, UploadState};
 use crate::domain::failure::{ErrorKind, Failure};
 use crate::domain::upload::State;
@@ -197,4 +198,34 @@ fn what_operators_cannot_have_is_said_and_changes_nothing() {
     claim(&mut brand, 1);
     assert_eq!(brand.retry(id, &moment(1)), Err(Refusal::BeingSent(id)));
     assert!(matches!(at(&brand, 1).state, UploadState::Uploading { .. }));
+}
+
+/// Who may write in a brand's folder drops a crowd of files, takes them away, and drops others.
+#[test]
+fn of_files_that_came_to_nothing_only_the_last_are_remembered() {
+    let mut brand = brand();
+    for file in 1..=3 {
+        take_in(&mut brand, file, file);
+    }
+    upload(&mut brand, 1);
+    // something of it may be on OSS: its slot stays taken
+    let claim = claim(&mut brand, 2);
+    let failure = Failure::new(ErrorKind::Timeout, "no answer");
+    let end = AttemptEnd::Retry { failure, due: moment(9).now, recheck: false, sent: true };
+    assert!(brand.finish(&claim, &end, Duration::ZERO, &moment(2)));
+    let crowd: Vec<_> = (0..MAX_GONE + 10)
+        .map(|number| {
+            let mut file = found(0, 0, None);
+            file.path = format!("/inbox/OWNBRAND/1001/junk{number}.jpg").into();
+            brand.take_in(&file, Absent::default(), &moment(3)).id
+        })
+        .collect();
+    let ids: Vec<_> = [1, 2, 3].iter().map(|file| at(&brand, *file).id).collect();
+    let gone = brand.vanished(&ids, &moment(4)) + brand.vanished(&crowd, &moment(5));
+    assert_eq!(gone, 2 + crowd.len() as u64);
+    assert_eq!((at(&brand, 1).state.name(), at(&brand, 1).slot), (State::Uploaded, Some(1)));
+    assert_eq!((at(&brand, 2).state.name(), at(&brand, 2).slot), (State::Gone, Some(2)));
+    let nothing = brand.files().filter(|file| file.slot.is_none());
+    let kept: Vec<_> = nothing.map(|file| file.id).collect();
+    assert_eq!(kept, crowd[10..], "the last ones, so that no number is given twice");
 }
