@@ -8,6 +8,7 @@ CREATE TABLE brand (
     type        TEXT    NOT NULL CHECK (type IN ('OWNBRAND', 'OTHERBRAND')),
     record_id   INTEGER NOT NULL CHECK (record_id > 0),
     slots_total INTEGER NOT NULL CHECK (slots_total BETWEEN 1 AND 1000),
+    label       TEXT,  -- what people call it, from the name of its folder
     UNIQUE (type, record_id)
 ) STRICT;
 
@@ -179,7 +180,7 @@ SELECT u.id, b.type AS brand_type, b.record_id AS brand_id, u.file_name, u.path,
        max(u.next_attempt_at, coalesce((SELECT next_at FROM notice WHERE name = 'paused'), u.next_attempt_at))
            AS next_attempt_at,
        u.error_kind, u.error_code, u.error_message, u.object_url, u.etag, u.request_id,
-       u.detected_at, u.uploaded_at, u.updated_at
+       u.detected_at, u.uploaded_at, u.updated_at, b.label AS brand_label
 FROM upload u JOIN brand b ON b.id = u.brand_id;
 
 CREATE VIEW brand_summary AS
@@ -193,7 +194,8 @@ SELECT b.type AS brand_type, b.record_id AS brand_id, b.slots_total,
        (SELECT count(*) FROM upload u WHERE u.brand_id = b.id AND u.state = 'failed') AS failed,
        (SELECT count(*) FROM upload u WHERE u.brand_id = b.id AND u.state = 'rejected') AS rejected,
        (SELECT count(*) FROM upload u WHERE u.brand_id = b.id AND u.state = 'gone') AS gone,
-       (SELECT max(u.uploaded_at) FROM upload u WHERE u.brand_id = b.id) AS last_uploaded_at
+       (SELECT max(u.uploaded_at) FROM upload u WHERE u.brand_id = b.id) AS last_uploaded_at,
+       b.label
 FROM brand b;
 
 CREATE VIEW attempt_log AS

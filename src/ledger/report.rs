@@ -12,7 +12,7 @@ use sqlx::{Row, Sqlite, SqlitePool};
 
 use super::error::{LedgerError, Result};
 use super::row::{BrandRow, path, stamp};
-use crate::domain::brand::{BrandId, BrandKey, BrandType, Outcome, RecordId, UploadId};
+use crate::domain::brand::{BrandId, BrandKey, BrandType, Outcome, RecordId, UploadId, with_label};
 use crate::domain::failure::ErrorKind;
 use crate::domain::notice::NoticeName;
 use crate::domain::upload::{Stamp, State};
@@ -87,6 +87,7 @@ row!(
         detected_at: String,
         uploaded_at: Option<String>,
         updated_at: String,
+        brand_label: Option<String>,
     }
 );
 
@@ -106,6 +107,7 @@ row!(
         rejected: i64,
         gone: i64,
         last_uploaded_at: Option<String>,
+        label: Option<String>,
     }
 );
 
@@ -136,12 +138,22 @@ impl StatusRow {
     pub fn brand(&self) -> BrandKey {
         (self.brand_type, self.brand_id).into()
     }
+
+    /// The brand and its label, for people.
+    pub fn brand_name(&self) -> String {
+        with_label(self.brand(), self.brand_label.as_deref())
+    }
 }
 
 impl SummaryRow {
     /// The brand.
     pub fn brand(&self) -> BrandKey {
         (self.brand_type, self.brand_id).into()
+    }
+
+    /// The brand and its label, for people.
+    pub fn brand_name(&self) -> String {
+        with_label(self.brand(), self.label.as_deref())
     }
 }
 

@@ -86,7 +86,7 @@ async fn status_is_a_table_for_people_and_json_for_scripts() {
     let (_, out, _) = run(&bench, &["status", OWN, "--state", "uploaded", "--json"]).await;
     let rows: serde_json::Value = serde_json::from_str(&out).unwrap();
     let columns = "id brand_type brand_id file_name path state slot suffix size_bytes width height sha256 revision attempts \
-                   next_attempt_at error_kind error_code error_message object_url etag request_id detected_at uploaded_at updated_at";
+                   next_attempt_at error_kind error_code error_message object_url etag request_id detected_at uploaded_at updated_at brand_label";
     let row = rows[0].as_object().unwrap();
     let mut expected: Vec<_> = columns.split_whitespace().collect();
     let mut found: Vec<_> = row.keys().map(String::as_str).collect();

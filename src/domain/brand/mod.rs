@@ -6,7 +6,7 @@
 //! | who | method | from | to |
 //! |---|---|---|---|
 //! | intake | [`Brand::take_in`] | no row, or any | `queued` or `rejected`; `uploaded` if OSS has these bytes; as it was if it holds them already, or is `uploading` |
-//! | intake | [`Brand::renamed`] | any but `gone` | the same, under its new name |
+//! | intake | [`Brand::renamed`], [`Brand::moved`] | any but `gone` | the same, under its new name, or in its new folder |
 //! | intake | [`Brand::vanished`] | `queued`, `retrying`, `failed`, `rejected` | `gone`; `uploaded` if OSS has these bytes |
 //! | publish | [`Brand::start`] | `queued`, `retrying` | `uploading` |
 //! | publish | [`Brand::finish`] | `uploading`, with this claim | `uploaded`, `retrying`, `failed` |
@@ -27,6 +27,7 @@ mod claim;
 mod intake;
 mod invariants;
 mod key;
+mod label;
 mod operator;
 mod place;
 mod settle;
@@ -46,6 +47,7 @@ pub use changes::{Changes, Refused};
 pub use claim::Claim;
 pub use intake::{Absent, InspectedFile, Inspection, RecordResult};
 pub use key::{BrandError, BrandId, BrandKey, BrandType, RecordId};
+pub use label::{clean_label, read_folder_name, with_label};
 pub use operator::Refusal;
 pub use upload::{ClaimToken, Recheck, Upload, UploadId, UploadState};
 
