@@ -16,6 +16,8 @@ use crate::ledger::{Notice, PendingAlerts, StatusRow};
 pub(super) struct Refused {
     pub(super) id: UploadId,
     pub(super) brand: String,
+    /// What people call it.
+    pub(super) label: Option<String>,
     pub(super) file_name: String,
     pub(super) state: State,
     pub(super) error_kind: Option<ErrorKind>,
@@ -68,6 +70,7 @@ fn refused(row: &StatusRow) -> Refused {
     Refused {
         id: row.id,
         brand: row.brand().to_string(),
+        label: row.brand_label.as_deref().map(visible),
         file_name: visible(&row.file_name),
         state: row.state,
         error_kind: row.error_kind,

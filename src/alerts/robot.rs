@@ -150,7 +150,8 @@ fn shortened(message: &str) -> String {
 }
 
 fn name(file: &Refused) -> String {
-    format!("{}/{} (#{})", file.brand, one_line(&file.file_name, 60), file.id)
+    let label = file.label.as_ref().map(|label| format!(" {}", one_line(label, 30))).unwrap_or_default();
+    format!("{}{label}/{} (#{})", file.brand, one_line(&file.file_name, 60), file.id)
 }
 
 /// What it is and what to do; the cloud's own message where it has refused.
@@ -209,6 +210,7 @@ mod tests {
         let file = |state: State, kind: ErrorKind| Refused {
             id: UploadId(7),
             brand: "OTHERBRAND/9223372036854775807".into(),
+            label: Some("海尔".repeat(40)),
             file_name: "长".repeat(85),
             state,
             error_kind: Some(kind),

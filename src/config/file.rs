@@ -92,6 +92,7 @@ pub(super) struct BrandEntry {
     pub(super) r#type: String,
     pub(super) id: i64,
     pub(super) path: String,
+    pub(super) label: Option<String>,
     pub(super) max: Option<u32>,
 }
 

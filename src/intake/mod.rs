@@ -16,6 +16,7 @@ pub mod discovery;
 mod folder;
 mod folder_log;
 pub mod inspect;
+mod labels;
 mod limit_log;
 mod log;
 mod missing;
@@ -24,6 +25,7 @@ mod orphans;
 mod progress;
 mod reads;
 mod reconcile;
+mod renamed_folders;
 mod requests;
 mod root;
 mod scan;
@@ -56,6 +58,7 @@ use crate::metrics::Metrics;
 use agenda::Agenda;
 use context::Context;
 use folder_log::FolderLog;
+use labels::Labels;
 use orphans::Orphans;
 pub use progress::IntakeProgress;
 use root::Root;
@@ -101,6 +104,7 @@ pub struct Intake {
     /// Type folders that cannot be read: nothing is known of what is in them.
     unreadable_parents: HashSet<PathBuf>,
     orphans: Orphans,
+    labels: Labels,
     log: FolderLog,
     /// Everything was discovered at least once.
     discovered: bool,
@@ -136,6 +140,7 @@ impl Intake {
             parents: HashMap::new(),
             unreadable_parents: HashSet::new(),
             orphans: Orphans::default(),
+            labels: None,
             log: FolderLog::default(),
             discovered: false,
             all_found: false,

@@ -22,6 +22,7 @@ mod grants;
 mod hosts;
 mod https;
 mod in_between;
+mod labels;
 mod ledger;
 mod lifecycle;
 mod logs;
