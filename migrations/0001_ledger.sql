@@ -151,17 +151,22 @@ CREATE TABLE reading (
     PRIMARY KEY (brand_id, path_bytes)
 ) STRICT, WITHOUT ROWID;
 
--- the outbox of alerts: refusals in the order in which they came, until every channel has delivered them
-CREATE TABLE refusal (
+-- the outbox of alerts: what happened, in the order in which it did, until every channel has delivered it. A file was
+-- refused (failed, rejected), or the last file of a brand that waited was uploaded (complete).
+CREATE TABLE alert (
     id        INTEGER PRIMARY KEY AUTOINCREMENT,
-    upload_id INTEGER NOT NULL,
-    state     TEXT    NOT NULL
+    upload_id INTEGER,
+    brand_id  INTEGER,
+    state     TEXT    NOT NULL CHECK (state IN ('failed', 'rejected', 'complete')),
+    CHECK ((state = 'complete') = (brand_id IS NOT NULL)),
+    CHECK ((state = 'complete') = (upload_id IS NULL))
 ) STRICT;
 
 CREATE TABLE alert_channel (
     channel         TEXT PRIMARY KEY,
-    delivered_up_to INTEGER NOT NULL, -- refusals
-    sent_at         TEXT
+    delivered_up_to INTEGER NOT NULL, -- of the outbox
+    sent_at         TEXT,
+    summary_of      TEXT              -- the local date of the last daily summary
 ) STRICT, WITHOUT ROWID;
 
 -- the notices that a channel has told of

@@ -138,6 +138,8 @@ section!(Alerts {
     secret_file: String = String::new(),
     command: Vec<String> = Vec::new(),
     min_interval: Span = Span::secs(300),
+    on: Vec<String> = vec!["refused".into(), "paused".into(), "resumed".into()],
+    summary_at: String = String::new(),
 });
 
 section!(Log { format: String = "auto".into(), level: String = "info".into() });

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use jiff::civil::Time;
 use url::Url;
 
 use super::secret::SecretSource;
@@ -289,6 +290,19 @@ pub enum AlertKind {
     Feishu,
 }
 
+/// What alerts are about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AlertTopic {
+    /// Files are refused.
+    Refused,
+    /// Nothing moves any more, or something else needs an operator.
+    Paused,
+    /// It moves again.
+    Resumed,
+    /// All of a brand's files that waited are uploaded.
+    Complete,
+}
+
 /// Where alerts are sent.
 #[derive(Debug, Clone)]
 pub struct Alerts {
@@ -302,6 +316,10 @@ pub struct Alerts {
     pub command: Vec<String>,
     /// At most one alert in so long.
     pub min_interval: Duration,
+    /// What about.
+    pub on: Vec<AlertTopic>,
+    /// When the daily summary is sent, by the machine's clock; `None`: never.
+    pub summary_at: Option<Time>,
 }
 
 /// The log.

@@ -46,7 +46,8 @@ const ATTEMPT: &str = "
     INSERT INTO attempt (upload_id, attempt, started_at, finished_at, outcome, error_kind, error_code,
                          error_message, request_id, bytes, millis) ";
 
-const REFUSED: &str = "INSERT INTO refusal (upload_id, state) VALUES ($1, $2)";
+const REFUSED: &str = "INSERT INTO alert (upload_id, state) VALUES ($1, $2)";
+const COMPLETED: &str = "INSERT INTO alert (brand_id, state) VALUES ($1, 'complete')";
 
 /// So many rows are written by one statement.
 const ROWS: usize = 64;
@@ -114,6 +115,9 @@ pub(super) async fn save(tx: &mut Tx, brand: BrandId, changes: &Changes<'_>) -> 
     for refused in changes.refused() {
         let query = sqlx::query(REFUSED).bind(refused.upload.0).bind(refused.state.as_str());
         query.execute(&mut **tx).await?;
+    }
+    if changes.completed {
+        sqlx::query(COMPLETED).bind(brand.0).execute(&mut **tx).await?;
     }
     if changes.ends_a_hold() {
         recovery::end_rebuild(tx).await?;
