@@ -31,6 +31,7 @@ CREATE TABLE brand (
     type        TEXT    NOT NULL CHECK (type IN ('OWNBRAND', 'OTHERBRAND')),
     record_id   INTEGER NOT NULL CHECK (record_id > 0),
     slots_total INTEGER NOT NULL CHECK (slots_total BETWEEN 1 AND 1000),
+    label       TEXT,  -- what people call it, from the name of its folder
     UNIQUE (type, record_id)
 ) STRICT;
 
@@ -179,19 +180,24 @@ CREATE TABLE reading (
     PRIMARY KEY (inbox_id, brand_id, path_bytes)
 ) STRICT, WITHOUT ROWID;
 
--- the outbox of alerts: refusals in the order in which they came, until every channel has delivered them
-CREATE TABLE refusal (
+-- the outbox of alerts: what happened, in the order in which it did, until every channel has delivered it. A file was
+-- refused (failed, rejected), or the last file of a brand that waited was uploaded (complete).
+CREATE TABLE alert (
     id        INTEGER PRIMARY KEY AUTOINCREMENT,
     inbox_id  INTEGER NOT NULL REFERENCES inbox (id),
-    upload_id INTEGER NOT NULL,
-    state     TEXT    NOT NULL
+    upload_id INTEGER,
+    brand_id  INTEGER,
+    state     TEXT    NOT NULL CHECK (state IN ('failed', 'rejected', 'complete')),
+    CHECK ((state = 'complete') = (brand_id IS NOT NULL)),
+    CHECK ((state = 'complete') = (upload_id IS NULL))
 ) STRICT;
 
 CREATE TABLE alert_channel (
     inbox_id        INTEGER NOT NULL REFERENCES inbox (id),
     channel         TEXT    NOT NULL,
-    delivered_up_to INTEGER NOT NULL, -- refusals
+    delivered_up_to INTEGER NOT NULL, -- of the outbox
     sent_at         TEXT,
+    summary_of      TEXT,             -- the local date of the last daily summary
     PRIMARY KEY (inbox_id, channel)
 ) STRICT, WITHOUT ROWID;
 
@@ -214,7 +220,7 @@ SELECT u.id, b.type AS brand_type, b.record_id AS brand_id, u.file_name, u.path,
            (SELECT n.next_at FROM notice n WHERE n.name = 'paused' AND n.inbox_id = u.inbox_id), u.next_attempt_at))
            AS next_attempt_at,
        u.error_kind, u.error_code, u.error_message, u.object_url, u.etag, u.request_id,
-       u.detected_at, u.uploaded_at, u.updated_at, i.name AS inbox
+       u.detected_at, u.uploaded_at, u.updated_at, i.name AS inbox, b.label AS brand_label
 FROM upload u JOIN brand b ON b.id = u.brand_id JOIN inbox i ON i.id = u.inbox_id;
 
 CREATE VIEW brand_summary AS
@@ -228,7 +234,8 @@ SELECT b.type AS brand_type, b.record_id AS brand_id, b.slots_total,
        (SELECT count(*) FROM upload u WHERE u.brand_id = b.id AND u.state = 'failed') AS failed,
        (SELECT count(*) FROM upload u WHERE u.brand_id = b.id AND u.state = 'rejected') AS rejected,
        (SELECT count(*) FROM upload u WHERE u.brand_id = b.id AND u.state = 'gone') AS gone,
-       (SELECT max(u.uploaded_at) FROM upload u WHERE u.brand_id = b.id) AS last_uploaded_at
+       (SELECT max(u.uploaded_at) FROM upload u WHERE u.brand_id = b.id) AS last_uploaded_at,
+       b.label
 FROM brand b;
 
 CREATE VIEW attempt_log AS

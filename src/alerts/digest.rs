@@ -4,23 +4,37 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use super::summary::Summary;
+use crate::config::AlertTopic;
 use crate::domain::brand::UploadId;
 use crate::domain::failure::ErrorKind;
 use crate::domain::notice::NoticeName;
 use crate::domain::text::visible;
 use crate::domain::upload::State;
-use crate::ledger::{Notice, PendingAlerts, StatusRow};
+use crate::ledger::{Notice, PendingAlerts, StatusRow, SummaryRow};
 
 /// A file that was refused.
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct Refused {
     pub(super) id: UploadId,
     pub(super) brand: String,
+    /// What people call it.
+    pub(super) label: Option<String>,
     pub(super) file_name: String,
     pub(super) state: State,
     pub(super) error_kind: Option<ErrorKind>,
     pub(super) error_code: Option<String>,
     pub(super) error_message: Option<String>,
+}
+
+/// A brand whose files that waited are all uploaded, and how its others stand.
+#[derive(Debug, Clone, Serialize)]
+pub(super) struct Completed {
+    pub(super) brand: String,
+    pub(super) label: Option<String>,
+    pub(super) uploaded: i64,
+    pub(super) failed: i64,
+    pub(super) rejected: i64,
 }
 
 /// What happened since the last alert.
@@ -35,6 +49,12 @@ pub(super) struct Digest {
     /// messages is in neither.
     pub(super) begun: BTreeMap<NoticeName, String>,
     pub(super) over: BTreeMap<NoticeName, String>,
+    /// How many brands have nothing left to send.
+    pub(super) completed: u64,
+    /// Some of them.
+    pub(super) brands: Vec<Completed>,
+    /// The day's summary.
+    pub(super) summary: Option<Summary>,
 }
 
 impl Digest {
@@ -51,11 +71,33 @@ impl Digest {
             files: pending.files.iter().map(refused).collect(),
             begun: without(notices, &pending.delivered),
             over: without(&pending.delivered, notices),
+            completed: pending.completed,
+            brands: pending.brands.iter().map(completed).collect(),
+            summary: None,
         }
     }
 
+    /// Only what operators want to know.
+    pub(super) fn about(mut self, topics: &[AlertTopic]) -> Self {
+        let wanted = |topic| topics.contains(&topic);
+        if !wanted(AlertTopic::Refused) {
+            (self.failed, self.rejected, self.files) = (0, 0, Vec::new());
+        }
+        if !wanted(AlertTopic::Paused) {
+            self.begun.clear();
+        }
+        if !wanted(AlertTopic::Resumed) {
+            self.over.clear();
+        }
+        if !wanted(AlertTopic::Complete) {
+            (self.completed, self.brands) = (0, Vec::new());
+        }
+        self
+    }
+
     pub(super) fn is_empty(&self) -> bool {
-        self.failed + self.rejected == 0 && self.begun.is_empty() && self.over.is_empty()
+        let notices = self.begun.is_empty() && self.over.is_empty();
+        self.failed + self.rejected + self.completed == 0 && notices && self.summary.is_none()
     }
 
     /// How many refused files are not named.
@@ -64,10 +106,21 @@ impl Digest {
     }
 }
 
+fn completed(row: &SummaryRow) -> Completed {
+    Completed {
+        brand: row.brand().to_string(),
+        label: row.label.as_deref().map(visible),
+        uploaded: row.uploaded,
+        failed: row.failed,
+        rejected: row.rejected,
+    }
+}
+
 fn refused(row: &StatusRow) -> Refused {
     Refused {
         id: row.id,
         brand: row.brand().to_string(),
+        label: row.brand_label.as_deref().map(visible),
         file_name: visible(&row.file_name),
         state: row.state,
         error_kind: row.error_kind,

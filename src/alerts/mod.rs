@@ -1,5 +1,5 @@
-//! Alerts for operators, in their chat or by a program of theirs: files that are refused, uploads that pause, and that
-//! they go on again. Grouped, and at most one message in `alerts.min_interval`.
+//! Alerts for operators, in their chat or by a program of theirs: files that are refused, uploads that pause, that they
+//! go on again, brands that have nothing left to send, and a daily summary. Grouped, and at most one message in `alerts.min_interval`.
 //!
 //! Each channel (a webhook, a command) sends for itself: one that fails delays no other. How far each channel has
 //! delivered is kept in the database.
@@ -7,22 +7,26 @@
 mod digest;
 mod robot;
 mod send;
+mod summary;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
+use jiff::civil::Date;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::cloud::Clients;
-use crate::config::{SecretError, SecretSource, Settings};
+use crate::config::{Alerts, SecretError, SecretSource, Settings};
 use crate::domain::event;
 use crate::domain::notice::NoticeName;
 use crate::ledger::{Ledger, LedgerError, PendingAlerts};
 use crate::telemetry::repeat::RepeatLimiter;
 use digest::{Digest, by_name};
 use send::Channel;
+use summary::Summary;
 
 /// What happens within this time is one message.
 const GATHER: Duration = Duration::from_secs(2);
@@ -43,7 +47,8 @@ const BATCH: u32 = 1000;
 /// # Errors
 /// When the database fails.
 pub async fn prepare(settings: &Settings, ledger: &Ledger) -> Result<(), LedgerError> {
-    ledger.set_alert_channels(&Channel::names(&settings.alerts)).await
+    let latest = settings.alerts.summary_at.map(|at| summary::latest(ledger.now(), at));
+    ledger.set_alert_channels(&Channel::names(&settings.alerts), latest).await
 }
 
 /// Reads the secrets that alerts are sent with, to find out early that one cannot be used.
@@ -68,11 +73,10 @@ pub async fn watch(settings: Arc<Settings>, ledger: Ledger, stop: CancellationTo
             return Ok(());
         }
     }
-    let interval = settings.alerts.min_interval;
     let sender = |channel| Sender {
         channel,
         ledger: ledger.clone(),
-        interval,
+        alerts: settings.alerts.clone(),
         stop: stop.clone(),
         problems: RepeatLimiter::default(),
     };
@@ -106,7 +110,7 @@ async fn clean_up(ledger: &Ledger) {
 struct Sender {
     channel: Channel,
     ledger: Ledger,
-    interval: Duration,
+    alerts: Alerts,
     stop: CancellationToken,
     /// Why alerts cannot be sent.
     problems: RepeatLimiter<String>,
@@ -116,12 +120,12 @@ impl Sender {
     async fn run(&self) {
         let mut changes = self.ledger.changes();
         let mut not_before = Instant::now();
-        while sleeps(GATHER.min(self.interval), &self.stop).await.is_some() {
+        while sleeps(GATHER.min(self.alerts.min_interval), &self.stop).await.is_some() {
             if Instant::now() >= not_before
                 && let Err(why) = self.send_pending().await
             {
                 self.log_failed(&why);
-                not_before = Instant::now() + RETRY.min(self.interval);
+                not_before = Instant::now() + RETRY.min(self.alerts.min_interval);
             }
             let change = tokio::time::timeout(TICK, changes.changed());
             let _ = self.stop.run_until_cancelled(change).await;
@@ -131,21 +135,33 @@ impl Sender {
     /// Sends what is pending, if it is time. A database that cannot be read is no failure of the channel.
     async fn send_pending(&self) -> Result<(), String> {
         let Ok((pending, notices)) = self.pending().await else { return Ok(()) };
-        let digest = Digest::new(&pending, &notices);
         let now = self.ledger.now();
+        let all = Digest::new(&pending, &notices);
+        let is_news = pending.up_to > pending.after || !all.is_empty();
+        let Ok(summary) = self.summary(&pending, now).await else { return Ok(()) };
+        let digest = Digest { summary, ..all.about(&self.alerts.on) };
         if digest.is_empty() {
-            if pending.up_to > pending.after {
-                let _ = self.ledger.skip_alerts(self.channel.name(), &pending).await;
+            if is_news {
+                let _ = self.ledger.skip_alerts(self.channel.name(), &pending, &notices).await;
             }
             return Ok(());
         }
-        if !pending.is_due(now, self.interval) {
+        if !pending.is_due(now, self.alerts.min_interval) {
             return Ok(());
         }
         self.channel.send(&digest, now).await?;
         self.log_sent();
-        self.record_delivery(&pending, &notices).await;
+        self.record_delivery(&pending, &notices, digest.summary.map(|summary| summary.date)).await;
         Ok(())
+    }
+
+    /// The daily summary, if it is due.
+    async fn summary(&self, pending: &PendingAlerts, now: Timestamp) -> Result<Option<Summary>, LedgerError> {
+        let latest = self.alerts.summary_at.map(|at| summary::latest(now, at));
+        match latest.filter(|latest| summary::is_due(pending.summary_of, *latest)) {
+            Some(date) => Ok(Some(Summary::read(self.ledger.report(), date, now).await?)),
+            None => Ok(None),
+        }
     }
 
     async fn pending(&self) -> Result<(PendingAlerts, BTreeMap<NoticeName, String>), LedgerError> {
@@ -154,8 +170,14 @@ impl Sender {
     }
 
     /// What was delivered must not be sent again: it is tried until it is recorded.
-    async fn record_delivery(&self, pending: &PendingAlerts, notices: &BTreeMap<NoticeName, String>) {
-        while let Err(error) = self.ledger.alerts_delivered(self.channel.name(), pending, notices).await {
+    async fn record_delivery(
+        &self,
+        pending: &PendingAlerts,
+        notices: &BTreeMap<NoticeName, String>,
+        summary_of: Option<Date>,
+    ) {
+        let name = self.channel.name();
+        while let Err(error) = self.ledger.alerts_delivered(name, pending, notices, summary_of).await {
             self.ledger.report_problem(&error);
             if sleeps(WRITE_AGAIN, &self.stop).await.is_none() {
                 break;

@@ -11,7 +11,8 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use sha2::Sha256;
 
-use super::digest::{Digest, Refused};
+use super::digest::{Completed, Digest, Refused};
+use super::summary::Summary;
 use crate::config::{AlertKind, Secret};
 use crate::domain::chinese::words;
 use crate::domain::notice::NoticeName;
@@ -70,6 +71,9 @@ pub(super) fn data(digest: &Digest, now: Timestamp) -> Value {
         "files": digest.files,
         "begun": digest.begun,
         "over": digest.over,
+        "completed": digest.completed,
+        "brands": digest.brands,
+        "summary": digest.summary,
     })
 }
 
@@ -90,6 +94,23 @@ fn english(digest: &Digest) -> String {
     if digest.unnamed() > 0 {
         lines.push(format!("and {} more", digest.unnamed()));
     }
+    if digest.completed > 0 {
+        let word = if digest.completed == 1 { "brand" } else { "brands" };
+        lines.push(format!("Complete: {} {word}, all that waited is uploaded", digest.completed));
+    }
+    lines.extend(digest.brands.iter().map(|brand| {
+        let Completed { uploaded, failed, rejected, .. } = brand;
+        let refused =
+            if failed + rejected > 0 { format!(", {} refused", failed + rejected) } else { String::new() };
+        format!("{}: {uploaded} uploaded{refused}", labelled(&brand.brand, brand.label.as_deref()))
+    }));
+    lines.extend(digest.summary.iter().map(|summary| {
+        let Summary { date, uploaded, waiting, held, failed, rejected } = summary;
+        format!(
+            "Summary of {date}: {uploaded} uploaded in 24 hours; now {waiting} waiting ({held} held), {failed} refused by the \
+             cloud, {rejected} rejected"
+        )
+    }));
     format!("brandpost\n{}", lines.join("\n"))
 }
 
@@ -114,6 +135,25 @@ fn chinese(digest: &Digest) -> String {
     if digest.unnamed() > 0 {
         lines.push(format!("另有 {} 个", digest.unnamed()));
     }
+    if digest.completed > 0 {
+        lines.push(format!("【完成】{} 个品牌的待传文件已全部上传", digest.completed));
+    }
+    lines.extend(digest.brands.iter().map(|brand| {
+        let Completed { uploaded, failed, rejected, .. } = brand;
+        let refused = if failed + rejected > 0 {
+            format!("，未通过 {} 个", failed + rejected)
+        } else {
+            String::new()
+        };
+        format!("{}：共上传 {uploaded} 个{refused}", labelled(&brand.brand, brand.label.as_deref()))
+    }));
+    lines.extend(digest.summary.iter().map(|summary| {
+        let Summary { date, uploaded, waiting, held, failed, rejected } = summary;
+        format!(
+            "【每日汇总】{date}：近 24 小时上传 {uploaded} 个；目前等待 {waiting} 个（其中待确认 {held} 个），云端拒绝 {failed} 个，\
+             不合格 {rejected} 个"
+        )
+    }));
     format!("brandpost 品牌资质图片上传\n{}", lines.join("\n"))
 }
 
@@ -152,7 +192,13 @@ fn shortened(message: &str) -> String {
 }
 
 fn name(file: &Refused) -> String {
-    format!("{}/{} (#{})", file.brand, one_line(&file.file_name, 60), file.id)
+    let brand = labelled(&file.brand, file.label.as_deref());
+    format!("{brand}/{} (#{})", one_line(&file.file_name, 60), file.id)
+}
+
+fn labelled(brand: &str, label: Option<&str>) -> String {
+    let label = label.map(|label| format!(" {}", one_line(label, 30)));
+    brand.to_owned() + &label.unwrap_or_default()
 }
 
 /// What it is and what to do; the cloud's own message where it has refused.
@@ -211,6 +257,7 @@ mod tests {
         let file = |state: State, kind: ErrorKind| Refused {
             id: UploadId(7),
             brand: "OTHERBRAND/9223372036854775807".into(),
+            label: Some("海尔".repeat(40)),
             file_name: "长".repeat(85),
             state,
             error_kind: Some(kind),

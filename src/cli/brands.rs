@@ -13,7 +13,7 @@ const STRIP: i64 = 20;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Only brands whose name, or the name of one of whose files, has this in it
+    /// Only brands whose name or label, or the name of one of whose files, has this in it
     text: Option<String>,
     /// A JSON array with the columns of the database view
     #[arg(long)]
@@ -49,7 +49,7 @@ fn print(rows: &[SummaryRow]) {
             count => paint(style::of_state(state), &count.to_string()),
         };
         table.add_row([
-            row.brand().to_string(),
+            style::brand(row.brand(), row.label.as_deref()),
             strip(row),
             format!("{}/{}", row.slots_used + row.slots_reserved, row.slots_total),
             count(row.queued + row.uploading + row.retrying, State::Queued),

@@ -21,7 +21,7 @@ const WORDS: &[(&str, &str)] = &[
     ("show", "一个文件的全部信息和每次上传经过"),
     ("show what", "`brandpost status` 里的编号，或文件路径"),
     ("brands", "各品牌的序号占用情况"),
-    ("brands text", "只看名称或文件名里含有这段文字的品牌"),
+    ("brands text", "只看编号、名称或文件名里含有这段文字的品牌"),
     ("brands json", "输出 JSON 数组，列名与数据库视图相同"),
     ("brands csv", "输出带表头的 CSV"),
     ("brands limit", "最多显示多少个"),

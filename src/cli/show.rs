@@ -73,7 +73,7 @@ fn print_row(row: &StatusRow) {
         }
     };
     line(&tr!("file", "文件"), style::visible(&row.path));
-    line(&tr!("brand", "品牌"), row.brand().to_string());
+    line(&tr!("brand", "品牌"), row.brand_name());
     line(&tr!("state", "状态"), paint(style::of_state(row.state), lang::state(row.state)));
     if let (Some(kind), Some(message)) = (row.error_kind, &row.error_message) {
         let code =

@@ -189,7 +189,7 @@ pub fn table(rows: &[StatusRow]) -> String {
     for row in rows {
         table.add_row([
             row.id.to_string(),
-            row.brand().to_string(),
+            style::brand(row.brand(), row.brand_label.as_deref()),
             style::shortened(&style::visible(&row.file_name)),
             row.slot.map_or_else(|| "–".into(), |slot| slot.to_string()),
             paint(style::of_state(row.state), lang::state(row.state)),

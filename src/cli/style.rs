@@ -10,6 +10,7 @@ use jiff::tz::TimeZone;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use super::lang::tr;
+use crate::domain::brand::BrandKey;
 use crate::domain::clock::{Clock, SystemClock};
 pub use crate::domain::text::visible;
 use crate::domain::upload::State;
@@ -25,6 +26,9 @@ pub fn of_state(state: State) -> Style {
     };
     colour.on_default()
 }
+
+/// The longest label in a table, in columns of the terminal.
+const LABEL: usize = 24;
 
 /// Less important.
 pub const FAINT: Style = Style::new().dimmed();
@@ -57,10 +61,22 @@ pub fn text(table: &Table) -> String {
     lines.map(|line| line.strip_prefix(' ').unwrap_or(&line).trim_end().to_owned() + "\n").collect()
 }
 
+/// A brand in a table: its label stands beside its key, or below where there is little room.
+pub fn brand(brand: BrandKey, label: Option<&str>) -> String {
+    let Some(label) = label.map(|label| shortened_to(&visible(label), LABEL)) else {
+        return brand.to_string();
+    };
+    let between = if is_narrow() { '\n' } else { ' ' };
+    format!("{brand}{between}{label}")
+}
+
 /// A long name loses its middle: its beginning and its suffix say most.
 pub fn shortened(name: &str) -> String {
-    const MOST: usize = 60;
-    if name.width() <= MOST {
+    shortened_to(name, 60)
+}
+
+fn shortened_to(name: &str, most: usize) -> String {
+    if name.width() <= most {
         return name.to_owned();
     }
     let fits = |chars: &mut dyn Iterator<Item = char>, most: usize| -> Vec<char> {
@@ -71,8 +87,9 @@ pub fn shortened(name: &str) -> String {
         };
         chars.take_while(room).collect()
     };
-    let head = fits(&mut name.chars(), MOST - 20);
-    let tail = fits(&mut name.chars().rev(), 19);
+    let end = most / 3;
+    let head = fits(&mut name.chars(), most - end);
+    let tail = fits(&mut name.chars().rev(), end - 1);
     head.into_iter().chain(['…']).chain(tail.into_iter().rev()).collect()
 }
 
@@ -88,12 +105,16 @@ fn width() -> u16 {
     terminal.map_or(240, |(width, _)| width.0.max(60))
 }
 
+fn is_narrow() -> bool {
+    width() < 120
+}
+
 /// A time of the database in the reader's zone.
 pub fn local(time: &str) -> String {
     match time.parse::<Timestamp>() {
         Ok(time) => {
             // a narrow terminal has no room for the year
-            let format = if width() < 120 { "%m-%d %H:%M:%S" } else { "%Y-%m-%d %H:%M:%S" };
+            let format = if is_narrow() { "%m-%d %H:%M:%S" } else { "%Y-%m-%d %H:%M:%S" };
             time.to_zoned(zone()).strftime(format).to_string()
         }
         Err(_) => visible(time),
@@ -145,6 +166,7 @@ mod tests {
         assert_eq!(shortened("short.jpg"), "short.jpg");
         let long = shortened(&("长".repeat(80) + "-end.jpg"));
         assert!(long.width() <= 60 && long.starts_with('长') && long.ends_with("-end.jpg"), "{long}");
+        assert!((23..=LABEL).contains(&shortened_to(&"é".repeat(80), LABEL).width()));
     }
 
     #[test]

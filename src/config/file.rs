@@ -93,6 +93,7 @@ pub(super) struct BrandEntry {
     pub(super) r#type: String,
     pub(super) id: i64,
     pub(super) path: String,
+    pub(super) label: Option<String>,
     pub(super) max: Option<u32>,
 }
 
@@ -143,6 +144,8 @@ section!(Alerts {
     secret_file: String = String::new(),
     command: Vec<String> = Vec::new(),
     min_interval: Span = Span::secs(300),
+    on: Vec<String> = vec!["refused".into(), "paused".into(), "resumed".into()],
+    summary_at: String = String::new(),
 });
 
 section!(Log { format: String = "auto".into(), level: String = "info".into() });

@@ -78,6 +78,7 @@ mod tests {
         std::os::unix::fs::symlink(path("share"), path("mount")).unwrap();
         let folder = |id: u32, name: &str| BrandFolder {
             brand: format!("OWNBRAND/{id}").parse().unwrap(),
+            label: None,
             path: path(name),
             max: 10,
         };

@@ -8,12 +8,15 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use jiff::civil::Time;
+
 use super::file::File;
 use super::problem::{Problem, Problems};
 use super::read::Document;
 use super::secret;
 use super::settings::{
-    AlertKind, Alerts, Check, Http, Images, Limits, Log, LogFormat, Mismatch, Retry, Settings, SlotsBy,
+    AlertKind, AlertTopic, Alerts, Check, Http, Images, Limits, Log, LogFormat, Mismatch, Retry, Settings,
+    SlotsBy,
 };
 use super::token::TokenSource;
 use crate::domain::backoff::Backoff;
@@ -44,6 +47,13 @@ struct Resolver<'a> {
     base: PathBuf,
     problems: Vec<Problem>,
 }
+
+const TOPICS: [(&str, AlertTopic); 4] = [
+    ("refused", AlertTopic::Refused),
+    ("paused", AlertTopic::Paused),
+    ("resumed", AlertTopic::Resumed),
+    ("complete", AlertTopic::Complete),
+];
 
 impl Resolver<'_> {
     fn file(&self) -> &File {
@@ -179,7 +189,20 @@ impl Resolver<'_> {
                 file.min_interval.0,
                 Duration::from_millis(100),
             ),
+            on: file.on.iter().map(|topic| self.choice("alerts.on", topic, &TOPICS)).collect(),
+            summary_at: self.hour("alerts.summary_at", &file.summary_at),
         }
+    }
+
+    fn hour(&mut self, key: &str, text: &str) -> Option<Time> {
+        if text.is_empty() {
+            return None;
+        }
+        let time = Time::strptime("%H:%M", text).ok();
+        if time.is_none() {
+            self.wrong(key, format!("\"{text}\" is no time of the day, as in \"08:00\""));
+        }
+        time
     }
 
     fn log(&mut self) -> Log {

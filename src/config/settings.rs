@@ -5,13 +5,15 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use jiff::civil::Time;
 use url::Url;
 
 use super::secret::SecretSource;
 use super::token::TokenSource;
 use crate::domain::backoff::Backoff;
-use crate::domain::brand::BrandKey;
+use crate::domain::brand::{BrandKey, read_folder_name};
 use crate::domain::glob::Glob;
+use crate::domain::text::readable;
 
 /// The resolved configuration.
 #[derive(Debug, Clone)]
@@ -146,6 +148,8 @@ pub struct Watch {
 pub struct BrandFolder {
     /// Whose pictures lie there.
     pub brand: BrandKey,
+    /// What people call the brand.
+    pub label: Option<String>,
     /// The folder.
     pub path: PathBuf,
     /// How many slots the brand has.
@@ -304,6 +308,19 @@ pub enum AlertKind {
     Feishu,
 }
 
+/// What alerts are about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AlertTopic {
+    /// Files are refused.
+    Refused,
+    /// Nothing moves any more, or something else needs an operator.
+    Paused,
+    /// It moves again.
+    Resumed,
+    /// All of a brand's files that waited are uploaded.
+    Complete,
+}
+
 /// Where alerts are sent.
 #[derive(Debug, Clone)]
 pub struct Alerts {
@@ -317,6 +334,10 @@ pub struct Alerts {
     pub command: Vec<String>,
     /// At most one alert in so long.
     pub min_interval: Duration,
+    /// What about.
+    pub on: Vec<AlertTopic>,
+    /// When the daily summary is sent, by the machine's clock; `None`: never.
+    pub summary_at: Option<Time>,
 }
 
 /// The log.
@@ -338,9 +359,11 @@ impl Settings {
 
     /// Is this where files of this brand lie: its folder below the root, or one of `[[brand]]`?
     pub fn is_folder_of(&self, folder: &Path, brand: BrandKey) -> bool {
-        let own = self.watch.root.join(brand.kind().as_str()).join(brand.record().to_string());
-        let mapped = self.brands.iter().filter(|other| other.brand == brand).map(|other| &other.path);
-        mapped.chain([&own]).any(|other| folder == other)
+        let in_root = folder.parent() == Some(&self.watch.root.join(brand.kind().as_str()));
+        let name = folder.file_name().filter(|_| in_root).map(readable);
+        let record = name.and_then(|name| read_folder_name(&name).ok()).map(|(record, _)| record);
+        let is_own = record.is_some_and(|record| brand == (brand.kind(), record).into());
+        is_own || self.brands.iter().any(|other| other.brand == brand && other.path == folder)
     }
 
     /// How many slots a brand has.

@@ -1,12 +1,12 @@
 //! Which folders are brands': the root's `TYPE/ID` folders and those of `[[brand]]`.
 
-use std::ffi::OsStr;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use super::scan;
 use crate::config::Settings;
-use crate::domain::brand::{BrandError, BrandKey, BrandType};
+use crate::domain::brand::{BrandKey, BrandType, read_folder_name};
+use crate::domain::text::readable;
 use crate::files::{self, Identity};
 
 /// A brand's folder.
@@ -16,6 +16,8 @@ pub struct BrandFolder {
     pub path: PathBuf,
     /// Whose pictures lie there.
     pub brand: BrandKey,
+    /// What people call it.
+    pub label: Option<String>,
     /// Which folder it is; `None` when it is not there.
     pub identity: Option<Identity>,
 }
@@ -83,26 +85,21 @@ pub(super) fn discover_root(settings: &Settings) -> io::Result<Discovery> {
     Ok(discovery)
 }
 
-fn brand(kind: BrandType, name: &str) -> Result<BrandKey, String> {
-    format!("{kind}/{name}").parse().map_err(|error: BrandError| error.to_string())
-}
-
 /// The folders of `[[brand]]`.
 pub fn configured_brands(settings: &Settings) -> impl Iterator<Item = BrandFolder> + '_ {
     settings.brands.iter().map(|folder| {
         let identity = files::named_identity(&folder.path).ok();
-        BrandFolder { path: folder.path.clone(), brand: folder.brand, identity }
+        BrandFolder { path: folder.path.clone(), brand: folder.brand, label: folder.label.clone(), identity }
     })
 }
 
-fn brand_folder(brand: BrandKey, path: PathBuf) -> BrandFolder {
-    let identity = files::identity(&path).ok();
-    BrandFolder { path, brand, identity }
-}
-
 fn records(settings: &Settings, kind: BrandType, path: &Path, discovery: &mut Discovery) -> io::Result<()> {
-    let brands = subfolders(settings, path, |name| brand(kind, name), &mut discovery.unrecognized)?;
-    discovery.folders.extend(brands.into_iter().map(|(brand, path)| brand_folder(brand, path)));
+    let record = |name: &str| read_folder_name(name).map_err(|error| error.to_string());
+    let records = subfolders(settings, path, record, &mut discovery.unrecognized)?;
+    discovery.folders.extend(records.into_iter().map(|((record, label), path)| {
+        let identity = files::identity(&path).ok();
+        BrandFolder { brand: (kind, record).into(), label, identity, path }
+    }));
     Ok(())
 }
 
@@ -131,7 +128,7 @@ fn subfolders<T>(
         let path = path.join(&name);
         // most file systems report it with the name, without another call
         match item.file_type() {
-            Ok(kind) if kind.is_dir() => match meaning(&text(&name)) {
+            Ok(kind) if kind.is_dir() => match meaning(&readable(&name)) {
                 Ok(_) if folders.len() == MAX_BRANDS => {
                     let text = format!("it holds more than {MAX_BRANDS} brands' folders");
                     return Err(io::Error::other(text));
@@ -151,10 +148,6 @@ fn subfolders<T>(
     Ok(folders)
 }
 
-fn text(name: &OsStr) -> String {
-    name.to_string_lossy().into_owned()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -163,9 +156,14 @@ mod tests {
     fn only_canonical_folders_are_brands() {
         let folder = tempfile::tempdir().unwrap();
         let inbox = folder.path().join("inbox");
-        for path in
-            ["OWNBRAND/1001", "OTHERBRAND/2", "OWNBRAND/01", "ownbrand/1", "OWNBRAND/1001/deeper", ".hidden"]
-        {
+        for path in [
+            "OWNBRAND/1001",
+            "OTHERBRAND/2-海尔",
+            "OWNBRAND/01",
+            "ownbrand/1",
+            "OWNBRAND/1001/deeper",
+            ".hidden",
+        ] {
             std::fs::create_dir_all(inbox.join(path)).unwrap();
         }
         std::fs::write(inbox.join("note.txt"), "x").unwrap();
@@ -175,6 +173,7 @@ mod tests {
         let discovery = discovery(&settings).unwrap();
         let brands: Vec<_> = discovery.folders.iter().map(|folder| folder.brand.to_string()).collect();
         assert_eq!(brands, ["OTHERBRAND/2", "OWNBRAND/1001"]);
+        assert_eq!(discovery.folders[0].label.as_deref(), Some("海尔"));
         let unrecognized: Vec<_> =
             discovery.unrecognized.iter().map(|(path, _)| path.file_name().unwrap().to_owned()).collect();
         assert_eq!(unrecognized.len(), 4, "{unrecognized:?}");

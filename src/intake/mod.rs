@@ -16,6 +16,7 @@ pub mod discovery;
 mod folder;
 mod folder_log;
 pub mod inspect;
+mod labels;
 mod limit_log;
 mod log;
 mod missing;
@@ -25,6 +26,7 @@ mod progress;
 mod read_ahead;
 mod reads;
 mod reconcile;
+mod renamed_folders;
 mod requests;
 mod root;
 mod scan;
@@ -57,6 +59,7 @@ use crate::metrics::Metrics;
 use agenda::Agenda;
 use context::Context;
 use folder_log::FolderLog;
+use labels::Labels;
 use orphans::Orphans;
 pub use progress::IntakeProgress;
 use root::Root;
@@ -105,6 +108,7 @@ pub struct Intake {
     /// Type folders that cannot be read: nothing is known of what is in them.
     unreadable_parents: HashSet<PathBuf>,
     orphans: Orphans,
+    labels: Labels,
     log: FolderLog,
     /// Everything was discovered at least once.
     discovered: bool,
@@ -140,6 +144,7 @@ impl Intake {
             parents: HashMap::new(),
             unreadable_parents: HashSet::new(),
             orphans: Orphans::default(),
+            labels: None,
             log: FolderLog::default(),
             discovered: false,
             all_found: false,

@@ -47,9 +47,25 @@ impl Intake {
                 all.push((brand, orphans));
             }
         }
+        self.follow_orphans(&mut all).await?;
         let missing = self.missing_orphans(&all).await;
         for (brand, orphans) in all {
             self.settle(brand, orphans, &missing).await?;
+        }
+        Ok(())
+    }
+
+    /// Files whose folder got another name while nobody looked.
+    async fn follow_orphans(
+        &self,
+        orphans: &mut Vec<(BrandRow, Vec<UploadSnapshot>)>,
+    ) -> Result<(), IntakeError> {
+        let folders = self.tracked.folders_of(&orphans.iter().map(|(brand, _)| brand.brand).collect());
+        for (brand, rows) in orphans {
+            if let Some(folders) = folders.get(&brand.brand) {
+                let moved = self.follow(*brand, &rows.iter().collect::<Vec<_>>(), folders.clone()).await?;
+                rows.retain(|row| !moved.contains(&row.id));
+            }
         }
         Ok(())
     }

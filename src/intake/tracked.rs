@@ -9,12 +9,14 @@ use tokio::time::Instant;
 use super::discovery::BrandFolder;
 use super::folder::Folder;
 use super::{GATHER, LONGEST_GATHER};
+use crate::domain::brand::BrandKey;
 use crate::files::Identity;
 use crate::ledger::BrandRow;
 
 /// What is known of one brand's folder.
 #[derive(Debug)]
 pub(super) struct TrackedFolder {
+    pub(super) brand: BrandKey,
     pub(super) job: Job,
     /// What the last discovery found, and whether that is another folder than before.
     pub(super) presence: Presence,
@@ -92,8 +94,9 @@ pub(super) struct Totals {
 }
 
 impl TrackedFolder {
-    fn new() -> Self {
+    fn new(brand: BrandKey) -> Self {
         Self {
+            brand,
             job: Job::Unregistered,
             presence: Presence::Removed,
             presence_changed: false,
@@ -162,6 +165,25 @@ impl TrackedFolders {
         self.get(path).is_some_and(|folder| folder.presence != Presence::Removed)
     }
 
+    /// The brands whose folders the last discovery found to be removed, and those folders.
+    pub(super) fn removed_just_now(&self) -> Vec<(BrandKey, PathBuf)> {
+        let removed =
+            |folder: &TrackedFolder| folder.presence_changed && folder.presence == Presence::Removed;
+        let removed = self.folders.iter().filter(|(_, folder)| removed(folder));
+        removed.map(|(path, folder)| (folder.brand, path.clone())).collect()
+    }
+
+    /// The folders of these brands that are there, or configured.
+    pub(super) fn folders_of(&self, brands: &HashSet<BrandKey>) -> HashMap<BrandKey, Vec<PathBuf>> {
+        let mut folders: HashMap<_, Vec<_>> = HashMap::new();
+        let wanted =
+            |folder: &TrackedFolder| folder.presence != Presence::Removed && brands.contains(&folder.brand);
+        for (path, folder) in self.folders.iter().filter(|(_, folder)| wanted(folder)) {
+            folders.entry(folder.brand).or_default().push(path.clone());
+        }
+        folders
+    }
+
     pub(super) fn is_unregistered(&self, path: &Path) -> bool {
         self.get(path).is_some_and(|folder| matches!(folder.job, Job::Unregistered))
     }
@@ -202,7 +224,7 @@ impl TrackedFolders {
     /// Takes over what a discovery found. Where `is_unknown` says so it found out nothing, and all stays as it was.
     pub(super) fn set_presence(&mut self, found: &[BrandFolder], is_unknown: impl Fn(&Path) -> bool) {
         for folder in found {
-            self.folders.entry(folder.path.clone()).or_insert_with(TrackedFolder::new);
+            self.folders.entry(folder.path.clone()).or_insert_with(|| TrackedFolder::new(folder.brand));
         }
         let found: HashMap<_, _> = found.iter().map(|folder| (&*folder.path, folder.identity)).collect();
         self.update_all(|path, folder| match found.get(path) {
@@ -266,7 +288,7 @@ mod tests {
     const PATH: &str = "/inbox/OWNBRAND/1";
 
     fn found(identity: Option<Identity>) -> BrandFolder {
-        BrandFolder { path: PATH.into(), brand: "OWNBRAND/1".parse().unwrap(), identity }
+        BrandFolder { path: PATH.into(), brand: "OWNBRAND/1".parse().unwrap(), label: None, identity }
     }
 
     fn registered() -> TrackedFolders {
@@ -293,7 +315,7 @@ mod tests {
 
     #[test]
     fn a_folder_is_scanned_when_it_is_quiet_but_not_for_ever_later() {
-        let (mut folder, start) = (TrackedFolder::new(), Instant::now());
+        let (mut folder, start) = (TrackedFolder::new("OWNBRAND/1".parse().unwrap()), Instant::now());
         assert_eq!(folder.gather(start, true), None, "a long copy is no reason to hurry");
         let at = |events: u32| start + GATHER / 2 * events;
         let first = folder.gather(start, false).unwrap();

@@ -56,8 +56,8 @@ impl Intake {
     /// The folders of `[[brand]]`. One that does not answer delays no other.
     async fn configured_brands(&self) -> Vec<BrandFolder> {
         let brands = self.ctx.settings.brands.iter().map(async |folder| {
-            let (path, brand) = (folder.path.clone(), folder.brand);
-            BrandFolder { identity: self.identity(&path).await, path, brand }
+            let (path, brand, label) = (folder.path.clone(), folder.brand, folder.label.clone());
+            BrandFolder { identity: self.identity(&path).await, path, brand, label }
         });
         futures_util::future::join_all(brands).await
     }
@@ -87,6 +87,7 @@ impl Intake {
                 }
                 self.tracked.set_presence(&configured, |_| true);
                 self.adopt(&configured).await?;
+                self.update_labels(&configured, |_| true).await?;
             }
         }
         self.finish_discovery(scope).await;
@@ -142,6 +143,9 @@ impl Intake {
         let is_unknown = |path: &Path| self.unreadable_parents.iter().any(|folder| path.starts_with(folder));
         self.tracked.set_presence(&found.folders, is_unknown);
         self.adopt(&found.folders).await?;
+        let unreadable = self.unreadable_parents.clone();
+        self.update_labels(&found.folders, |type_folder| unreadable.contains(type_folder)).await?;
+        self.follow_renamed_folders().await?;
         if self.discovered && !self.orphans.unknown {
             return Ok(());
         }

@@ -1,13 +1,20 @@
 //! Brands in the ledger.
 
+use std::collections::HashMap;
+
 use super::Ledger;
 use super::engine::{Value, sql};
-use super::error::Result;
+use super::error::{LedgerError, Result};
+use super::report::Report;
 use super::row::BrandRow;
 use super::store::Brands;
 use crate::domain::brand::{BrandId, BrandKey, Moment};
 
 const ADD: &str = "INSERT INTO brand (type, record_id, slots_total) ";
+
+const LABELS: &str = "SELECT type || '/' || record_id AS brand, label FROM brand WHERE label IS NOT NULL";
+
+const SET_LABEL: &str = "UPDATE brand SET label = $3 WHERE type = $1 AND record_id = $2";
 
 /// So many brands are added, or resized, at a time.
 const AT_ONCE: usize = 500;
@@ -32,6 +39,22 @@ impl Ledger {
         }
         let rows = if new.is_empty() { known } else { self.report().brand_rows().await? };
         Ok(brands.iter().filter_map(|(brand, _)| Some(rows.get(brand)?.0)).collect())
+    }
+
+    /// Gives brands other labels, or none.
+    ///
+    /// # Errors
+    /// When the database fails; then some of them may have theirs.
+    pub async fn set_labels(&self, labels: &[(BrandKey, Option<String>)]) -> Result<()> {
+        for labels in labels.chunks(AT_ONCE) {
+            let mut tx = self.begin().await?;
+            for (brand, label) in labels {
+                let query = sql(SET_LABEL).bind(brand.kind().as_str()).bind(brand.record());
+                query.bind(label.as_deref()).execute(&mut tx).await?;
+            }
+            self.commit(tx).await?;
+        }
+        Ok(())
     }
 
     async fn add(&self, brands: &[(BrandKey, u32)]) -> Result<()> {
@@ -59,5 +82,21 @@ impl Ledger {
             Ok(())
         })
         .await
+    }
+}
+
+impl Report {
+    /// The labels of the brands that have one.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn labels(&self) -> Result<HashMap<BrandKey, String>> {
+        let mut labels = HashMap::new();
+        for row in sql(LABELS).all(self.pool()).await? {
+            let brand: &str = row.get("brand")?;
+            let brand = brand.parse().map_err(|_| LedgerError::Corrupt(brand.into()))?;
+            labels.insert(brand, row.get("label")?);
+        }
+        Ok(labels)
     }
 }

@@ -21,13 +21,13 @@ const TABLES: [(&str, &str); 11] = [
     ("notice", "name, inbox_id"),
     ("mount_point", "path_bytes"),
     ("reading", "path_bytes"),
-    ("refusal", "id"),
+    ("alert", "id"),
     ("alert_channel", "channel"),
     ("delivered_notice", "channel, name"),
 ];
 
 /// Tables whose ids the server counts on.
-const NUMBERED: [&str; 4] = ["inbox", "brand", "attempt", "refusal"];
+const NUMBERED: [&str; 4] = ["inbox", "brand", "attempt", "alert"];
 
 const NEXT_UPLOAD: &str = "UPDATE next_upload SET id = (SELECT coalesce(max(id), 0) + 1 FROM upload)";
 const HELD: &str = "SELECT (SELECT count(*) FROM upload) + (SELECT count(*) FROM brand) AS held";

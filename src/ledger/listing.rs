@@ -201,7 +201,8 @@ impl Report {
             let mut query = sql("SELECT * FROM brand_summary WHERE brand_type = ");
             query.push_bind(kind.as_str()).push(" AND brand_id > ").push_bind(behind);
             if let Some(text) = text {
-                query.push(" AND (lower(brand_type || '/' || brand_id) LIKE ").push_bind(like(text));
+                query.push(" AND (lower(brand_type || '/' || brand_id || ' ' || coalesce(label, '')) LIKE ");
+                query.push_bind(like(text));
                 query.push(" ESCAPE '\\' OR brand_id IN (SELECT b.record_id FROM upload u JOIN brand b ON b.id = u.brand_id WHERE b.type = ");
                 query
                     .push_bind(kind.as_str())
@@ -265,7 +266,7 @@ fn select(query: &mut Statement, filter: &Filter, states: Option<&[State]>) {
         query.push(" AND (lower(file_name) LIKE ").push_bind(like(text)).push(" ESCAPE '\\'");
         query.push(
             " OR id IN (SELECT id FROM upload WHERE brand_id IN
-                 (SELECT id FROM brand WHERE lower(type || '/' || record_id) LIKE ",
+                 (SELECT id FROM brand WHERE lower(type || '/' || record_id || ' ' || coalesce(label, '')) LIKE ",
         );
         query.push_bind(like(text)).push(" ESCAPE '\\')))");
     }

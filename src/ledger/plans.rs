@@ -12,7 +12,7 @@ use super::{
 };
 use crate::domain::clock::SystemClock;
 
-const QUERIES: [(&str, &str); 37] = [
+const QUERIES: [(&str, &str); 39] = [
     ("store::MOMENT", store::MOMENT),
     ("store::BRANDS", store::BRANDS),
     ("store::FILES", store::FILES),
@@ -38,6 +38,8 @@ const QUERIES: [(&str, &str); 37] = [
     ("objects::HOLDER", objects::HOLDER),
     ("alert_outbox::COUNTS", alert_outbox::COUNTS),
     ("alert_outbox::FILES", alert_outbox::FILES),
+    ("alert_outbox::COMPLETED", alert_outbox::COMPLETED),
+    ("alert_outbox::UPLOADED_SINCE", alert_outbox::UPLOADED_SINCE),
     ("reading::ALL", reading::ALL),
     ("mounts::ALL", mounts::ALL),
     ("report::BY_ID", report::BY_ID),

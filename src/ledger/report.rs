@@ -11,7 +11,9 @@ use super::Location;
 use super::engine::{Pool, Row, postgres, sql, sqlite};
 use super::error::{LedgerError, Result};
 use super::row::{BrandRow, path, stamp};
-use crate::domain::brand::{BrandId, BrandKey, BrandType, Inbox, InboxId, Outcome, RecordId, UploadId};
+use crate::domain::brand::{
+    BrandId, BrandKey, BrandType, Inbox, InboxId, Outcome, RecordId, UploadId, with_label,
+};
 use crate::domain::failure::ErrorKind;
 use crate::domain::notice::NoticeName;
 use crate::domain::upload::{Stamp, State};
@@ -92,6 +94,7 @@ row!(
         uploaded_at: Option<String>,
         updated_at: String,
         inbox: String,
+        brand_label: Option<String>,
     }
 );
 
@@ -111,6 +114,7 @@ row!(
         rejected: i64,
         gone: i64,
         last_uploaded_at: Option<String>,
+        label: Option<String>,
     }
 );
 
@@ -158,12 +162,22 @@ impl StatusRow {
     pub fn brand(&self) -> BrandKey {
         (self.brand_type, self.brand_id).into()
     }
+
+    /// The brand and its label, for people.
+    pub fn brand_name(&self) -> String {
+        with_label(self.brand(), self.brand_label.as_deref())
+    }
 }
 
 impl SummaryRow {
     /// The brand.
     pub fn brand(&self) -> BrandKey {
         (self.brand_type, self.brand_id).into()
+    }
+
+    /// The brand and its label, for people.
+    pub fn brand_name(&self) -> String {
+        with_label(self.brand(), self.label.as_deref())
     }
 }
 

@@ -43,8 +43,8 @@ const LOCK_END: &str = ") ORDER BY id FOR NO KEY UPDATE";
 
 const BUMP: &str = "UPDATE brand SET version = version + 1 WHERE id = $1";
 
-/// Refusals are numbered in the order of their commits: a reader that has seen one has seen those before it.
-const NUMBER_REFUSALS: &str = "SELECT pg_advisory_xact_lock(2095, 1)";
+/// Alerts are numbered in the order of their commits: a reader that has seen one has seen those before it.
+const NUMBER_ALERTS: &str = "SELECT pg_advisory_xact_lock(2095, 1)";
 
 /// Brands, a row for each slot that is reserved.
 pub(super) const BRANDS: &str = "
@@ -66,7 +66,8 @@ const ATTEMPT: &str = "
     INSERT INTO attempt (upload_id, attempt, started_at, finished_at, outcome, error_kind, error_code,
                          error_message, request_id, bytes, millis) ";
 
-const REFUSED: &str = "INSERT INTO refusal (inbox_id, upload_id, state) VALUES ($1, $2, $3)";
+const REFUSED: &str = "INSERT INTO alert (inbox_id, upload_id, state) VALUES ($1, $2, $3)";
+const COMPLETED: &str = "INSERT INTO alert (inbox_id, brand_id, state) VALUES ($1, $2, 'complete')";
 
 /// So many rows are written by one statement.
 const ROWS: usize = 64;
@@ -173,17 +174,20 @@ pub(super) async fn save(tx: &mut Tx, brand: &Brand, changes: &Changes<'_>, by: 
     for attempts in changes.attempts.chunks(ROWS) {
         log_attempts(tx, attempts).await?;
     }
-    save_refusals(tx, brand, changes).await?;
+    save_alerts(tx, brand, changes, by).await?;
     if changes.ends_a_hold() {
         recovery::end_rebuild(tx, by.id).await?;
     }
     Ok(())
 }
 
-async fn save_refusals(tx: &mut Tx, brand: &Brand, changes: &Changes<'_>) -> Result<()> {
+async fn save_alerts(tx: &mut Tx, brand: &Brand, changes: &Changes<'_>, by: &Inbox) -> Result<()> {
     let refused: Vec<_> = changes.refused().collect();
-    if !refused.is_empty() && tx.is_postgres() {
-        sql(NUMBER_REFUSALS).execute(&mut *tx).await?;
+    if (changes.completed || !refused.is_empty()) && tx.is_postgres() {
+        sql(NUMBER_ALERTS).execute(&mut *tx).await?;
+    }
+    if changes.completed {
+        sql(COMPLETED).bind(by.id.0).bind(brand.id().0).execute(&mut *tx).await?;
     }
     for refused in refused {
         let Some(file) = brand.file(refused.upload) else { continue };

@@ -1,6 +1,6 @@
 //! What the two reconcilers and the operators ask the rules for, each in one update of the brands that it concerns.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tokio::sync::oneshot;
@@ -69,6 +69,18 @@ impl Ledger {
     pub async fn renamed(&self, brand: BrandRow, id: UploadId, path: &Path, ctime_ns: i64) -> Result<bool> {
         let path = path.to_owned();
         self.update(brand, move |brand, at| Ok(brand.renamed(id, &path, ctime_ns, at))).await
+    }
+
+    /// Files whose folder has another name, with their paths now. Gives back how many rows followed.
+    ///
+    /// # Errors
+    /// When the database fails; then none did.
+    pub async fn moved(&self, brand: BrandRow, files: Vec<(UploadId, PathBuf)>) -> Result<u64> {
+        self.update(brand, move |brand, at| {
+            let moved = files.iter().filter(|(id, path)| brand.moved(*id, path, at));
+            Ok(moved.count() as u64)
+        })
+        .await
     }
 
     /// Files that are no longer there. Gives back how many became `gone`.

@@ -9,6 +9,7 @@ use axum::Router;
 use axum::extract::RawQuery;
 use axum::http::StatusCode;
 use axum::routing::post;
+use brandpost::domain::clock::ManualClock;
 use brandpost::domain::upload::State;
 use brandpost::sim::{Fault, FaultAction};
 use serde_json::Value;
@@ -240,4 +241,95 @@ async fn a_program_that_fails_makes_no_robot_repeat_itself() {
         assert_eq!(robot.told().len(), number, "{:?}", robot.told());
     }
     bench.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_brand_is_complete_once_when_all_that_waited_is_uploaded() {
+    let (robot, url) = Robot::start(Some("")).await;
+    let mut bench = Bench::with(&config(&url, "on = [\"complete\"]\n")).await;
+    bench.start().await;
+    bench.quiet().await;
+    let down =
+        FaultAction::Status { status: 503, body: String::new(), headers: std::collections::BTreeMap::new() };
+    bench.sandbox.fault(Fault::gateway(down));
+    for seed in 1..=3 {
+        bench.drop_file("OWNBRAND/1001-海尔", format!("{seed}.jpg"), &jpg(seed));
+    }
+    bench.drop_file("OWNBRAND/1001-海尔", "4.jpg", b"text");
+    bench.until("all are there", |rows| rows.len() == 4).await;
+    assert_eq!(robot.told().len(), 0, "{:?}", robot.told());
+    bench.sandbox.clear_faults();
+    bench.quiet().await;
+    robot.until(1).await;
+    let (_, told) = robot.told()[0].clone();
+    let brand = serde_json::json!({"brand": OWN, "label": "海尔", "uploaded": 3, "failed": 0, "rejected": 1});
+    assert_eq!((&told["completed"], &told["brands"][0]), (&1.into(), &brand), "{told:#}");
+    assert_eq!((&told["rejected"], &told["begun"]), (&0.into(), &serde_json::json!({})), "{told:#}");
+    // what was told is not told after a restart; what comes then is
+    bench.stop().await;
+    bench.start().await;
+    bench.quiet().await;
+    bench.drop_file("OWNBRAND/1001-海尔", "5.jpg", &jpg(5));
+    robot.until(2).await;
+    assert_eq!(robot.told()[1].1["brands"][0]["uploaded"], 4, "{:?}", robot.told());
+    bench.stop().await;
+    assert_eq!(robot.told().len(), 2, "{:?}", robot.told());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_wants_to_hear_of_pauses_alone_hears_of_each() {
+    let (robot, url) = Robot::start(Some("")).await;
+    let mut bench = Bench::with(&config(&url, "on = [\"paused\"]\n")).await;
+    bench.start().await;
+    bench.quiet().await;
+    for round in 1..=2 {
+        bench.ledger().suspend("maintenance").await.unwrap();
+        robot.until(round).await;
+        bench.ledger().resume().await.unwrap();
+        bench.drop_file(OWN, format!("{round}.jpg"), b"text");
+        // the end of the pause is noted though nobody is told
+        let noted =
+            async || bench.report().await.pending_alerts("webhook").await.unwrap().delivered.is_empty();
+        wait_for("the end is noted", noted).await;
+    }
+    bench.stop().await;
+    for (_, told) in robot.told() {
+        assert!(told["begun"]["suspended"].is_string() && told["rejected"] == 0, "{told:#}");
+    }
+    assert_eq!(robot.told().len(), 2, "{:?}", robot.told());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_daily_summary_is_sent_once_a_day() {
+    let noon =
+        jiff::civil::date(2026, 11, 30).at(12, 0, 0, 0).to_zoned(jiff::tz::TimeZone::system()).unwrap();
+    let clock = Arc::new(ManualClock::new(noon.timestamp()));
+    let (robot, url) = Robot::start(Some("")).await;
+    let mut bench = Bench::with(&config(&url, "on = []\nsummary_at = \"08:00\"\n")).await;
+    bench.clock = clock.clone();
+    bench.start().await;
+    bench.drop_file(OWN, "1.jpg", &jpg(1));
+    bench.drop_file(OWN, "2.jpg", b"text");
+    bench.until_state("1.jpg", State::Uploaded).await;
+    bench.until_state("2.jpg", State::Rejected).await;
+    let hours = |count| Duration::from_hours(count);
+    clock.advance(hours(19));
+    bench.seen(OWN).await;
+    assert_eq!(robot.told().len(), 0, "it is seven o'clock: {:?}", robot.told());
+    clock.advance(hours(1));
+    robot.until(1).await;
+    let summary = &robot.told()[0].1["summary"];
+    let expected = serde_json::json!({"date": "2026-12-01", "uploaded": 1, "waiting": 0, "held": 0, "failed": 0, "rejected": 2});
+    assert_eq!(*summary, expected);
+    bench.stop().await;
+    bench.start().await;
+    bench.quiet().await;
+    // down for three days: one summary, for the last of them
+    bench.stop().await;
+    clock.advance(hours(72));
+    bench.start().await;
+    robot.until(2).await;
+    assert_eq!(robot.told()[1].1["summary"]["date"], "2026-12-04");
+    bench.stop().await;
+    assert_eq!(robot.told().len(), 2, "{:?}", robot.told());
 }

@@ -86,7 +86,7 @@ async fn status_is_a_table_for_people_and_json_for_scripts() {
     let (_, out, _) = run(&bench, &["status", OWN, "--state", "uploaded", "--json"]).await;
     let rows: serde_json::Value = serde_json::from_str(&out).unwrap();
     let columns = "id brand_type brand_id file_name path state slot suffix size_bytes width height sha256 revision attempts \
-                   next_attempt_at error_kind error_code error_message object_url etag request_id detected_at uploaded_at updated_at inbox";
+                   next_attempt_at error_kind error_code error_message object_url etag request_id detected_at uploaded_at updated_at inbox brand_label";
     let row = rows[0].as_object().unwrap();
     let mut expected: Vec<_> = columns.split_whitespace().collect();
     let mut found: Vec<_> = row.keys().map(String::as_str).collect();
@@ -594,4 +594,21 @@ async fn other_accounts_of_the_machine_are_no_operators() {
     assert!(stranger.0 == 1 && stranger.1.is_empty(), "{stranger:?}");
     assert!(stranger.2.contains("may not read the token: run `sudo brandpost page`"), "{stranger:?}");
     assert_eq!(page(0, 0).1, address, "root");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn brands_are_shown_with_their_labels() {
+    let mut bench = Bench::new().await;
+    bench.drop_file("OWNBRAND/1001-海尔\u{202e}\u{1b}[31m", "a.jpg", &jpg(1));
+    bench.once().await;
+    let id = bench.row("a.jpg").await.id.to_string();
+    for command in [&["status"][..], &["brands"], &["show", &id], &["brands", "海尔"]] {
+        let (code, out, _) = run(&bench, command).await;
+        assert!(code == 0 && out.contains("OWNBRAND/1001 海尔\\u{202e}\\u{1b}[31m"), "{command:?}: {out}");
+    }
+    let (_, out, _) = run(&bench, &["brands", "--json"]).await;
+    let brands: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(brands[0]["label"], "海尔\u{202e}\u{1b}[31m");
+    let (_, out, _) = run(&bench, &["brands", "--csv"]).await;
+    assert!(out.lines().next().unwrap().ends_with(",last_uploaded_at,label"), "{out}");
 }

@@ -23,6 +23,7 @@ mod hosts;
 mod https;
 mod hung;
 mod in_between;
+mod labels;
 mod ledger;
 mod lifecycle;
 mod logs;

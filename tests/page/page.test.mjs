@@ -221,7 +221,7 @@ test('the way in is plain in both languages, on a phone too', async () => {
 test('brands and files are found', async () => {
   const scene = await stage();
   await scene.drop('OWNBRAND/1001/front.jpg', await picture(1));
-  await scene.drop('OTHERBRAND/2002/contract.jpg', await picture(2));
+  await scene.drop('OTHERBRAND/2002-海尔 <b>/contract.jpg', await picture(2));
   await scene.row('front.jpg', 'uploaded');
   await scene.row('contract.jpg', 'uploaded');
   const page = await visit(scene.page);
@@ -230,6 +230,9 @@ test('brands and files are found', async () => {
   await page.keyboard.type('contract');
   await until('one is left', async () => (await page.locator('article.brand').count()) === 1);
   assert.equal(await page.locator('article.brand h3').textContent(), 'OTHERBRAND/2002');
+  assert.equal(await page.locator('article.brand .label').textContent(), '海尔 <b>');
+  await page.getByRole('searchbox').fill('海尔');
+  await until('the label is found', async () => (await page.locator('article.brand h3').allTextContents()).join() === 'OTHERBRAND/2002');
   await page.getByRole('searchbox').fill('no such thing');
   await page.getByText('Nothing found').waitFor();
   assert.deepEqual(page.trouble, []);

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::Resolver;
 use crate::config::folders;
 use crate::config::settings::{After, BrandFolder, Upload, Watch, WatchMode};
-use crate::domain::brand::{BrandKey, BrandType};
+use crate::domain::brand::{BrandKey, BrandType, clean_label};
 use crate::domain::glob::Glob;
 
 /// The most slots a brand can have; the platform's own limit is 10.
@@ -14,6 +14,9 @@ const MOST_SLOTS: u32 = 1000;
 
 /// How many characters the name of an inbox may have.
 const LONGEST_INBOX: usize = 100;
+
+/// Bytes: as long as the name of a folder may be.
+const LONGEST_LABEL: usize = 255;
 
 impl Resolver<'_> {
     pub(super) fn watch(&mut self) -> Watch {
@@ -72,7 +75,8 @@ impl Resolver<'_> {
                     if folders.iter().any(|other| other.brand == brand || other.path == path) {
                         self.wrong(&key, format!("{brand} or its folder is here twice"));
                     }
-                    folders.push(BrandFolder { brand, path, max });
+                    let label = self.label(&key, entry.label.as_deref());
+                    folders.push(BrandFolder { brand, label, path, max });
                     keys.push(key);
                 }
             }
@@ -82,6 +86,14 @@ impl Resolver<'_> {
             self.wrong(&keys[at], why);
         }
         folders
+    }
+
+    fn label(&mut self, key: &str, label: Option<&str>) -> Option<String> {
+        let label = clean_label(label?)?;
+        if label.len() > LONGEST_LABEL {
+            self.wrong(key, format!("its label is longer than {LONGEST_LABEL} bytes"));
+        }
+        Some(label)
     }
 
     /// As `path`, for those that people type.

@@ -30,6 +30,8 @@ pub struct Changes<'a> {
     pub saved: Vec<(Option<&'a Upload>, &'a Upload)>,
     /// Attempts that ended.
     pub attempts: &'a [AttemptRecord],
+    /// The last file that waited was uploaded.
+    pub completed: bool,
 }
 
 impl Brand {
@@ -41,15 +43,29 @@ impl Brand {
             let unchanged = old.is_some_and(|old| Arc::ptr_eq(old, file) || old == file);
             (!unchanged).then_some((old.map(|old| &**old), &**file))
         });
-        Changes {
+        let mut changes = Changes {
             slots_total: Some(self.slots_total).filter(|total| *total != before.slots_total),
             reserved: self.reserved.difference(&before.reserved).copied().collect(),
             unreserved: before.reserved.difference(&self.reserved).copied().collect(),
             removed: removed.copied().collect(),
             saved: saved.collect(),
             attempts: &self.attempts,
-        }
+            completed: false,
+        };
+        // files are counted only when one of them arrived
+        changes.completed = changes.saved.iter().any(is_arrival) && !self.files().any(is_pending);
+        changes
     }
+}
+
+fn is_pending(file: &Upload) -> bool {
+    file.state.name().is_pending()
+}
+
+/// Was the file being sent, and is it uploaded now?
+fn is_arrival((before, now): &(Option<&Upload>, &Upload)) -> bool {
+    let was_sent = before.is_some_and(|before| before.state.name() == State::Uploading);
+    was_sent && now.state.name() == State::Uploaded
 }
 
 impl Changes<'_> {

@@ -85,6 +85,23 @@ impl Brand {
         renamed
     }
 
+    /// A file's folder has another name. A row that has its path by now makes room if it came to nothing; otherwise
+    /// nothing changes, and the answer is false.
+    pub fn moved(&mut self, id: UploadId, path: &Path, at: &Moment) -> bool {
+        if self.file(id).is_none_or(|file| file.state == UploadState::Gone) {
+            return false;
+        }
+        match self.file_at(at.inbox.id, path).map(|row| (row.id, row.came_to_nothing())) {
+            Some((other, _)) if other == id => return true,
+            Some((other, true)) => drop(self.files.remove(&other)),
+            Some((_, false)) => return false,
+            None => {}
+        }
+        let moved = self.set_path(id, path, at);
+        self.settle(at);
+        moved
+    }
+
     /// Files are no longer there. Those of which nothing can be on OSS give their slot back; one whose bytes surely
     /// are on OSS is `uploaded`. Gives back how many became `gone`. Of those without a slot only the last are remembered.
     pub fn vanished(&mut self, ids: &[UploadId], at: &Moment) -> u64 {
@@ -167,10 +184,7 @@ impl Brand {
     /// The row with this content whose file is no longer where it was: the file was renamed. A name that has a row of
     /// its own keeps that, unless it came to nothing (refused, failed or gone, without a slot).
     fn moved_from(&self, picture: &Picture, row: Option<UploadId>, absent: Absent<'_>) -> Option<UploadId> {
-        let came_to_nothing = |row: &Upload| {
-            matches!(row.state.name(), State::Rejected | State::Failed | State::Gone) && row.slot.is_none()
-        };
-        if !row.and_then(|id| self.file(id)).is_none_or(came_to_nothing) {
+        if !row.and_then(|id| self.file(id)).is_none_or(Upload::came_to_nothing) {
             return None;
         }
         let is_it = |file: &&Upload| {
@@ -243,6 +257,11 @@ impl Brand {
 }
 
 impl Upload {
+    /// Was it refused, or is it gone, without a slot?
+    fn came_to_nothing(&self) -> bool {
+        matches!(self.state.name(), State::Rejected | State::Failed | State::Gone) && self.slot.is_none()
+    }
+
     /// Does the row stand for this content already, so that nothing is to be done?
     fn holds(&self, picture: &Picture) -> bool {
         let active =

@@ -66,6 +66,17 @@ impl TryFrom<i64> for RecordId {
     }
 }
 
+impl FromStr for RecordId {
+    type Err = BrandError;
+
+    /// Only the canonical decimal form: `01001` and `1001` must not be two folders of one brand.
+    fn from_str(text: &str) -> Result<Self, BrandError> {
+        let canonical = !text.starts_with('0') && text.bytes().all(|byte| byte.is_ascii_digit());
+        let record = if canonical { text.parse::<i64>().ok() } else { None };
+        record.map(Self).ok_or_else(|| BrandError::Record(text.into()))
+    }
+}
+
 impl fmt::Display for RecordId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
@@ -116,15 +127,8 @@ impl FromStr for BrandKey {
 
     fn from_str(text: &str) -> Result<Self, BrandError> {
         let (kind, record) = text.split_once('/').ok_or_else(|| BrandError::Shape(text.into()))?;
-        BrandKey::new(kind.parse()?, parse_record(record)?)
+        Ok((kind.parse::<BrandType>()?, record.parse::<RecordId>()?).into())
     }
-}
-
-/// Only the canonical decimal form: `01001` and `1001` must not be two folders of one brand.
-fn parse_record(text: &str) -> Result<i64, BrandError> {
-    let canonical = !text.starts_with('0') && text.bytes().all(|byte| byte.is_ascii_digit());
-    let record = if canonical { text.parse().ok() } else { None };
-    record.ok_or_else(|| BrandError::Record(text.into()))
 }
 
 /// Why a text names no brand.
@@ -139,6 +143,12 @@ pub enum BrandError {
     /// An id that is no positive whole number.
     #[error("\"{}\" is no record id: it is a whole number from 1 on, without leading zeros", visible(.0))]
     Record(String),
+    /// A folder in a type's folder whose name does not begin with an id.
+    #[error(
+        "\"{}\" is no brand's folder: its name is a record id (without leading zeros), or a record id and a label, as in \"1001-Acme\"",
+        visible(.0)
+    )]
+    Folder(String),
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@
 //! | who | method | from | to |
 //! |---|---|---|---|
 //! | intake | [`Brand::take_in`] | no row, or any | `queued` or `rejected`; `uploaded` if OSS has these bytes; as it was if it holds them already, or is `uploading` |
-//! | intake | [`Brand::renamed`] | any but `gone` | the same, under its new name |
+//! | intake | [`Brand::renamed`], [`Brand::moved`] | any but `gone` | the same, under its new name, or in its new folder |
 //! | intake | [`Brand::vanished`] | `queued`, `retrying`, `failed`, `rejected` | `gone`; `uploaded` if OSS has these bytes; no row, of the oldest `gone` ones |
 //! | publish | [`Brand::start`] | `queued`, `retrying` | `uploading` |
 //! | publish | [`Brand::finish`] | `uploading`, with this claim | `uploaded`, `retrying`, `failed` |
@@ -28,6 +28,7 @@ mod inbox;
 mod intake;
 mod invariants;
 mod key;
+mod label;
 mod operator;
 mod place;
 mod settle;
@@ -48,6 +49,7 @@ pub use claim::Claim;
 pub use inbox::{Inbox, InboxId};
 pub use intake::{Absent, InspectedFile, Inspection, RecordResult};
 pub use key::{BrandError, BrandId, BrandKey, BrandType, RecordId};
+pub use label::{clean_label, read_folder_name, with_label};
 pub use operator::Refusal;
 pub use upload::{ClaimToken, Recheck, Upload, UploadId, UploadState};
 

@@ -27,8 +27,10 @@ let feed = []; // latest first, one entry a file
 let heard = null; // when the server was last heard of
 let open = null; // the id of the file in the detail dialog
 
-const brandName = (row) => `${row.brand_type}/${row.brand_id}`;
-const keyOf = (item) => (view.group === 'all' ? brandName(item) : item.id);
+const brandKey = (row) => `${row.brand_type}/${row.brand_id}`;
+const labelOf = (row) => row.label ?? row.brand_label;
+const brandName = (row) => [brandKey(row), labelOf(row)].filter(Boolean).join(' ');
+const keyOf = (item) => (view.group === 'all' ? brandKey(item) : item.id);
 const stateMark = (state) => el(`span.mark.${state}`, { 'aria-hidden': 'true' }, MARKS[state] ?? '?');
 const stateWord = (state) => el(`span.state.${state}`, {}, stateMark(state), ' ', t(state));
 const saidOf = (row) => [row.error_code, row.error_message].filter(Boolean).map(visible).join(': ');
@@ -171,7 +173,7 @@ function drawChanges() {
   else drawList();
 }
 
-const matches = (row) => (view.brand ? brandName(row) === view.brand : holds(row));
+const matches = (row) => (view.brand ? brandKey(row) === view.brand : holds(row));
 const holds = (row) => [brandName(row), row.file_name].some((text) => text.toLowerCase().includes(view.q.toLowerCase()));
 
 /** Reads the list again, once for many changes; such as when a brand is new to us. */
@@ -191,11 +193,12 @@ function merge(row, mayBeOld = false) {
 }
 
 function mergeBrand(row, mayBeOld) {
-  const key = brandName(row);
+  const key = brandKey(row);
   const brand = view.items.get(key);
   if (!brand) return null;
   const known = [...brand.slots, ...brand.refused].find((other) => other.id === row.id);
   if (mayBeOld && known?.updated_at > row.updated_at) return null;
+  brand.label = row.brand_label;
   brand.slots = brand.slots.filter((place) => place.id !== row.id && place.slot !== row.slot);
   if (row.slot != null) brand.slots.push(row);
   const refused = brand.refused.filter((other) => other.id !== row.id);
@@ -288,14 +291,16 @@ function drawItem(key) {
 /** A brand keeps its node for good; only the places and lines that changed are rebuilt. */
 function drawBrand(brand, node = el('article.brand', {}, el('header'), el('div.strip', { role: 'group' }), el('ul.refused'))) {
   const [head, strip, list] = node.children;
-  const of = brandName(brand);
+  const of = brandKey(brand);
+  const label = labelOf(brand);
   const used = brand.slots.length;
   head.replaceChildren(
     el('p.kind', { title: of }, t(brand.brand_type)),
     el('h3', {}, el('span.unseen', {}, `${brand.brand_type}/`), String(brand.brand_id)),
+    label ? el('p.label', {}, name(label)) : '',
     el('p', {}, t('used', used, brand.slots_total)),
     brand.last_uploaded_at ? el('p.last', {}, t('lastUpload'), ' ', moment(brand.last_uploaded_at)) : '');
-  strip.setAttribute('aria-label', t('slotsOf', of));
+  strip.setAttribute('aria-label', t('slotsOf', visible(brandName(brand))));
   strip.onkeydown = walk;
   sync(strip, placesOf(brand), (place) => place.slot, (place, old) => drawPlace(place, of, old));
   if (!strip.querySelector('[tabindex="0"]')) strip.querySelector('button')?.setAttribute('tabindex', '0');
@@ -389,7 +394,7 @@ function drawFile(row, old) {
     el('span.stamp', { 'aria-hidden': 'true' }, picture(row, old)),
     el('div.tell', {},
       el('h3', {}, el('button.link', { onclick: () => showDetail(row.id) }, name(row.file_name))),
-      el('p.where', {}, stateWord(row.state), el('span', {}, brandName(row)),
+      el('p.where', {}, stateWord(row.state), el('span', {}, visible(brandName(row))),
         row.slot != null ? el('span', {}, t('slotOf', row.slot)) : row.state === 'uploaded' && el('span', {}, t('released')), moment(row.updated_at)),
       means && el('p', {}, el('strong', {}, means), todo),
       row.error_message && el('p.said', { lang: 'en' }, saidOf(row))),
@@ -419,7 +424,7 @@ function drawFeed() {
 
 const entry = (row) => [
   moment(row.updated_at), stateWord(row.state), name(row.file_name),
-  el('span.where', {}, `${brandName(row)}${row.slot != null ? ` · ${t('slotOf', row.slot)}` : ''}`),
+  el('span.where', {}, `${visible(brandName(row))}${row.slot != null ? ` · ${t('slotOf', row.slot)}` : ''}`),
 ];
 
 // ── one file ────────────────────────────────────────────────────────────────────────────────────────────────
@@ -503,11 +508,11 @@ const retry = (row) => act(`uploads/${row.id}/retry`, {}, () => t('retried'));
 
 const release = (row) => () => {
   const dialog = $('ask');
-  $('ask-title').textContent = t('releaseTitle', row.slot, brandName(row));
+  $('ask-title').textContent = t('releaseTitle', row.slot, visible(brandName(row)));
   $('ask-text').replaceChildren(...around(t('releaseText', '\0'), name(row.file_name)));
   dialog.returnValue = '';
   dialog.onclose = () => {
-    if (dialog.returnValue === 'yes') act(`brands/${brandName(row)}/slots/${row.slot}/release`, {}, () => t('releasedNow', row.slot))();
+    if (dialog.returnValue === 'yes') act(`brands/${brandKey(row)}/slots/${row.slot}/release`, {}, () => t('releasedNow', row.slot))();
   };
   dialog.showModal();
 };

@@ -18,6 +18,7 @@ const TERMS: ClaimTerms = ClaimTerms { lease: Duration::from_mins(1), horizon: D
 enum Event {
     Found { file: u8, content: u8, wanted: Option<u32> },
     Renamed { from: u8, to: u8 },
+    Moved { from: u8, to: u8 },
     Vanished { file: u8 },
     Looked { file: u8 },
     Claim { which: u8 },
@@ -37,6 +38,7 @@ fn event() -> impl Strategy<Value = Event> {
         8 => (file(), 0..6u8, prop_oneof![4 => Just(None), 1 => (0..6u32).prop_map(Some)])
             .prop_map(|(file, content, wanted)| Event::Found { file, content, wanted }),
         1 => (file(), file()).prop_map(|(from, to)| Event::Renamed { from, to }),
+        1 => (file(), file()).prop_map(|(from, to)| Event::Moved { from, to }),
         2 => file().prop_map(|file| Event::Vanished { file }),
         1 => file().prop_map(|file| Event::Looked { file }),
         5 => (0..4u8).prop_map(|which| Event::Claim { which }),
@@ -95,6 +97,13 @@ impl Run {
             Event::Renamed { from, to } => {
                 let Some(id) = self.id(from).filter(|_| self.id(to).is_none()) else { return };
                 if self.brand.renamed(id, &path(to), 0, at) {
+                    self.naive.row(from).into_iter().for_each(|row| row.file = to);
+                }
+            }
+            Event::Moved { from, to } => {
+                let Some(id) = self.id(from).filter(|_| from != to) else { return };
+                if self.brand.moved(id, &path(to), at) {
+                    self.naive.rows.retain(|row| row.file != to);
                     self.naive.row(from).into_iter().for_each(|row| row.file = to);
                 }
             }

@@ -229,3 +229,20 @@ fn of_files_that_came_to_nothing_only_the_last_are_remembered() {
     let kept: Vec<_> = nothing.map(|file| file.id).collect();
     assert_eq!(kept, crowd[10..], "the last ones, so that no number is given twice");
 }
+
+#[test]
+fn a_row_whose_folder_is_renamed_replaces_only_one_that_came_to_nothing() {
+    let mut brand = brand();
+    (1..=2).for_each(|file| {
+        take_in(&mut brand, file, file);
+    });
+    take_in(&mut brand, 3, 0);
+    let (first, damaged) = (at(&brand, 1).id, at(&brand, 3).id);
+    assert!(!brand.moved(first, &path(2), &moment(1)), "a file that waits keeps its row");
+    assert!(brand.moved(first, &path(3), &moment(1)));
+    assert_eq!((at(&brand, 3).id, at(&brand, 3).slot), (first, Some(1)));
+    assert!(brand.file(damaged).is_none() && brand.file_at(inbox().id, &path(1)).is_none());
+    let gone = at(&brand, 2).id;
+    brand.vanished(&[gone], &moment(2));
+    assert!(!brand.moved(gone, &path(9), &moment(3)), "what is gone stays gone");
+}
