@@ -13,6 +13,7 @@ const WORDS: &[(&str, &str)] = &[
     ("status", "每个文件的结果，最近变化的在前"),
     ("status brand", "只看一个品牌，如 OWNBRAND/1001"),
     ("status states", "只看这个状态的文件（可写多次）"),
+    ("status inbox", "只看这个收件箱的文件，名字见 `brandpost inboxes`"),
     ("status since", "只看此后有变化的：时间、日期，或多久以前，如 2h、3d"),
     ("status json", "输出 JSON 数组，列名与数据库视图相同"),
     ("status csv", "输出带表头的 CSV"),
@@ -51,6 +52,13 @@ const WORDS: &[(&str, &str)] = &[
     ("inspect json", "输出 JSON 数组"),
     ("backup", "备份数据库，守护进程运行时也可以"),
     ("backup file", "还不存在的文件名"),
+    ("inboxes", "共用品牌的各台主机，以及各有多少文件待上传"),
+    ("inboxes json", "输出 JSON 数组，列名与视图 inbox_status 相同"),
+    ("inboxes retire", "停用不会再回来的主机的收件箱：未上传的文件作废并释放序号"),
+    ("inboxes retire name", "收件箱，名字见 `brandpost inboxes`"),
+    ("database", "把数据库迁移到 PostgreSQL 服务器"),
+    ("database copy", "复制到空的数据库，逐行核对；须先停止守护进程"),
+    ("database copy to", "空数据库的 URL，与 database.url 的写法相同"),
     ("completions", "生成 shell 补全脚本"),
     ("completions shell", "哪种 shell"),
     ("man", "输出手册页"),
@@ -79,9 +87,18 @@ fn chinese(command: Command) -> Command {
         .subcommand_help_heading("命令")
         .arg(flag("help", 'h', ArgAction::Help, "显示帮助").global(true))
         .arg(flag("version", 'V', ArgAction::Version, "显示版本"));
+    with_subcommands(command, "")
+}
+
+/// A command, and the commands below it.
+fn with_subcommands(command: Command, name: &str) -> Command {
     let names: Vec<_> = command.get_subcommands().map(|command| command.get_name().to_owned()).collect();
-    names.iter().fold(translated(command, ""), |command, name| {
-        command.mut_subcommand(name, |command| translated(command.disable_help_flag(true), name))
+    names.iter().fold(translated(command, name), |command, below| {
+        let name = format!("{name} {below}");
+        command.mut_subcommand(below, |command| {
+            let command = command.disable_help_flag(true).disable_help_subcommand(true);
+            with_subcommands(command, name.trim())
+        })
     })
 }
 
@@ -103,14 +120,19 @@ mod tests {
     use super::*;
     use clap::CommandFactory;
 
+    fn name_all(command: &Command, above: &str, names: &mut Vec<String>) {
+        for command in command.get_subcommands() {
+            let name = format!("{above} {}", command.get_name()).trim().to_owned();
+            names.push(name.clone());
+            names.extend(command.get_arguments().map(|arg| format!("{name} {}", arg.get_id())));
+            name_all(command, &name, names);
+        }
+    }
+
     #[test]
     fn every_command_and_argument_has_chinese_words_and_no_other_has() {
         let mut expected = vec![String::new()];
-        for command in super::super::Cli::command().get_subcommands() {
-            let name = command.get_name();
-            expected.push(name.to_owned());
-            expected.extend(command.get_arguments().map(|arg| format!("{name} {}", arg.get_id())));
-        }
+        name_all(&super::super::Cli::command(), "", &mut expected);
         expected.retain(|name| !name.ends_with(" config"));
         let mut known: Vec<_> = WORDS.iter().map(|(name, _)| (*name).to_owned()).collect();
         expected.sort();

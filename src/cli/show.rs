@@ -31,7 +31,7 @@ pub(super) async fn show(settings: &Settings, args: &Args) -> anyhow::Result<Exi
         );
         return Ok(ExitCode::from(NO));
     };
-    print_row(&row);
+    print_row(&row, report.inboxes().await?.len() > 1);
     let attempts = report.attempts(row.id).await?;
     if !attempts.is_empty() {
         anstream::println!();
@@ -63,7 +63,7 @@ fn padded(name: &str) -> String {
     name.to_owned() + &" ".repeat(WIDEST.saturating_sub(name.width()))
 }
 
-fn print_row(row: &StatusRow) {
+fn print_row(row: &StatusRow, several_hosts: bool) {
     let line = |name: &str, value: String| {
         anstream::println!("{} {value}", paint(style::FAINT, &padded(name)));
     };
@@ -74,6 +74,9 @@ fn print_row(row: &StatusRow) {
     };
     line(&tr!("file", "文件"), style::visible(&row.path));
     line(&tr!("brand", "品牌"), row.brand_name());
+    if several_hosts {
+        line(&tr!("inbox", "收件箱"), visible(&row.inbox));
+    }
     line(&tr!("state", "状态"), paint(style::of_state(row.state), lang::state(row.state)));
     if let (Some(kind), Some(message)) = (row.error_kind, &row.error_message) {
         let code =

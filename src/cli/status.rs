@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anstyle::AnsiColor;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
 use super::folders;
@@ -34,6 +34,9 @@ pub(super) struct Args {
     /// Only files in this state (may be repeated)
     #[arg(long = "state", value_name = "STATE")]
     states: Vec<State>,
+    /// Only files in this inbox, as `brandpost inboxes` lists it
+    #[arg(long, value_name = "NAME")]
+    inbox: Option<String>,
     /// Only what changed since: a time or a date, or so long ago, as in 2h, 3d
     #[arg(long, value_name = "WHEN", value_parser = since)]
     since: Option<Timestamp>,
@@ -147,7 +150,8 @@ impl Args {
         let since = self.since.map(rfc3339);
         // each state once, however often it was named
         let states = State::ALL.into_iter().filter(|state| self.states.contains(state)).collect();
-        Filter { brand: self.brand, states, since, limit, ..Filter::default() }
+        let inbox = self.inbox.clone();
+        Filter { brand: self.brand, inbox, states, since, limit, ..Filter::default() }
     }
 }
 
@@ -172,6 +176,7 @@ async fn page(settings: &Settings, report: &Report, args: &Args) -> anyhow::Resu
         let text = paint(AnsiColor::Red.on_default(), &style::visible(&notice.message));
         writeln!(page, "{}", tr!("{text} (since {since})", "{text}（自 {since}）"))?;
     }
+    page += &away(report).await?;
     page += &folders::lines(settings, report, args.brand).await?;
     if let Some(offset) = style::offset() {
         writeln!(page, "{offset}")?;
@@ -179,15 +184,34 @@ async fn page(settings: &Settings, report: &Report, args: &Args) -> anyhow::Resu
     Ok(page)
 }
 
-/// The table of files.
+/// Hosts that are away, with files that wait for them.
+async fn away(report: &Report) -> anyhow::Result<String> {
+    let mut lines = String::new();
+    let now = SystemClock.now();
+    for inbox in report.inboxes().await?.iter().filter(|inbox| inbox.is_away(now, SignedDuration::ZERO)) {
+        let waiting = inbox.queued + inbox.uploading + inbox.retrying;
+        let (name, host) = (style::visible(&inbox.inbox), style::visible(&inbox.host));
+        let seen = inbox.seen_at.as_deref().map(style::local).unwrap_or_default();
+        let text = tr!(
+            "{waiting} files wait for host {host} (inbox {name}), last seen {seen}",
+            "{waiting} 个文件在等待主机 {host}（收件箱 {name}），最近在线 {seen}"
+        );
+        writeln!(lines, "{}", paint(AnsiColor::Yellow.on_default(), &text))?;
+    }
+    Ok(lines)
+}
+
+/// The table of files; with their inboxes, if there are several.
 pub fn table(rows: &[StatusRow]) -> String {
-    let headings = ["ID", "BRAND", "FILE", "SLOT", "STATE", "WHEN", "WHY"];
-    let chinese = ["ID", "品牌", "文件", "序号", "状态", "时间", "原因"];
-    let headings = if lang::chinese() { chinese } else { headings };
-    let [id, brand, _, slot, state, when, _] = headings;
-    let mut table = style::table(&headings, &[id, brand, slot, state, when]);
+    let english = ["ID", "BRAND", "FILE", "SLOT", "STATE", "WHEN", "WHY", "INBOX"];
+    let chinese = ["ID", "品牌", "文件", "序号", "状态", "时间", "原因", "收件箱"];
+    let headings = if lang::chinese() { chinese } else { english };
+    let several = rows.iter().any(|row| row.inbox != rows[0].inbox);
+    let columns = if several { 8 } else { 7 };
+    let [id, brand, _, slot, state, when, _, _] = headings;
+    let mut table = style::table(&headings[..columns], &[id, brand, slot, state, when]);
     for row in rows {
-        table.add_row([
+        let cells = [
             row.id.to_string(),
             style::brand(row.brand(), row.brand_label.as_deref()),
             style::shortened(&style::visible(&row.file_name)),
@@ -195,7 +219,9 @@ pub fn table(rows: &[StatusRow]) -> String {
             paint(style::of_state(row.state), lang::state(row.state)),
             style::local(&row.updated_at),
             why(row),
-        ]);
+            style::visible(&row.inbox),
+        ];
+        table.add_row(cells.into_iter().take(columns));
     }
     style::text(&table)
 }

@@ -19,6 +19,9 @@ use crate::publish::Cause;
 /// The name of a label and its value.
 type Label = [(&'static str, &'static str); 1];
 
+/// The name of the label and the inbox.
+type Inbox = [(String, String); 1];
+
 pub(super) async fn healthz() -> &'static str {
     "ok\n"
 }
@@ -32,7 +35,11 @@ pub(super) async fn readyz(State(shared): State<Arc<Shared>>) -> Response {
         Ok(notices) if notices.is_empty() => {
             why.extend(paused.map(|pause| format!("paused: {}", pause.cause.as_str())));
         }
-        Ok(notices) => why.extend(notices.into_iter().map(|notice| notice.message)),
+        Ok(notices) => {
+            // another host that is away does not concern this one
+            let ours = notices.into_iter().filter(|notice| notice.name != NoticeName::Away);
+            why.extend(ours.map(|notice| notice.message));
+        }
     }
     match why.is_empty() {
         true => "ready\n".into_response(),
@@ -65,6 +72,7 @@ async fn registry(shared: &Shared) -> Result<Registry, LedgerError> {
     files(&mut registry, shared).await?;
     standstill(&mut registry, shared).await?;
     sizes(&mut registry, shared).await;
+    inboxes(&mut registry, shared).await?;
     figures(&mut registry, shared).await?;
     let build: Family<Label, Gauge> = Family::default();
     set(&build, [("version", env!("CARGO_PKG_VERSION"))], 1);
@@ -122,6 +130,24 @@ async fn sizes(registry: &mut Registry, shared: &Shared) {
         set(&bytes, [("file", file)], size);
     }
     registry.register_with_unit("database", "Size of the database's files", Unit::Bytes, bytes);
+}
+
+/// What waits for each host, and how long ago it was heard of.
+async fn inboxes(registry: &mut Registry, shared: &Shared) -> Result<(), LedgerError> {
+    let (waiting, unseen) = <(Family<Inbox, Gauge>, Family<Inbox, Gauge>)>::default();
+    let now = shared.from.ledger.now();
+    for inbox in shared.from.ledger.report().inboxes().await? {
+        let label = [("inbox".to_owned(), inbox.inbox)];
+        waiting.get_or_create(&label).set(inbox.queued + inbox.uploading + inbox.retrying);
+        // SQLite: the daemon that answers is the one
+        let seen = inbox.lease_until.and(inbox.seen_at).and_then(|seen| seen.parse::<jiff::Timestamp>().ok());
+        let ago = seen.map_or(0, |seen| now.duration_since(seen).as_secs().max(0));
+        unseen.get_or_create(&label).set(ago);
+    }
+    registry.register("inbox_waiting_files", "Files that wait for the daemon that keeps the inbox", waiting);
+    let help = "Time since the daemon that keeps the inbox was heard of";
+    registry.register_with_unit("inbox_last_seen", help, Unit::Seconds, unseen);
+    Ok(())
 }
 
 /// Those without labels.
