@@ -228,7 +228,8 @@ impl Model {
 
 async fn run(events: Vec<Event>) {
     let folder = tempfile::tempdir().unwrap();
-    let ledger = Ledger::open(&folder.path().join("x.db"), Arc::new(SystemClock)).await.unwrap();
+    let ledger =
+        Ledger::open(crate::support::new_ledger(folder.path()), Arc::new(SystemClock)).await.unwrap();
     let brand = ledger.register(&[("OWNBRAND/1".parse().unwrap(), SLOTS)]).await.unwrap()[0];
     let mut model = Model { ledger, brand, folder: folder.path().into(), claims: Vec::new(), stamps: 0 };
     for event in events {
@@ -252,7 +253,8 @@ proptest! {
 #[tokio::test]
 async fn brands_take_turns() {
     let folder = tempfile::tempdir().unwrap();
-    let ledger = Ledger::open(&folder.path().join("x.db"), Arc::new(SystemClock)).await.unwrap();
+    let ledger =
+        Ledger::open(crate::support::new_ledger(folder.path()), Arc::new(SystemClock)).await.unwrap();
     let names = ["OWNBRAND/1", "OWNBRAND/2", "OTHERBRAND/3"];
     let brands = ledger.register(&names.map(|name| (name.parse().unwrap(), 10))).await.unwrap();
     let record = async |brand: usize, files: std::ops::Range<u8>| {

@@ -13,6 +13,7 @@ mod backlog;
 mod checksums;
 mod cli;
 mod cloud;
+mod concurrent_hosts;
 mod crash;
 mod crowd;
 mod damage;

@@ -320,6 +320,14 @@ impl Bench {
     }
 }
 
+/// Where a test makes a ledger of its own: in this folder, or on the server of the suite.
+pub fn new_ledger(folder: &Path) -> Location {
+    match postgres::is_engine() {
+        true => postgres::location(&postgres::cluster("it is there").unwrap().database()),
+        false => Location::File(folder.join("x.db")),
+    }
+}
+
 /// Sections that name the inbox.
 pub fn in_inbox(inbox: &str) -> String {
     format!("[watch]\ninbox = \"{inbox}\"\nsettle = \"100ms\"\ngrace = \"300ms\"\n")
