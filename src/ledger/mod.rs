@@ -22,6 +22,7 @@ mod mounts;
 mod notices;
 mod objects;
 mod operator;
+mod other_processes;
 #[cfg(test)]
 mod plans;
 mod queue;
@@ -161,31 +162,6 @@ impl Ledger {
     /// Counts writes of other processes, and retries that were asked for on the page: an operator wants something done.
     pub fn external_writes(&self) -> u64 {
         self.external_writes.load(Ordering::Relaxed)
-    }
-
-    /// Looks for writes of other processes, for as long as the database's file is where it was. `PRAGMA
-    /// data_version` costs microseconds; on the only connection that writes, it changes when others have
-    /// written.
-    ///
-    /// # Errors
-    /// When the file was deleted or replaced.
-    pub async fn watch_other_processes(&self, every: Duration) -> Result<()> {
-        let mut seen: Option<i64> = None;
-        loop {
-            match self.restore_if_deleted().await {
-                // only here what was written can still be read: it is tried until there is room for it
-                Err(error) if error.is_transient() => self.report_problem(&error),
-                firm => firm?,
-            }
-            let version = sqlx::query_scalar("PRAGMA data_version").fetch_one(&self.session.pool).await;
-            // errors are passed over: those who need the database meet them too, and log them
-            if version.is_ok_and(|version| seen.replace(version).is_some_and(|before| before != version)) {
-                self.external_writes.fetch_add(1, Ordering::Relaxed);
-                self.session.announce_rechecks();
-                self.session.announce();
-            }
-            tokio::time::sleep(every).await;
-        }
     }
 
     /// Closes the connections, which folds the WAL into the database.

@@ -126,15 +126,15 @@ impl Ledger {
         let rows = query.build().fetch_all(&mut *connection).await?;
         let is_cut = rows.len() == most;
         let mut snapshots: HashMap<_, _> = brands.iter().map(|brand| (brand.id, Vec::new())).collect();
-        let mut last = None;
+        let mut newest = None;
         for row in &rows {
             let brand = BrandId(row.try_get("brand_id")?);
             snapshots.entry(brand).or_default().push(known(row)?);
-            last = Some(brand);
+            newest = Some(brand);
         }
         if is_cut {
             // perhaps not all of its rows, and nothing of those after it
-            snapshots.retain(|brand, _| Some(*brand) < last);
+            snapshots.retain(|brand, _| Some(*brand) < newest);
         }
         Ok(snapshots)
     }
