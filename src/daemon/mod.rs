@@ -23,6 +23,7 @@ use crate::domain::clock::Clock;
 use crate::domain::event;
 use crate::intake::{self, Intake};
 use crate::ledger::{DaemonLock, Ledger, LedgerError, PreviousRun, Started};
+use crate::memory;
 use crate::metrics::Metrics;
 use crate::publish::{Publish, PublishProgress};
 use crate::telemetry;
@@ -203,6 +204,7 @@ impl Generation {
             async move { Ok(publish.run(shutdown.soft, shutdown.hard).await?) }
         });
         tasks.spawn_helper("watch", &shutdown, watch_writes(ledger.clone()));
+        tasks.spawn_helper("memory", &shutdown, release_memory(progress.intake.clone()));
         tasks.spawn_helper("clean-up", &shutdown, clean_up(ledger.clone(), settings.database.keep_attempts));
         let soft = shutdown.soft.clone();
         tasks.spawn_until_hard("alerts", &shutdown, alerts::watch(settings.clone(), ledger, soft));
@@ -313,6 +315,15 @@ fn is_damage(error: &anyhow::Error) -> bool {
 
 async fn watch_writes(ledger: Ledger) -> anyhow::Result<()> {
     Ok(ledger.watch_other_processes(LOOK_FOR_WRITES).await?)
+}
+
+/// What the first scan of all folders needed goes back to the system.
+async fn release_memory(mut intake: watch::Receiver<intake::IntakeProgress>) -> anyhow::Result<()> {
+    // when intake ends, so does this generation
+    if intake.wait_for(|intake| intake.idle).await.is_ok() {
+        tokio::task::spawn_blocking(memory::release_free).await?;
+    }
+    std::future::pending().await
 }
 
 /// `keep_attempts = 0` keeps them for ever.
