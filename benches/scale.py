@@ -36,6 +36,16 @@ def cpu(pid):
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
+def idle(daemon, what):
+    """What a daemon that has nothing to do takes; ends it."""
+    time.sleep(5)
+    before = cpu(daemon.pid)
+    time.sleep(20)
+    print(f"{what}: {(cpu(daemon.pid) - before) * 5:.1f} % of a core, {memory(daemon.pid)['VmRSS']:.0f} MB")
+    daemon.send_signal(signal.SIGTERM)
+    daemon.wait()
+
+
 def main():
     brandpost, _, _ = built()
     with tempfile.TemporaryDirectory(dir="/dev/shm" if os.path.isdir("/dev/shm") else None) as folder:
@@ -58,14 +68,9 @@ def main():
         database = sqlite3.connect(f"file:{state}/brandpost.db?mode=ro", uri=True)
         while database.execute("select count(*) from upload").fetchone()[0] < BRANDS * EACH:
             time.sleep(0.05)
-        print(f"{BRANDS * EACH} files in {BRANDS} brands: all have their row after {time.monotonic() - began:.1f} s, "
+        print(f"{BRANDS * EACH} files in {BRANDS} brands: all have their row after {time.monotonic() - began:.1f} s (bound 20), "
               f"{memory(daemon.pid)['VmHWM']:.0f} MB at most, {cpu(daemon.pid):.1f} s of CPU")
-        time.sleep(5)
-        before = cpu(daemon.pid)
-        time.sleep(10)
-        print(f"idle: {(cpu(daemon.pid) - before) * 10:.1f} % of a core, {memory(daemon.pid)['VmRSS']:.0f} MB")
-        daemon.send_signal(signal.SIGTERM)
-        daemon.wait()
+        idle(daemon, "idle, the gateway away")
         database.close()
         # as if all were sent
         with sqlite3.connect(state / "brandpost.db") as table:
@@ -74,7 +79,10 @@ def main():
         table.close()
         runs = [timed(command + ["run", "--once"], dict(os.environ)) for _ in range(3)]
         wall, used, most = (min(values) for values in zip(*runs))
-        print(f"restart with these, until all are looked at: {wall:.2f} s, {used:.2f} s of CPU, {most:.0f} MB at most")
+        print(f"restart with these, until all are looked at: {wall:.2f} s (bound 1.0), {used:.2f} s of CPU, {most:.0f} MB at most (bound 40)")
+        daemon = subprocess.Popen(command + ["run"], stderr=subprocess.DEVNULL)
+        time.sleep(3 * wall)
+        idle(daemon, "idle after it (bound 0.0 %)")
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ use crate::domain::clock::Clock;
 use crate::domain::event;
 use crate::intake::{self, Intake};
 use crate::ledger::{Ledger, LedgerError, Started};
+use crate::memory;
 use crate::metrics::Metrics;
 use crate::publish::{Publish, PublishProgress};
 use crate::telemetry;
@@ -227,6 +228,7 @@ impl Generation {
             async move { Ok(publish.run(shutdown.soft, shutdown.hard).await?) }
         });
         tasks.spawn_helper("watch", &shutdown, watch_writes(ledger.clone()));
+        tasks.spawn_helper("memory", &shutdown, release_memory(progress.intake.clone()));
         tasks.spawn_helper("clean-up", &shutdown, clean_up(ledger.clone(), settings.database.keep_attempts));
         tasks.spawn_helper("hosts", &shutdown, watch_hosts(ledger.clone()));
         let soft = shutdown.soft.clone();
@@ -323,6 +325,15 @@ async fn watch_hosts(ledger: Ledger) -> anyhow::Result<()> {
 
 async fn watch_writes(ledger: Ledger) -> anyhow::Result<()> {
     Ok(ledger.watch_other_processes(LOOK_FOR_WRITES).await?)
+}
+
+/// What the first scan of all folders needed goes back to the system.
+async fn release_memory(mut intake: watch::Receiver<intake::IntakeProgress>) -> anyhow::Result<()> {
+    // when intake ends, so does this generation
+    if intake.wait_for(|intake| intake.idle).await.is_ok() {
+        tokio::task::spawn_blocking(memory::release_free).await?;
+    }
+    std::future::pending().await
 }
 
 /// `keep_attempts = 0` keeps them for ever.

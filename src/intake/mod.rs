@@ -70,7 +70,7 @@ use watch::Watch;
 pub use watch::inotify_available;
 
 /// Events that come this close together cause one scan: files that arrive together are taken in order of name.
-const GATHER: Duration = Duration::from_millis(2);
+const GATHER: Duration = Duration::from_millis(1);
 
 /// A folder in which something happens all the time is scanned after so long.
 const LONGEST_GATHER: Duration = Duration::from_millis(20);

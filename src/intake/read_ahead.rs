@@ -58,13 +58,11 @@ impl ReadAhead {
         if next.len() > 1 {
             state.rows = self.ledger.known_of(&next, MAX_ROWS).await?;
         }
-        match state.rows.remove(&brand.id) {
-            Some(rows) => Ok(rows),
-            None => {
-                drop(state);
-                self.ledger.known(brand).await
-            }
+        if let Some(rows) = state.rows.remove(&brand.id) {
+            return Ok(rows);
         }
+        drop(state);
+        self.ledger.known(brand).await
     }
 }
 

@@ -63,7 +63,8 @@ impl Intake {
     /// # Errors
     /// When the database failed for good.
     pub fn end(&mut self, scanned: CompletedScan) -> Result<(), IntakeError> {
-        let CompletedScan { folder, outcome } = scanned;
+        let CompletedScan { mut folder, outcome } = scanned;
+        folder.stability.shrink();
         let outcome = match outcome {
             Ok(outcome) => Some(outcome),
             Err(error) => {

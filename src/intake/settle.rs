@@ -108,6 +108,16 @@ impl StabilityTracker {
         self.closed.remove(name);
     }
 
+    /// Gives memory back that is not needed any more: there may be ten thousand folders.
+    pub(super) fn shrink(&mut self) {
+        if self.seen.is_empty() {
+            self.seen = HashMap::new();
+        }
+        if self.closed.is_empty() {
+            self.closed = HashSet::new();
+        }
+    }
+
     /// Forgets all names but these.
     pub(super) fn keep_only(&mut self, listed: &HashSet<&OsStr>) {
         self.seen.retain(|name, _| listed.contains(name.as_os_str()));

@@ -25,7 +25,8 @@ mod mounts;
 mod notices;
 mod objects;
 mod operator;
-mod others;
+mod other_hosts;
+mod other_processes;
 #[cfg(test)]
 mod plans;
 mod queue;

@@ -122,15 +122,15 @@ impl Ledger {
         let rows = query.all(self.report().pool()).await?;
         let is_cut = rows.len() == most;
         let mut snapshots: HashMap<_, _> = brands.iter().map(|brand| (brand.id, Vec::new())).collect();
-        let mut last = None;
+        let mut newest = None;
         for row in &rows {
             let brand = BrandId(row.get("brand_id")?);
             snapshots.entry(brand).or_default().push(known(row)?);
-            last = Some(brand);
+            newest = Some(brand);
         }
         if is_cut {
             // perhaps not all of its rows, and nothing of those after it
-            snapshots.retain(|brand, _| Some(*brand) < last);
+            snapshots.retain(|brand, _| Some(*brand) < newest);
         }
         Ok(snapshots)
     }

@@ -56,15 +56,18 @@ pub(in crate::ledger) async fn reader(path: &Path) -> Result<SqlitePool> {
     }
     // sqlx tests a connection when it comes back, too
     let pool = SqlitePoolOptions::new().max_connections(4).test_before_acquire(false);
-    // what is read once needs no large cache, and the kernel has one
+    // there are four: what is read once needs no large cache, and the kernel has one
     let options = options(path).read_only(true).pragma("cache_size", "-512");
     let opening = |error| LedgerError::opening(path, error);
-    let connected = pool.clone().connect_with(options.clone()).await.map_err(opening)?;
-    match sqlx::query(PROBE).execute(&connected).await {
+    let connect = async {
+        let connected = pool.clone().connect_with(options.clone()).await?;
+        sqlx::query(PROBE).execute(&connected).await?;
+        Ok(connected)
+    };
+    match connect.await {
         // a user who may only read cannot create the WAL's files; when there are none, nobody writes either
         Err(_) if is_at_rest(path) => pool.connect_with(options.immutable(true)).await.map_err(opening),
-        Err(error) => Err(opening(error)),
-        Ok(_) => Ok(connected),
+        connected => connected.map_err(opening),
     }
 }
 

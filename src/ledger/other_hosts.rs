@@ -1,4 +1,4 @@
-//! Writes of others: processes of this machine, hosts that share the server.
+//! Other hosts that share the server write too.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -9,9 +9,7 @@ use super::Ledger;
 use super::engine::{Pool, postgres, sql};
 use super::error::Result;
 
-const VERSION: &str = "PRAGMA data_version";
-
-/// PostgreSQL: what changed last, on whichever host.
+/// What changed last, on whichever host.
 const LAST_CHANGE: &str = "SELECT max(updated_at) FROM upload";
 
 /// How often the server is asked for it. What must be known at once is notified of.
@@ -21,38 +19,13 @@ const LOOK: Duration = Duration::from_secs(2);
 const PING: Duration = Duration::from_secs(5);
 
 impl Ledger {
-    /// Looks for writes of others, and marks `changes` when there were some. With SQLite: for as long as the database's
-    /// file is where it was.
-    ///
-    /// # Errors
-    /// When the file was deleted or replaced.
-    pub async fn watch_other_processes(&self, every: Duration) -> Result<()> {
-        match &self.session.pool {
-            Pool::Sqlite(_) => self.watch_file(every).await,
-            Pool::Postgres(_) => loop {
-                // errors are passed over: those who need the database meet them too, and log them
-                let _ = self.watch_server().await;
-                self.heard_of_others();
-                sleep(LOOK).await;
-            },
-        }
-    }
-
-    /// `PRAGMA data_version` costs microseconds; on the only connection that writes, it changes when others have
-    /// written.
-    async fn watch_file(&self, every: Duration) -> Result<()> {
-        let mut seen: Option<i64> = None;
+    /// Looks for writes of other hosts, and marks `changes` when there were some.
+    pub(super) async fn watch_other_hosts(&self) -> Result<()> {
         loop {
-            match self.restore_if_deleted().await {
-                // only here what was written can still be read: it is tried until there is room for it
-                Err(error) if error.is_transient() => self.report_problem(&error),
-                firm => firm?,
-            }
-            let version = sql(VERSION).scalar(&self.session.pool).await;
-            if version.is_ok_and(|version| seen.replace(version).is_some_and(|before| before != version)) {
-                self.heard_of_others();
-            }
-            sleep(every).await;
+            // errors are passed over: those who need the database meet them too, and log them
+            let _ = self.watch_server().await;
+            self.heard_of_others();
+            sleep(LOOK).await;
         }
     }
 
@@ -82,7 +55,7 @@ impl Ledger {
         }
     }
 
-    fn heard_of_others(&self) {
+    pub(super) fn heard_of_others(&self) {
         self.external_writes.fetch_add(1, Ordering::Relaxed);
         self.session.announce_rechecks();
         self.session.announce();
