@@ -2,17 +2,18 @@
 //! it ends; a scan waits for it only briefly, and a later scan takes the result.
 //!
 //! No file system delays another: each has its own threads. A read that takes long gives its thread to
-//! others of its file system; only a few may, for they share what little it gives.
+//! others of its file system; only a few may, for they share what little it gives. Nor does a folder with very many files
+//! delay another: its own wait behind each other.
 
 mod file_system;
 
 use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::byte_count::ByteCount;
 use super::inspect::Inspected;
@@ -24,6 +25,10 @@ const WAIT: Duration = Duration::from_secs(10);
 
 /// A read that gets no byte for so long is stuck.
 const STUCK: Duration = Duration::from_mins(1);
+
+/// So many reads of a folder's files may go on, whatever file systems are mounted there one after the other: each
+/// that is stuck keeps a thread.
+const MAX_OF_FOLDER: usize = 64;
 
 /// What comes of a read.
 pub(super) type Answer = io::Result<Option<Inspected>>;
@@ -52,6 +57,8 @@ pub(super) struct Reads {
     under_way: Mutex<HashMap<PathBuf, Read>>,
     /// By device.
     file_systems: Mutex<HashMap<u64, Arc<FileSystem>>>,
+    /// The turns of folders whose files are read now.
+    turns: Mutex<HashMap<PathBuf, Weak<Semaphore>>>,
     threads: usize,
 }
 
@@ -67,7 +74,7 @@ struct Read {
 impl Reads {
     /// So many threads read side by side on each file system.
     pub(super) fn new(threads: usize) -> Self {
-        Self { under_way: Mutex::default(), file_systems: Mutex::default(), threads }
+        Self { under_way: Mutex::default(), file_systems: Mutex::default(), turns: Mutex::default(), threads }
     }
 
     /// Has `work` read the file at `path`, which is on this device and has this metadata. Waits for its end, but not for
@@ -82,6 +89,7 @@ impl Reads {
         if let Some(reading) = self.begun(path, meta) {
             return reading;
         }
+        let _turn = self.turns(path).acquire_owned().await;
         let file_system = self.file_system(device);
         let Some(thread) = file_system.thread().await else {
             self.lock().remove(path);
@@ -137,6 +145,9 @@ impl Reads {
     fn begun(&self, path: &Path, meta: FileMeta) -> Option<Reading> {
         let mut under_way = self.lock();
         let Some(read) = under_way.get(path) else {
+            if is_crowded(&under_way, path) {
+                return Some(Reading::UnderWay(ReadStatus { bytes: None, stuck: false }));
+            }
             let read = Read { meta, count: ByteCount::default(), stuck: false, answer: None };
             under_way.insert(path.to_owned(), read);
             return None;
@@ -155,6 +166,19 @@ impl Reads {
         self.begun(path, meta)
     }
 
+    /// As many files of a folder as there are threads wait for one or are read.
+    fn turns(&self, path: &Path) -> Arc<Semaphore> {
+        let mut all = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
+        let folder = path.parent().unwrap_or(path);
+        if let Some(turns) = all.get(folder).and_then(Weak::upgrade) {
+            return turns;
+        }
+        all.retain(|_, turns| turns.strong_count() > 0);
+        let turns = Arc::new(Semaphore::new(self.threads));
+        all.insert(folder.to_owned(), Arc::downgrade(&turns));
+        turns
+    }
+
     fn file_system(&self, device: u64) -> Arc<FileSystem> {
         let mut all = self.file_systems.lock().unwrap_or_else(PoisonError::into_inner);
         all.entry(device).or_insert_with(|| Arc::new(FileSystem::new(self.threads))).clone()
@@ -163,6 +187,12 @@ impl Reads {
     fn lock(&self) -> MutexGuard<'_, HashMap<PathBuf, Read>> {
         self.under_way.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Do too many reads of the file's folder go on?
+fn is_crowded(under_way: &HashMap<PathBuf, Read>, path: &Path) -> bool {
+    let of_folder = |other: &&PathBuf| other.parent() == path.parent();
+    under_way.len() >= MAX_OF_FOLDER && under_way.keys().filter(of_folder).count() >= MAX_OF_FOLDER
 }
 
 #[cfg(test)]

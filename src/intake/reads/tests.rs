@@ -143,3 +143,48 @@ async fn a_slow_file_system_holds_up_no_other_and_a_stuck_read_no_other() {
     assert!(status(&reads.read(Path::new("/nas/a"), meta(0), NAS, never).await).stuck);
     assert!(matches!(read("/nas/fast", NAS).await, Reading::Done(Ok(None))), "stuck reads take no thread");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_folder_with_many_files_does_not_hold_up_the_only_one_of_another() {
+    let reads = Arc::new(Reads::new(1));
+    let order = Arc::new(Mutex::new(Vec::new()));
+    let (go, wait) = mpsc::channel();
+    let mut wait = Some(wait);
+    let paths = ["/disk/a/0", "/disk/a/1", "/disk/a/2", "/disk/a/3", "/disk/b/0"];
+    let begin = |path: &'static str| {
+        let (reads, order, wait) = (reads.clone(), order.clone(), wait.take());
+        let work = move || {
+            wait.into_iter().for_each(|wait: mpsc::Receiver<()>| wait.recv().unwrap());
+            order.lock().unwrap().push(path);
+            Ok(None)
+        };
+        tokio::spawn(async move { reads.read(Path::new(path), meta(0), DISK, work).await })
+    };
+    let all: Vec<_> = paths.into_iter().map(begin).collect();
+    for _ in 0..20 {
+        tokio::task::yield_now().await;
+    }
+    go.send(()).unwrap();
+    futures_util::future::join_all(all).await;
+    assert_eq!(order.lock().unwrap()[..3], ["/disk/a/0", "/disk/b/0", "/disk/a/1"]);
+}
+
+/// Its owner can mount one file system that never answers after the other.
+#[tokio::test(start_paused = true)]
+async fn a_folder_takes_only_so_many_threads_whatever_is_mounted_there() {
+    let reads = Arc::new(Reads::new(1));
+    let mut stuck = Vec::new();
+    for device in 0..MAX_OF_FOLDER as u64 {
+        let (sender, work) = slow();
+        stuck.push(sender);
+        let reads = reads.clone();
+        let path = PathBuf::from(format!("/mapped/{device}"));
+        let scan = tokio::spawn(async move { reads.read(&path, meta(0), device, work).await });
+        pass(WAIT + ASK).await;
+        assert_eq!(status(&scan.await.unwrap()).bytes, Some(0));
+    }
+    let more = reads.read(Path::new("/mapped/more"), meta(0), DISK, never).await;
+    assert_eq!(status(&more).bytes, None);
+    let other = reads.read(Path::new("/other/file"), meta(0), DISK, || Ok(None)).await;
+    assert!(matches!(other, Reading::Done(Ok(None))));
+}

@@ -30,6 +30,10 @@ use crate::walk::{Depth, Whole};
 
 const JPEG_LS: u8 = 0xf7;
 
+/// So many scans may a picture have; no program that makes pictures writes more. A scan of a few bytes can cover all
+/// blocks of the largest picture, so their number is what bounds the work.
+const MAX_SCANS: u32 = 100;
+
 #[derive(Debug)]
 enum Place {
     Start,
@@ -273,6 +277,12 @@ impl Jpeg {
             return Err(Flaw::damaged("picture data comes before the frame header"));
         };
         self.scans += 1;
+        if self.scans > MAX_SCANS {
+            return Err(Flaw::unsupported(format!(
+                "its picture data comes in more than {MAX_SCANS} parts, which keeps programs busy for hours: open it in a \
+                 picture program and save it again as an ordinary JPEG"
+            )));
+        }
         let header = scan_header::ScanHeader::read(segment, frame)?;
         header.note(frame)?;
         if self.depth == Depth::Structure || !header.keep_history(frame, &mut self.history, &self.budget) {

@@ -245,3 +245,35 @@ proptest! {
         let _ = walk_in_parts(&mixed, 7, Depth::Decode);
     }
 }
+
+/// A progressive picture of one grey block whose band of coefficients comes bit by bit, so many times over.
+fn progression(times: usize) -> Vec<u8> {
+    let segment = |code: u8, content: &[u8]| {
+        let length = u16::try_from(content.len() + 2).unwrap().to_be_bytes();
+        [&[0xff, code][..], &length, content].concat()
+    };
+    // one code each, of one bit: no difference, and the end of a block
+    let table = |class: u8| segment(0xc4, &[&[class, 1][..], &[0; 16]].concat());
+    let scan =
+        |first: u8, last: u8, bits: u8| [segment(0xda, &[1, 1, 0, first, last, bits]), vec![0x7f]].concat();
+    let mut bytes = vec![0xff, 0xd8];
+    bytes.extend(segment(0xdb, &[&[0][..], &[1; 64]].concat()));
+    bytes.extend(segment(0xc2, &[8, 0, 8, 0, 8, 1, 1, 0x11, 0]));
+    bytes.extend([table(0), table(0x10), scan(0, 0, 0)].concat());
+    for _ in 0..times {
+        bytes.extend(scan(1, 62, 13));
+        (0..13).rev().for_each(|left| bytes.extend(scan(1, 62, (left + 1) << 4 | left)));
+    }
+    bytes.extend(scan(63, 63, 0));
+    bytes.extend([0xff, 0xd9]);
+    bytes
+}
+
+/// Each scan is a few bytes, and goes over all blocks: twenty megabytes of them took hours.
+#[test]
+fn a_picture_in_very_many_scans_is_refused() {
+    assert_eq!(walk(&progression(7)).map(|whole| whole.ends), Ok(true));
+    let flaw = walk(&progression(8)).unwrap_err();
+    assert!(matches!(&flaw, Flaw::Unsupported(text) if text.contains("more than 100 parts")), "{flaw}");
+    assert_eq!(walk_in_parts(&progression(8), usize::MAX, Depth::Structure), Err(flaw));
+}
