@@ -38,6 +38,7 @@ mod sandbox;
 mod simulation;
 mod slots;
 mod support;
+mod texts;
 mod users;
 mod way;
 mod web;

@@ -2,6 +2,7 @@
 
 pub mod pictures;
 pub mod process;
+pub mod source;
 
 use std::ffi::OsStr;
 use std::fs;
