@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use brandpost::domain::brand::UploadId;
@@ -219,7 +219,8 @@ fn failure() -> brandpost::domain::failure::Failure {
 }
 
 /// Between a daemon and its server: passes everything on, but of every third commit only the request.
-async fn losing_answers(cluster: &Cluster, folder: &Path) -> Arc<AtomicU32> {
+/// Counts them, as soon as it is told to begin.
+async fn losing_answers(cluster: &Cluster, folder: &Path, begun: Arc<AtomicBool>) -> Arc<AtomicU32> {
     let name = format!(".s.PGSQL.{}", cluster.port);
     let listener = UnixListener::bind(folder.join(&name)).unwrap();
     let (server, lost) = (cluster.folder.join(name), Arc::new(AtomicU32::new(0)));
@@ -227,16 +228,23 @@ async fn losing_answers(cluster: &Cluster, folder: &Path) -> Arc<AtomicU32> {
     tokio::spawn(async move {
         while let Ok((client, _)) = listener.accept().await {
             let (server, lost, commits) = (server.clone(), counted.clone(), commits.clone());
+            let begun = begun.clone();
             tokio::spawn(async move {
                 let server = UnixStream::connect(server).await.unwrap();
-                pass_on(client, server, &lost, &commits).await;
+                pass_on(client, server, &lost, &commits, &begun).await;
             });
         }
     });
     lost
 }
 
-async fn pass_on(mut client: UnixStream, mut server: UnixStream, lost: &AtomicU32, commits: &AtomicU32) {
+async fn pass_on(
+    mut client: UnixStream,
+    mut server: UnixStream,
+    lost: &AtomicU32,
+    commits: &AtomicU32,
+    begun: &AtomicBool,
+) {
     let (mut asked, mut answered) = (vec![0; 64 << 10], vec![0; 64 << 10]);
     loop {
         tokio::select! {
@@ -245,7 +253,8 @@ async fn pass_on(mut client: UnixStream, mut server: UnixStream, lost: &AtomicU3
                 if server.write_all(&asked[..count]).await.is_err() {
                     return;
                 }
-                let is_commit = asked[..count].windows(6).any(|part| part == b"COMMIT");
+                let is_commit = begun.load(Ordering::Relaxed)
+                    && asked[..count].windows(6).any(|part| part == b"COMMIT");
                 if is_commit && commits.fetch_add(1, Ordering::Relaxed) % 3 == 2 {
                     // it is committed, and nobody hears of it
                     let _ = server.read(&mut answered).await;
@@ -268,13 +277,15 @@ async fn commits_whose_answers_are_lost_double_nothing_and_lose_nothing() {
     let test = "concurrent_hosts::commits_whose_answers_are_lost_double_nothing_and_lose_nothing";
     let Some(cluster) = cluster(test) else { return };
     let mut bench = Bench::new().await;
-    let lost = losing_answers(cluster, bench.folder.path()).await;
+    let begun = Arc::new(AtomicBool::new(false));
+    let lost = losing_answers(cluster, bench.folder.path(), begun.clone()).await;
     let url = cluster.database();
     let direct = url.clone();
     let through = format!("host={}&", bench.folder.path().display());
     bench.server = Some(url.replace(&format!("host={}&", cluster.folder.display()), &through));
     bench.configure(&in_inbox("hz-1"));
     bench.start().await;
+    begun.store(true, Ordering::Relaxed);
     const BRANDS: u8 = 12;
     for brand in 0..BRANDS {
         for file in 0..10 {

@@ -14,7 +14,7 @@ impl Brand {
             if file.slot.is_some_and(|slot| slot == 0 || !slots.insert(slot)) {
                 broken.push(format!("slot {:?} of {} is another's, or reserved", file.slot, file.id));
             }
-            if !paths.insert(&file.path) {
+            if !paths.insert((file.inbox.id, &file.path)) {
                 broken.push(format!("two rows have {}", file.path.display()));
             }
             broken.extend(file.broken().map(|what| format!("{what}: {file:?}")));

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions, PgSslMode};
-use sqlx::{ConnectOptions, PgPool, Postgres, Row, Transaction};
+use sqlx::{ConnectOptions, Connection, PgConnection, PgPool, Postgres, Row, Transaction};
+use tokio::time::timeout;
 use zeroize::Zeroizing;
 
 use super::{Tx, sql};
@@ -107,7 +108,6 @@ pub(in crate::ledger) async fn connect(server: &Server, read_only: bool) -> Resu
     }
     let pool = PgPoolOptions::new()
         .max_connections(if read_only { 3 } else { 1 })
-        .min_connections(1)
         .max_lifetime(None)
         .acquire_timeout(CONNECT)
         .acquire_slow_threshold(Duration::from_hours(1))
@@ -116,14 +116,18 @@ pub(in crate::ledger) async fn connect(server: &Server, read_only: bool) -> Resu
     let options = server.options();
     let options =
         if read_only { options.options([("default_transaction_read_only", "on")]) } else { options };
-    let pool = pool.connect_with(options).await.map_err(|error| opening(server, &error))?;
-    check(server, &pool).await?;
-    Ok(pool)
+    // a pool tries again and again, and says in the end that it took too long
+    let first = timeout(CONNECT, options.connect()).await.unwrap_or(Err(sqlx::Error::PoolTimedOut));
+    let mut first = first.map_err(|error| opening(server, &error))?;
+    check(server, &mut first).await?;
+    // the server forgets it if it hears nothing of it
+    let _ = first.close().await;
+    Ok(pool.connect_lazy_with(options))
 }
 
-async fn check(server: &Server, pool: &PgPool) -> Result<()> {
+async fn check(server: &Server, connection: &mut PgConnection) -> Result<()> {
     let row = sqlx::query("SELECT current_setting('server_version_num')::bigint AS number, current_setting('server_version') AS version, current_setting('server_encoding') AS encoding")
-        .fetch_one(pool)
+        .fetch_one(connection)
         .await
         .map_err(|error| opening(server, &error))?;
     let (number, version): (i64, String) = (row.try_get("number")?, row.try_get("version")?);

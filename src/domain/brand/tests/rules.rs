@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use super::{at, brand, found, inbox, moment, path};
 use crate::domain::brand::intake::MAX_GONE;
-use crate::domain::brand::{Absent, AttemptEnd, Brand, Claim, ClaimTerms, Refusal, UploadId, UploadState};
+use crate::domain::brand::{
+    Absent, AttemptEnd, Brand, Claim, ClaimTerms, Inbox, InboxId, Moment, Refusal, UploadId, UploadState,
+};
 use crate::domain::failure::{ErrorKind, Failure};
 use crate::domain::upload::State;
 
@@ -245,4 +247,22 @@ fn a_row_whose_folder_is_renamed_replaces_only_one_that_came_to_nothing() {
     let gone = at(&brand, 2).id;
     brand.vanished(&[gone], &moment(2));
     assert!(!brand.moved(gone, &path(9), &moment(3)), "what is gone stays gone");
+}
+
+/// Two hosts have folders of the same names, and share the slots.
+#[test]
+fn the_same_path_on_another_host_is_another_file() {
+    let mut brand = brand();
+    let there = Moment { inbox: Inbox::new(InboxId(2), "hz-2"), ..moment(1) };
+    let mine = brand.take_in(&found(1, 1, None), Absent::default(), &moment(0)).id;
+    let theirs = brand.take_in(&found(1, 2, None), Absent::default(), &there).id;
+    let copy = brand.take_in(&found(2, 1, None), Absent::default(), &there);
+    assert_ne!(mine, theirs);
+    assert_eq!((brand.file(mine).unwrap().slot, brand.file(theirs).unwrap().slot), (Some(1), Some(2)));
+    let message = copy.refused.unwrap().message;
+    assert_eq!(message, "the same picture is there already as 1.jpg in the inbox hz-1");
+    // nobody claims another's, or makes it due
+    let terms = ClaimTerms { lease: Duration::from_mins(1), horizon: Duration::from_hours(1) };
+    assert!(brand.start(mine, terms, &there).is_none() && brand.start(theirs, terms, &there).is_some());
+    assert_eq!(brand.check(), [""; 0]);
 }
