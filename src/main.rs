@@ -10,7 +10,7 @@ fn main() -> ExitCode {
     match Cli::read().run() {
         Ok(code) => code,
         Err(error) => {
-            anstream::eprintln!("brandpost: {error:#}");
+            anstream::eprintln!("brandpost: {}", cli::explain(&error));
             ExitCode::FAILURE
         }
     }

@@ -8,6 +8,7 @@ mod digest;
 mod robot;
 mod send;
 mod summary;
+mod text;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

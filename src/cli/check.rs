@@ -237,6 +237,7 @@ async fn folders(sheet: &mut Sheet, settings: &Settings) {
     }
     for (path, why) in &backlog.unrecognized {
         let path = visible(&path.to_string_lossy());
+        let why = lang::detail(why);
         mention("folders", &tr!("left alone: {path}: {why}", "未处理：{path}：{why}"));
     }
 }
@@ -360,7 +361,7 @@ async fn online(settings: &Settings) -> Finding {
         Err(error) if error.failure.kind != ErrorKind::GatewayRejected => Err(tr!(
             "{host}: {}. {}{clock}",
             "{host}：{}。{}{clock}",
-            error.failure,
+            lang::failure(&error.failure),
             lang::advice(error.failure.kind)
         )),
         // refused for its empty parameters, which comes after the signature

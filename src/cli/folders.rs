@@ -8,7 +8,7 @@ use std::time::Duration;
 use anstyle::AnsiColor;
 use tokio::time::Instant;
 
-use super::lang::tr;
+use super::lang::{self, tr};
 use super::service;
 use super::style::{self, FAINT, paint, visible};
 use crate::config::Settings;
@@ -92,10 +92,11 @@ fn describe(
     }
     // what this user may not read, the service perhaps may
     let unread = backlog.unread.iter().filter(|_| ours);
-    let unread = unread.map(|(path, why)| (visible(&path.to_string_lossy()), why));
+    let unread = unread.map(|(path, why)| (visible(&path.to_string_lossy()), lang::detail(why)));
     let unread: Vec<_> =
         unread.map(|(path, why)| tr!("cannot be read: {path}: {why}", "无法读取：{path}：{why}")).collect();
-    let unrecognized = backlog.unrecognized.iter().map(|(path, why)| (visible(&path.to_string_lossy()), why));
+    let unrecognized = backlog.unrecognized.iter();
+    let unrecognized = unrecognized.map(|(path, why)| (visible(&path.to_string_lossy()), lang::detail(why)));
     let unrecognized: Vec<_> =
         unrecognized.map(|(path, why)| tr!("left alone: {path}: {why}", "未处理：{path}：{why}")).collect();
     let waiting: Vec<_> =

@@ -115,15 +115,21 @@ fn line(path: &Path, found: &Result<(Picture, u64), Failure>) -> String {
     match found {
         Ok((picture, _)) => {
             let sound = paint(of_state(State::Uploaded), &tr!("sound", "合格"));
-            format!("{file}: {sound}: {}, {}", picture.format.suffix(), picture.dimensions)
+            let (suffix, pixels) = (picture.format.suffix(), picture.dimensions);
+            tr!("{file}: {sound}: {suffix}, {pixels}", "{file}：{sound}：{suffix}，{pixels}")
         }
         Err(failure) => {
-            let message = visible(&failure.message);
+            let message = lang::detail(&failure.message);
             let label = paint(of_state(State::Rejected), lang::kind(failure.kind));
             match failure.kind {
                 // the advice for these is meant for the inbox
-                ErrorKind::Unreadable | ErrorKind::NotAFile => format!("{file}: {label}: {message}"),
-                kind => format!("{file}: {label}: {message}. {}", lang::advice(kind)),
+                ErrorKind::Unreadable | ErrorKind::NotAFile => {
+                    tr!("{file}: {label}: {message}", "{file}：{label}：{message}")
+                }
+                kind => {
+                    let advice = lang::advice(kind);
+                    tr!("{file}: {label}: {message}. {advice}", "{file}：{label}：{message}。{advice}")
+                }
             }
         }
     }

@@ -3,8 +3,9 @@
 use std::sync::OnceLock;
 
 use crate::domain::brand::Outcome;
-use crate::domain::chinese::words;
-use crate::domain::failure::ErrorKind;
+use crate::domain::failure::{ErrorKind, Failure};
+use crate::domain::text::visible;
+use crate::domain::texts::{self, Language, Place};
 use crate::domain::upload::State;
 
 /// A text in the reader's language: both are format strings with the same arguments.
@@ -39,15 +40,7 @@ pub(crate) fn state(state: State) -> &'static str {
     if !chinese() {
         return state.as_str();
     }
-    match state {
-        State::Queued => "等待上传",
-        State::Uploading => "上传中",
-        State::Retrying => "等待重试",
-        State::Uploaded => "已上传",
-        State::Failed => "云端拒绝",
-        State::Rejected => "不合格",
-        State::Gone => "已删除",
-    }
+    texts::state_in_chinese(state)
 }
 
 /// How an attempt ended, for people.
@@ -63,12 +56,31 @@ pub(crate) fn outcome(outcome: Option<Outcome>) -> String {
 
 /// A kind of error, for people.
 pub(crate) fn kind(kind: ErrorKind) -> &'static str {
-    if chinese() { words(kind).0 } else { kind.as_str() }
+    if chinese() { texts::kind_in_chinese(kind) } else { kind.as_str() }
 }
 
 /// What a person can do about it.
-pub(crate) fn advice(kind: ErrorKind) -> &'static str {
-    if chinese() { words(kind).1 } else { kind.advice() }
+pub(crate) fn advice(kind: ErrorKind) -> String {
+    let language = if chinese() { Language::Chinese } else { Language::English };
+    texts::advice(kind, language, Place::CommandLine)
+}
+
+/// A failure, for people.
+pub(crate) fn failure(failure: &Failure) -> String {
+    let (kind, message) = (kind(failure.kind), detail(&failure.message));
+    let code = failure.code.as_ref().map(|code| format!(" [{}]", visible(code))).unwrap_or_default();
+    tr!("{kind}{code}: {message}", "{kind}{code}：{message}")
+}
+
+/// The details of a failure, of a notice, or of a name that is left alone, as they may be shown.
+pub(crate) fn detail(text: &str) -> String {
+    visible(&in_their_language(text))
+}
+
+/// A text in Chinese, if that is wanted and it is one of ours.
+pub(crate) fn in_their_language(text: &str) -> String {
+    let translated = if chinese() { texts::detail_in_chinese(text) } else { None };
+    translated.unwrap_or_else(|| text.to_owned())
 }
 
 #[cfg(test)]

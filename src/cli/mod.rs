@@ -174,6 +174,12 @@ pub fn exit_on_broken_pipe() {
     }));
 }
 
+/// An error with its causes, in the reader's language where it is a text of ours.
+pub fn explain(error: &anyhow::Error) -> String {
+    let causes: Vec<_> = error.chain().map(|cause| lang::in_their_language(&cause.to_string())).collect();
+    causes.join(": ")
+}
+
 /// Ends as `SIGPIPE` would.
 fn exit_as_sigpipe() -> ! {
     std::process::exit(141)

@@ -81,8 +81,9 @@ fn print_row(row: &StatusRow, several_hosts: bool) {
     if let (Some(kind), Some(message)) = (row.error_kind, &row.error_message) {
         let code =
             row.error_code.as_ref().map(|code| format!(" [{}]", style::visible(code))).unwrap_or_default();
-        line(&tr!("why", "原因"), format!("{}{code}: {}", lang::kind(kind), style::visible(message)));
-        line(&tr!("what to do", "处理办法"), lang::advice(kind).into());
+        let (kind_word, message) = (lang::kind(kind), lang::detail(message));
+        line(&tr!("why", "原因"), tr!("{kind_word}{code}: {message}", "{kind_word}{code}：{message}"));
+        line(&tr!("what to do", "处理办法"), lang::advice(kind));
     }
     line(&tr!("slot", "序号"), row.slot.map_or_else(|| tr!("none", "无"), |slot| slot.to_string()));
     let size = (row.width, row.height, &row.suffix);
@@ -113,7 +114,8 @@ fn print_attempts(attempts: &[AttemptRow]) {
     for attempt in attempts {
         let kind = attempt.error_kind.map(lang::kind).unwrap_or_default();
         let code = attempt.error_code.as_ref().map(|code| format!(" [{code}]")).unwrap_or_default();
-        let message = attempt.error_message.as_ref().map(|text| format!(": {text}")).unwrap_or_default();
+        let message = attempt.error_message.as_ref().map(|text| lang::detail(text));
+        let message = message.map(|text| tr!(": {text}", "：{text}")).unwrap_or_default();
         let why = format!("{kind}{code}{message}");
         table.add_row([
             attempt.attempt.to_string(),

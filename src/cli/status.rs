@@ -173,7 +173,7 @@ async fn page(settings: &Settings, report: &Report, args: &Args) -> anyhow::Resu
     }
     for notice in report.notices().await? {
         let since = style::local(&notice.since);
-        let text = paint(AnsiColor::Red.on_default(), &style::visible(&notice.message));
+        let text = paint(AnsiColor::Red.on_default(), &lang::detail(&notice.message));
         writeln!(page, "{}", tr!("{text} (since {since})", "{text}（自 {since}）"))?;
     }
     page += &away(report).await?;
@@ -228,7 +228,7 @@ pub fn table(rows: &[StatusRow]) -> String {
 
 fn why(row: &StatusRow) -> String {
     let Some(kind) = row.error_kind else { return String::new() };
-    let message = style::visible(row.error_message.as_deref().unwrap_or_default());
+    let message = lang::detail(row.error_message.as_deref().unwrap_or_default());
     let code = row.error_code.as_ref().map(|code| format!(" [{}]", style::visible(code))).unwrap_or_default();
     let waits = row.state == State::Retrying && kind != ErrorKind::Credentials;
     let again = row.next_attempt_at.as_ref().filter(|_| waits).map(|time| match time.parse::<Timestamp>() {

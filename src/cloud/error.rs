@@ -127,12 +127,14 @@ impl CloudError {
     /// An error of the HTTP client during a call to `host`: see `Clients::error`.
     pub(super) fn from_client(service: Service, host: &str, error: &reqwest::Error) -> Self {
         let kind = if error.is_timeout() { ErrorKind::Timeout } else { ErrorKind::Network };
-        let what = if error.is_connect() { "cannot connect to" } else { "lost the connection to" };
-        let message = match error.source() {
+        let cause = error.source().map(|cause| with_hint(&root_cause(cause)));
+        let message = match (error.is_connect(), cause) {
             _ if error.is_timeout() => format!("no answer from {host} in time"),
-            Some(cause) => format!("{what} {host}: {}", with_hint(&root_cause(cause))),
+            (true, Some(cause)) => format!("cannot connect to {host}: {cause}"),
+            (false, Some(cause)) => format!("lost the connection to {host}: {cause}"),
             // its own text would name the URL
-            None => format!("{what} {host}"),
+            (true, None) => format!("cannot connect to {host}"),
+            (false, None) => format!("lost the connection to {host}"),
         };
         let error_of = Self::new(service, kind, Remedy::Later, message);
         let none = error.is_connect() || service == Service::Gateway;
@@ -142,22 +144,21 @@ impl CloudError {
 
 /// What a person can do about it, where it is not the network.
 fn with_hint(cause: &str) -> String {
-    let hint = match cause {
-        _ if cause.contains("UnknownIssuer") => {
-            "; if a proxy or an authority of your own signs here, name its certificate in network.ca_file"
-        }
+    match cause {
+        _ if cause.contains("UnknownIssuer") => format!(
+            "{cause}; if a proxy or an authority of your own signs here, name its certificate in network.ca_file"
+        ),
         _ if cause.contains("tunnel error: unsuccessful") => {
-            "; the proxy does not let this machine through to it"
+            format!("{cause}; the proxy does not let this machine through to it")
         }
         _ if cause.contains("proxy authorization required") => {
-            "; put the user and password into the proxy's URL"
+            format!("{cause}; put the user and password into the proxy's URL")
         }
         _ if cause.contains("certificate expired") || cause.contains("not valid yet") => {
-            "; check this machine's clock (NTP)"
+            format!("{cause}; check this machine's clock (NTP)")
         }
-        _ => "",
-    };
-    format!("{cause}{hint}")
+        _ => cause.to_owned(),
+    }
 }
 
 /// The innermost cause, which is the most precise.

@@ -6,7 +6,7 @@ use super::word::word;
 
 /// Why a file is not uploaded (yet): the `error_kind` of the database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[expect(missing_docs, reason = "each is described by `advice`")]
+#[expect(missing_docs, reason = "each is described in `texts`")]
 pub enum ErrorKind {
     UnsupportedFormat,
     DamagedImage,
@@ -139,60 +139,6 @@ impl ErrorKind {
     pub fn counts_as_attempt(self) -> bool {
         !matches!(self, ErrorKind::Throttled | ErrorKind::Credentials | ErrorKind::FileChanged)
     }
-
-    /// What a person can do about it, one sentence.
-    pub fn advice(self) -> &'static str {
-        match self {
-            ErrorKind::UnsupportedFormat => "Save the picture as JPG, PNG or GIF and drop it again.",
-            ErrorKind::DamagedImage => {
-                "Copy the file again from its source; this copy is incomplete or broken."
-            }
-            ErrorKind::SuffixMismatch => "Rename the file so that its suffix says what it is.",
-            ErrorKind::TooLarge => "Make the file smaller, or raise images.max_bytes.",
-            ErrorKind::TooManyPixels => "Scale the picture down, or raise images.max_pixels.",
-            ErrorKind::NotAFile => "Put the picture itself here, not a link or a special file.",
-            ErrorKind::Unreadable => "Let the service's user read the file; it is taken by itself then.",
-            ErrorKind::LimitReached => {
-                "Free a slot with `brandpost release`; the oldest waiting file then takes it."
-            }
-            ErrorKind::Duplicate => "Nothing to do: the same picture is there under another name.",
-            ErrorKind::SlotTaken => {
-                "Name the file after a free slot, or free this one with `brandpost release`."
-            }
-            ErrorKind::GatewayRejected => {
-                "Check type, record id and appId on the platform, then `brandpost retry`."
-            }
-            ErrorKind::OssRejected => {
-                "Read the code of OSS beside it, mend the cause, then `brandpost retry`."
-            }
-            ErrorKind::ForbiddenHost => {
-                "If the host is right, add it to oss.allowed_hosts, then `brandpost retry`."
-            }
-            ErrorKind::BadUploadUrl => {
-                "The gateway's answer is unusable; report it to the platform, then retry."
-            }
-            ErrorKind::AttemptsExhausted => {
-                "Look at the last errors with `brandpost show`, then `brandpost retry`."
-            }
-            ErrorKind::Network | ErrorKind::Timeout => {
-                "It is tried again by itself; check the network if it lasts."
-            }
-            ErrorKind::GatewayError | ErrorKind::OssError => {
-                "It is tried again by itself; the cloud has a problem."
-            }
-            ErrorKind::Throttled => {
-                "It is tried again by itself, slower; lower the pace under [limits] if it lasts."
-            }
-            ErrorKind::Credentials => {
-                "Check gateway.app_key and the app secret; everything waits until they are right."
-            }
-            ErrorKind::ClockSkew => "Set the machine's clock (NTP); it is tried again by itself.",
-            ErrorKind::ChecksumMismatch => {
-                "It is read and sent again by itself; if it lasts, see what changes the way to OSS (a proxy)."
-            }
-            ErrorKind::FileChanged => "It is taken again by itself once it is still.",
-        }
-    }
 }
 
 word!(ErrorKind, "error kind");
@@ -231,10 +177,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_kind_has_its_word_and_its_sentence() {
+    fn every_kind_has_its_word() {
         for kind in ErrorKind::ALL {
             assert_eq!(kind.as_str().parse(), Ok(kind));
-            assert!(kind.advice().ends_with('.'), "{kind}");
         }
     }
 

@@ -3,7 +3,6 @@
 pub mod address;
 pub mod backoff;
 pub mod brand;
-pub mod chinese;
 pub mod clock;
 pub mod event;
 pub mod failure;
@@ -12,5 +11,6 @@ pub mod image;
 pub mod notice;
 pub mod order;
 pub mod text;
+pub mod texts;
 pub mod upload;
 mod word;

@@ -10,6 +10,7 @@ use crate::domain::brand::BrandKey;
 use crate::domain::event;
 use crate::domain::failure::{ErrorKind, Failure};
 use crate::domain::text::visible;
+use crate::domain::texts::{self, Language, Place};
 use crate::ledger::RecordResult;
 
 impl Reconcile<'_> {
@@ -88,7 +89,7 @@ impl Reconcile<'_> {
             0 => names,
             more => format!("{names} and {more} more"),
         };
-        tracing::warn!(message_id = event::REJECTED, %brand, %file, count, id, %state, error_kind = %failure.kind, "{}. {}", failure.message, failure.kind.advice());
+        tracing::warn!(message_id = event::REJECTED, %brand, %file, count, id, %state, error_kind = %failure.kind, "{}. {}", failure.message, texts::advice(failure.kind, Language::English, Place::CommandLine));
     }
 
     /// An archive that is full is full for all files.

@@ -9,6 +9,7 @@ use crate::domain::clock::until;
 use crate::domain::event;
 use crate::domain::failure::{ErrorKind, Failure};
 use crate::domain::text::visible;
+use crate::domain::texts::{self, Language, Place};
 use crate::ledger::{AttemptEnd, Claim};
 use crate::metrics::Metrics;
 use crate::telemetry::repeat::RepeatLimiter;
@@ -23,11 +24,15 @@ pub(super) struct Reporter {
 
 /// Why nothing is sent, for people.
 pub(super) fn explain(pause: &Pause) -> String {
-    let why = match pause.cause {
-        Cause::Credentials => "the gateway does not accept our credentials; nothing is sent until it does",
-        Cause::Outage => "the cloud cannot be used; one file at a time is tried until it can",
-    };
-    format!("{why}: {}", pause.last_error)
+    let error = &pause.last_error;
+    match pause.cause {
+        Cause::Credentials => {
+            format!("the gateway does not accept our credentials; nothing is sent until it does: {error}")
+        }
+        Cause::Outage => {
+            format!("the cloud cannot be used; one file at a time is tried until it can: {error}")
+        }
+    }
 }
 
 impl Reporter {
@@ -110,5 +115,5 @@ fn failed(claim: &Claim, file: &str, failure: &Failure) {
     let Claim { brand, slot, .. } = claim;
     let (id, attempt) = (claim.id().0, claim.number());
     let Failure { kind, code, request_id, .. } = failure;
-    tracing::error!(message_id = event::FAILED, %brand, %file, id, slot, state = "failed", attempt, oss_request_id = request_id, error_kind = %kind, error_code = code, "failed: {failure}. {}", kind.advice());
+    tracing::error!(message_id = event::FAILED, %brand, %file, id, slot, state = "failed", attempt, oss_request_id = request_id, error_kind = %kind, error_code = code, "failed: {failure}. {}", texts::advice(*kind, Language::English, Place::CommandLine));
 }

@@ -9,6 +9,7 @@ use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 
 use super::Shared;
+use super::said::{Said, said};
 use crate::domain::brand::{BrandKey, UploadId};
 use crate::domain::notice::NoticeName;
 use crate::domain::upload::State as Upload;
@@ -73,7 +74,7 @@ pub(super) struct Summary {
     now: String,
     counts: serde_json::Map<String, serde_json::Value>,
     held: u64,
-    notices: Vec<Notice>,
+    notices: Vec<Said<Notice>>,
     paused_by_operator: bool,
 }
 
@@ -86,7 +87,8 @@ impl Shared {
         let paused_by_operator = notices.iter().any(|notice| notice.name == NoticeName::Suspended);
         let now = crate::domain::clock::rfc3339(self.from.ledger.now());
         let held = report.held().await?;
-        Ok(Summary { version: env!("CARGO_PKG_VERSION"), now, counts, held, notices, paused_by_operator })
+        let (version, notices) = (env!("CARGO_PKG_VERSION"), said(notices));
+        Ok(Summary { version, now, counts, held, notices, paused_by_operator })
     }
 }
 
@@ -142,24 +144,24 @@ impl Ask {
 pub(super) async fn uploads(
     State(shared): State<Arc<Shared>>,
     Query(ask): Query<Ask>,
-) -> Answer<Page<StatusRow>> {
+) -> Answer<Page<Said<StatusRow>>> {
     let items = shared.from.ledger.report().uploads(&ask.filter()?).await?;
     let more = items.len() == ask.limit() as usize;
     let next = items.last().filter(|_| more).map(|row| Cursor::behind(row).to_string());
-    Ok(Json(Page { items, next }))
+    Ok(Json(Page { items: said(items), next }))
 }
 
 /// A file with all its attempts.
 #[derive(Debug, Serialize)]
 pub(super) struct Whole {
-    upload: StatusRow,
-    attempts: Vec<AttemptRow>,
+    upload: Said<StatusRow>,
+    attempts: Vec<Said<AttemptRow>>,
 }
 
 pub(super) async fn upload(State(shared): State<Arc<Shared>>, Path(id): Path<UploadId>) -> Answer<Whole> {
     let report = shared.from.ledger.report();
     let upload = report.by_id(id).await?.ok_or_else(unknown)?;
-    Ok(Json(Whole { upload, attempts: report.attempts(id).await? }))
+    Ok(Json(Whole { upload: upload.into(), attempts: said(report.attempts(id).await?) }))
 }
 
 /// A brand, its slots, and what of it was refused.
@@ -168,7 +170,7 @@ pub(super) struct BrandItem {
     #[serde(flatten)]
     summary: SummaryRow,
     slots: Vec<Taken>,
-    refused: Vec<StatusRow>,
+    refused: Vec<Said<StatusRow>>,
 }
 
 pub(super) async fn brands(
@@ -191,7 +193,7 @@ pub(super) async fn brands(
         } else {
             Vec::new()
         };
-        items.push(BrandItem { summary, slots, refused });
+        items.push(BrandItem { summary, slots, refused: said(refused) });
     }
     let last = items.last().filter(|_| more).map(|item| &item.summary);
     let next = last.map(|summary| summary.brand().to_string());

@@ -14,6 +14,7 @@ use tokio::time::Instant;
 
 use super::Shared;
 use super::api::Refusal;
+use super::said::said;
 use crate::ledger::{Cursor, LedgerError};
 
 /// Changes that come this close together are sent together; the figures, less often.
@@ -105,8 +106,8 @@ async fn send_changes(
             send(shared, MISSED, &());
         } else if let Some(last) = rows.last() {
             *seen = Cursor::behind(last);
-            for row in &rows {
-                send(shared, "upload", row);
+            for row in said(rows) {
+                send(shared, "upload", &row);
             }
         }
     }

@@ -13,6 +13,7 @@ mod events;
 mod health;
 mod origin;
 mod page;
+mod said;
 mod thumbnail;
 mod turns;
 

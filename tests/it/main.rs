@@ -42,6 +42,7 @@ mod several_hosts;
 mod simulation;
 mod slots;
 mod support;
+mod texts;
 mod users;
 mod way;
 mod web;

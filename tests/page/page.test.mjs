@@ -111,11 +111,13 @@ test('the language follows the browser, can be chosen, and is remembered', async
   await scene.drop('OWNBRAND/1001/scan.jpg', Buffer.from('%PDF-1.7 and so on, and so on'));
   await scene.row('scan.jpg', 'rejected');
   const page = await visit(scene.page, { locale: 'zh-CN' });
-  await page.getByText('不是支持的图片格式').first().waitFor();
+  await page.getByText('格式不支持').first().waitFor();
+  await page.getByText('这是 PDF 文档，不是 JPG、PNG 或 GIF').first().waitFor();
   assert.equal(await page.locator('html').getAttribute('lang'), 'zh-CN');
   assert.equal(await page.evaluate(() => /undefined|\[object/.test(document.body.innerText)), false);
   await page.getByLabel('English').check();
   await page.getByText('Not a JPG, PNG or GIF').first().waitFor();
+  await page.getByText('this is a PDF document').first().waitFor();
   assert.doesNotMatch(await page.locator('#desk').innerText(), /[\u4e00-\u9fff]/);
   await page.reload();
   await page.getByText('Not a JPG, PNG or GIF').first().waitFor();

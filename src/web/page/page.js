@@ -1,7 +1,7 @@
 // The operators' page: the album of all brands, the list of one state, the day book, and what one can do about it.
 // The server is asked for lists once; afterwards every change arrives by itself on /api/v1/events.
 
-import { explain, language, speak, t } from './words.js';
+import { details, explain, language, noticed, speak, t } from './words.js';
 import { clock, count, el, moment, name, recall, refresh, remember, size, sync, visible } from './dom.js';
 
 const $ = (id) => document.getElementById(id);
@@ -33,7 +33,11 @@ const brandName = (row) => [brandKey(row), labelOf(row)].filter(Boolean).join(' 
 const keyOf = (item) => (view.group === 'all' ? brandKey(item) : item.id);
 const stateMark = (state) => el(`span.mark.${state}`, { 'aria-hidden': 'true' }, MARKS[state] ?? '?');
 const stateWord = (state) => el(`span.state.${state}`, {}, stateMark(state), ' ', t(state));
-const saidOf = (row) => [row.error_code, row.error_message].filter(Boolean).map(visible).join(': ');
+/** What the other side, or we, said of it in detail. */
+const said = (row, spec = 'p.said', code = null) => {
+  const { text, lang } = details(row);
+  return text && el(spec, { lang }, [code, text].filter(Boolean).map(visible).join(': '));
+};
 const hasSlot = (row) => row.slot != null && ['uploaded', 'failed'].includes(row.state);
 
 // ── the server ──────────────────────────────────────────────────────────────────────────────────────────────
@@ -257,14 +261,13 @@ function drawSummary() {
 }
 
 function drawNotice(notice) {
-  const titled = t(`notices.${notice.name}`);
-  const [title, todo] = Array.isArray(titled) ? titled : t('notices.other');
+  const [title, todo] = noticed(notice.name);
   const ours = notice.name === 'suspended';
   return el(`div.notice.${ours ? 'operator' : 'stuck'}`, {},
     el('div', {},
       el('p.what', {}, title, notice.since && el('small', {}, t('since', clock(notice.since)))),
       todo && el('p', {}, todo),
-      notice.message && el('p.said', { lang: 'en' }, visible(notice.message))),
+      said(notice)),
     ours && el('button.primary', { onclick: act('resume', {}, () => t('resumedNow')) }, t('resume')));
 }
 
@@ -383,7 +386,7 @@ function refusedLine(row) {
     stateMark(row.state),
     el('div.tell', {},
       el('p', {}, el('button.link', { onclick: () => showDetail(row.id) }, name(row.file_name)), el('strong', {}, means), todo),
-      row.error_message && el('p.said', { lang: 'en' }, saidOf(row))),
+      said(row, 'p.said', row.error_code)),
     row.error_kind !== 'duplicate' && el('button.small', { onclick: retry(row), 'aria-label': `${t('retry')}: ${visible(row.file_name)}` }, t('retry')),
   ];
 }
@@ -397,7 +400,7 @@ function drawFile(row, old) {
       el('p.where', {}, stateWord(row.state), el('span', {}, visible(brandName(row))),
         row.slot != null ? el('span', {}, t('slotOf', row.slot)) : row.state === 'uploaded' && el('span', {}, t('released')), moment(row.updated_at)),
       means && el('p', {}, el('strong', {}, means), todo),
-      row.error_message && el('p.said', { lang: 'en' }, saidOf(row))),
+      said(row, 'p.said', row.error_code)),
     el('div.row', {}, ...buttonsFor(row)));
 }
 
@@ -467,7 +470,7 @@ function detail(row, attempts, old) {
     means && el('dl.why', {},
       el('dt', {}, t('why')), el('dd', {}, means),
       todo && [el('dt', {}, t('what')), el('dd', {}, todo)],
-      row.error_message && [el('dt', {}, t('said')), el('dd.said', { lang: 'en' }, visible(row.error_message))]),
+      row.error_message && [el('dt', {}, t('said')), said(row, 'dd.said')]),
     el('dl.fields', {}, ...Object.entries(fields).filter(([, value]) => value != null && value !== '').map(([key, value]) =>
       el(WIDE.includes(key) ? 'div.wide' : 'div', {}, el('dt', {}, t(`fields.${key}`)), el('dd', {}, value instanceof Node ? value : visible(value))))),
     el('h3', {}, t('attemptsTitle')),
@@ -482,7 +485,7 @@ function drawAttempt(attempt) {
   return el('li', {},
     el('p.where', {}, el('b', {}, t('attempt', attempt.attempt)), el(`span.state.${state}`, {}, t(state)), moment(attempt.started_at)),
     attempt.error_kind && el('p', {}, explain(attempt.error_kind).means),
-    attempt.error_message && el('p.said', { lang: 'en' }, visible(attempt.error_message)),
+    said(attempt),
     facts && el('p.facts', {}, facts));
 }
 

@@ -1,6 +1,7 @@
-// Every text of the page, in both languages, and which of them is spoken.
+// Every text of the page that no other part of the program has, in both languages, and which of them is spoken.
 
 import { recall, remember } from './dom.js';
+import { TEXTS } from './texts.js';
 
 const WORDS = {
   zh: {
@@ -9,8 +10,7 @@ const WORDS = {
     connecting: '正在连接…', live: '实时更新中', offline: (since) => (since ? `连接已断开，正在重连（内容截至 ${since}）` : '暂时连不上，正在重试…'),
     skip: '跳到图片列表',
     all: '全部图片', waiting: '等待上传', held: (n) => `待确认 ${n}`,
-    queued: '等待上传', uploading: '正在上传', retrying: '重试中', uploaded: '上传成功',
-    failed: '云端拒绝', rejected: '不合格', gone: '文件已删除', interrupted: '中断', running: '进行中',
+    interrupted: '中断', running: '进行中',
     short: { queued: '排队', uploading: '上传', retrying: '重试' },
     search: '按品牌或文件名查找', searchHint: '品牌编号或文件名',
     filter: '按状态筛选', pictures: '图片', brands: '品牌', recent: '最新动态', nothingYet: '暂无动态。',
@@ -37,14 +37,6 @@ const WORDS = {
       etag: 'ETag', request_id: 'Request ID', error_code: '错误码', sha256: 'SHA-256',
     },
     since: (when) => `自 ${when} 起`,
-    notices: {
-      paused: ['云端暂时收不了图片，上传已自动暂停', '图片都还在，恢复后会自动继续；时间长了请按下面的信息检查密钥或网络。'],
-      throttled: ['云端持续限流，暂时一个也传不上去', '会自动放慢重试，恢复后自动继续；长时间不好请管理员调低 [limits]。'],
-      root: ['找不到监视目录', '请检查共享盘或磁盘是否挂载；目录恢复后会自动继续。'],
-      rebuilt: ['数据库损坏后已重建，以前的图片等待确认', '请管理员决定：brandpost retry --held 全部重传，或 brandpost adopt --all 视为已上传。'],
-      suspended: ['上传已被人工暂停', '新图片照常检查、排队，恢复后按顺序上传。'],
-      other: ['需要留意', ''],
-    },
   },
   en: {
     about: 'The ledger of your brands’ pictures',
@@ -52,8 +44,7 @@ const WORDS = {
     connecting: 'Connecting…', live: 'Live', offline: (since) => (since ? `Connection lost, trying again (as of ${since})` : 'Cannot be reached, trying again…'),
     skip: 'Skip to the pictures',
     all: 'All pictures', waiting: 'Waiting', held: (n) => `${n} held`,
-    queued: 'Queued', uploading: 'Uploading', retrying: 'Retrying', uploaded: 'Uploaded',
-    failed: 'Refused by the cloud', rejected: 'Not accepted', gone: 'File deleted', interrupted: 'Interrupted', running: 'Under way',
+    interrupted: 'Interrupted', running: 'Under way',
     short: { queued: 'queued', uploading: 'sending', retrying: 'retrying' },
     search: 'Find a brand or a file', searchHint: 'Brand or file',
     filter: 'Filter by state', pictures: 'Pictures', brands: 'Brands', recent: 'Latest', nothingYet: 'Nothing has happened yet.',
@@ -80,43 +71,7 @@ const WORDS = {
       etag: 'ETag', request_id: 'Request ID', error_code: 'Error code', sha256: 'SHA-256',
     },
     since: (when) => `since ${when}`,
-    notices: {
-      paused: ['The cloud takes no pictures now; uploads wait', 'Nothing is lost and it goes on by itself. If it lasts, check the credentials or the network.'],
-      throttled: ['The cloud asks to slow down and takes nothing now', 'It is tried again by itself, slower. If it lasts, lower the pace under [limits].'],
-      root: ['The watched folder is missing', 'Check that the share or disk is mounted; it goes on by itself.'],
-      rebuilt: ['The database was damaged and rebuilt; earlier pictures are held', 'brandpost retry --held sends them again, brandpost adopt --all takes them as sent.'],
-      suspended: ['Uploads are paused by an operator', 'New pictures are still checked and queued; they are sent in order afterwards.'],
-      other: ['Please note', ''],
-    },
   },
-};
-
-// error_kind: what it means, what to do. Chinese, then English.
-const KINDS = {
-  unsupported_format: ['不是支持的图片格式', '另存为 JPG、PNG 或 GIF 后重新放入。', 'Not a JPG, PNG or GIF', 'Save it as JPG, PNG or GIF and drop it again.'],
-  damaged_image: ['图片不完整或已损坏', '从原处重新拷贝一份。', 'Incomplete or damaged', 'Copy the file again from its source.'],
-  suffix_mismatch: ['后缀与实际格式不符', '把后缀改成实际格式。', 'The suffix does not match the content', 'Rename the file so that its suffix says what it is.'],
-  too_large: ['文件太大', '压缩后重新放入，或请管理员调大 images.max_bytes。', 'The file is too large', 'Make it smaller, or raise images.max_bytes.'],
-  too_many_pixels: ['图片尺寸太大', '缩小尺寸后重新放入，或请管理员调大 images.max_pixels。', 'Too many pixels', 'Scale it down, or raise images.max_pixels.'],
-  not_a_file: ['不是普通文件', '请放图片本身，不要放链接或快捷方式。', 'Not a regular file', 'Put the picture itself here, not a link.'],
-  unreadable: ['没有读取权限', '让服务账号能读取这个文件，再点“重新上传”。', 'The file cannot be read', 'Let the service’s user read it, then try again.'],
-  limit_reached: ['序号已满', '释放一个序号，等得最久的图片会自动补上。', 'All slots are taken', 'Release a slot; the picture that has waited longest takes it.'],
-  duplicate: ['与已有图片重复', '同一张图片已在，不用处理。', 'The same picture is there already', 'Nothing to do.'],
-  slot_taken: ['文件名指定的序号已被占用', '改用空着的序号命名，或先释放这个序号。', 'The slot in its name is taken', 'Name it after a free slot, or release this one.'],
-  gateway_rejected: ['平台拒绝了申请', '核对品牌类型、资质记录 id 和 appId，再点“重新上传”。', 'The platform refused it', 'Check type, record id and appId on the platform, then try again.'],
-  oss_rejected: ['OSS 拒绝了图片', '按错误码处理后，再点“重新上传”。', 'OSS refused it', 'Mend what the error code says, then try again.'],
-  forbidden_host: ['上传地址不在允许范围内', '确认无误后请管理员加入 oss.allowed_hosts，再点“重新上传”。', 'The upload host is not allowed', 'If it is right, add it to oss.allowed_hosts, then try again.'],
-  bad_upload_url: ['平台返回的上传地址不可用', '请向平台反馈，之后再点“重新上传”。', 'The platform’s upload address is unusable', 'Report it to the platform, then try again.'],
-  attempts_exhausted: ['多次重试仍未成功', '在详情里看最后几次的原因，处理后再点“重新上传”。', 'All attempts are used up', 'Look at the last attempts, then try again.'],
-  network: ['网络不通', '会自动重试；长时间不好请检查网络。', 'The network failed', 'It is tried again by itself; check the network if it lasts.'],
-  timeout: ['网络超时', '会自动重试；长时间不好请检查网络。', 'It took too long', 'It is tried again by itself; check the network if it lasts.'],
-  gateway_error: ['平台出错', '会自动重试。', 'The platform has a problem', 'It is tried again by itself.'],
-  oss_error: ['OSS 出错', '会自动重试。', 'OSS has a problem', 'It is tried again by itself.'],
-  throttled: ['被限流', '会自动放慢重试；长时间不好请管理员调低 [limits]。', 'Asked to slow down', 'It is tried again by itself, slower.'],
-  credentials: ['AppKey 或 AppSecret 不对', '请管理员核对密钥，改好后自动恢复。', 'Credentials are not accepted', 'Check the AppKey and the app secret; everything waits until they are right.'],
-  clock_skew: ['服务器时间不准', '请管理员校准时间（NTP），会自动重试。', 'The machine’s clock is wrong', 'Set the clock (NTP); it is tried again by itself.'],
-  checksum_mismatch: ['传输校验不一致', '会自动重新读取并重传；反复出现请管理员检查到 OSS 途中的代理。', 'The checksum did not match', 'It is sent again by itself; if it lasts, see what changes the way to OSS (a proxy).'],
-  file_changed: ['上传时文件被改动', '文件稳定后会自动重传。', 'The file changed meanwhile', 'It is taken again by itself once it is still.'],
 };
 
 let spoken = recall('language') ?? ((navigator.language ?? '').startsWith('zh') ? 'zh' : 'en');
@@ -131,12 +86,19 @@ export function speak(next) {
 
 /** The text for a key such as `retry` or `fields.size`; keys may come from the server, so unknown ones are shown as they are. */
 export function t(key, ...values) {
-  const word = key.split('.').reduce((words, part) => (words && Object.hasOwn(words, part) ? words[part] : null), WORDS[spoken]);
+  const own = (words, part) => (words && Object.hasOwn(words, part) ? words[part] : null);
+  const word = key.split('.').reduce(own, WORDS[spoken]) ?? own(TEXTS[spoken].states, key);
   return typeof word === 'function' ? word(...values) : (word ?? key);
 }
 
 /** What an `error_kind` means, and what to do about it. */
-export function explain(kind) {
-  const texts = Object.hasOwn(KINDS, kind) ? KINDS[kind] : [kind, '', kind, ''];
-  return spoken === 'zh' ? { means: texts[0], todo: texts[1] } : { means: texts[2], todo: texts[3] };
-}
+export const explain = (kind) => (Object.hasOwn(TEXTS[spoken].kinds, kind) ? TEXTS[spoken].kinds[kind] : { means: kind, todo: '' });
+
+/** What a notice says, and what to do about it. */
+export const noticed = (name) => TEXTS[spoken].notices[Object.hasOwn(TEXTS[spoken].notices, name) ? name : 'unserved'];
+
+/** The details of a row or a notice, in the reader's language where they are ours, and which language that is. */
+export const details = (row) => {
+  const chinese = spoken === 'zh' && row.message_zh;
+  return { text: chinese || (row.error_message ?? row.message ?? ''), lang: chinese ? 'zh-CN' : 'en' };
+};

@@ -3,6 +3,7 @@
 pub mod pictures;
 pub mod postgres;
 pub mod process;
+pub mod source;
 
 use std::ffi::OsStr;
 use std::fs;

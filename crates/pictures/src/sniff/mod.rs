@@ -50,8 +50,11 @@ pub fn sniff(head: &[u8]) -> Result<Format, Flaw> {
         return Ok(Format::Jpeg);
     }
     if PICTURES.iter().any(|(magic, _)| magic.starts_with(head)) {
-        let bytes = if head.len() == 1 { "byte is" } else { "bytes are" };
-        return Err(Flaw::truncated(format!("only its first {} {bytes} there", head.len())));
+        let count = head.len();
+        return Err(Flaw::truncated(match count {
+            1 => format!("only its first {count} byte is there"),
+            _ => format!("only its first {count} bytes are there"),
+        }));
     }
     let other = altered::picture(head)
         .or_else(|| media::name(head))
@@ -59,8 +62,11 @@ pub fn sniff(head: &[u8]) -> Result<Format, Flaw> {
         .or_else(|| altered::later(head))
         .or_else(|| text::name(head))
         .unwrap_or(Other::new("a file of a kind that is not known here"));
-    let advice = if other.advice.is_empty() { String::new() } else { format!(": {}", other.advice) };
-    Err(Flaw::unsupported(format!("this is {}, not a JPG, PNG or GIF{advice}", other.name)))
+    let Other { name, advice } = other;
+    Err(Flaw::unsupported(match advice {
+        "" => format!("this is {name}, not a JPG, PNG or GIF"),
+        advice => format!("this is {name}, not a JPG, PNG or GIF: {advice}"),
+    }))
 }
 
 /// What is wrong with a file whose first `zeros` bytes are zeros, of `size` altogether. Copiers that reserve the place

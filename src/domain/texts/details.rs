@@ -1,0 +1,146 @@
+//! The details of failures and notices in Chinese.
+//!
+//! The database keeps them in English, made by the code that finds them out. Here each of those texts stands once more,
+//! as a pattern, with its Chinese: a message is read by its pattern, and its values, which may be texts of ours too, go
+//! into the other one. So no row needs a second column, and what others say (a cloud, the system) stays as it came. A test
+//! compares the patterns with the texts in the source, both ways.
+
+use super::failures;
+use super::pictures;
+use crate::domain::failure::ErrorKind;
+
+/// All patterns that stand in our source, with their Chinese; `{}` stands for a value, `{1}` for the second one.
+pub fn patterns() -> impl Iterator<Item = (&'static str, &'static str)> {
+    pictures::TEXTS.iter().chain(failures::TEXTS).copied()
+}
+
+/// A detail in Chinese; `None`: it is none of our texts.
+pub fn chinese(text: &str) -> Option<String> {
+    let all = patterns().chain(failures::SYSTEM.iter().copied());
+    let fitting = all.filter_map(|(english, chinese)| Some((english, chinese, values(english, text)?)));
+    // the one that says most of it
+    let best = fitting.max_by_key(|(english, _, values)| (english.len() - 2 * values.len(), *english));
+    let (_, chinese, values) = best.or_else(|| failure(text))?;
+    Some(fill(chinese, &values))
+}
+
+/// `network: no route` and `credentials [A403IS]: Invalid Signature`, as a failure is written within another text.
+fn failure(text: &str) -> Option<(&'static str, &'static str, Vec<&str>)> {
+    let (kind, rest) = text.split_once(": ")?;
+    let (kind, code) = match kind.split_once(" [") {
+        Some((kind, code)) => (kind, code.strip_suffix(']')?),
+        None => (kind, ""),
+    };
+    let (name, _) = super::kinds::words(kind.parse::<ErrorKind>().ok()?);
+    Some(if code.is_empty() {
+        ("", "{}：{}", vec![name, rest])
+    } else {
+        ("", "{}［{}］：{}", vec![name, code, rest])
+    })
+}
+
+/// The values of a text that fits a pattern.
+fn values<'t>(pattern: &str, text: &'t str) -> Option<Vec<&'t str>> {
+    let mut parts = pattern.split("{}");
+    let mut rest = text.strip_prefix(parts.next()?)?;
+    let mut values = Vec::new();
+    let mut parts = parts.peekable();
+    while let Some(part) = parts.next() {
+        // behind the last value is the end
+        let at = if parts.peek().is_none() { rest.strip_suffix(part)?.len() } else { rest.find(part)? };
+        values.push(&rest[..at]);
+        rest = &rest[at + part.len()..];
+    }
+    rest.is_empty().then_some(values)
+}
+
+/// Values are put in their places, in Chinese where they are texts of ours.
+fn fill(pattern: &str, values: &[&str]) -> String {
+    let mut text = String::new();
+    let mut next = values.iter();
+    let mut rest = pattern;
+    while let Some((before, behind)) = rest.split_once('{') {
+        let (place, behind) = behind.split_once('}').unwrap_or((behind, ""));
+        let value = if place.is_empty() {
+            next.next()
+        } else {
+            place.parse().ok().and_then(|at: usize| values.get(at))
+        };
+        let value = value.copied().unwrap_or_default();
+        text += before;
+        text += &chinese(value).unwrap_or_else(|| value.to_owned());
+        rest = behind;
+    }
+    text + rest
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn messages_are_read_with_their_values() {
+        for (english, expected) in [
+            (
+                "this is a PDF document, not a JPG, PNG or GIF: save its pages as pictures",
+                "这是 PDF 文档，不是 JPG、PNG 或 GIF：请把页面另存为图片",
+            ),
+            ("the file ends too early: it is empty", "文件不完整：文件是空的"),
+            (
+                "the picture is damaged: its picture data breaks off after 41 %",
+                "图片已损坏：图片数据在 41% 处中断",
+            ),
+            (
+                "given up after 3 attempts; the last error was: network: cannot connect to h: Connection refused (os error 111)",
+                "尝试 3 次后放弃，最后一次的错误：网络错误：连不上 h：连接被拒绝",
+            ),
+            (
+                "the gateway does not accept our credentials; nothing is sent until it does: credentials [A403IS]: Invalid Signature",
+                "网关不接受我们的凭证，在此之前不会上传：凭证无效［A403IS］：Invalid Signature",
+            ),
+            (
+                "cannot connect to a.b through the proxy p: x; check this machine's clock (NTP)",
+                "连不上 a.b（经代理 p）：x；请检查本机时钟（NTP）",
+            ),
+            (
+                "the gateway's uploadUrl is unusable: it is neither http nor https",
+                "网关给的 uploadUrl 不可用：既不是 http 也不是 https",
+            ),
+            (
+                "HTTP 403 from h without x-ca-request-id: it comes from a proxy, a firewall or a login page in between (server: n); let this machine reach h",
+                "h 返回 HTTP 403，但没有 x-ca-request-id：应答来自中间的代理、防火墙或登录页（server：n）；请让本机能访问 h",
+            ),
+        ] {
+            assert_eq!(chinese(english).as_deref(), Some(expected));
+        }
+        assert_eq!(chinese("Record not found / 资质记录不存在"), None);
+    }
+
+    #[test]
+    fn each_pattern_is_its_own_and_keeps_all_values() {
+        let mut known = HashSet::new();
+        for (english, translated) in patterns() {
+            assert!(known.insert(english), "twice: {english}");
+            let count = english.matches("{}").count();
+            let values: Vec<_> = (0..count).map(|at| format!("v{at}")).collect();
+            let message = values.iter().fold(english.to_owned(), |text, value| text.replacen("{}", value, 1));
+            let said = chinese(&message).unwrap_or_else(|| panic!("{message}"));
+            assert!(values.iter().all(|value| said.contains(value)), "{message} → {said}");
+            let own = fill(translated, &values.iter().map(String::as_str).collect::<Vec<_>>());
+            assert_eq!(said, own, "another pattern takes {message}");
+            assert!(!said.is_ascii() && !said.contains(['{', '}']), "{said}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_panics(text in ".*", start in 0..200_usize) {
+            let (pattern, _) = patterns().nth(start).unwrap();
+            let _ = chinese(&text);
+            let _ = chinese(&pattern.replace("{}", &text));
+        }
+    }
+}
