@@ -95,5 +95,36 @@ fn preinst_leaves_root_s_terminal_to_root() {
         r#"test "$(head -n 1 /var/lib/brandpost/seen)" = 0
         if grep -E 'pts|tty|ptmx' /var/lib/brandpost/seen; then exit 1; fi
         grep -q 'the program speaks\[31m to root' said"#,
+#[test]
+fn the_unit_of_instances_is_the_first_one_s_with_their_paths() {
+    let read = |name: &str| {
+        std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("systemd").join(name)).unwrap()
+    };
+    let mut unit = read("brandpost.service");
+    for (own, instance) in [
+        ("to Alibaba Cloud OSS\n", "to Alibaba Cloud OSS (%i)\n"),
+        ("/etc/brandpost/app_secret", "/etc/brandpost/%i/app_secret"),
+        ("/etc/brandpost/config.toml", "/etc/brandpost/%i/config.toml"),
+        ("Directory=brandpost\n", "Directory=brandpost-%i\n"),
+        ("/var/lib/brandpost", "/var/lib/brandpost-%i"),
+        ("/run/brandpost", "/run/brandpost-%i"),
+    ] {
+        assert!(unit.contains(own), "{own}");
+        unit = unit.replace(own, instance);
+    }
+    assert_eq!(read("brandpost@.service"), unit);
+}
+
+#[test]
+fn postrm_takes_away_the_instances_too() {
+    run(
+        "postrm",
+        "purge",
+        r#"mkdir -p /etc/brandpost/acme /etc/brandpost/certs /var/lib/brandpost-acme "$1/work/victim"
+        touch /etc/brandpost/acme/config.toml /etc/brandpost/acme/app_secret /var/lib/brandpost-acme/brandpost.db
+        touch /etc/brandpost/certs/ca.pem
+        mkdir '/etc/brandpost/x y'; touch '/etc/brandpost/x y/config.toml'"#,
+        "test ! -e /etc/brandpost/acme; test ! -e /var/lib/brandpost-acme
+        test -e /etc/brandpost/certs/ca.pem; test -e '/etc/brandpost/x y/config.toml'",
     );
 }
