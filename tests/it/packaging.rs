@@ -95,6 +95,9 @@ fn preinst_leaves_root_s_terminal_to_root() {
         r#"test "$(head -n 1 /var/lib/brandpost/seen)" = 0
         if grep -E 'pts|tty|ptmx' /var/lib/brandpost/seen; then exit 1; fi
         grep -q 'the program speaks\[31m to root' said"#,
+    );
+}
+
 #[test]
 fn the_unit_of_instances_is_the_first_one_s_with_their_paths() {
     let read = |name: &str| {
