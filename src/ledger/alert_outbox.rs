@@ -113,7 +113,8 @@ impl Ledger {
         let mut tx = self.begin().await?;
         let inbox = self.inbox_id();
         let mut others = sql(OTHER_CHANNELS).bind(inbox);
-        others.push_list(channels.iter().copied()).push(")");
+        // no channel has no name, and a list must have something in it
+        others.push_list(channels.iter().copied().chain([""])).push(")");
         others.execute(&mut tx).await?;
         for channel in channels {
             sql(ADD_CHANNEL).bind(inbox).bind(*channel).execute(&mut tx).await?;

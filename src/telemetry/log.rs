@@ -42,6 +42,8 @@ pub fn set_level(log: &Log) {
 fn filter(log: &Log) -> anyhow::Result<EnvFilter> {
     Ok(match std::env::var("RUST_LOG") {
         Ok(filter) if !filter.is_empty() => EnvFilter::try_new(filter)?,
+        // a connection that broke is told of by those who need it, once
+        _ if !log.level.contains("sqlx") => EnvFilter::try_new(format!("sqlx=error,{}", log.level))?,
         _ => EnvFilter::try_new(&log.level)?,
     })
 }

@@ -13,10 +13,17 @@ const INDEX: &str = include_str!("page/index.html");
 
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 
-static ASSETS: LazyLock<[(&str, &str, &str); 7]> = LazyLock::new(|| {
+static ASSETS: LazyLock<[(&str, &str, &str); 14]> = LazyLock::new(|| {
     [
         ("page.css", "text/css; charset=utf-8", include_str!("page/page.css")),
-        ("page.js", SCRIPT, include_str!("page/page.js")),
+        ("main.js", SCRIPT, include_str!("page/main.js")),
+        ("api.js", SCRIPT, include_str!("page/api.js")),
+        ("store.js", SCRIPT, include_str!("page/store.js")),
+        ("actions.js", SCRIPT, include_str!("page/actions.js")),
+        ("rows.js", SCRIPT, include_str!("page/rows.js")),
+        ("detail.js", SCRIPT, include_str!("page/detail.js")),
+        ("views.js", SCRIPT, include_str!("page/views.js")),
+        ("memory.js", SCRIPT, include_str!("page/memory.js")),
         ("dom.js", SCRIPT, include_str!("page/dom.js")),
         ("words.js", SCRIPT, include_str!("page/words.js")),
         ("hidden.js", SCRIPT, hidden().leak()),

@@ -112,7 +112,7 @@ fn attacks() -> [(&'static str, String); 5] {
         ("wrong cookies", get("/api/v1/summary", "cookie: brandpost=9.9.9\r\n")),
         ("health", get("/healthz", "").repeat(50)),
         ("metrics", get("/metrics", "").repeat(20)),
-        ("the page", get("/assets/page.js", "").repeat(20)),
+        ("the page", get("/assets/page.css", "").repeat(20)),
     ]
 }
 
@@ -125,7 +125,7 @@ async fn a_crowd_keeps_nobody_from_the_page() {
     for (attack, says) in attacks() {
         // as behind a proxy: nothing but the cookie tells the operator from the crowd
         let crowd = Crowd::new(&address, None, &says);
-        for path in ["/", "/assets/page.js", "/api/v1/summary"] {
+        for path in ["/", "/assets/page.css", "/api/v1/summary"] {
             visit(&bench, path, &cookie).await;
         }
         crowd.disperse();
@@ -134,7 +134,7 @@ async fn a_crowd_keeps_nobody_from_the_page() {
             continue;
         }
         let crowd = Crowd::new(&address, Some(ACCOUNT), &says);
-        for path in ["/", "/assets/page.js", "/metrics", "/healthz"] {
+        for path in ["/", "/assets/page.css", "/metrics", "/healthz"] {
             visit(&bench, path, "").await;
         }
         visit(&bench, "/api/v1/summary", &log_in(&bench).await).await;

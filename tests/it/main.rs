@@ -35,6 +35,7 @@ mod packaging;
 mod pauses;
 mod postgres;
 mod queries;
+mod reference;
 mod same_stamp;
 mod sandbox;
 mod several_hosts;

@@ -205,7 +205,7 @@ async fn nothing_is_shown_or_done_without_the_token() {
         assert_eq!(request.send().await.unwrap().status(), StatusCode::UNAUTHORIZED, "{path}");
     }
     assert_eq!(json(&bench, "/api/v1/summary").await["paused_by_operator"], false);
-    for path in ["/", "/assets/page.js", "/healthz", "/metrics", "/readyz"] {
+    for path in ["/", "/assets/page.css", "/healthz", "/metrics", "/readyz"] {
         let answer = stranger(&bench, path).send().await.unwrap();
         assert_eq!(answer.status(), StatusCode::OK, "{path}");
         assert!(!answer.text().await.unwrap().contains(&token), "{path}");
@@ -374,7 +374,7 @@ async fn strangers_cannot_close_the_page() {
     let address = bench.http().replace("http://", "");
     let login = "POST /api/v1/login HTTP/1.1\r\nhost: localhost\r\nx-brandpost: 1\r\ncontent-type: application/json\r\n";
     let no_body = format!("{login}content-length: 1900\r\n\r\n{{\"token\":\"");
-    let never_read = "GET /assets/page.js HTTP/1.1\r\nhost: localhost\r\n\r\n".repeat(400);
+    let never_read = "GET /assets/page.css HTTP/1.1\r\nhost: localhost\r\n\r\n".repeat(400);
     for says in ["", "GET /healthz HT", &no_body, &never_read] {
         let mut crowd = Vec::new();
         for _ in 0..160 {

@@ -60,18 +60,19 @@ impl Statement {
         self
     }
 
-    /// Placeholders with commas between them.
+    /// Placeholders with commas between them; nothing is `NULL`, which no value is one of.
     pub(in crate::ledger) fn push_list<V: Into<Value>>(
         &mut self,
         values: impl IntoIterator<Item = V>,
     ) -> &mut Self {
+        let before = self.values.len();
         for (at, value) in values.into_iter().enumerate() {
-            if at > 0 {
-                self.push(", ");
-            }
-            self.push_bind(value);
+            self.push(if at > 0 { ", " } else { "" }).push_bind(value);
         }
-        self
+        match self.values.len() == before {
+            true => self.push("NULL"),
+            false => self,
+        }
     }
 
     /// `VALUES` with a row for each list of values.

@@ -91,12 +91,3 @@ export function size(bytes) {
   for (; bytes >= 1024 && unit < units.length - 1; unit += 1) bytes /= 1024;
   return `${bytes.toFixed(unit && bytes < 10 ? 1 : 0)} ${units[unit]}`;
 }
-
-/** What the visitor chose; a browser that keeps nothing just forgets it. */
-export function recall(key) {
-  try { return localStorage.getItem(`brandpost.${key}`); } catch { return null; }
-}
-
-export function remember(key, value) {
-  try { localStorage.setItem(`brandpost.${key}`, value); } catch { /* private window */ }
-}

@@ -1,6 +1,6 @@
 // Every text of the page that no other part of the program has, in both languages, and which of them is spoken.
 
-import { recall, remember } from './dom.js';
+import { recall, remember } from './memory.js';
 import { TEXTS } from './texts.js';
 
 const WORDS = {

@@ -1,0 +1,149 @@
+//! The reference, in both languages, names all that there is and nothing else.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::process::Command;
+
+use brandpost::cli::Cli;
+use brandpost::domain::failure::ErrorKind;
+use brandpost::domain::texts::{Language, Place, advice};
+use brandpost::domain::upload::State;
+use brandpost::ledger::{AttemptRow, StatusRow, SummaryRow};
+use clap::CommandFactory;
+
+/// The chapters, in their order in both languages.
+const CHAPTERS: [&str; 5] = ["commands", "keys", "states", "kinds", "columns"];
+const LANGUAGES: [(&str, Language); 2] =
+    [("reference.md", Language::English), ("reference.zh-CN.md", Language::Chinese)];
+
+fn file(name: &str) -> String {
+    fs::read_to_string(format!("{}/{name}", env!("CARGO_MANIFEST_DIR"))).unwrap()
+}
+
+/// What the tables of a chapter name in their first column, with the whole lines.
+fn tables(reference: &str, chapter: &str) -> BTreeMap<String, String> {
+    let at = 1 + CHAPTERS.iter().position(|other| *other == chapter).unwrap();
+    let text = file(&format!("docs/{reference}"));
+    let chapter = text.split("\n## ").nth(at).unwrap();
+    let name = |line: &str| Some((line.strip_prefix("| `")?.split('`').next()?.to_owned(), line.to_owned()));
+    chapter.lines().filter_map(name).collect()
+}
+
+fn assert_names(chapter: &str, there: impl IntoIterator<Item = String>) {
+    let there: BTreeSet<_> = there.into_iter().collect();
+    assert!(!there.is_empty());
+    for (reference, _) in LANGUAGES {
+        let named: BTreeSet<_> = tables(reference, chapter).into_keys().collect();
+        assert_eq!(named, there, "the chapter {chapter} of docs/{reference}");
+    }
+}
+
+/// A command and its options, but for those that all have.
+fn commands(prefix: &str, command: &clap::Command) -> Vec<String> {
+    let name = format!("{prefix}{}", command.get_name());
+    let options = command.get_arguments().filter_map(clap::Arg::get_long);
+    let options = options.filter(|option| !["config", "help", "version"].contains(option));
+    let options: Vec<_> = options.map(|option| format!("{name} --{option}")).collect();
+    [name].into_iter().chain(options).collect()
+}
+
+/// Those of the sandbox are in its own help.
+fn sandbox_commands() -> Vec<String> {
+    let help = |arguments: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_brandpost-sandbox")).args(arguments).output().unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let mut found = Vec::new();
+    let all = help(&["--help"]);
+    let listed = all.split("Commands:\n").nth(1).unwrap().split("\n\n").next().unwrap();
+    for name in
+        listed.lines().filter_map(|line| line.split_whitespace().next()).filter(|name| *name != "help")
+    {
+        found.push(format!("brandpost-sandbox {name}"));
+        let text = help(&[name, "--help"]);
+        let options = text.lines().filter_map(|line| line.trim_start().strip_prefix("--")?.split(' ').next());
+        found.extend(options.map(|option| format!("brandpost-sandbox {name} --{option}")));
+    }
+    found
+}
+
+#[test]
+fn every_command_and_option_is_in_it() {
+    let ours = Cli::command();
+    let ours = ours.get_subcommands().filter(|command| command.get_name() != "help");
+    assert_names("commands", ours.flat_map(|command| commands("", command)).chain(sandbox_commands()));
+    for readme in ["README.md", "README.zh-CN.md"] {
+        let readme = file(readme);
+        for command in ["status", "show", "brands", "retry", "release", "reserve", "pause", "page", "inspect"]
+        {
+            assert!(readme.contains(&format!("brandpost {command}")), "{command}");
+        }
+    }
+}
+
+/// `config.toml` names every key: a test of the configuration sees to that.
+#[test]
+fn every_key_is_in_it_with_its_default() {
+    let sample = file("config.toml");
+    let (mut section, mut keys) = ("", BTreeMap::new());
+    for line in sample.lines() {
+        let bare = line.strip_prefix("# ").unwrap_or(line);
+        if let Some(name) = bare.strip_prefix('[') {
+            section = name.trim_start_matches('[').split(']').next().unwrap();
+        } else if let Some((key, value)) = bare.split_once(" = ").filter(|(key, _)| !key.contains(' ')) {
+            let value = value.split("  ").next().unwrap().trim().to_owned();
+            keys.insert(
+                format!("{section}.{key}"),
+                (line.starts_with('#') && section != "brand").then_some(value),
+            );
+        }
+    }
+    keys.insert("gateway.app_secret".into(), None);
+    assert_names("keys", keys.keys().cloned());
+    for (reference, _) in LANGUAGES {
+        let table = tables(reference, "keys");
+        for (key, default) in &keys {
+            if let Some(default) = default {
+                assert!(
+                    table[key].contains(&format!("| `{default}` |")),
+                    "{key} = {default}: {}",
+                    table[key]
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn every_state_is_in_it() {
+    assert_names("states", State::ALL.map(|state| state.to_string()));
+}
+
+#[test]
+fn every_kind_of_error_is_in_it_with_what_to_do() {
+    assert_names("kinds", ErrorKind::ALL.map(|kind| kind.to_string()));
+    for (reference, language) in LANGUAGES {
+        let table = tables(reference, "kinds");
+        for kind in ErrorKind::ALL {
+            let advice = advice(kind, language, Place::CommandLine);
+            assert!(
+                table[kind.as_str()].contains(&format!("| {advice} |")),
+                "{advice}: {}",
+                table[kind.as_str()]
+            );
+        }
+    }
+}
+
+#[test]
+fn every_column_of_the_views_is_in_it() {
+    let views = [
+        ("upload_status", &StatusRow::COLUMNS[..]),
+        ("brand_summary", &SummaryRow::COLUMNS),
+        ("attempt_log", &AttemptRow::COLUMNS),
+    ];
+    let columns = |(view, columns): (&str, &[&str])| {
+        columns.iter().map(|column| format!("{view}.{column}")).collect::<Vec<_>>()
+    };
+    assert_names("columns", views.into_iter().flat_map(columns));
+}
