@@ -98,6 +98,6 @@ unit:
 systemd-test *ARGS:
     tests/systemd/run {{ARGS}}
 
-# mistakes planted in the rules of a file's life: the tests must find each
-mutants:
-    tests/mutants/run
+# mistakes planted in the rules of a file's life (or in what makes several hosts one: `just mutants hosts`): the tests must find each
+mutants KIND="rules":
+    tests/mutants/run {{KIND}}

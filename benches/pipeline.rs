@@ -28,6 +28,14 @@ use brandpost::sim::{Sandbox, SandboxOptions};
 use futures_util::StreamExt;
 use tokio::sync::oneshot;
 
+#[path = "../tests/it/support/postgres.rs"]
+#[expect(dead_code, reason = "the tests need more of it")]
+mod postgres;
+
+/// So many files of this size a host, where engines are compared.
+const HOST_FILES: u32 = 600;
+const HOST_SIZE: usize = 100 << 10;
+
 const DROPS: u32 = 200;
 const BRANDS: u32 = 100;
 const PER_BRAND: u32 = 10;
@@ -147,9 +155,69 @@ async fn bare_puts(files: u32) -> Duration {
     began.elapsed()
 }
 
+/// The same files with SQLite and with PostgreSQL on this machine, by one host and by three.
+async fn engines() {
+    let Some(cluster) = postgres::Cluster::start() else {
+        println!("PostgreSQL is not installed: nothing is compared with it");
+        return;
+    };
+    let sqlite = hosts(1, None).await;
+    let one = hosts(1, Some(cluster.database())).await;
+    let three = hosts(3, Some(cluster.database())).await;
+    println!(
+        "{HOST_FILES} files of {} KiB a host: SQLite {sqlite:.0} a second; PostgreSQL {one:.0}, ratio {:.2} (bound 0.5); \
+         three hosts {three:.0}, ratio to one {:.2} (bound 1.5)",
+        HOST_SIZE >> 10,
+        one / sqlite,
+        three / one
+    );
+}
+
+/// Files a second, of hosts that work at the same time, each on brands that the others have too.
+async fn hosts(count: u32, server: Option<String>) -> f64 {
+    let sandbox = Sandbox::start(SandboxOptions::default()).await.unwrap();
+    let folders: Vec<_> = (0..count).map(|_| tempfile::tempdir().unwrap()).collect();
+    let mut all = Vec::new();
+    for (host, folder) in (0..).zip(&folders) {
+        let path = folder.path();
+        config(path, sandbox.addr().port());
+        let mut text = fs::read_to_string(path.join("config.toml")).unwrap();
+        text += &format!("[watch]\ninbox = \"host-{host}\"\n");
+        if let Some(url) = &server {
+            text += &format!("[database]\nurl = \"{url}\"\n");
+        }
+        fs::write(path.join("config.toml"), text).unwrap();
+        // three files of each brand, so that three hosts fit into its ten slots
+        for number in 0..HOST_FILES {
+            let bytes = picture(host * HOST_FILES + number, HOST_SIZE);
+            drop_file(path, 1 + number / 3, number, &bytes);
+        }
+        all.push(Settings::load(&path.join("config.toml")).unwrap());
+    }
+    let began = Instant::now();
+    let runs = all.into_iter().map(|settings| {
+        let stop = ShutdownSignals::default();
+        tokio::spawn(daemon::run(settings, Arc::new(SystemClock), Until::Done, stop, drop))
+    });
+    for run in runs.collect::<Vec<_>>() {
+        run.await.unwrap().unwrap();
+    }
+    let took = began.elapsed().as_secs_f64();
+    let files = HOST_FILES * count;
+    assert_eq!(sandbox.objects().len(), files as usize);
+    f64::from(files) / took
+}
+
+/// What the server of the tests needs of its crate.
+fn write_private(path: &Path, text: &str) {
+    fs::write(path, text).unwrap();
+    fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+}
+
 fn main() {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(latency());
     runtime.block_on(throughput());
+    runtime.block_on(engines());
 }
