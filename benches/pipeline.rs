@@ -182,10 +182,8 @@ async fn hosts(count: u32, server: Option<String>) -> f64 {
         let path = folder.path();
         config(path, sandbox.addr().port());
         let mut text = fs::read_to_string(path.join("config.toml")).unwrap();
-        text += &format!("[watch]\ninbox = \"host-{host}\"\n");
-        if let Some(url) = &server {
-            text += &format!("[database]\nurl = \"{url}\"\n");
-        }
+        let database = server.as_ref().map(|url| format!("[database]\nurl = \"{url}\"\n"));
+        text = format!("{text}[watch]\ninbox = \"host-{host}\"\n{}", database.unwrap_or_default());
         fs::write(path.join("config.toml"), text).unwrap();
         // three files of each brand, so that three hosts fit into its ten slots
         for number in 0..HOST_FILES {

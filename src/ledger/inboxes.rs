@@ -38,19 +38,19 @@ const AT_ONCE: usize = 500;
 impl InboxRow {
     /// Does a daemon keep it now? With SQLite the lock file says so.
     pub fn is_kept(&self, now: Timestamp) -> bool {
-        self.time(self.lease_until.as_deref()).is_some_and(|until| until > now)
+        time(self.lease_until.as_deref()).is_some_and(|until| until > now)
     }
 
     /// Files that wait for a host which was not heard of for so long.
     pub fn is_away(&self, now: Timestamp, long: SignedDuration) -> bool {
         let waiting = self.queued + self.uploading + self.retrying > 0;
-        let end = self.time(self.lease_until.as_deref());
+        let end = time(self.lease_until.as_deref());
         waiting && self.retired_at.is_none() && end.is_some_and(|end| now.duration_since(end) >= long)
     }
+}
 
-    fn time(&self, text: Option<&str>) -> Option<Timestamp> {
-        text.and_then(|text| text.parse().ok())
-    }
+fn time(text: Option<&str>) -> Option<Timestamp> {
+    text.and_then(|text| text.parse().ok())
 }
 
 impl Report {

@@ -103,7 +103,11 @@ impl Ledger {
     pub async fn known(&self, brand: BrandRow) -> Result<Vec<UploadSnapshot>> {
         let mut known_files = Vec::new();
         let query = sql(KNOWN).bind(self.inbox_id()).bind(brand.id.0);
-        query.each(self.report().pool(), |row| Ok(known_files.push(known(row)?))).await?;
+        let read = |row: &Row| {
+            known_files.push(known(row)?);
+            Ok(())
+        };
+        query.each(self.report().pool(), read).await?;
         Ok(known_files)
     }
 

@@ -157,7 +157,9 @@ impl Ledger {
         let brands: Vec<_> = rows.iter().map(|row| Ok(BrandId(row.first()?))).collect::<Result<_>>()?;
         for brands in brands.chunks(BRANDS_AT_ONCE) {
             let make_due = |brands: &mut Brands, at: &Moment| {
-                brands.values_mut().for_each(|brand| brand.make_due(at));
+                for brand in brands.values_mut() {
+                    brand.make_due(at);
+                }
                 Ok(())
             };
             self.update_all(brands.to_vec(), make_due).await?;

@@ -115,7 +115,7 @@ async fn write(session: &Session, cache: &mut Cache, group: &mut [Box<dyn Update
     let before = cache.load(&mut tx, &versions, session).await?;
     let (after, next_id) = apply(group, &before, cache.ids.next(next_id), &moment);
     cache.ids.used_up_to(next_id);
-    let (mut changed, mut rechecks) = (BTreeSet::new(), false);
+    let (mut written, mut rechecks) = (BTreeSet::new(), false);
     for (id, brand) in &after {
         if cfg!(debug_assertions) {
             sound(brand)?;
@@ -124,12 +124,12 @@ async fn write(session: &Session, cache: &mut Cache, group: &mut [Box<dyn Update
         if !changes.is_empty() {
             rechecks |= changes.requests_recheck();
             store::save(&mut tx, brand, &changes, &moment.inbox).await?;
-            changed.insert(*id);
+            written.insert(*id);
         }
     }
     let is_versioned = tx.is_postgres();
     // an update that changed nothing wakes nobody
-    match changed.is_empty() {
+    match written.is_empty() {
         true => tx.rollback().await?,
         false => session.commit(tx).await?,
     }
@@ -137,8 +137,8 @@ async fn write(session: &Session, cache: &mut Cache, group: &mut [Box<dyn Update
         session.announce_rechecks();
     }
     // the writing connection of SQLite does not see its own commits as those of others
-    changed.retain(|_| is_versioned);
-    cache.keep(before, after, &versions, &changed);
+    written.retain(|_| is_versioned);
+    cache.keep(before, after, &versions, &written);
     Ok(())
 }
 

@@ -88,7 +88,7 @@ fn in_the_inbox(url: &str, inbox: &str) -> Location {
         Location::Server(server) => {
             Location::Server(brandpost::ledger::Server { inbox: inbox.into(), ..server })
         }
-        file => file,
+        file @ Location::File(_) => file,
     }
 }
 
@@ -221,7 +221,7 @@ fn failure() -> brandpost::domain::failure::Failure {
 
 /// Between a daemon and its server: passes everything on, but of every ninth commit only the request.
 /// Counts them, as soon as it is told to begin.
-async fn losing_answers(cluster: &Cluster, folder: &Path, begun: Arc<AtomicBool>) -> Arc<AtomicU32> {
+fn losing_answers(cluster: &Cluster, folder: &Path, begun: Arc<AtomicBool>) -> Arc<AtomicU32> {
     let name = format!(".s.PGSQL.{}", cluster.port);
     let listener = UnixListener::bind(folder.join(&name)).unwrap();
     let (server, lost) = (cluster.folder.join(name), Arc::new(AtomicU32::new(0)));
@@ -279,7 +279,7 @@ async fn commits_whose_answers_are_lost_double_nothing_and_lose_nothing() {
     let Some(cluster) = cluster(test) else { return };
     let mut bench = Bench::new().await;
     let begun = Arc::new(AtomicBool::new(false));
-    let lost = losing_answers(cluster, bench.folder.path(), begun.clone()).await;
+    let lost = losing_answers(cluster, bench.folder.path(), begun.clone());
     let url = cluster.database();
     let direct = url.clone();
     let through = format!("host={}&", bench.folder.path().display());

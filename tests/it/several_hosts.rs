@@ -172,8 +172,8 @@ async fn a_host_that_is_away_keeps_its_slots_until_it_is_retired() {
     assert_eq!(second.row("waits.jpg").await.state, State::Queued, "nothing fails by waiting");
     second.ledger().note_hosts_away(jiff::SignedDuration::from_mins(5)).await.unwrap();
     let notices = second.ledger().report().notices().await.unwrap();
-    let text = &notices.first().expect("it is said").message;
-    assert!(text.contains("1 files wait for host") && text.contains("inbox hz-1"), "{text}");
+    let away = &notices.first().expect("it is said").message;
+    assert!(away.contains("1 files wait for host") && away.contains("inbox hz-1"), "{away}");
     let listed = said(&run(&second, &["inboxes"]));
     assert!(listed.contains("hz-1") && listed.contains("away") && listed.contains("at work"), "{listed}");
     let kept = run(&second, &["inboxes", "retire", "hz-2"]);
@@ -307,11 +307,11 @@ async fn what_is_wrong_with_a_server_is_said_in_one_sentence() {
         bench.server = None;
         bench.configure(&format!("{network}[database]\nurl = \"{url}\"\npassword_file = \"password\"\n"));
         let refused = run(&bench, &["run", "--once"]);
-        let text = said(&refused);
-        assert_eq!(refused.status.code(), Some(1), "{url}: {text}");
-        assert!(text.contains(expected), "{url}: {text}");
-        assert!(!text.contains("horse"), "{url}: a password is shown: {text}");
-        assert_eq!(text.trim().lines().count(), 1, "{url}: {text}");
+        let reason = said(&refused);
+        assert_eq!(refused.status.code(), Some(1), "{url}: {reason}");
+        assert!(reason.contains(expected), "{url}: {reason}");
+        assert!(!reason.contains("horse"), "{url}: a password is shown: {reason}");
+        assert_eq!(reason.trim().lines().count(), 1, "{url}: {reason}");
         checked += 1;
     }
     assert_eq!(checked, 8);

@@ -71,7 +71,8 @@ fn server(text: &str) -> Result<DatabaseServer, String> {
         }
     }
     // an address in brackets
-    server.host = server.host.trim_matches(['[', ']']).to_owned();
+    let host = server.host.trim_matches(['[', ']']).to_owned();
+    server.host = host;
     if server.host.is_empty() || server.database.contains('/') { Err(FORM.into()) } else { Ok(server) }
 }
 

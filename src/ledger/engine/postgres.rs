@@ -172,7 +172,9 @@ pub(in crate::ledger) fn opening(server: &Server, error: &sqlx::Error) -> Ledger
 fn is_about_certificates(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::Tls(_) => true,
-        sqlx::Error::Io(error) => error.get_ref().is_some_and(|cause| cause.is::<rustls::Error>()),
+        sqlx::Error::Io(error) => {
+            matches!(error.get_ref(), Some(cause) if cause.is::<rustls::Error>())
+        }
         _ => false,
     }
 }

@@ -72,9 +72,9 @@ pub fn cluster(test: &str) -> Option<&'static Cluster> {
     });
     if cluster.is_none() {
         assert!(std::env::var_os(REQUIRED).is_none(), "there is no PostgreSQL, and {REQUIRED} is set");
-        let text = format!("\n***** SKIPPED, because PostgreSQL is not installed: {test} *****\n");
+        let skipped = format!("\n***** SKIPPED, because PostgreSQL is not installed: {test} *****\n");
         // past the harness, which shows nothing of tests that pass
-        std::io::stderr().write_all(text.as_bytes()).unwrap();
+        std::io::stderr().write_all(skipped.as_bytes()).unwrap();
     }
     cluster.as_ref()
 }
@@ -100,7 +100,7 @@ impl Cluster {
         // the pipe stays open for as long as this process lives
         std::mem::forget(shell.spawn().unwrap());
         let cluster = Self { folder, port, databases: AtomicU32::new(0) };
-        let end = Instant::now() + Duration::from_secs(60);
+        let end = Instant::now() + Duration::from_mins(1);
         while !cluster.psql("postgres", "SELECT 1").status().is_ok_and(|status| status.success()) {
             let log = || std::fs::read_to_string(cluster.folder.join("log")).unwrap_or_default();
             assert!(Instant::now() < end, "PostgreSQL does not start: {}", log());
