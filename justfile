@@ -63,6 +63,12 @@ crash ROUNDS="50" FILES="1000":
     BRANDPOST_BIN=target/release/brandpost BRANDPOST_ROUNDS={{ROUNDS}} BRANDPOST_FILES={{FILES}} \
         cargo test --test it killed_ -- --nocapture
 
+# kill -9 of several hosts' daemons and of their PostgreSQL server
+crash-hosts ROUNDS="20" HOSTS="8" BRANDS="30":
+    cargo build --release
+    BRANDPOST_BIN=target/release/brandpost BRANDPOST_ROUNDS={{ROUNDS}} BRANDPOST_HOSTS={{HOSTS}} BRANDPOST_BRANDS={{BRANDS}} \
+        BRANDPOST_REQUIRE_POSTGRES=1 cargo test --test it hosts_crash -- --nocapture
+
 # the operators' page in headless Chromium; pictures of it into the folder SHOTS, if that is set
 page:
     tests/page/run

@@ -21,6 +21,7 @@ mod endless;
 mod folders;
 mod grants;
 mod hosts;
+mod hosts_crash;
 mod https;
 mod hung;
 mod in_between;

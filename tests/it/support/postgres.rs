@@ -22,7 +22,8 @@ const REQUIRED: &str = "BRANDPOST_REQUIRE_POSTGRES";
 /// Its role, and the owner of all databases.
 pub const ROLE: &str = "brandpost";
 
-/// It ends, and leaves nothing, when this process does: then the pipe to `cat` is closed.
+/// One that is killed is started again. It ends, and leaves nothing, when this process does: then the pipe to `cat` is
+/// closed.
 const SCRIPT: &str = r#"
     $OWNER $BIN/initdb -D data -A trust -U brandpost --no-sync -E UTF8 --locale=C.UTF-8 >log 2>&1 || exit 1
     cat >>data/postgresql.conf <<END
@@ -37,8 +38,9 @@ max_connections = 300
 shared_buffers = 64MB
 END
     printf 'local all all trust\nhostssl all all 127.0.0.1/32 scram-sha-256\n' >data/pg_hba.conf
-    $OWNER $BIN/postgres -D data >>log 2>&1 &
+    (until [ -e ended ]; do $OWNER $BIN/postgres -D data >>log 2>&1; sleep 0.2; done) &
     cat >/dev/null
+    touch ended
     kill -QUIT $(head -n 1 data/postmaster.pid)
     wait
     rm -rf "$DIR"
@@ -125,6 +127,15 @@ impl Cluster {
     /// As the environment of a process names it that runs tests once more.
     pub fn as_variable(&self) -> (&'static str, String) {
         (SOCKET, format!("{}:{}", self.folder.display(), self.port))
+    }
+
+    /// Kills the server, as a power cut; it is started again.
+    pub fn kill(&self) {
+        let pid = std::fs::read_to_string(self.folder.join("data/postmaster.pid")).unwrap_or_default();
+        if let Some(pid) = pid.lines().next() {
+            // it may be down already
+            let _ = Command::new("kill").args(["-KILL", pid]).stderr(Stdio::null()).status();
+        }
     }
 
     /// Breaks off all connections to a database, as a server that is stopped at once.
