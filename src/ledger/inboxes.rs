@@ -49,6 +49,24 @@ impl InboxRow {
     }
 }
 
+/// What is said of hosts that are away; nothing, if none is.
+fn away_text(away: &[InboxRow]) -> Option<String> {
+    let [first, rest @ ..] = away else { return None };
+    let InboxRow { inbox, host, .. } = first;
+    if !rest.is_empty() {
+        let names: Vec<_> = away.iter().map(|inbox| inbox.inbox.as_str()).collect();
+        let (count, names) = (away.len(), names.join(", "));
+        return Some(format!(
+            "files wait for {count} hosts that are away: {names}; `brandpost inboxes` lists them"
+        ));
+    }
+    let files = first.queued + first.uploading + first.retrying;
+    let seen = first.seen_at.as_deref().unwrap_or("never");
+    Some(format!(
+        "{files} files wait for host {host} (inbox {inbox}), last seen {seen}; if it never comes back: `brandpost inboxes retire {inbox}`"
+    ))
+}
+
 fn time(text: Option<&str>) -> Option<Timestamp> {
     text.and_then(|text| text.parse().ok())
 }
@@ -76,28 +94,21 @@ impl Ledger {
             true => self.hosts_away(long).await?,
             false => Vec::new(),
         };
+        let text = away_text(&away);
         let notices = self.report().notices().await?;
         let said = notices.into_iter().find(|notice| notice.name == NoticeName::Away);
-        match (away.is_empty(), said) {
-            (true, None) => Ok(()),
-            (true, Some(_)) => self.clear_notice(NoticeName::Away).await,
-            (false, Some(said)) if said.message == away.join("; ") => Ok(()),
-            (false, _) => self.set_notice(NoticeName::Away, &away.join("; ")).await,
+        match (text, said) {
+            (None, None) => Ok(()),
+            (None, Some(_)) => self.clear_notice(NoticeName::Away).await,
+            (Some(text), Some(said)) if said.message == text => Ok(()),
+            (Some(text), _) => self.set_notice(NoticeName::Away, &text).await,
         }
     }
 
-    async fn hosts_away(&self, long: SignedDuration) -> Result<Vec<String>> {
+    async fn hosts_away(&self, long: SignedDuration) -> Result<Vec<InboxRow>> {
         let now = self.now();
-        let away = self.report().inboxes().await?.into_iter().filter(|inbox| inbox.is_away(now, long));
-        let text = |inbox: InboxRow| {
-            let files = inbox.queued + inbox.uploading + inbox.retrying;
-            let seen = inbox.seen_at.as_deref().unwrap_or("never");
-            format!(
-                "{files} files wait for host {} (inbox {}), last seen {seen}; if it never comes back: `brandpost inboxes retire {}`",
-                inbox.host, inbox.inbox, inbox.inbox
-            )
-        };
-        Ok(away.map(text).collect())
+        let all = self.report().inboxes().await?;
+        Ok(all.into_iter().filter(|inbox| inbox.is_away(now, long)).collect())
     }
 
     /// Ends an inbox that never comes back: files that are not sent are gone and give their slots back, sent ones keep

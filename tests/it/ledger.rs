@@ -242,7 +242,7 @@ async fn run(events: Vec<Event>) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: if crate::support::postgres::is_engine() { 8 } else { 48 }, ..ProptestConfig::default() })]
 
     #[test]
     fn no_sequence_of_events_breaks_the_table(events in proptest::collection::vec(event(), 1..60)) {

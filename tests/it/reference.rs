@@ -8,7 +8,7 @@ use brandpost::cli::Cli;
 use brandpost::domain::failure::ErrorKind;
 use brandpost::domain::texts::{Language, Place, advice};
 use brandpost::domain::upload::State;
-use brandpost::ledger::{AttemptRow, StatusRow, SummaryRow};
+use brandpost::ledger::{AttemptRow, InboxRow, StatusRow, SummaryRow};
 use clap::CommandFactory;
 
 /// The chapters, in their order in both languages.
@@ -141,6 +141,7 @@ fn every_column_of_the_views_is_in_it() {
         ("upload_status", &StatusRow::COLUMNS[..]),
         ("brand_summary", &SummaryRow::COLUMNS),
         ("attempt_log", &AttemptRow::COLUMNS),
+        ("inbox_status", &InboxRow::COLUMNS),
     ];
     let columns = |(view, columns): (&str, &[&str])| {
         columns.iter().map(|column| format!("{view}.{column}")).collect::<Vec<_>>()

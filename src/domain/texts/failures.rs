@@ -6,6 +6,24 @@ pub(super) const TEXTS: &[(&str, &str)] = &[
     // slots
     ("the same picture is there already as {}", "同一张图片已经存在，文件名是 {}"),
     (
+        "the same picture is there already as {} in the inbox {}",
+        "同一张图片在收件箱 {1} 中已经存在，文件名是 {0}",
+    ),
+    (
+        "{} files wait for host {} (inbox {}), last seen {}; if it never comes back: `brandpost inboxes retire {}`",
+        "{} 个文件在等待主机 {}（收件箱 {}），最近在线 {}；如果它不会再回来，请执行 `brandpost inboxes retire {}`",
+    ),
+    (
+        "files wait for {} hosts that are away: {}; `brandpost inboxes` lists them",
+        "有文件在等待 {} 台失联的主机：{}；详情见 `brandpost inboxes`",
+    ),
+    ("there is one inbox, this host's: it cannot be retired", "只有本机一个收件箱，不能停用"),
+    ("there is no inbox {}; `brandpost inboxes` lists them", "没有收件箱 {}；可用 `brandpost inboxes` 查看"),
+    (
+        "the inbox {} is kept by the daemon on {}; stop that first",
+        "收件箱 {} 正由 {} 上的守护进程使用，请先停止它",
+    ),
+    (
         "all {} slots of this brand are taken; this file waits for a free one",
         "这个品牌的 {} 个序号都已用完，这个文件在等空出来的序号",
     ),
