@@ -45,6 +45,9 @@ const HOST_AWAY: jiff::SignedDuration = jiff::SignedDuration::from_mins(5);
 const CLEAN_UP: Duration = Duration::from_hours(1);
 const CLEAN_UP_BATCH: u32 = 1000;
 
+/// How often it is looked whether the first scan is over.
+const LOOK_WHETHER_IDLE: Duration = Duration::from_secs(1);
+
 /// Until when the daemon works.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Until {
@@ -328,11 +331,12 @@ async fn watch_writes(ledger: Ledger) -> anyhow::Result<()> {
 }
 
 /// What the first scan of all folders needed goes back to the system.
-async fn release_memory(mut intake: watch::Receiver<intake::IntakeProgress>) -> anyhow::Result<()> {
-    // when intake ends, so does this generation
-    if intake.wait_for(|intake| intake.idle).await.is_ok() {
-        tokio::task::spawn_blocking(memory::release_free).await?;
+async fn release_memory(intake: watch::Receiver<intake::IntakeProgress>) -> anyhow::Result<()> {
+    // each step of intake is a change: who waits for one is woken ten thousand times
+    while !intake.borrow().idle {
+        tokio::time::sleep(LOOK_WHETHER_IDLE).await;
     }
+    tokio::task::spawn_blocking(memory::release_free).await?;
     std::future::pending().await
 }
 

@@ -75,7 +75,8 @@ const MAX_NAMES: usize = 20_000;
 /// When the folder cannot be read, or holds too many.
 pub(super) fn names(folder: &OwnedFd, ignored: &[Glob]) -> io::Result<Vec<OsString>> {
     let mut names = Vec::new();
-    for item in Dir::read_from(folder)? {
+    // a second descriptor, not a second `open`: that is an event of the folder's watch
+    for item in Dir::new(folder.try_clone()?)? {
         let item = item?;
         let name = OsStr::from_bytes(item.file_name().to_bytes());
         if item.file_type() != FileType::Directory && !is_ignored(name, ignored) {

@@ -29,7 +29,7 @@ impl Permits {
             self.free_since = None;
             return Err(None);
         }
-        let enough = free >= (total.saturating_sub(FEW) / 2).max(1);
+        let enough = total <= FEW || free >= total / 2;
         let gathered = *self.free_since.get_or_insert(now) + GATHER;
         if !enough && now < gathered {
             return Err(Some(gathered));
@@ -51,7 +51,7 @@ mod tests {
         assert_eq!(permits.free(16, 15, now), Err(Some(now + GATHER)));
         let later = now + GATHER / 2;
         assert_eq!(permits.free(16, 14, later), Err(Some(now + GATHER)), "from the first one on");
-        assert_eq!(permits.free(16, 10, later), Ok(6), "these are enough");
+        assert_eq!(permits.free(16, 8, later), Ok(8), "half of them are enough");
         assert_eq!(permits.free(16, 15, later), Err(Some(later + GATHER)));
         assert_eq!(permits.free(16, 15, later + GATHER), Ok(1), "the others may take their time");
     }
