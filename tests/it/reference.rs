@@ -8,7 +8,7 @@ use brandpost::cli::Cli;
 use brandpost::domain::failure::ErrorKind;
 use brandpost::domain::texts::{Language, Place, advice};
 use brandpost::domain::upload::State;
-use brandpost::ledger::{AttemptRow, StatusRow, SummaryRow};
+use brandpost::ledger::{AttemptRow, InboxRow, StatusRow, SummaryRow};
 use clap::CommandFactory;
 
 /// The chapters, in their order in both languages.
@@ -43,8 +43,9 @@ fn commands(prefix: &str, command: &clap::Command) -> Vec<String> {
     let name = format!("{prefix}{}", command.get_name());
     let options = command.get_arguments().filter_map(clap::Arg::get_long);
     let options = options.filter(|option| !["config", "help", "version"].contains(option));
-    let options: Vec<_> = options.map(|option| format!("{name} --{option}")).collect();
-    [name].into_iter().chain(options).collect()
+    let options = options.map(|option| format!("{name} --{option}"));
+    let below = command.get_subcommands().flat_map(|command| commands(&format!("{name} "), command));
+    [name.clone()].into_iter().chain(options).chain(below).collect()
 }
 
 /// Those of the sandbox are in its own help.
@@ -141,6 +142,7 @@ fn every_column_of_the_views_is_in_it() {
         ("upload_status", &StatusRow::COLUMNS[..]),
         ("brand_summary", &SummaryRow::COLUMNS),
         ("attempt_log", &AttemptRow::COLUMNS),
+        ("inbox_status", &InboxRow::COLUMNS),
     ];
     let columns = |(view, columns): (&str, &[&str])| {
         columns.iter().map(|column| format!("{view}.{column}")).collect::<Vec<_>>()

@@ -21,11 +21,11 @@ impl Brand {
         let content = Some((picture, wanted));
         if let Some(original) = self.original(picture, row, absent) {
             let name = original.path.file_name().unwrap_or_default().to_string_lossy();
-            let inbox = match original.inbox == at.inbox {
-                true => String::new(),
-                false => format!(" in the inbox {}", visible(&original.inbox.name)),
+            let (name, inbox) = (visible(&name), visible(&original.inbox.name));
+            let message = match original.inbox == at.inbox {
+                true => format!("the same picture is there already as {name}"),
+                false => format!("the same picture is there already as {name} in the inbox {inbox}"),
             };
-            let message = format!("the same picture is there already as {}{inbox}", visible(&name));
             let failure = Failure::new(ErrorKind::Duplicate, message);
             let original = original.id;
             let id = self.refuse(file, row, &failure, content, at);

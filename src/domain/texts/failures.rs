@@ -5,6 +5,7 @@
 pub(super) const TEXTS: &[(&str, &str)] = &[
     // slots
     ("the same picture is there already as {}", "同一张图片已经存在，文件名是 {}"),
+    ("the same picture is there already as {} in the inbox {}", "同一张图片已经存在：收件箱 {1} 里的 {0}"),
     (
         "all {} slots of this brand are taken; this file waits for a free one",
         "这个品牌的 {} 个序号都已用完，这个文件在等空出来的序号",
@@ -34,6 +35,12 @@ pub(super) const TEXTS: &[(&str, &str)] = &[
         "{} is unknown: it has no folder yet; `brandpost status` lists what there is",
         "没有 {}：还没有它的目录，可用 `brandpost status` 查看",
     ),
+    (
+        "the inbox {} is kept by the daemon on {}; stop that first",
+        "收件箱 {} 正由 {} 上的守护进程使用，请先停止它",
+    ),
+    ("there is no inbox {}; `brandpost inboxes` lists them", "没有收件箱 {}，可用 `brandpost inboxes` 查看"),
+    ("there is one inbox, this host's: it cannot be retired", "只有本机一个收件箱，不能停用"),
     // files
     ("a symbolic link, which is not followed", "符号链接，不会跟随"),
     ("not a regular file", "不是普通文件"),
@@ -54,6 +61,7 @@ pub(super) const TEXTS: &[(&str, &str)] = &[
     ("the file is not where it was", "文件已不在原来的位置"),
     ("the file cannot be opened now: {}", "文件暂时打不开：{}"),
     ("the file cannot be read to its end: {}", "文件没能读完：{}"),
+    ("the file cannot be read to its end: its file system does not answer", "文件没能读完：文件系统没有响应"),
     ("its file system gives less than {} KiB a second", "文件系统每秒不到 {} KiB"),
     ("its file system does not answer", "文件系统没有响应"),
     ("given up after {} attempts; the last error was: {}", "尝试 {} 次后放弃，最后一次的错误：{}"),
@@ -162,6 +170,10 @@ pub(super) const TEXTS: &[(&str, &str)] = &[
         "{} 那里已有对象，而 bucket 禁止覆盖；{}。如果这个序号是用其他途径传的，请用 `brandpost reserve` 预留；否则请删除该对象",
     ),
     // notices
+    (
+        "{} files wait for host {} (inbox {}), last seen {}; if it never comes back: `brandpost inboxes retire {}`",
+        "{} 个文件在等主机 {}（收件箱 {}），最近在线 {}；如果它不再回来：`brandpost inboxes retire {}`",
+    ),
     (
         "the watched folder {} is not there ({}); its files wait until it is back",
         "监视目录 {} 不在（{}）；其中的文件会等它恢复",
