@@ -36,6 +36,11 @@ impl Intake {
             let is_same = known.get(brand).map(String::as_str) == *label;
             !is_same && (label.is_some() || !is_unknown(&root.join(brand.kind().as_str())))
         });
+        // of several hosts, one whose folder has no label does not know what the others call the brand
+        let clears = now.values().any(Option::is_none);
+        if clears && self.ctx.ledger.report().inboxes().await?.len() > 1 {
+            now.retain(|_, label| label.is_some());
+        }
         let changed: Vec<_> =
             now.into_iter().map(|(brand, label)| (brand, label.map(str::to_owned))).collect();
         if changed.is_empty() {

@@ -43,8 +43,9 @@ fn commands(prefix: &str, command: &clap::Command) -> Vec<String> {
     let name = format!("{prefix}{}", command.get_name());
     let options = command.get_arguments().filter_map(clap::Arg::get_long);
     let options = options.filter(|option| !["config", "help", "version"].contains(option));
-    let options: Vec<_> = options.map(|option| format!("{name} --{option}")).collect();
-    [name].into_iter().chain(options).collect()
+    let options = options.map(|option| format!("{name} --{option}"));
+    let below = command.get_subcommands().flat_map(|command| commands(&format!("{name} "), command));
+    [name.clone()].into_iter().chain(options).chain(below).collect()
 }
 
 /// Those of the sandbox are in its own help.

@@ -5,10 +5,7 @@
 pub(super) const TEXTS: &[(&str, &str)] = &[
     // slots
     ("the same picture is there already as {}", "同一张图片已经存在，文件名是 {}"),
-    (
-        "the same picture is there already as {} in the inbox {}",
-        "同一张图片在收件箱 {1} 中已经存在，文件名是 {0}",
-    ),
+    ("the same picture is there already as {} in the inbox {}", "同一张图片已经存在：收件箱 {1} 里的 {0}"),
     (
         "{} files wait for host {} (inbox {}), last seen {}; if it never comes back: `brandpost inboxes retire {}`",
         "{} 个文件在等待主机 {}（收件箱 {}），最近在线 {}；如果它不会再回来，请执行 `brandpost inboxes retire {}`",
@@ -72,6 +69,7 @@ pub(super) const TEXTS: &[(&str, &str)] = &[
     ("the file is not where it was", "文件已不在原来的位置"),
     ("the file cannot be opened now: {}", "文件暂时打不开：{}"),
     ("the file cannot be read to its end: {}", "文件没能读完：{}"),
+    ("the file cannot be read to its end: its file system does not answer", "文件没能读完：文件系统没有响应"),
     ("its file system gives less than {} KiB a second", "文件系统每秒不到 {} KiB"),
     ("its file system does not answer", "文件系统没有响应"),
     ("given up after {} attempts; the last error was: {}", "尝试 {} 次后放弃，最后一次的错误：{}"),

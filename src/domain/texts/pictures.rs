@@ -25,6 +25,10 @@ pub(super) const TEXTS: &[(&str, &str)] = &[
     ("picture data comes before the frame header", "图片数据出现在帧头之前"),
     ("a segment of the JPEG is too short", "JPEG 的某个数据段过短"),
     ("it has two frame headers", "有两个帧头"),
+    (
+        "its picture data comes in more than {} parts, which keeps programs busy for hours: open it in a picture program and save it again as an ordinary JPEG",
+        "图片数据分成了 {} 份以上，会让程序忙上几个小时：请用看图软件打开后另存为普通 JPEG",
+    ),
     ("a Huffman table of the JPEG has more codes than there can be", "JPEG 的哈夫曼表编码数超出可能"),
     ("a Huffman table of the JPEG makes no sense", "JPEG 的哈夫曼表无法解读"),
     ("a quantization table of the JPEG makes no sense", "JPEG 的量化表无法解读"),
