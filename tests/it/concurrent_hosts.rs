@@ -14,7 +14,7 @@ use brandpost::domain::notice::NoticeName;
 use brandpost::domain::upload::{Digests, Picture, Stamp, State};
 use brandpost::ledger::{
     AttemptEnd, BrandRow, ClaimOrder, ClaimTerms, CommitHook, Committer, DaemonLock, Filter, Host,
-    InspectedFile, Inspection, Ledger, LedgerError, Location, RetrySelection, Started, StatusRow,
+    InspectedFile, Inspection, Ledger, LedgerError, RetrySelection, Started, StatusRow,
 };
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -39,7 +39,7 @@ impl Keeper {
         let folder = tempfile::tempdir().unwrap();
         let lock = DaemonLock::take(&folder.path().join("x.db")).await.unwrap();
         let host = Host::new(inbox.into(), lock.identity().unwrap(), 10);
-        let place = in_the_inbox(url, inbox);
+        let place = location(url, inbox);
         let Started { ledger, .. } =
             Ledger::start(&place, Arc::new(SystemClock), &lock, &host).await.unwrap();
         let ledger = match hook {
@@ -80,15 +80,6 @@ impl Keeper {
             self.ledger.finish(&claim, &end, Duration::ZERO).await?;
         }
         Ok(())
-    }
-}
-
-fn in_the_inbox(url: &str, inbox: &str) -> Location {
-    match location(url) {
-        Location::Server(server) => {
-            Location::Server(brandpost::ledger::Server { inbox: inbox.into(), ..server })
-        }
-        file @ Location::File(_) => file,
     }
 }
 
@@ -206,7 +197,7 @@ async fn a_keeper_that_was_deposed_writes_nothing_any_more() {
     assert_eq!(rows(&new).await, before);
     assert!(new.ledger.report().notices().await.unwrap().is_empty());
     // an operator's command is no keeper, and works
-    let command = Ledger::open(location(&url), Arc::new(SystemClock)).await.unwrap();
+    let command = Ledger::open(location(&url, "an operator's"), Arc::new(SystemClock)).await.unwrap();
     command.reserve(brand, &[10]).await.unwrap();
     command.close().await;
     new.ledger.close().await;

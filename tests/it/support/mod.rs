@@ -115,11 +115,19 @@ impl Bench {
         self.folder.path().join("brandpost.db")
     }
 
+    /// As the configuration names it.
+    fn inbox(&self) -> String {
+        let text = fs::read_to_string(self.config()).unwrap();
+        let named = text.lines().find_map(|line| line.strip_prefix("inbox = \"")?.strip_suffix('"'));
+        let host = || rustix::system::uname().nodename().to_string_lossy().into_owned();
+        named.map_or_else(host, str::to_owned)
+    }
+
     /// Where the ledger is, in a file or on a server.
     pub fn location(&self) -> Location {
         match &self.server {
             None => Location::File(self.database()),
-            Some(url) => postgres::location(url),
+            Some(url) => postgres::location(url, &self.inbox()),
         }
     }
 
@@ -324,7 +332,7 @@ impl Bench {
 /// Where a test makes a ledger of its own: in this folder, or on the server of the suite.
 pub fn new_ledger(folder: &Path) -> Location {
     match postgres::is_engine() {
-        true => postgres::location(&postgres::cluster("it is there").unwrap().database()),
+        true => postgres::location(&postgres::cluster("it is there").unwrap().database(), "hz-1"),
         false => Location::File(folder.join("x.db")),
     }
 }

@@ -205,8 +205,8 @@ fn certify(folder: &Path) {
     super::write_private(&folder.join("server.key"), &key.serialize_pem());
 }
 
-/// Where the ledger is that a URL of ours names.
-pub fn location(url: &str) -> Location {
+/// Where the ledger is that a URL of ours names, for the host of this inbox.
+pub fn location(url: &str, inbox: &str) -> Location {
     let url = url::Url::parse(url).unwrap();
     let query: HashMap<_, _> = url.query_pairs().into_owned().collect();
     Location::Server(Server {
@@ -216,6 +216,6 @@ pub fn location(url: &str) -> Location {
         database: url.path().trim_start_matches('/').to_owned(),
         password: None,
         ca_file: None,
-        inbox: "a command's".into(),
+        inbox: inbox.into(),
     })
 }
