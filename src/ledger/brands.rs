@@ -16,6 +16,11 @@ const LABELS: &str = "SELECT type || '/' || record_id AS brand, label FROM brand
 
 const SET_LABEL: &str = "UPDATE brand SET label = $3 WHERE type = $1 AND record_id = $2";
 
+const OTHER_HOST: &str = "
+    SELECT name, host FROM inbox i
+    WHERE id <> $1 AND lease_until > brandpost_time()
+      AND EXISTS (SELECT 1 FROM upload u WHERE u.brand_id = $2 AND u.inbox_id = i.id) ORDER BY name LIMIT 1";
+
 /// So many brands are added, or resized, at a time.
 const AT_ONCE: usize = 500;
 
@@ -33,6 +38,7 @@ impl Ledger {
         let other_size =
             |(brand, slots): &&(BrandKey, u32)| known.get(brand).is_some_and(|(_, total)| total != slots);
         let resized: Vec<_> = brands.iter().filter(other_size).copied().collect();
+        self.check_slots(&resized, &known).await?;
         for brands in resized.chunks(AT_ONCE) {
             let rows = brands.iter().map(|(brand, slots)| (known[brand].0.id, *slots)).collect();
             self.resize(rows).await?;
@@ -53,6 +59,31 @@ impl Ledger {
                 query.bind(label.as_deref()).execute(&mut tx).await?;
             }
             self.commit(tx).await?;
+        }
+        Ok(())
+    }
+
+    /// A brand in which other hosts have files has the number of slots that they say, as long as they are at work.
+    async fn check_slots(
+        &self,
+        resized: &[(BrandKey, u32)],
+        known: &HashMap<BrandKey, (BrandRow, u32)>,
+    ) -> Result<()> {
+        if self.session.pool.sqlite().is_some() {
+            return Ok(());
+        }
+        for (brand, ours) in resized {
+            let (row, theirs) = &known[brand];
+            let other = sql(OTHER_HOST).bind(self.inbox_id()).bind(row.id.0).optional(self.report().pool());
+            if let Some(other) = other.await? {
+                return Err(LedgerError::SlotsDiffer {
+                    what: brand.to_string(),
+                    ours: *ours,
+                    theirs: *theirs,
+                    host: other.get("host")?,
+                    inbox: other.get("name")?,
+                });
+            }
         }
         Ok(())
     }

@@ -30,6 +30,8 @@ pub(super) const OUTLOOK: &str = "
         (SELECT count(*) FROM upload WHERE inbox_id = $1 AND lease_until IS NOT NULL) AS uploading,
         (SELECT min(next_attempt_at) FROM upload WHERE inbox_id = $1 AND turn IS NOT NULL) AS due";
 
+const SIZE: &str = "SELECT pg_database_size(current_database())";
+
 pub(super) const FILE: &str = "SELECT file FROM pragma_database_list WHERE name = 'main'";
 
 /// How many files are in each state.
@@ -139,6 +141,10 @@ impl Report {
 
     /// How many bytes the database and its write-ahead log take.
     pub async fn sizes(&self) -> [(&'static str, u64); 2] {
+        if self.pool().sqlite().is_none() {
+            let size: i64 = sql(SIZE).scalar(self.pool()).await.unwrap_or_default();
+            return [("database", size.unsigned_abs()), ("wal", 0)];
+        }
         let file: Option<String> = sql(FILE).scalar(self.pool()).await.ok();
         let path = PathBuf::from(file.unwrap_or_default());
         [("database", ""), ("wal", "-wal")].map(|(name, end)| {

@@ -29,6 +29,11 @@ const FILES: usize = 1000;
 pub(super) const CHANGED_AFTER: &str = "
     SELECT * FROM upload_status WHERE (updated_at, id) > ($1, $2) ORDER BY updated_at, id LIMIT $3";
 
+/// Other hosts commit what they began a moment ago: as far as rows are shown, nothing comes in between any more.
+const CHANGED_AFTER_POSTGRES: &str = "
+    SELECT * FROM upload_status WHERE (updated_at, id) > ($1, $2) AND updated_at <= brandpost_time('-1 second')
+    ORDER BY updated_at, id LIMIT $3";
+
 pub(super) const TAKEN: &str = "
     SELECT u.slot, u.id, u.state, u.file_name, u.revision, u.updated_at, u.error_kind
     FROM upload u JOIN brand b ON b.id = u.brand_id
@@ -174,7 +179,8 @@ impl Report {
     /// # Errors
     /// When the database fails.
     pub async fn changed_after(&self, cursor: &Cursor, limit: u32) -> Result<Vec<StatusRow>> {
-        let query = sql(CHANGED_AFTER);
+        let text = if self.pool().sqlite().is_some() { CHANGED_AFTER } else { CHANGED_AFTER_POSTGRES };
+        let query = sql(text);
         let rows = query.bind(&cursor.updated_at).bind(cursor.id.0).bind(limit).all(self.pool()).await?;
         rows.iter().map(StatusRow::read).collect()
     }

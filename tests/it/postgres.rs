@@ -5,7 +5,7 @@ use std::process::Command;
 use crate::support::postgres::{self, cluster};
 
 /// Tests of what both engines have in common.
-const SUITE: [&str; 12] = [
+const SUITE: [&str; 13] = [
     "alerts::",
     "backlog::",
     "cli::",
@@ -18,6 +18,7 @@ const SUITE: [&str; 12] = [
     "pauses::",
     "slots::",
     "way::",
+    "web::",
 ];
 
 /// Of these, what is about a file of SQLite's.

@@ -204,6 +204,21 @@ async fn hosts_that_do_not_agree_on_the_number_of_slots_are_told_so() {
     assert_eq!(refused.status.code(), Some(1));
     assert!(said(&refused).contains("has 5 slots on this host, and 10 on"), "{}", said(&refused));
     assert!(said(&refused).contains("(inbox hz-1)"), "{}", said(&refused));
+    // a brand of its own folder, too
+    first.drop_file(OWN, "1.jpg", &jpg(1));
+    first.until_state("1.jpg", State::Uploaded).await;
+    let folder = second.folder.path().join("elsewhere");
+    std::fs::create_dir(&folder).unwrap();
+    let mapped =
+        format!("[[brand]]\ntype = \"OWNBRAND\"\nid = 1001\npath = \"{}\"\nmax = 3\n", folder.display());
+    second.configure(&(in_inbox("hz-2") + &mapped));
+    let refused = run(&second, &["run", "--once"]);
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(
+        said(&refused).contains("OWNBRAND/1001 has 3 slots on this host, and 10 on"),
+        "{}",
+        said(&refused)
+    );
     first.stop().await;
 }
 
