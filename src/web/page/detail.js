@@ -34,7 +34,7 @@ function detail(row, attempts, old) {
   const { means, todo } = row.error_kind ? explain(row.error_kind) : {};
   const time = (key) => row[key] && moment(row[key], true);
   const fields = {
-    brand: brandName(row), id: row.id, suffix: row.suffix?.toUpperCase(), size: size(row.size_bytes),
+    brand: brandName(row), inbox: row.inbox, id: row.id, suffix: row.suffix?.toUpperCase(), size: size(row.size_bytes),
     pixels: row.width && `${row.width} × ${row.height}`, revision: row.revision, attempts: row.attempts,
     next_attempt_at: time('next_attempt_at'), detected_at: time('detected_at'), uploaded_at: time('uploaded_at'), updated_at: time('updated_at'),
     error_code: row.error_code, path: name(row.path), request_id: row.request_id, object_url: row.object_url, etag: row.etag, sha256: row.sha256,

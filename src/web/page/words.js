@@ -33,7 +33,7 @@ const WORDS = {
     login: '请输入访问口令', loginText: '在服务器上执行下面的命令，点开它给出的地址即可进入；也可以把地址或口令粘贴到这里。', token: '口令', enter: '进入', wrongToken: '口令不对或已更换，请重新获取。',
     fields: {
       id: '编号', brand: '品牌', path: '路径', size: '大小', pixels: '尺寸', suffix: '格式', revision: '版本', attempts: '计入的次数',
-      next_attempt_at: '下次尝试', detected_at: '发现时间', uploaded_at: '上传时间', updated_at: '最近变化', object_url: 'OSS 地址',
+      inbox: '收件箱', next_attempt_at: '下次尝试', detected_at: '发现时间', uploaded_at: '上传时间', updated_at: '最近变化', object_url: 'OSS 地址',
       etag: 'ETag', request_id: 'Request ID', error_code: '错误码', sha256: 'SHA-256',
     },
     since: (when) => `自 ${when} 起`,
@@ -67,7 +67,7 @@ const WORDS = {
     login: 'Enter the access token', loginText: 'Run this on the server and open the address that it prints, or paste the address or the token here.', token: 'Token', enter: 'Enter', wrongToken: 'That is not the token, or not any more.',
     fields: {
       id: 'Number', brand: 'Brand', path: 'Path', size: 'Size', pixels: 'Pixels', suffix: 'Format', revision: 'Version', attempts: 'Attempts that count',
-      next_attempt_at: 'Next attempt', detected_at: 'First seen', uploaded_at: 'Uploaded', updated_at: 'Last change', object_url: 'Object on OSS',
+      inbox: 'Inbox', next_attempt_at: 'Next attempt', detected_at: 'First seen', uploaded_at: 'Uploaded', updated_at: 'Last change', object_url: 'Object on OSS',
       etag: 'ETag', request_id: 'Request ID', error_code: 'Error code', sha256: 'SHA-256',
     },
     since: (when) => `since ${when}`,

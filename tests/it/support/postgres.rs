@@ -33,7 +33,6 @@ port = $PORT
 ssl = on
 ssl_cert_file = '$DIR/server.pem'
 ssl_key_file = '$DIR/server.key'
-fsync = off
 max_connections = 300
 shared_buffers = 64MB
 END
