@@ -109,7 +109,8 @@ impl Start {
                         standby = Standby::begin(setup, self, shutdown, metrics, &error).await.ok();
                     }
                     let text = error.to_string();
-                    if waiting.should_log(text.clone()).is_some() {
+                    // when it was seen last changes every few seconds
+                    if waiting.should_log("another daemon keeps the inbox".into()).is_some() {
                         tracing::info!(message_id = event::STANDS_BY, "{text}");
                     }
                     lifecycle::notify(&[

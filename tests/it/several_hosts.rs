@@ -2,8 +2,10 @@
 
 use std::collections::BTreeSet;
 use std::process::{Command, Output};
+use std::sync::Arc;
 use std::time::Duration;
 
+use brandpost::domain::clock::ManualClock;
 use brandpost::domain::failure::ErrorKind;
 use brandpost::domain::upload::State;
 use brandpost::ledger::{Ledger, StatusRow};
@@ -415,4 +417,27 @@ async fn get(address: &str, path: &str) -> Option<String> {
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await.ok()?;
     Some(answer)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_whose_clock_is_an_hour_off_is_like_the_others() {
+    let test = "a_host_whose_clock_is_an_hour_off_is_like_the_others";
+    let Some((mut first, _)) = host("hz-1", test).await else { return };
+    let mut second = first.another_host("hz-2").await;
+    let now = first.clock.now();
+    second.clock = Arc::new(ManualClock::new(now + jiff::SignedDuration::from_hours(1)));
+    first.start().await;
+    second.start().await;
+    first.drop_file(OWN, "1.jpg", &jpg(1));
+    second.drop_file(OWN, "2.jpg", &jpg(2));
+    first.until("both are sent", |rows| names_in_state(rows, State::Uploaded).len() == 2).await;
+    for row in first.rows().await {
+        let times = [Some(&row.detected_at), row.uploaded_at.as_ref(), Some(&row.updated_at)];
+        for time in times.into_iter().flatten() {
+            let time: jiff::Timestamp = time.parse().unwrap();
+            assert!(time.duration_since(now).as_secs().abs() < 300, "the server's clock counts: {row:#?}");
+        }
+    }
+    first.stop().await;
+    second.stop().await;
 }
