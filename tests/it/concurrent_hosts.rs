@@ -203,6 +203,26 @@ async fn a_keeper_that_was_deposed_writes_nothing_any_more() {
     new.ledger.close().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_one_host_has_claimed_no_other_takes_back() {
+    let test = "concurrent_hosts::what_one_host_has_claimed_no_other_takes_back";
+    let Some(cluster) = cluster(test) else { return };
+    let url = cluster.database();
+    let first = Keeper::start(&url, "hz-1", None).await;
+    let brand = first.ledger.register(&[(OWN.parse().unwrap(), 10)]).await.unwrap()[0];
+    first.record(brand, &[(1, 1)]).await.unwrap();
+    let next = first.ledger.candidates(ClaimOrder::InTurn, TERMS.horizon, 1).await.unwrap();
+    let claim = first.ledger.claim(next, TERMS).await.unwrap().remove(0);
+    // another host starts, and looks for what its last daemon has left
+    let second = Keeper::start(&url, "hz-2", None).await;
+    assert_eq!(second.ledger.reclaim(true).await.unwrap(), 0);
+    let end = AttemptEnd::Failed { failure: failure(), sent: true };
+    first.ledger.finish(&claim, &end, Duration::ZERO).await.unwrap();
+    assert_eq!(rows(&first).await[0].state, State::Failed);
+    first.ledger.close().await;
+    second.ledger.close().await;
+}
+
 fn failure() -> brandpost::domain::failure::Failure {
     brandpost::domain::failure::Failure::new(
         brandpost::domain::failure::ErrorKind::OssRejected,
