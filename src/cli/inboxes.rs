@@ -58,13 +58,12 @@ fn print(settings: &Settings, rows: &[InboxRow]) {
     let headings = if lang::chinese() { chinese } else { english };
     let mut table = style::table(&headings, &headings);
     for inbox in rows {
-        let waiting = inbox.queued + inbox.uploading + inbox.retrying;
         table.add_row([
             style::visible(&inbox.inbox),
             style::visible(&inbox.host),
             state(settings, inbox),
             inbox.seen_at.as_deref().map(style::local).unwrap_or_default(),
-            waiting.to_string(),
+            inbox.waiting().to_string(),
             inbox.version.clone(),
         ]);
     }

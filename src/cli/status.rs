@@ -189,7 +189,7 @@ async fn away(report: &Report) -> anyhow::Result<String> {
     let mut lines = String::new();
     let now = SystemClock.now();
     for inbox in report.inboxes().await?.iter().filter(|inbox| inbox.is_away(now, SignedDuration::ZERO)) {
-        let waiting = inbox.queued + inbox.uploading + inbox.retrying;
+        let waiting = inbox.waiting();
         let (name, host) = (style::visible(&inbox.inbox), style::visible(&inbox.host));
         let seen = inbox.seen_at.as_deref().map(style::local).unwrap_or_default();
         let text = tr!(

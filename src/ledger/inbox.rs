@@ -23,8 +23,8 @@ const TAKE: &str = "
 const FIND: &str = "SELECT id FROM inbox WHERE name = $1";
 const ADD: &str = "INSERT INTO inbox (name) VALUES ($1) ON CONFLICT DO NOTHING";
 
-/// PostgreSQL: those who want it ask one after the other.
-const ASK: &str = "
+/// PostgreSQL: an inbox and who keeps it. Those who want it, or end it, ask one after the other.
+pub(super) const ASK: &str = "
     SELECT id, host, keeper, seen_at, CASE WHEN lease_until > brandpost_time() THEN 1 ELSE 0 END AS kept
     FROM inbox WHERE name = $1 FOR NO KEY UPDATE";
 
@@ -105,9 +105,10 @@ impl Ledger {
             sleep(RENEW).await;
             let asked = Instant::now();
             let renewal = sql(LEASE_IT).bind(inbox.0).bind(epoch).execute(&self.session.pool);
-            match timeout_at(keeper.leased() + LEASE - MARGIN, renewal).await {
+            let last_moment = keeper.leased() + LEASE - MARGIN;
+            match timeout_at(last_moment, renewal).await {
                 Ok(Ok(1)) => keeper.renewed(asked),
-                Ok(Err(error)) if Instant::now() < keeper.leased() + LEASE - MARGIN => {
+                Ok(Err(error)) if Instant::now() < last_moment => {
                     self.report_problem(&error.into());
                 }
                 _ => return Err(LedgerError::Deposed(keeper.inbox().name.to_string())),

@@ -2,23 +2,19 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::Ledger;
 use super::engine::{Pool, postgres, sql};
 use super::error::{LedgerError, Result};
 use super::queue::Candidate;
 use super::report::{InboxRow, Report};
 use super::store::Brands;
-use crate::domain::brand::{BrandId, InboxId, Moment};
+use super::{Ledger, inbox};
+use crate::domain::brand::{InboxId, Moment};
 use crate::domain::notice::NoticeName;
 
 const ALL: &str = "SELECT * FROM inbox_status ORDER BY inbox";
 
 /// The keeper with the lowest number speaks for all.
 const SPEAKER: &str = "SELECT min(id) AS id FROM inbox WHERE lease_until > brandpost_time()";
-
-const FIND: &str = "
-    SELECT id, host, seen_at, retired_at, CASE WHEN lease_until > brandpost_time() THEN 1 ELSE 0 END AS kept
-    FROM inbox WHERE name = $1 FOR NO KEY UPDATE";
 
 /// Its keeper, should it come back, finds another epoch.
 const END: &str = "
@@ -30,12 +26,18 @@ const FORGET_READING: &str = "DELETE FROM reading WHERE inbox_id = $1";
 /// What is not sent, and what was refused.
 const UNSENT: &str = "
     SELECT id, brand_id FROM upload
-    WHERE inbox_id = $1 AND state IN ('queued', 'uploading', 'retrying', 'failed', 'rejected') ORDER BY brand_id, id";
+    WHERE inbox_id = $1 AND state IN ('queued', 'uploading', 'retrying', 'failed', 'rejected')
+    ORDER BY brand_id, id LIMIT $2";
 
 /// So many files are ended in one transaction at most.
-const AT_ONCE: usize = 500;
+const AT_ONCE: u32 = 500;
 
 impl InboxRow {
+    /// How many files wait for its keeper.
+    pub fn waiting(&self) -> i64 {
+        self.queued + self.uploading + self.retrying
+    }
+
     /// Does a daemon keep it now? With SQLite the lock file says so.
     pub fn is_kept(&self, now: Timestamp) -> bool {
         time(self.lease_until.as_deref()).is_some_and(|until| until > now)
@@ -43,9 +45,10 @@ impl InboxRow {
 
     /// Files that wait for a host which was not heard of for so long.
     pub fn is_away(&self, now: Timestamp, long: SignedDuration) -> bool {
-        let waiting = self.queued + self.uploading + self.retrying > 0;
         let end = time(self.lease_until.as_deref());
-        waiting && self.retired_at.is_none() && end.is_some_and(|end| now.duration_since(end) >= long)
+        self.waiting() > 0
+            && self.retired_at.is_none()
+            && end.is_some_and(|end| now.duration_since(end) >= long)
     }
 }
 
@@ -60,7 +63,7 @@ fn away_text(away: &[InboxRow]) -> Option<String> {
             "files wait for {count} hosts that are away: {names}; `brandpost inboxes` lists them"
         ));
     }
-    let files = first.queued + first.uploading + first.retrying;
+    let files = first.waiting();
     let seen = first.seen_at.as_deref().unwrap_or("never");
     Some(format!(
         "{files} files wait for host {host} (inbox {inbox}), last seen {seen}; if it never comes back: `brandpost inboxes retire {inbox}`"
@@ -117,15 +120,11 @@ impl Ledger {
     /// # Errors
     /// When there is none of this name, or a daemon keeps it.
     pub async fn retire_inbox(&self, name: &str) -> Result<u64> {
-        let inbox = self.end_inbox(name).await?;
+        let id = self.end_inbox(name).await?;
         let mut gone = 0;
         loop {
-            let rows = sql(UNSENT).bind(inbox.0).all(self.report().pool()).await?;
-            let files: Vec<Candidate> = rows
-                .iter()
-                .take(AT_ONCE)
-                .map(|row| Ok(Candidate { id: row.get("id")?, brand: BrandId(row.get("brand_id")?) }))
-                .collect::<Result<_>>()?;
+            let rows = sql(UNSENT).bind(id.0).bind(AT_ONCE).all(self.report().pool()).await?;
+            let files: Vec<_> = rows.iter().map(Candidate::read).collect::<Result<_>>()?;
             if files.is_empty() {
                 self.note_external_write();
                 return Ok(gone);
@@ -150,7 +149,7 @@ impl Ledger {
             return unknown("there is one inbox, this host's: it cannot be retired".into());
         };
         let mut tx = self.begin().await?;
-        let Some(row) = sql(FIND).bind(name).optional(&mut tx).await? else {
+        let Some(row) = sql(inbox::ASK).bind(name).optional(&mut tx).await? else {
             return unknown(format!("there is no inbox {name}; `brandpost inboxes` lists them"));
         };
         if row.get("kept")? {

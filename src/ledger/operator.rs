@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::Ledger;
 use super::copy::copy;
-use super::engine::{Row, sql};
+use super::engine::sql;
 use super::error::{LedgerError, Result};
 use super::queue::Candidate;
 use super::row::BrandRow;
@@ -46,9 +46,7 @@ impl Ledger {
             RetrySelection::Failed => sql(IN_STATE).bind("failed"),
             RetrySelection::Rejected => sql(IN_STATE).bind("rejected"),
         };
-        let read =
-            |row: &Row| Ok(Candidate { id: UploadId(row.get("id")?), brand: BrandId(row.get("brand_id")?) });
-        query.all(self.report().pool()).await?.iter().map(read).collect()
+        query.all(self.report().pool()).await?.iter().map(Candidate::read).collect()
     }
 
     pub(super) async fn brands_with_held_files(&self) -> Result<Vec<BrandId>> {

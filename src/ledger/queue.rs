@@ -54,6 +54,13 @@ pub struct Candidate {
     pub(super) brand: BrandId,
 }
 
+impl Candidate {
+    /// From a row with `id` and `brand_id`.
+    pub(super) fn read(row: &Row) -> Result<Self> {
+        Ok(Self { id: row.get("id")?, brand: BrandId(row.get("brand_id")?) })
+    }
+}
+
 /// Which of the files that are due are claimed first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ClaimOrder {
@@ -118,10 +125,7 @@ impl Ledger {
             .bind(order.but().1)
             .bind(most)
             .bind(self.inbox_id());
-        let read = |row: &Row| -> Result<_> {
-            let (id, brand) = (UploadId(row.get("id")?), BrandId(row.get("brand_id")?));
-            Ok((Candidate { id, brand }, row.get("turn")?))
-        };
+        let read = |row: &Row| -> Result<_> { Ok((Candidate::read(row)?, row.get("turn")?)) };
         query.all(self.report().pool()).await?.iter().map(read).collect()
     }
 }

@@ -155,11 +155,19 @@ fn id_list(start: &'static str, ids: &BTreeSet<BrandId>) -> Statement {
     query
 }
 
-/// Writes what has changed of a brand.
-pub(super) async fn save(tx: &mut Tx, brand: &Brand, changes: &Changes<'_>, by: &Inbox) -> Result<()> {
+/// Writes what has changed of a brand. `version` is then the one that `lock` finds next; the writing connection of SQLite
+/// does not see its own commits as those of others.
+pub(super) async fn save(
+    tx: &mut Tx,
+    brand: &Brand,
+    changes: &Changes<'_>,
+    by: &Inbox,
+    version: &mut i64,
+) -> Result<()> {
     let id = brand.id();
     if tx.is_postgres() {
         sql(BUMP).bind(id.0).execute(&mut *tx).await?;
+        *version += 1;
     }
     if let Some(total) = changes.slots_total {
         sql(RESIZE).bind(id.0).bind(total).execute(&mut *tx).await?;

@@ -193,17 +193,14 @@ impl Ledger {
     pub async fn reclaim(&self, all: bool) -> Result<u64> {
         let query = sql(ABANDONED).bind(self.inbox_id()).bind(all).bind(self.now_text());
         let rows = query.all(self.report().pool()).await?;
-        let abandoned: Vec<(UploadId, BrandId)> = rows
-            .iter()
-            .map(|row| Ok((row.get("id")?, BrandId(row.get("brand_id")?))))
-            .collect::<Result<_>>()?;
+        let abandoned: Vec<_> = rows.iter().map(Candidate::read).collect::<Result<_>>()?;
         if abandoned.is_empty() {
             return Ok(0);
         }
-        let brands = abandoned.iter().map(|(_, brand)| *brand).collect();
+        let brands = abandoned.iter().map(|file| file.brand).collect();
         self.update_all(brands, move |brands, at| {
-            let mut interrupt = |(id, brand): &&(UploadId, BrandId)| {
-                brands.get_mut(brand).is_some_and(|brand| brand.interrupted(*id, at))
+            let mut interrupt = |file: &&Candidate| {
+                brands.get_mut(&file.brand).is_some_and(|brand| brand.interrupted(file.id, at))
             };
             Ok(abandoned.iter().filter(|file| interrupt(file)).count() as u64)
         })

@@ -111,34 +111,32 @@ async fn write(session: &Session, cache: &mut Cache, group: &mut [Box<dyn Update
     let ids: BTreeSet<BrandId> = group.iter().flat_map(|update| update.brands()).copied().collect();
     let Beginning { moment, next_id, version } =
         store::begin(&mut tx, &session.keeper, session.now()).await?;
-    let versions = store::lock(&mut tx, &ids, version).await?;
+    let mut versions = store::lock(&mut tx, &ids, version).await?;
     let before = cache.load(&mut tx, &versions, session).await?;
     let (after, next_id) = apply(group, &before, cache.ids.next(next_id), &moment);
     cache.ids.used_up_to(next_id);
-    let (mut written, mut rechecks) = (BTreeSet::new(), false);
+    let (mut is_changed, mut rechecks) = (false, false);
     for (id, brand) in &after {
         if cfg!(debug_assertions) {
             sound(brand)?;
         }
         let changes = brand.changes_since(&before[id]);
         if !changes.is_empty() {
+            is_changed = true;
             rechecks |= changes.requests_recheck();
-            store::save(&mut tx, brand, &changes, &moment.inbox).await?;
-            written.insert(*id);
+            let version = versions.entry(*id).or_default();
+            store::save(&mut tx, brand, &changes, &moment.inbox, version).await?;
         }
     }
-    let is_versioned = tx.is_postgres();
     // an update that changed nothing wakes nobody
-    match written.is_empty() {
-        true => tx.rollback().await?,
-        false => session.commit(tx).await?,
+    match is_changed {
+        true => session.commit(tx).await?,
+        false => tx.rollback().await?,
     }
     if rechecks {
         session.announce_rechecks();
     }
-    // the writing connection of SQLite does not see its own commits as those of others
-    written.retain(|_| is_versioned);
-    cache.keep(before, after, &versions, &written);
+    cache.keep(before, after, &versions);
     Ok(())
 }
 
@@ -211,19 +209,13 @@ impl Cache {
     }
 
     /// What was committed is what the next group finds.
-    fn keep(
-        &mut self,
-        before: Brands,
-        after: Brands,
-        versions: &BTreeMap<BrandId, i64>,
-        bumped: &BTreeSet<BrandId>,
-    ) {
+    fn keep(&mut self, before: Brands, after: Brands, versions: &BTreeMap<BrandId, i64>) {
         if self.brands.values().map(|(_, brand)| brand.file_count()).sum::<usize>() > CACHED_FILES {
             self.brands.clear();
         }
         let after = after.into_iter().map(|(id, brand)| (id, brand.as_committed()));
         for (id, brand) in before.into_iter().chain(after) {
-            let version = versions.get(&id).copied().unwrap_or_default() + i64::from(bumped.contains(&id));
+            let version = versions.get(&id).copied().unwrap_or_default();
             self.brands.insert(id, (version, brand));
         }
     }

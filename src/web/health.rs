@@ -137,8 +137,9 @@ async fn inboxes(registry: &mut Registry, shared: &Shared) -> Result<(), LedgerE
     let (waiting, unseen) = <(Family<Inbox, Gauge>, Family<Inbox, Gauge>)>::default();
     let now = shared.from.ledger.now();
     for inbox in shared.from.ledger.report().inboxes().await? {
+        let count = inbox.waiting();
         let label = [("inbox".to_owned(), inbox.inbox)];
-        waiting.get_or_create(&label).set(inbox.queued + inbox.uploading + inbox.retrying);
+        waiting.get_or_create(&label).set(count);
         // SQLite: the daemon that answers is the one
         let seen = inbox.lease_until.and(inbox.seen_at).and_then(|seen| seen.parse::<jiff::Timestamp>().ok());
         let ago = seen.map_or(0, |seen| now.duration_since(seen).as_secs().max(0));

@@ -61,12 +61,7 @@ async fn killed_daemons_and_a_killed_server_double_nothing_and_lose_nothing() {
             cluster.kill();
         }
         tokio::time::sleep(Duration::from_millis(chance.u64(..500))).await;
-        for (daemon, bench) in daemons.iter_mut().zip(&benches) {
-            // one that could not reach the server at its start has ended, as systemd would find
-            if daemon.as_mut().is_none_or(Process::has_ended) {
-                *daemon = Some(Process::start(bench));
-            }
-        }
+        restart(&mut daemons, &benches);
     }
     let ended = |counts: &Counts| {
         let uploaded = counts.of(State::Uploaded) == u64::from(brands) * 10;
@@ -75,17 +70,22 @@ async fn killed_daemons_and_a_killed_server_double_nothing_and_lose_nothing() {
     let all = async {
         while !ended(&benches[0].counts_so_far().await) {
             tokio::time::sleep(Duration::from_millis(200)).await;
-            for (daemon, bench) in daemons.iter_mut().zip(&benches) {
-                if daemon.as_mut().is_none_or(Process::has_ended) {
-                    *daemon = Some(Process::start(bench));
-                }
-            }
+            restart(&mut daemons, &benches);
         }
     };
     let waited = tokio::time::timeout(Duration::from_mins(3), all).await;
     assert!(waited.is_ok(), "{:?}", benches[0].counts_so_far().await);
     drop(daemons);
     check(&benches[0], brands).await;
+}
+
+/// As systemd does. One that could not reach the server at its start has ended, too.
+fn restart(daemons: &mut [Option<Process>], benches: &[Bench]) {
+    for (daemon, bench) in daemons.iter_mut().zip(benches) {
+        if daemon.as_mut().is_none_or(Process::has_ended) {
+            *daemon = Some(Process::start(bench));
+        }
+    }
 }
 
 /// Ten objects a brand, no slot twice, every byte right, the rest waiting.
