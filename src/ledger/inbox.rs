@@ -8,7 +8,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 
 use super::Ledger;
 use super::engine::{Pool, Tx, postgres, sql};
@@ -47,6 +47,14 @@ const RENEW: Duration = Duration::from_secs(5);
 
 /// So long before its end nothing is sent any more.
 const MARGIN: Duration = Duration::from_secs(10);
+
+/// What lets a daemon work on an inbox.
+struct Lease {
+    inbox: InboxId,
+    epoch: i64,
+    /// From then on nothing is sent any more, unless it is renewed before.
+    last_moment: Instant,
+}
 
 /// A daemon that wants to keep an inbox.
 #[derive(Debug, Clone)]
@@ -95,30 +103,61 @@ impl Ledger {
     /// Stays the keeper for as long as it can; ends only with an error.
     ///
     /// # Errors
-    /// When another daemon has taken the inbox over, or may soon do so because the lease could not be renewed.
+    /// As [`Ledger::renew_lease`].
     pub async fn keep_inbox(&self) -> Result<()> {
-        let keeper = &self.session.keeper;
-        let (Pool::Postgres(_), Some((inbox, epoch))) = (&self.session.pool, keeper.kept()) else {
+        if self.lease().is_none() {
             return std::future::pending().await;
-        };
+        }
         loop {
             sleep(RENEW).await;
-            let asked = Instant::now();
-            let renewal = sql(LEASE_IT).bind(inbox.0).bind(epoch).execute(&self.session.pool);
-            let last_moment = keeper.leased() + LEASE - MARGIN;
-            match timeout_at(last_moment, renewal).await {
-                Ok(Ok(1)) => keeper.renewed(asked),
-                Ok(Err(error)) if Instant::now() < last_moment => {
-                    self.report_problem(&error.into());
-                }
-                _ => return Err(LedgerError::Deposed(keeper.inbox().name.to_string())),
+            self.renew_lease().await?;
+        }
+    }
+
+    /// Renews the lease of the inbox. What passes by itself is passed over: the next call may come in time.
+    ///
+    /// # Errors
+    /// When another daemon has taken the inbox over, or may soon do so because the lease could not be renewed.
+    pub async fn renew_lease(&self) -> Result<()> {
+        let Some(Lease { inbox, epoch, last_moment }) = self.lease() else { return Ok(()) };
+        let asked = Instant::now();
+        let renewal = sql(LEASE_IT).bind(inbox.0).bind(epoch).execute(&self.session.pool);
+        match timeout_at(last_moment, renewal).await {
+            Ok(Ok(1)) if Instant::now() < last_moment => self.session.keeper.renewed(asked),
+            Ok(Err(error)) if Instant::now() < last_moment => self.report_problem(&error.into()),
+            _ => return Err(LedgerError::Deposed(self.session.keeper.inbox().name.to_string())),
+        }
+        Ok(())
+    }
+
+    /// Resolves when nothing may be sent any more, because another daemon may soon keep the inbox. The daemon that kept it
+    /// ends its work then.
+    pub async fn lease_has_ended(&self) {
+        while !self.is_lease_over() {
+            match self.lease() {
+                Some(lease) => sleep_until(lease.last_moment).await,
+                None => std::future::pending().await,
             }
         }
     }
 
+    /// May nothing be sent any more, because another daemon may keep the inbox?
+    pub fn is_lease_over(&self) -> bool {
+        self.lease().is_some_and(|lease| Instant::now() >= lease.last_moment)
+    }
+
+    /// With SQLite there is none: the lock file lasts as long as the process.
+    fn lease(&self) -> Option<Lease> {
+        let keeper = &self.session.keeper;
+        let (Pool::Postgres(_), Some((inbox, epoch))) = (&self.session.pool, keeper.kept()) else {
+            return None;
+        };
+        Some(Lease { inbox, epoch, last_moment: keeper.leased() + LEASE - MARGIN })
+    }
+
     /// Another daemon may keep the inbox at once.
     pub(super) async fn give_inbox_up(&self) {
-        if let (Pool::Postgres(_), Some((inbox, epoch))) = (&self.session.pool, self.session.keeper.kept()) {
+        if let Some(Lease { inbox, epoch, .. }) = self.lease() {
             // else its lease ends by itself
             let end = sql(GIVE_UP).bind(inbox.0).bind(epoch).execute(&self.session.pool);
             let _ = timeout(RENEW, end).await;

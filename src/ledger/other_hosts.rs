@@ -55,7 +55,8 @@ impl Ledger {
         }
     }
 
-    pub(super) fn heard_of_others(&self) {
+    /// Another host may have written: all who wait for changes look again.
+    pub fn heard_of_others(&self) {
         self.external_writes.fetch_add(1, Ordering::Relaxed);
         self.session.announce_rechecks();
         self.session.announce();

@@ -286,8 +286,15 @@ impl Publish {
         self.leases.add(&claim);
         Box::pin(async move {
             let began = Instant::now();
-            let outcome = attempt(&shared, &claim).await;
-            conclude(&shared, &claim, outcome, probe, began).await;
+            let outcome = tokio::select! {
+                biased;
+                // the file is sent by who keeps the inbox next: this daemon ends, or takes it over again
+                () = shared.ledger.lease_has_ended() => None,
+                outcome = attempt(&shared, &claim) => Some(outcome),
+            };
+            if let Some(outcome) = outcome {
+                conclude(&shared, &claim, outcome, probe, began).await;
+            }
             shared.objects.release(&claim);
             claim.token
         })
