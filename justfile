@@ -55,6 +55,11 @@ simulate COUNT FIRST="1":
     SSL_CERT_FILE=/dev/null SSL_CERT_DIR=/nonexistent BRANDPOST_SEEDS={{COUNT}} BRANDPOST_FIRST_SEED={{FIRST}} \
         cargo test --profile simulation --test it nothing_is_lost_doubled -- --nocapture
 
+# the same with two and three daemons on one PostgreSQL server
+simulate-hosts COUNT FIRST="1":
+    SSL_CERT_FILE=/dev/null SSL_CERT_DIR=/nonexistent BRANDPOST_HOST_SEEDS={{COUNT}} BRANDPOST_FIRST_SEED={{FIRST}} \
+        BRANDPOST_REQUIRE_POSTGRES=1 cargo test --profile simulation --test it torn_by_several_hosts -- --nocapture
+
 # one simulated run, with its trace: of a seed, or of the file that a failed run was written to; BRANDPOST_VERBOSE=1 says more
 replay RUN:
     BRANDPOST_RUN={{RUN}} cargo test --test it a_run_is_replayed -- --nocapture

@@ -35,6 +35,10 @@ pub enum Action {
     },
     /// The process is stopped and started again.
     Restart,
+    /// What follows is of another host, counted round.
+    Switch(usize),
+    /// The process is suspended (SIGSTOP), or goes on. What it has sent arrives all the same.
+    Suspend,
 }
 
 /// What becomes of an event.
@@ -87,6 +91,10 @@ const ACTIONS: [(u32, Draw); 13] = [
     (3, |_| Action::Restart),
 ];
 
+/// So often beside those of a single host.
+const ACTIONS_OF_HOSTS: [(u32, Draw); 3] =
+    [(1000, Action::draw), (150, |rng| Action::Switch(rng.usize(0..6))), (12, |_| Action::Suspend)];
+
 const DELIVERIES: [(u32, Delivery); 4] =
     [(75, Delivery::Arrives), (8, Delivery::Lost), (12, Delivery::Late), (5, Delivery::Doubled)];
 
@@ -99,6 +107,10 @@ const COMMANDS: [(u32, Command); 4] =
 impl Action {
     pub fn draw(rng: &mut Rng) -> Self {
         weighted(rng, &ACTIONS)(rng)
+    }
+
+    pub fn draw_of_hosts(rng: &mut Rng) -> Self {
+        weighted(rng, &ACTIONS_OF_HOSTS)(rng)
     }
 }
 

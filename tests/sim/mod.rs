@@ -9,6 +9,7 @@ mod contents;
 mod daemon;
 mod faults;
 mod hold_points;
+mod host;
 mod lifecycle;
 mod mutants;
 mod oracle;
@@ -17,6 +18,7 @@ mod rest;
 mod runs;
 mod scenario;
 mod scheduler;
+mod server;
 mod shrink;
 mod workload;
 mod world;
@@ -25,12 +27,18 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use mutants::MUTANTS;
-use runs::{run, run_all};
+use runs::{Totals, run, run_all};
 use scenario::{Scenario, Setup};
 use shrink::shrink;
+use world::Outcome;
+
+use crate::support::postgres::cluster;
 
 /// How many seeds an ordinary test run tries.
 const SEEDS: u64 = 200;
+
+/// As many with several hosts.
+const HOST_SEEDS: u64 = 12;
 
 /// Within so many seeds each mutant is found.
 const MUTANT_SEEDS: u64 = 24;
@@ -69,7 +77,11 @@ fn record(scenario: &Scenario) -> PathBuf {
 fn nothing_is_lost_doubled_or_torn() {
     let first = number("BRANDPOST_FIRST_SEED").unwrap_or(1);
     let count = usize::try_from(number("BRANDPOST_SEEDS").unwrap_or(SEEDS)).unwrap();
-    let (bad, totals) = run_all(count, |index| Scenario::of(first + index as u64, None));
+    clean(run_all(count, |index| Scenario::of(first + index as u64, None)), 4);
+}
+
+/// Nothing was found, and each run did more than `each` of everything.
+fn clean((bad, totals): (Vec<(Scenario, Outcome)>, Totals), each: u32) {
     println!("{totals:?}; found by {:?}", bad.iter().map(|(run, _)| run.setup.seed).collect::<Vec<_>>());
     for (scenario, outcome) in bad.iter().take(5) {
         println!("seed {}: {}", scenario.setup.seed, outcome.violations.join("\n"));
@@ -77,11 +89,23 @@ fn nothing_is_lost_doubled_or_torn() {
     if let Some((scenario, _)) = bad.first() {
         panic!("replay one: just replay {}", record(scenario).display());
     }
-    let enough = |did: u32| did > 4 * totals.runs;
+    let enough = |did: u32| did > each * totals.runs;
     assert!(
         [totals.puts, totals.faults, totals.groups].into_iter().all(enough),
         "it did too little: {totals:?}"
     );
+}
+
+/// The same with two and three daemons on one PostgreSQL server, one of which stands by.
+#[test]
+fn nothing_is_lost_doubled_or_torn_by_several_hosts() {
+    if cluster("simulation::nothing_is_lost_doubled_or_torn_by_several_hosts").is_none() {
+        return;
+    }
+    let first = number("BRANDPOST_FIRST_SEED").unwrap_or(1);
+    let count = usize::try_from(number("BRANDPOST_HOST_SEEDS").unwrap_or(HOST_SEEDS)).unwrap();
+    // two updates wait on the same host more rarely
+    clean(run_all(count, |index| Scenario::of_hosts(first + index as u64)), 1);
 }
 
 /// The second time from its own record: nothing that matters is missing there.

@@ -67,7 +67,7 @@ impl World {
     }
 
     pub fn forget_settled_where_touched(&mut self) {
-        for brand in std::mem::take(&mut self.workload.touched) {
+        for brand in std::mem::take(&mut self.workload().touched) {
             self.forget_settled(&brand);
         }
     }
@@ -109,8 +109,8 @@ impl World {
     /// Every file has a row that says what became of it.
     fn check_files(&self, rows: &[StatusRow], found: &mut Vec<String>) {
         let by_path: BTreeMap<_, _> = rows.iter().map(|row| (row.path.as_str(), row)).collect();
-        for brand in BRANDS {
-            for entry in std::fs::read_dir(self.workload.folder(brand)).unwrap() {
+        for folder in self.shares.iter().flat_map(|share| BRANDS.map(|brand| share.folder(brand))) {
+            for entry in std::fs::read_dir(folder).unwrap() {
                 let path = entry.unwrap().path();
                 let name = path.file_name().unwrap().to_string_lossy();
                 if name.starts_with('.') || name.ends_with(".part") {
@@ -150,7 +150,7 @@ impl World {
                 wrong("another content");
             }
             State::Uploaded => {}
-            State::Failed if self.may_give_up || self.settings.retry.max_attempts > 0 => {}
+            State::Failed if self.may_give_up || self.settings().retry.max_attempts > 0 => {}
             State::Rejected => self.check_refusal(row, &sha256, rows, &mut wrong),
             _ => wrong("no end"),
         }
@@ -158,7 +158,7 @@ impl World {
 
     fn check_refusal(&self, row: &StatusRow, sha256: &str, rows: &[StatusRow], wrong: &mut impl FnMut(&str)) {
         let mut others = rows.iter().filter(|other| other.id != row.id && brand(other) == brand(row));
-        let by_name = self.settings.slots == SlotsBy::Filename;
+        let by_name = self.settings().slots == SlotsBy::Filename;
         match row.error_kind {
             Some(ErrorKind::LimitReached | ErrorKind::SlotTaken) if by_name => {}
             Some(ErrorKind::LimitReached) => {}
@@ -175,7 +175,7 @@ impl World {
 
     /// Every row has an end, a reason, and its object.
     fn check_rows(&self, rows: &[StatusRow], found: &mut Vec<String>) {
-        let tidied = self.settings.upload.after != After::Keep;
+        let tidied = self.settings().upload.after != After::Keep;
         for row in rows {
             let there = Path::new(&row.path).symlink_metadata().is_ok();
             let mut wrong = |what: &str| found.push(format!("{}: {what}: {row:#?}", row.path));
@@ -213,7 +213,7 @@ impl World {
 
     /// A file waits for a slot only while there is none.
     async fn check_slots(&self, rows: &[StatusRow], found: &mut Vec<String>) {
-        if self.settings.slots == SlotsBy::Filename {
+        if self.settings().slots == SlotsBy::Filename {
             return;
         }
         let summary = self.ledger().report().brands(None, None, None).await.unwrap();

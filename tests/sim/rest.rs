@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use super::action::Delivery;
 use super::daemon::Actor;
 use super::faults::StepFaults;
+use super::workload::Workload;
 use super::world::World;
 
 /// How far the clocks go on at a time.
@@ -31,16 +32,18 @@ const CALM: u32 = 3;
 impl World {
     pub async fn come_to_rest(&mut self) {
         self.trace("no more faults");
-        self.workload.come_to_rest();
+        self.shares.iter_mut().for_each(Workload::come_to_rest);
         let truth = self.truth.now();
-        self.wall.set(truth);
+        for host in &mut self.hosts {
+            host.wall.set(truth);
+            (host.is_suspended, host.is_off) = (false, false);
+        }
         if self.setup.brand_is_refused {
             self.one_brand_is_refused().await;
         }
         let (mut calm, began) = (0, Instant::now());
         while calm < CALM && !self.has_failed() {
-            self.work().await;
-            self.advance(TICK).await;
+            self.tick().await;
             calm = if self.is_at_rest().await && began.elapsed() > AT_LEAST { calm + 1 } else { 0 };
             if began.elapsed() > AT_MOST {
                 let rows = self.rows().await;
@@ -49,9 +52,28 @@ impl World {
         }
     }
 
+    /// All hosts do what can be done now; then time goes on.
+    async fn tick(&mut self) {
+        self.start_all().await;
+        for at in 0..self.hosts.len() {
+            self.at = at;
+            if self.host().daemon.is_some() {
+                self.hear_of_others();
+                self.work().await;
+                self.end_deposed().await;
+            }
+        }
+        self.advance(TICK).await;
+        self.end_deposed().await;
+    }
+
     async fn is_at_rest(&self) -> bool {
         let counts = self.ledger().report().counts(None).await.unwrap();
-        counts.pending() == 0 && self.ledger().rechecks_requested().await.unwrap().is_empty()
+        let mut is_at_rest = counts.pending() == 0;
+        for daemon in self.hosts.iter().filter_map(|host| host.daemon.as_ref()) {
+            is_at_rest &= daemon.ledger.rechecks_requested().await.unwrap().is_empty();
+        }
+        is_at_rest
     }
 
     /// A cloud that is down for one brand is not down for the others.
@@ -63,8 +85,7 @@ impl World {
         let began = Instant::now();
         let mut waits = true;
         while !self.has_failed() && (waits || began.elapsed() <= AT_LEAST) {
-            self.work().await;
-            self.advance(TICK).await;
+            self.tick().await;
             let rows = self.rows().await;
             waits = rows.iter().any(|row| row.state.is_pending() && !is_refused(row));
             if waits && began.elapsed() > REFUSED_AT_MOST {
@@ -87,7 +108,7 @@ impl World {
                 count += 1;
                 self.step_one(which, StepFaults::NONE).await;
             }
-            if (count <= 2 && !self.is_due()) || self.has_failed() {
+            if (count <= 2 && !self.is_due()) || self.host().is_deposed || self.has_failed() {
                 return;
             }
         }

@@ -28,9 +28,21 @@ pub struct Setup {
     pub max_attempts: u32,
     /// After the chaos OSS takes nothing of one brand at first.
     pub brand_is_refused: bool,
+    /// So many daemons share a PostgreSQL server; with one the ledger is an SQLite file. The third stands by for the first.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub hosts: usize,
     /// A mistake that is built in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mutant: Option<Mutant>,
+}
+
+fn one() -> usize {
+    1
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands out references")]
+fn is_one(hosts: &usize) -> bool {
+    *hosts == 1
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,6 +54,16 @@ pub struct Scenario {
 impl Scenario {
     /// The one that this seed stands for.
     pub fn of(seed: u64, mutant: Option<Mutant>) -> Self {
+        Self::draw(seed, 1, mutant, Action::draw)
+    }
+
+    /// The one that this seed stands for, with two or three daemons on one server.
+    pub fn of_hosts(seed: u64) -> Self {
+        let hosts = 2 + usize::from(seed.is_multiple_of(2));
+        Self::draw(seed, hosts, None, Action::draw_of_hosts)
+    }
+
+    fn draw(seed: u64, hosts: usize, mutant: Option<Mutant>, action: fn(&mut Rng) -> Action) -> Self {
         let mut rng = Rng::with_seed(seed);
         let one_of = |rng: &mut Rng, words: &[&str]| words[rng.usize(0..words.len())].to_owned();
         let setup = Setup {
@@ -52,9 +74,10 @@ impl Scenario {
             after: one_of(&mut rng, &["keep", "keep", "keep", "archive", "delete"]),
             max_attempts: [0, 0, 0, 3][rng.usize(0..4)],
             brand_is_refused: rng.u32(0..REFUSED) == 0,
+            hosts,
             mutant,
         };
-        Self { setup, actions: (0..ACTIONS).map(|_| Action::draw(&mut rng)).collect() }
+        Self { setup, actions: (0..ACTIONS).map(|_| action(&mut rng)).collect() }
     }
 
     pub fn parse(text: &str) -> serde_json::Result<Self> {

@@ -1,5 +1,6 @@
 //! Who goes on next, and how far: one actor alone, or several whose updates share a commit.
 
+use std::error::Error;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
@@ -211,7 +212,7 @@ impl World {
         match done {
             Done::Intake(mut intake, result) => {
                 if let Err(error) = result {
-                    self.violation(format!("intake ended: {error}: {error:?}"));
+                    self.failed("intake", &error);
                 }
                 while let Some(scan) = intake.next_scan() {
                     self.add(Role::Scan, async move { Done::Scan(Box::new(scan.await)) });
@@ -227,7 +228,7 @@ impl World {
                 self.finish_step_of(Role::Intake).await;
                 let ended = self.daemon().intake.as_mut().unwrap().end(*scan);
                 if let Err(error) = ended {
-                    self.violation(format!("a scan failed: {error}: {error:?}"));
+                    self.failed("a scan", &error);
                 }
             }
             Done::Attempt(token) => {
@@ -238,8 +239,19 @@ impl World {
             }
             Done::Operator(Ok(())) => {}
             Done::Operator(Err(error))
-                if matches!(error.root(), LedgerError::Refused(_) | LedgerError::Sql(_)) => {}
+                if matches!(
+                    error.root(),
+                    LedgerError::Refused(_) | LedgerError::Sql(_) | LedgerError::Deposed(_)
+                ) => {}
             Done::Operator(Err(error)) => self.violation(format!("an operator's command failed: {error}")),
+        }
+    }
+
+    /// A task of the daemon ended by an error. Who is deposed ends for no other reason.
+    fn failed(&mut self, what: &str, error: &(dyn Error + 'static)) {
+        match is_deposed(error) {
+            true => self.host().is_deposed = true,
+            false => self.violation(format!("{what} ended: {error}: {error:?}")),
         }
     }
 
@@ -252,7 +264,7 @@ impl World {
                 self.daemon().publish_waits = Instant::now();
             }
             Ok(Next::Wait(until)) => self.daemon().publish_waits = until,
-            Err(error) => self.violation(format!("publish ended: {error}: {error:?}")),
+            Err(error) => self.failed("publish", &error),
         }
     }
 
@@ -261,6 +273,11 @@ impl World {
             self.step_one(which, StepFaults::NONE).await;
         }
     }
+}
+
+fn is_deposed(error: &(dyn Error + 'static)) -> bool {
+    let ours = error.downcast_ref().is_some_and(LedgerError::is_deposed);
+    ours || error.source().is_some_and(is_deposed)
 }
 
 /// Each of a group works until it has handed in its update. Gives back where the step of those ended who did not come so far.

@@ -8,23 +8,26 @@ use std::time::Duration;
 
 use brandpost::config::Settings;
 use brandpost::domain::clock::{Clock, ManualClock};
-use brandpost::ledger::{Filter, Ledger, StatusRow};
+use brandpost::ledger::{Filter, Ledger, Location, StatusRow};
 use brandpost::sim::{Sandbox, SandboxOptions};
 use jiff::{SignedDuration, Timestamp};
 use tempfile::TempDir;
 
-use crate::support::write_private;
-
 use super::action::{Action, Command, Delivery, WallTime};
 use super::daemon::Daemon;
 use super::hold_points::HoldPoints;
+use super::host::Host;
 use super::pulse::Pulse;
 use super::scenario::{Scenario, Setup};
+use super::server::Server;
 use super::workload::Workload;
 
 /// When the run is: the files' own ctime is the machine's, long before or long after.
 const IN_2100: i64 = 4_102_444_800;
 const IN_2020: i64 = 1_590_969_600;
+
+/// How often a lease is renewed: more rarely than the daemon does, and in time.
+const RENEWAL: Duration = Duration::from_secs(9);
 
 /// What came of a run.
 #[derive(Debug, Default)]
@@ -43,15 +46,18 @@ pub struct Outcome {
 pub struct World {
     pub setup: Setup,
     pub place: TempDir,
-    pub settings: Arc<Settings>,
+    pub hosts: Vec<Host>,
+    /// The host that is acted on.
+    pub at: usize,
+    /// What several hosts share.
+    pub server: Option<Server>,
     pub hold_points: Arc<HoldPoints>,
     pub pulse: Arc<Pulse>,
-    /// The time that is, and the one that the machine shows.
+    /// The time that is; each host's machine may show another one.
     pub truth: Arc<ManualClock>,
-    pub wall: Arc<ManualClock>,
     pub sandbox: Sandbox,
-    pub workload: Workload,
-    pub daemon: Option<Daemon>,
+    /// Folders, and what people do there: a host may stand by for the keeper of the same ones.
+    pub shares: Vec<Workload>,
     pub puts_seen: BTreeMap<String, u32>,
     /// What was sent to a key, acknowledged and written down.
     pub settled: BTreeMap<String, String>,
@@ -71,7 +77,7 @@ impl World {
         let memory = Path::new("/dev/shm");
         let place = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }.unwrap();
         let start = Timestamp::from_second(if setup.late { IN_2100 } else { IN_2020 }).unwrap();
-        let (truth, wall) = (Arc::new(ManualClock::new(start)), Arc::new(ManualClock::new(start)));
+        let truth = Arc::new(ManualClock::new(start));
         let hold_points = Arc::new(HoldPoints::default());
         let time = truth.clone();
         let options = SandboxOptions {
@@ -80,18 +86,26 @@ impl World {
             ..SandboxOptions::default()
         };
         let sandbox = Sandbox::start(options).await.unwrap();
-        let settings = configure(place.path(), setup, sandbox.addr().port());
+        let port = sandbox.addr().port();
+        let hosts: Vec<_> =
+            (0..setup.hosts).map(|number| Host::new(place.path(), setup, number, port, start)).collect();
+        let shares = hosts
+            .iter()
+            .enumerate()
+            .filter(|(number, host)| host.share == *number)
+            .map(|(_, host)| Workload::new(&host.place));
+        let server = if setup.hosts > 1 { Some(Server::new(start).await) } else { None };
         let mut world = Self {
             setup: setup.clone(),
-            workload: Workload::new(place.path()),
+            shares: shares.collect(),
             place,
-            settings,
+            hosts,
+            at: 0,
+            server,
             hold_points,
             pulse,
             truth,
-            wall,
             sandbox,
-            daemon: None,
             puts_seen: BTreeMap::new(),
             settled: BTreeMap::new(),
             sent: BTreeSet::new(),
@@ -100,7 +114,7 @@ impl World {
             verbose: std::env::var_os("BRANDPOST_VERBOSE").is_some(),
             outcome: Outcome::default(),
         };
-        world.start().await;
+        world.start_all().await;
         if let Some(mutant) = setup.mutant {
             mutant.build_in(&world.database()).await;
         }
@@ -113,6 +127,7 @@ impl World {
         for action in &scenario.actions {
             self.outcome.actions += 1;
             self.take(action).await;
+            self.end_deposed().await;
             if self.has_failed() {
                 return;
             }
@@ -125,32 +140,49 @@ impl World {
 
     async fn take(&mut self, action: &Action) {
         match action {
+            Action::Switch(which) => self.at = which % self.hosts.len(),
             Action::Change(change) => {
-                let line = self.workload.apply(change, self.wall.now().as_second());
+                let wall = self.host().wall.now().as_second();
+                let line = self.workload().apply(change, wall);
                 self.trace(line);
                 self.forget_settled_where_touched();
             }
-            Action::Deliver(fates) => self.deliver(fates),
+            Action::Advance(millis) => {
+                self.advance(Duration::from_millis(*millis)).await;
+                self.start_all().await;
+            }
+            Action::SetClock(to) => self.set_clock(*to),
+            Action::Suspend => self.suspend_or_resume().await,
+            Action::Crash { served } => self.crash(*served).await,
+            Action::Restart => self.restart().await,
+            _ if !self.host().is_at_work() => {}
+            Action::Deliver(fates) => {
+                self.hear_of_others();
+                self.deliver(fates);
+            }
             Action::Step(which, faults) => self.step_one(*which, *faults).await,
             Action::StepTogether(fault) => self.step_together(*fault).await,
             Action::BeginIntake => self.begin_intake(),
             Action::BeginPublish => self.begin_publish(),
-            Action::Advance(millis) => self.advance(Duration::from_millis(*millis)).await,
-            Action::SetClock(to) => self.set_clock(*to),
             Action::Operate { command, brand, slot } => self.operate(*command, brand, *slot),
-            Action::Crash { served } => self.crash(*served).await,
-            Action::Restart => self.restart().await,
+        }
+    }
+
+    /// As the server notifies a host.
+    pub fn hear_of_others(&self) {
+        if self.server.is_some() {
+            self.ledger().heard_of_others();
         }
     }
 
     /// A watcher's events: some are lost, doubled or late.
     pub fn deliver(&mut self, fates: &[Delivery]) {
-        let events = std::mem::take(&mut self.workload.events);
+        let events = std::mem::take(&mut self.workload().events);
         for (event, fate) in events.into_iter().zip(fates.iter().cycle()) {
             match fate {
                 Delivery::Arrives => (self.daemon().sink)(Ok(event)),
                 Delivery::Lost => self.trace("event lost"),
-                Delivery::Late => self.workload.events.push(event),
+                Delivery::Late => self.workload().events.push(event),
                 Delivery::Doubled => {
                     (self.daemon().sink)(Ok(event.clone()));
                     (self.daemon().sink)(Ok(event));
@@ -159,10 +191,17 @@ impl World {
         }
     }
 
+    /// All clocks go on, and the leases are renewed.
     pub async fn advance(&mut self, by: Duration) {
-        self.truth.advance(by);
-        self.wall.advance(by);
-        tokio::time::advance(by).await;
+        let mut left = by;
+        while !left.is_zero() {
+            let step = if self.server.is_some() { left.min(RENEWAL) } else { left };
+            left -= step;
+            self.truth.advance(step);
+            self.hosts.iter().for_each(|host| host.wall.advance(step));
+            tokio::time::advance(step).await;
+            self.renew_leases().await;
+        }
     }
 
     fn set_clock(&mut self, to: WallTime) {
@@ -173,7 +212,7 @@ impl World {
             WallTime::Slow => now.saturating_sub(minutes).unwrap(),
             WallTime::Right => now,
         };
-        self.wall.set(to);
+        self.host().wall.set(to);
         self.outcome.faults += 1;
         self.trace(format!("the clock shows {to}"));
     }
@@ -189,16 +228,40 @@ impl World {
         self.begin_operator(command, brand.parse().unwrap(), slot);
     }
 
+    /// What all hosts agree on.
+    pub fn settings(&self) -> &Settings {
+        &self.hosts[0].settings
+    }
+
+    pub fn host(&mut self) -> &mut Host {
+        &mut self.hosts[self.at]
+    }
+
+    /// What the host's folders hold.
+    pub fn workload(&mut self) -> &mut Workload {
+        &mut self.shares[self.hosts[self.at].share]
+    }
+
+    /// The host's file: its lock, and the ledger of one that is alone.
     pub fn database(&self) -> PathBuf {
-        self.place.path().join("brandpost.db")
+        self.hosts[self.at].place.join("brandpost.db")
+    }
+
+    pub fn location(&self) -> Location {
+        match &self.server {
+            Some(server) => server.location(&self.hosts[self.at].inbox),
+            None => Location::File(self.database()),
+        }
     }
 
     pub fn daemon(&mut self) -> &mut Daemon {
-        self.daemon.as_mut().unwrap()
+        self.host().daemon.as_mut().unwrap()
     }
 
+    /// The host's, or if its daemon is down any: they read the same rows.
     pub fn ledger(&self) -> &Ledger {
-        &self.daemon.as_ref().unwrap().ledger
+        let ours = self.hosts[self.at].daemon.iter();
+        &ours.chain(self.hosts.iter().filter_map(|host| host.daemon.as_ref())).next().unwrap().ledger
     }
 
     pub async fn rows(&self) -> Vec<StatusRow> {
@@ -226,29 +289,15 @@ impl World {
     /// Releases everything.
     pub async fn close(mut self) -> Outcome {
         self.hold_points.open();
-        let daemon = self.daemon.take().unwrap();
-        let ledger = daemon.ledger.clone();
-        drop(daemon);
-        ledger.close().await;
+        for daemon in self.hosts.iter_mut().filter_map(|host| host.daemon.take()) {
+            let ledger = daemon.ledger.clone();
+            drop(daemon);
+            ledger.close().await;
+        }
+        if let Some(server) = self.server {
+            server.end().await;
+        }
         self.sandbox.stop().await;
         self.outcome
     }
-}
-
-fn configure(place: &Path, setup: &Setup, port: u16) -> Arc<Settings> {
-    let Setup { check, slots_by, after, max_attempts, .. } = setup;
-    let host = "iotx-industry.oss-cn-hangzhou.aliyuncs.com";
-    let text = format!(
-        "[gateway]\nurl = \"http://api.link.aliyun.com\"\napp_id = \"a1B2c3D4\"\napp_key = \"30001234\"\n\
-         app_secret_file = \"secret\"\n[network.resolve]\n\"api.link.aliyun.com\" = \"127.0.0.1:{port}\"\n\
-         \"{host}\" = \"127.0.0.1:{port}\"\n[oss]\nhttps = \"allow\"\n\
-         [limits]\nconcurrency = 3\nuploads_per_second = 0\ngateway_per_second = 0\n\
-         [retry]\nfirst_delay = \"2s\"\nmax_delay = \"20s\"\nmax_attempts = {max_attempts}\n\
-         [images]\nmax_per_brand = 3\ncheck = \"{check}\"\n[slots]\nby = \"{slots_by}\"\n[upload]\nafter = \"{after}\"\n\
-         [watch]\nmode = \"poll\"\npoll_interval = \"40s\"\nrescan = \"60s\"\nsettle = \"1s\"\ngrace = \"5s\"\n"
-    );
-    let path = place.join("config.toml");
-    std::fs::write(&path, text).unwrap();
-    write_private(&place.join("secret"), "sandbox-app-secret\n");
-    Arc::new(Settings::load(&path).unwrap())
 }
