@@ -10,8 +10,8 @@ use brandpost::intake::Intake;
 use brandpost::ledger::{DaemonLock, Host, Ledger, Started};
 use brandpost::metrics::Metrics;
 use brandpost::publish::Publish;
-use brandpost::sim::{Service, Stage};
 use futures_util::FutureExt;
+use sandbox::{Service, Stage};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
