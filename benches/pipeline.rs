@@ -24,8 +24,8 @@ use brandpost::daemon::{self, Progress, Until};
 use brandpost::domain::clock::SystemClock;
 use brandpost::domain::upload::State;
 use brandpost::ledger::Report;
-use brandpost::sim::{Sandbox, SandboxOptions};
 use futures_util::StreamExt;
+use sandbox::{Sandbox, SandboxOptions};
 use tokio::sync::oneshot;
 
 #[path = "../tests/it/support/postgres.rs"]

@@ -48,7 +48,3 @@ pub mod daemon;
 pub mod web;
 
 pub mod cli;
-
-// the sandbox cloud; nothing above uses it
-#[expect(missing_docs, clippy::missing_errors_doc, reason = "its names are the protocol's")]
-pub mod sim;

@@ -11,7 +11,7 @@ use axum::http::StatusCode;
 use axum::routing::post;
 use brandpost::domain::clock::ManualClock;
 use brandpost::domain::upload::State;
-use brandpost::sim::{Fault, FaultAction};
+use sandbox::{Fault, FaultAction};
 use serde_json::Value;
 
 use crate::crash::wait_for;

@@ -5,7 +5,7 @@ use brandpost::domain::failure::ErrorKind;
 use brandpost::domain::notice::NoticeName;
 use std::collections::BTreeMap;
 
-use brandpost::sim::{Fault, FaultAction};
+use sandbox::{Fault, FaultAction};
 
 use crate::support::pictures::jpg;
 use crate::support::{Bench, OWN};

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use brandpost::domain::upload::State;
-use brandpost::sim::{Fault, FaultAction, SandboxOptions, UploadUrl};
+use sandbox::{Fault, FaultAction, SandboxOptions, UploadUrl};
 
 use crate::support::pictures::jpg;
 use crate::support::{Bench, OWN, names_in_state};

@@ -331,24 +331,12 @@ async fn check_warns_of_a_gateway_without_encryption() {
     assert!(!out.contains("WARN"), "{out}");
 }
 
-#[test]
-fn a_sandbox_for_other_machines_must_be_asked_for() {
-    let folder = tempfile::tempdir().unwrap();
-    let mut sandbox = Command::new(env!("CARGO_BIN_EXE_brandpost-sandbox"));
-    sandbox.args(["serve", "--listen", "0.0.0.0:0", "--dir"]).arg(folder.path());
-    let output = sandbox.output().unwrap();
-    assert_eq!(output.status.code(), Some(1));
-    let err = String::from_utf8(output.stderr).unwrap();
-    assert!(err.contains("lets other machines in") && err.contains("--allow-remote"), "{err}");
-    let mut allowed = sandbox.arg("--allow-remote").stdout(std::process::Stdio::piped()).spawn().unwrap();
-    let mut first = String::new();
-    std::io::BufRead::read_line(&mut std::io::BufReader::new(allowed.stdout.take().unwrap()), &mut first)
-        .unwrap();
-    allowed.kill().unwrap();
-    allowed.wait().unwrap();
-    assert!(first.starts_with("gateway  http://0.0.0.0:"), "{first}");
-    let secret = fs::metadata(folder.path().join("app_secret")).unwrap();
-    assert_eq!(secret.permissions().mode() & 0o777, 0o600);
+/// Asked in the moment in which the daemon makes its database.
+#[tokio::test(flavor = "multi_thread")]
+async fn status_of_a_database_that_is_being_made_is_empty() {
+    let bench = Bench::new().await;
+    fs::write(bench.database(), "").unwrap();
+    assert_eq!(run(&bench, &["status", "--json"]).await, (0, "[]\n".into(), String::new()));
 }
 
 #[test]
@@ -368,9 +356,8 @@ fn help_completions_and_the_manual_are_there() {
 async fn check_tells_how_far_the_clock_is_off() {
     for (off, code, words) in [(-300, 0, "300 s fast"), (1200, 1, "1200 s slow")] {
         let now = || brandpost::domain::clock::Clock::now(&brandpost::domain::clock::SystemClock);
-        let time: brandpost::sim::Clock =
-            std::sync::Arc::new(move || now() + jiff::SignedDuration::from_secs(off));
-        let options = brandpost::sim::SandboxOptions { time, ..Default::default() };
+        let time: sandbox::Clock = std::sync::Arc::new(move || now() + jiff::SignedDuration::from_secs(off));
+        let options = sandbox::SandboxOptions { time, ..Default::default() };
         let bench = Bench::build(options, "").await;
         let (found, out, _) = run(&bench, &["check", "--online"]).await;
         // a second may pass between the two clocks

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use brandpost::domain::clock::{ManualClock, SystemClock};
 use brandpost::domain::upload::State;
 use brandpost::ledger::StatusRow;
-use brandpost::sim::verify::SignatureKind;
-use brandpost::sim::{Fault, FaultAction, SandboxOptions, UploadUrl};
+use sandbox::verify::SignatureKind;
+use sandbox::{Fault, FaultAction, SandboxOptions, UploadUrl};
 
 use crate::support::pictures::jpg;
 use crate::support::{Bench, OWN, names_in_state};
@@ -117,7 +117,7 @@ async fn what_can_be_mended_at_once_costs_no_second_attempt() {
 async fn a_machine_whose_clock_is_wrong_uploads_all_the_same() {
     for off in [-1200, 1200] {
         let now = || brandpost::domain::clock::Clock::now(&SystemClock);
-        let time: brandpost::sim::Clock = Arc::new(move || now() + jiff::SignedDuration::from_secs(off));
+        let time: sandbox::Clock = Arc::new(move || now() + jiff::SignedDuration::from_secs(off));
         let mut bench = Bench::build(SandboxOptions { time, ..SandboxOptions::default() }, "").await;
         bench.drop_file(OWN, "a.jpg", &jpg(1));
         bench.drop_file(OWN, "b.jpg", &jpg(2));
@@ -358,7 +358,7 @@ async fn a_clock_that_is_set_leaves_no_file_behind() {
         let start = "2026-01-01T00:00:00Z".parse().unwrap();
         let clock = Arc::new(ManualClock::new(start));
         // the cloud's clock is right; the machine's is what jumps
-        let time: brandpost::sim::Clock = Arc::new(move || start);
+        let time: sandbox::Clock = Arc::new(move || start);
         let retry = "[retry]\nfirst_delay = \"10m\"\nmax_delay = \"10m\"\n";
         let mut bench = Bench::build(SandboxOptions { time, ..SandboxOptions::default() }, retry).await;
         bench.clock = clock.clone();

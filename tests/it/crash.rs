@@ -8,9 +8,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use brandpost::domain::upload::State;
-use brandpost::sim::{Fault, FaultAction, Service};
 use fastrand::Rng;
 use image::{DynamicImage, ImageFormat, Rgb, RgbImage};
+use sandbox::{Fault, FaultAction, Service};
 use sqlx::Connection as _;
 
 use crate::support::process::Process;

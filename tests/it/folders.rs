@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use brandpost::domain::upload::State;
 use brandpost::ledger::StatusRow;
-use brandpost::sim::{Fault, FaultAction};
+use sandbox::{Fault, FaultAction};
 
 use crate::support::pictures::{jpg, png};
 use crate::support::{Bench, OTHER, OWN, names_in_state};

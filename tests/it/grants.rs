@@ -8,7 +8,7 @@ use std::time::Duration;
 use brandpost::domain::clock::{Clock, SystemClock};
 use brandpost::domain::upload::State;
 use brandpost::ledger::StatusRow;
-use brandpost::sim::{Fault, FaultAction, SandboxOptions, UploadUrl};
+use sandbox::{Fault, FaultAction, SandboxOptions, UploadUrl};
 use serde_json::{Value, json};
 
 use crate::support::pictures::jpg;
@@ -18,7 +18,7 @@ const HOST: &str = "http://iotx-industry.oss-cn-hangzhou.aliyuncs.com";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_clock_that_is_fast_by_almost_a_tokens_life_is_put_right() {
-    let time: brandpost::sim::Clock = Arc::new(|| SystemClock.now() - jiff::SignedDuration::from_secs(845));
+    let time: sandbox::Clock = Arc::new(|| SystemClock.now() - jiff::SignedDuration::from_secs(845));
     let options = SandboxOptions { time, token_life: Duration::from_mins(15), ..SandboxOptions::default() };
     let mut bench = Bench::build(options, "").await;
     for seed in 1..=3 {

@@ -5,7 +5,7 @@ use std::fs;
 use std::process::Command;
 
 use brandpost::domain::upload::State;
-use brandpost::sim::{Sandbox, SandboxOptions};
+use sandbox::{Sandbox, SandboxOptions};
 
 use crate::support::pictures::jpg;
 use crate::support::{Bench, OWN, write_private};

@@ -10,7 +10,7 @@ use brandpost::domain::failure::ErrorKind;
 use brandpost::domain::upload::State;
 use brandpost::files::is_mount_point;
 use brandpost::ledger::StatusRow;
-use brandpost::sim::{Fault, FaultAction, Service};
+use sandbox::{Fault, FaultAction, Service};
 use tokio::time::Instant;
 
 use crate::support::pictures::jpg;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use brandpost::domain::upload::State;
 use brandpost::ledger::StatusRow;
-use brandpost::sim::{Fault, FaultAction};
+use sandbox::{Fault, FaultAction};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use brandpost::domain::upload::State;
 use brandpost::ledger::StatusRow;
-use brandpost::sim::{Fault, FaultAction};
+use sandbox::{Fault, FaultAction};
 
 use crate::support::pictures::{jpg, png};
 use crate::support::{Bench, OWN};

@@ -5,7 +5,7 @@ use brandpost::domain::failure::ErrorKind;
 use std::fs;
 
 use brandpost::domain::upload::State;
-use brandpost::sim::{Fault, FaultAction};
+use sandbox::{Fault, FaultAction};
 
 use crate::support::pictures::jpg;
 use crate::support::{Bench, OWN};

@@ -38,7 +38,6 @@ mod postgres;
 mod queries;
 mod reference;
 mod same_stamp;
-mod sandbox;
 mod several_hosts;
 #[path = "../sim/mod.rs"]
 mod simulation;

@@ -3,7 +3,7 @@
 use std::fs;
 
 use brandpost::domain::upload::State;
-use brandpost::sim::{Fault, FaultAction};
+use sandbox::{Fault, FaultAction};
 
 use crate::crash::wait_for;
 use crate::support::pictures::jpg;

@@ -4,7 +4,7 @@ use brandpost::domain::clock::{Clock, SystemClock};
 use brandpost::domain::notice::NoticeName;
 use brandpost::domain::upload::State;
 use brandpost::ledger::{Notice, StatusRow};
-use brandpost::sim::{Fault, FaultAction};
+use sandbox::{Fault, FaultAction};
 
 use crate::support::pictures::jpg;
 use crate::support::{Bench, OWN};

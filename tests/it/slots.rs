@@ -81,12 +81,12 @@ async fn a_copy_takes_the_place_of_an_original_that_went_before_it_was_sent() {
     let mut bench = Bench::new().await;
     let first = bench.drop_file(OWN, "first.jpg", &jpg(1));
     bench.drop_file(OWN, "second.jpg", &jpg(1));
-    let outage = brandpost::sim::FaultAction::Status {
+    let outage = sandbox::FaultAction::Status {
         status: 503,
         headers: std::collections::BTreeMap::new(),
         body: String::new(),
     };
-    bench.sandbox.fault(brandpost::sim::Fault::gateway(outage));
+    bench.sandbox.fault(sandbox::Fault::gateway(outage));
     bench.start().await;
     bench.until_state("second.jpg", State::Rejected).await;
     std::fs::remove_file(first).unwrap();
@@ -138,12 +138,12 @@ async fn what_fails_before_it_reached_oss_gives_its_slot_back() {
     let mut bench = Bench::with("[images]\nmax_per_brand = 1\n").await;
     bench.drop_file(OWN, "1.jpg", &jpg(1));
     bench.drop_file(OWN, "2.jpg", &jpg(2));
-    let refused = brandpost::sim::FaultAction::Code {
+    let refused = sandbox::FaultAction::Code {
         code: 460,
         message: Some("request parameter error.".into()),
         localized: Some("请求参数错误".into()),
     };
-    bench.sandbox.fault(brandpost::sim::Fault::gateway(refused).times(1));
+    bench.sandbox.fault(sandbox::Fault::gateway(refused).times(1));
     bench.once().await;
     let failed = bench.row("1.jpg").await;
     assert_eq!(
@@ -159,12 +159,9 @@ async fn what_fails_before_it_reached_oss_gives_its_slot_back() {
 async fn retry_tries_what_failed_and_looks_again_at_what_was_rejected() {
     let mut bench = Bench::new().await;
     bench.drop_file(OWN, "1.jpg", &jpg(1));
-    let refused = brandpost::sim::FaultAction::OssError {
-        status: 403,
-        code: "AccessDenied".into(),
-        message: "no".into(),
-    };
-    bench.sandbox.fault(brandpost::sim::Fault::oss(refused).times(1));
+    let refused =
+        sandbox::FaultAction::OssError { status: 403, code: "AccessDenied".into(), message: "no".into() };
+    bench.sandbox.fault(sandbox::Fault::oss(refused).times(1));
     bench.start().await;
     bench.until_state("1.jpg", State::Failed).await;
     assert_eq!(bench.ledger().retry(&brandpost::ledger::RetrySelection::Failed).await.unwrap(), 1);
@@ -230,7 +227,7 @@ async fn a_released_picture_dropped_under_a_new_name_is_sent_again() {
 async fn what_may_be_on_oss_keeps_its_slot() {
     let mut bench = Bench::with("[retry]\nfirst_delay = \"2m\"\nmax_delay = \"2m\"\n").await;
     let path = bench.drop_file(OWN, "a.jpg", &jpg(1));
-    bench.sandbox.fault(brandpost::sim::Fault::oss(brandpost::sim::FaultAction::ResetAfterStore));
+    bench.sandbox.fault(sandbox::Fault::oss(sandbox::FaultAction::ResetAfterStore));
     bench.once().await;
     std::fs::remove_file(path).unwrap();
     bench.once().await;
@@ -240,7 +237,7 @@ async fn what_may_be_on_oss_keeps_its_slot() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_gateway_that_is_silent_leaks_no_slot_and_a_lost_answer_of_oss_frees_none() {
-    use brandpost::sim::{Fault, FaultAction};
+    use sandbox::{Fault, FaultAction};
     let keys = "[retry]\nfirst_delay = \"5ms\"\nmax_delay = \"5ms\"\nmax_attempts = 1\n";
     for (fault, slot) in
         [(Fault::gateway(FaultAction::Reset), None), (Fault::oss(FaultAction::ResetAfterStore), Some(1))]

@@ -5,7 +5,7 @@ use std::io::Write;
 use brandpost::domain::brand::Outcome;
 use brandpost::domain::failure::ErrorKind;
 use brandpost::domain::upload::State;
-use brandpost::sim::verify::SignatureKind;
+use sandbox::verify::SignatureKind;
 
 use crate::support::pictures::{gif, jpg, png};
 use crate::support::{Bench, OTHER, OWN, names_in_state, touch};

@@ -9,7 +9,7 @@ use brandpost::domain::brand::ClaimToken;
 use brandpost::intake::{CompletedScan, Intake, IntakeError};
 use brandpost::ledger::{Committer, DaemonLock, Ledger, LedgerError};
 use brandpost::publish::{Next, Publish, PublishError};
-use brandpost::sim::Service;
+use sandbox::Service;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 

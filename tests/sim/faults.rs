@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use brandpost::sim::FaultAction;
 use fastrand::Rng;
+use sandbox::FaultAction;
 use serde::{Deserialize, Serialize};
 
 /// Of a hundred steps, so many have a fault ready for the request, or the commit, that they let go.

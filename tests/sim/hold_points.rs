@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::Waker;
 
 use brandpost::ledger::{CommitHook, Committer, LedgerError, Result as LedgerResult};
-use brandpost::sim::{RequestHook, Service, Stage};
+use sandbox::{RequestHook, Service, Stage};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 

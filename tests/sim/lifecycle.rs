@@ -11,8 +11,8 @@ use brandpost::intake::Intake;
 use brandpost::ledger::{self, DaemonLock, Ledger, LedgerError, Started};
 use brandpost::metrics::Metrics;
 use brandpost::publish::Publish;
-use brandpost::sim::{Service, Stage};
 use futures_util::FutureExt;
+use sandbox::{Service, Stage};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use brandpost::domain::clock::Clock;
 use brandpost::ledger::StatusRow;
-use brandpost::sim::{Fault, FaultAction};
+use sandbox::{Fault, FaultAction};
 use tokio::time::Instant;
 
 use super::action::Delivery;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use brandpost::domain::brand::BrandKey;
 use brandpost::ledger::{Ledger, LedgerError, RetrySelection};
 use brandpost::publish::{Next, PublishError};
-use brandpost::sim::{Fault, FaultAction, Service, Stage};
+use sandbox::{Fault, FaultAction, Service, Stage};
 use tokio::time::Instant;
 
 use super::action::Command;

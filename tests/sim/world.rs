@@ -9,8 +9,8 @@ use std::time::Duration;
 use brandpost::config::Settings;
 use brandpost::domain::clock::{Clock, ManualClock};
 use brandpost::ledger::{Filter, Ledger, Location, StatusRow};
-use brandpost::sim::{Sandbox, SandboxOptions};
 use jiff::{SignedDuration, Timestamp};
+use sandbox::{Sandbox, SandboxOptions};
 use tempfile::TempDir;
 
 use super::action::{Action, Command, Delivery, WallTime};

@@ -18,7 +18,8 @@ const OLDEST: [u32; 3] = [3, 51, 3];
 /// How long a writer waits for another one (another process: `brandpost retry`, a backup).
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
-const PROBE: &str = "SELECT 1 FROM sqlite_schema LIMIT 1";
+/// None: the daemon is about to make them.
+const TABLES: &str = "SELECT count(*) FROM sqlite_schema WHERE tbl_name <> '_sqlx_migrations'";
 
 /// The one connection that writes. `connections` counts how often it was opened.
 pub(in crate::ledger) async fn writer(path: &Path, connections: Arc<AtomicU64>) -> Result<SqlitePool> {
@@ -51,23 +52,27 @@ pub(in crate::ledger) async fn writer(path: &Path, connections: Arc<AtomicU64>) 
 
 /// The connections that read.
 pub(in crate::ledger) async fn reader(path: &Path) -> Result<SqlitePool> {
+    let none_yet = || LedgerError::NoneYet(path.display().to_string());
     if !path.exists() {
-        return Err(LedgerError::NoneYet(path.display().to_string()));
+        return Err(none_yet());
     }
     // sqlx tests a connection when it comes back, too
     let pool = SqlitePoolOptions::new().max_connections(4).test_before_acquire(false);
     // there are four: what is read once needs no large cache, and the kernel has one
     let options = options(path).read_only(true).pragma("cache_size", "-512");
-    let opening = |error| LedgerError::opening(path, error);
-    let connect = async {
-        let connected = pool.clone().connect_with(options.clone()).await?;
-        sqlx::query(PROBE).execute(&connected).await?;
-        Ok(connected)
+    let connect = async |options: SqliteConnectOptions| {
+        let connected = pool.clone().connect_with(options).await?;
+        let tables: i64 = sqlx::query_scalar(TABLES).fetch_one(&connected).await?;
+        Ok((connected, tables))
     };
-    match connect.await {
+    let connected = match connect(options.clone()).await {
         // a user who may only read cannot create the WAL's files; when there are none, nobody writes either
-        Err(_) if is_at_rest(path) => pool.connect_with(options.immutable(true)).await.map_err(opening),
-        connected => connected.map_err(opening),
+        Err(_) if is_at_rest(path) => connect(options.immutable(true)).await,
+        connected => connected,
+    };
+    match connected.map_err(|error| LedgerError::opening(path, error))? {
+        (_, 0) => Err(none_yet()),
+        (connected, _) => Ok(connected),
     }
 }
 

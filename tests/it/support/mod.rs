@@ -18,7 +18,7 @@ use brandpost::daemon::{self, Progress, Untaken, Until};
 use brandpost::domain::clock::{Clock, SystemClock};
 use brandpost::domain::upload::State;
 use brandpost::ledger::{Counts, Filter, Ledger, Location, Report, StatusRow};
-use brandpost::sim::{RequestLog, Sandbox, SandboxOptions, Service};
+use sandbox::{RequestLog, Sandbox, SandboxOptions, Service};
 use tempfile::TempDir;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;

@@ -4,6 +4,8 @@
 //! without decoding it: as many blocks as the frame header promises must be there, in codes that the tables have.
 
 mod bits;
+mod coding;
+mod fault;
 mod frame;
 mod huffman;
 mod marker;

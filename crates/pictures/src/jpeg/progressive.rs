@@ -2,8 +2,8 @@
 //! coefficients are not zero: one bit each is kept, and nothing else.
 
 use super::bits::Bits;
+use super::fault::Fault;
 use super::huffman::Table;
-use super::scan::Fault;
 use crate::budget::{Budget, Share};
 
 /// Which coefficients of each block are not zero, for each component that is to be refined.

@@ -8,44 +8,16 @@
 use std::sync::Arc;
 
 use super::bits::{Ahead, Bits, Marker, READ_AHEAD, next_marker};
+use super::coding::Coding;
+use super::fault::Fault;
 use super::frame::Frame;
-use super::huffman::{NoSuchCode, Skip, Table};
+use super::huffman::{Skip, Table};
 use super::marker::{DHT, EOI, RST0, RST7, SOS};
-use super::progressive::{Band, History};
+use super::progressive::History;
 use super::suspicion::Suspicion;
 use super::tail::Tail;
 use super::window::Window;
 use crate::flaw::Flaw;
-
-/// Why a block cannot be read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Fault {
-    /// The data ends in it.
-    Ended,
-    /// It holds a code that no table has.
-    NoSuchCode,
-    /// It has more coefficients than fit.
-    TooMany,
-}
-
-impl From<NoSuchCode> for Fault {
-    fn from(NoSuchCode: NoSuchCode) -> Self {
-        Fault::NoSuchCode
-    }
-}
-
-/// How a block of this scan is coded.
-#[derive(Debug, Clone)]
-pub(super) enum Coding {
-    /// All coefficients at once: the tables of each block of a unit.
-    Sequential(Vec<(Arc<Table>, Arc<Table>)>),
-    /// The first bits of the DC coefficients: the table of each block of a unit.
-    DcFirst(Vec<Arc<Table>>),
-    /// One more bit of each DC coefficient.
-    DcRefine,
-    /// A band of AC coefficients, first or refined.
-    Ac(Band, Arc<Table>),
-}
 
 /// A scan that is being read.
 #[derive(Debug)]

@@ -1,8 +1,8 @@
 //! The scan header (T.81 B.2.3): which components come, and which part of their coefficients.
 
+use super::coding::Coding;
 use super::frame::Frame;
 use super::progressive::{Band, History};
-use super::scan::Coding;
 use super::tables::Tables;
 use crate::budget::Budget;
 use crate::flaw::Flaw;

@@ -1,8 +1,8 @@
 //! What coded data never looks like, though its codes make sense: the traces of tools that left holes in a file, or took
 //! it for text.
 
+use super::coding::Coding;
 use super::huffman::Table;
-use super::scan::Coding;
 
 /// So many zeros in a row are a hole where zeros stand for coefficients.
 const HOLE: usize = 64;

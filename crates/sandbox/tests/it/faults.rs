@@ -2,8 +2,8 @@
 
 use std::{io, time::Duration};
 
-use brandpost::sim::{Fault, FaultAction, Sandbox};
 use jiff::Timestamp;
+use sandbox::{Fault, FaultAction, Sandbox};
 use serde_json::json;
 use tokio::{io::AsyncWriteExt as _, net::TcpStream, time::Instant};
 

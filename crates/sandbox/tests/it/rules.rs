@@ -2,8 +2,8 @@
 
 use std::{sync::Arc, time::Duration};
 
-use brandpost::sim::{Sandbox, SandboxOptions};
 use jiff::{Timestamp, ToSpan as _};
+use sandbox::{Sandbox, SandboxOptions};
 use serde_json::json;
 
 use super::client::*;

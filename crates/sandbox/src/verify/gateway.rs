@@ -3,7 +3,7 @@
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use http::{HeaderMap, Uri};
 
-use crate::sim::wire;
+use crate::wire;
 
 /// Lines of their own in the string to sign: never among the named headers.
 const FIXED: [&str; 6] =

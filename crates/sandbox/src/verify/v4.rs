@@ -3,7 +3,7 @@
 use sha2::{Digest as _, Sha256};
 
 use super::{Expected, OssRequest, PresentedSignature, Scope, SignatureError, SignatureKind};
-use crate::sim::wire;
+use crate::wire;
 
 const ALGORITHM: &str = "OSS4-HMAC-SHA256";
 const TERMINATOR: &str = "aliyun_v4_request";

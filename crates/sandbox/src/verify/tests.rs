@@ -80,14 +80,14 @@ impl Oss {
 }
 
 fn oss_cases() -> Vec<Oss> {
-    cases(include_str!("../../../tests/fixtures/vectors/oss_signature.json"))
+    cases(include_str!("../../../../tests/fixtures/vectors/oss_signature.json"))
         .into_iter()
         .map(Oss::new)
         .collect()
 }
 
 fn gateway_cases() -> Vec<Value> {
-    cases(include_str!("../../../tests/fixtures/vectors/gateway_signature.json"))
+    cases(include_str!("../../../../tests/fixtures/vectors/gateway_signature.json"))
 }
 
 #[test]

@@ -2,13 +2,13 @@
 
 use std::{io, net::SocketAddr};
 
-use brandpost::sim::{
-    Sandbox, SandboxOptions,
-    verify::{self, OssRequest, PresentedSignature},
-};
 use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 use jiff::{Timestamp, ToSpan as _};
 use md5::Digest as _;
+use sandbox::{
+    Sandbox, SandboxOptions,
+    verify::{self, OssRequest, PresentedSignature},
+};
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},

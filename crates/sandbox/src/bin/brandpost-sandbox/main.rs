@@ -1,7 +1,9 @@
 //! A local stand-in for the gateway and OSS, for trying things out and for tests.
 
+mod daemon;
 mod demo;
-mod pictures;
+mod folder;
+mod samples;
 mod serve;
 
 use std::process::ExitCode;
@@ -24,18 +26,13 @@ enum Command {
     Demo(demo::Args),
 }
 
-fn main() -> ExitCode {
-    brandpost::cli::exit_on_broken_pipe();
-    let command = Cli::parse().command;
-    let runtime = tokio::runtime::Runtime::new().map_err(anyhow::Error::new);
-    let result = runtime.and_then(|runtime| {
-        runtime.block_on(async {
-            match command {
-                Command::Serve(args) => serve::serve(args).await,
-                Command::Demo(args) => demo::demo(args).await,
-            }
-        })
-    });
+#[tokio::main]
+async fn main() -> ExitCode {
+    exit_on_broken_pipe();
+    let result = match Cli::parse().command {
+        Command::Serve(args) => serve::serve(args).await,
+        Command::Demo(args) => demo::demo(args).await,
+    };
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -43,4 +40,16 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// A reader that closes the pipe (`… demo | head`) is no error, for which the standard library panics.
+fn exit_on_broken_pipe() {
+    let before = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        match info.payload_as_str() {
+            // as a program ends that SIGPIPE stops
+            Some(text) if text.starts_with("failed printing to stdout") => std::process::exit(141),
+            _ => before(info),
+        }
+    }));
 }

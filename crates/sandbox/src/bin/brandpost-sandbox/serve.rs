@@ -7,7 +7,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
-use brandpost::sim::{Sandbox, SandboxOptions, Scenario};
+use sandbox::{Sandbox, SandboxOptions, Scenario};
 use tokio::signal::unix::{SignalKind, signal};
 
 #[derive(Debug, clap::Args)]

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::{Expected, OssRequest, PresentedSignature, SignatureError, SignatureKind};
-use crate::sim::wire;
+use crate::wire;
 
 /// Query names that are part of the resource being signed. Others (`OSSAccessKeyId`, `Expires`, …) are not.
 const SUB_RESOURCES: &[&str] = &[

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use brandpost::sim::{Sandbox, SandboxOptions, Service, UploadUrl, verify::SignatureKind};
 use md5::Digest as _;
+use sandbox::{Sandbox, SandboxOptions, Service, UploadUrl, verify::SignatureKind};
 use serde_json::json;
 use tokio::{io::AsyncWriteExt as _, net::TcpStream};
 

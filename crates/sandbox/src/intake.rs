@@ -184,7 +184,7 @@ mod tests {
     #[tokio::test]
     async fn checksums_are_those_published() {
         let cases: Vec<serde_json::Value> =
-            serde_json::from_str(include_str!("../../tests/fixtures/vectors/checksums.json")).unwrap();
+            serde_json::from_str(include_str!("../../../tests/fixtures/vectors/checksums.json")).unwrap();
         assert!(!cases.is_empty(), "an empty vector list proves nothing");
         for case in cases {
             let bytes = data(&case);

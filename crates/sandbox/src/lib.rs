@@ -11,6 +11,8 @@
 //! A request's way: [`router`] → `gateway` or `bucket` → a line in the journal → a plan drawn from the
 //! faults → checks → the answer, or the fault in its place.
 
+#![expect(missing_docs, clippy::missing_errors_doc, reason = "its names are the protocol's")]
+
 mod admission;
 mod answer;
 mod bucket;
