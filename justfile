@@ -76,6 +76,10 @@ crash-hosts ROUNDS="20" HOSTS="8" BRANDS="30":
     BRANDPOST_BIN=target/release/brandpost BRANDPOST_ROUNDS={{ROUNDS}} BRANDPOST_HOSTS={{HOSTS}} BRANDPOST_BRANDS={{BRANDS}} \
         BRANDPOST_REQUIRE_POSTGRES=1 cargo test --test it hosts_crash -- --nocapture
 
+# commits to PostgreSQL whose answers are lost, so many in one run
+lost-answers COUNT="200":
+    BRANDPOST_LOST={{COUNT}} BRANDPOST_REQUIRE_POSTGRES=1 cargo test --test it commits_whose_answers_are_lost -- --nocapture
+
 # the operators' page in headless Chromium; pictures of it into the folder SHOTS, if that is set
 page:
     tests/page/run
