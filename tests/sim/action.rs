@@ -33,6 +33,8 @@ pub enum Action {
     Crash {
         served: usize,
     },
+    /// The process dies, and the database is gone when it starts again. (On a server it only dies.)
+    LoseDatabase,
     /// The process is stopped and started again.
     Restart,
     /// What follows is of another host, counted round.
@@ -70,11 +72,13 @@ pub enum Command {
     RetryBrand,
     Release,
     Reserve,
+    /// What is held since the database was rebuilt is sent again.
+    RetryHeld,
 }
 
 type Draw = fn(&mut Rng) -> Action;
 
-const ACTIONS: [(u32, Draw); 13] = [
+const ACTIONS: [(u32, Draw); 14] = [
     (480, |rng| Action::Step(rng.usize(0..100), StepFaults::draw(rng))),
     (50, |rng| Action::StepTogether(CommitFault::draw(rng))),
     (120, |rng| Action::Change(Change::draw(rng))),
@@ -88,12 +92,13 @@ const ACTIONS: [(u32, Draw); 13] = [
     (10, |rng| Action::SetClock(weighted(rng, &WALL_TIMES))),
     (10, operate),
     (10, |rng| Action::Crash { served: rng.usize(0..=3) }),
+    (1, |_| Action::LoseDatabase),
     (3, |_| Action::Restart),
 ];
 
 /// So often beside those of a single host.
 const ACTIONS_OF_HOSTS: [(u32, Draw); 3] =
-    [(1000, Action::draw), (150, |rng| Action::Switch(rng.usize(0..6))), (12, |_| Action::Suspend)];
+    [(1000, Action::draw), (150, |rng| Action::Switch(rng.usize(0..6))), (30, |_| Action::Suspend)];
 
 const DELIVERIES: [(u32, Delivery); 4] =
     [(75, Delivery::Arrives), (8, Delivery::Lost), (12, Delivery::Late), (5, Delivery::Doubled)];

@@ -20,7 +20,7 @@ use super::daemon::{Actor, Daemon, OSS_TIMEOUT};
 use super::faults::StepFaults;
 use super::hold_points::HoldPoint;
 use super::scheduler::WRITE_AGAIN;
-use super::world::World;
+use super::world::{Loss, World};
 
 impl World {
     /// On each host whose daemon is down, and whose machine is not, it is tried to start it.
@@ -48,8 +48,12 @@ impl World {
             started => started.unwrap(),
         };
         self.trace(format!("daemon {} starts", self.at));
-        if let Some(rebuilt) = rebuilt {
-            self.violation(format!("the database of a process that died was given up: {rebuilt}"));
+        let is_lost = self.loss == Loss::Now;
+        if is_lost {
+            self.loss = Loss::Past;
+        }
+        if rebuilt.is_some() != is_lost {
+            self.violation(format!("the database of a process that died was rebuilt: {rebuilt:?}"));
         }
         let ledger = ledger.with_commit_hook(self.hold_points.clone());
         let stop = CancellationToken::new();
@@ -91,6 +95,24 @@ impl World {
         } else {
             self.start().await;
         }
+    }
+
+    /// Nobody knows any more what was sent.
+    pub async fn lose_database(&mut self) {
+        if self.server.is_some() {
+            return self.crash(0).await;
+        }
+        self.outcome.crashes += 1;
+        self.trace("the database is lost");
+        self.die().await;
+        for end in ["", "-wal", "-shm"] {
+            // whichever there are
+            let _ = std::fs::remove_file(self.database().with_file_name(format!("brandpost.db{end}")));
+        }
+        self.settled.clear();
+        self.loss = Loss::Now;
+        self.start().await;
+        self.build_mutant_in().await;
     }
 
     /// Nothing is closed, and no lease given up.

@@ -7,11 +7,12 @@ use brandpost::ledger::StatusRow;
 use sandbox::{Fault, FaultAction};
 use tokio::time::Instant;
 
-use super::action::Delivery;
+use super::action::{Command, Delivery};
+use super::changes::BRANDS;
 use super::daemon::Actor;
 use super::faults::StepFaults;
 use super::workload::Workload;
-use super::world::World;
+use super::world::{Loss, World};
 
 /// How far the clocks go on at a time.
 const TICK: Duration = Duration::from_millis(10_007);
@@ -59,6 +60,9 @@ impl World {
             self.at = at;
             if self.host().daemon.is_some() {
                 self.hear_of_others();
+                if self.loss == Loss::Past {
+                    self.begin_operator(Command::RetryHeld, BRANDS[0].parse().unwrap(), 0);
+                }
                 self.work().await;
                 self.end_deposed().await;
             }

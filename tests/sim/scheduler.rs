@@ -287,11 +287,14 @@ async fn submit(group: &mut [Actor], points: Arc<HoldPoints>) -> Vec<Option<Rest
 }
 
 async fn operate(ledger: &Ledger, command: Command, brand: BrandKey, slot: u32) -> Result<(), LedgerError> {
-    let Some((row, _)) = ledger.report().brand(brand).await? else { return Ok(()) };
-    match command {
-        Command::RetryRejected => ledger.retry(&RetrySelection::Rejected).await.map(drop),
-        Command::RetryBrand => ledger.retry(&RetrySelection::Brand(row)).await.map(drop),
-        Command::Release => ledger.release(row, &[slot]).await,
-        Command::Reserve => ledger.reserve(row, &[slot]).await,
+    let row = ledger.report().brand(brand).await?.map(|(row, _)| row);
+    match (command, row) {
+        (Command::RetryHeld, _) => ledger.retry(&RetrySelection::Held).await.map(drop),
+        (Command::RetryRejected, _) => ledger.retry(&RetrySelection::Rejected).await.map(drop),
+        (Command::RetryBrand, Some(row)) => ledger.retry(&RetrySelection::Brand(row)).await.map(drop),
+        (Command::Release, Some(row)) => ledger.release(row, &[slot]).await,
+        (Command::Reserve, Some(row)) => ledger.reserve(row, &[slot]).await,
+        // nothing is known of the brand yet
+        (_, None) => Ok(()),
     }
 }

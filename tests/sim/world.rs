@@ -43,6 +43,16 @@ pub struct Outcome {
     pub groups: u32,
 }
 
+/// When the database was lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Loss {
+    Never,
+    /// The next start rebuilds it.
+    Now,
+    /// An operator has to say what becomes of the files from before.
+    Past,
+}
+
 pub struct World {
     pub setup: Setup,
     pub place: TempDir,
@@ -65,6 +75,7 @@ pub struct World {
     /// A fault after which a file may be given up.
     pub may_give_up: bool,
     pub slots_released: bool,
+    pub loss: Loss,
     /// The trace is printed as it comes: for runs that hang.
     pub verbose: bool,
     pub outcome: Outcome,
@@ -111,14 +122,19 @@ impl World {
             sent: BTreeSet::new(),
             may_give_up: false,
             slots_released: false,
+            loss: Loss::Never,
             verbose: std::env::var_os("BRANDPOST_VERBOSE").is_some(),
             outcome: Outcome::default(),
         };
         world.start_all().await;
-        if let Some(mutant) = setup.mutant {
-            mutant.build_in(&world.database()).await;
-        }
+        world.build_mutant_in().await;
         world
+    }
+
+    pub async fn build_mutant_in(&self) {
+        if let Some(mutant) = self.setup.mutant {
+            mutant.build_in(&self.database()).await;
+        }
     }
 
     /// The actions, then rest.
@@ -154,6 +170,7 @@ impl World {
             Action::SetClock(to) => self.set_clock(*to),
             Action::Suspend => self.suspend_or_resume().await,
             Action::Crash { served } => self.crash(*served).await,
+            Action::LoseDatabase => self.lose_database().await,
             Action::Restart => self.restart().await,
             _ if !self.host().is_at_work() => {}
             Action::Deliver(fates) => {
@@ -222,7 +239,7 @@ impl World {
         match command {
             Command::RetryRejected => self.settled.clear(),
             Command::RetryBrand | Command::Release => self.forget_settled(brand),
-            Command::Reserve => {}
+            Command::Reserve | Command::RetryHeld => {}
         }
         self.trace(format!("operator {command:?} {brand} {slot}"));
         self.begin_operator(command, brand.parse().unwrap(), slot);
