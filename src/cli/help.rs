@@ -65,7 +65,7 @@ const WORDS: &[(&str, &str)] = &[
     ("man dir", "把每个命令的手册页写到这个目录"),
 ];
 
-const CONFIG: &str = "配置文件［默认 $BRANDPOST_CONFIG、./config.toml、/etc/brandpost/config.toml］";
+const CONFIG: &str = "配置文件［默认 $BRANDPOST_CONFIG、 ./config.toml、 /etc/brandpost/config.toml］";
 
 fn words(what: &str) -> Option<&'static str> {
     WORDS.iter().find(|(name, _)| *name == what).map(|(_, words)| *words)

@@ -12,6 +12,7 @@ mod help;
 mod inboxes;
 mod inspect;
 mod lang;
+mod noted_table;
 mod page;
 mod pause;
 mod retry;

@@ -36,7 +36,7 @@ async fn summary(report: &Report, untaken: Untaken) -> anyhow::Result<ExitCode> 
     let states = State::ALL.into_iter().filter(|state| !matches!(state, State::Uploaded | State::Gone));
     let filter = Filter { states: states.collect(), ..Filter::default() };
     for row in report.uploads(&filter).await? {
-        anstream::println!("{}", why(&row));
+        anstream::println!("{}", left(&row));
     }
     let counts = report.counts(None).await?;
     anstream::println!("{}", super::status::summary_line(&counts));
@@ -64,10 +64,10 @@ async fn summary(report: &Report, untaken: Untaken) -> anyhow::Result<ExitCode> 
     })
 }
 
-fn why(row: &StatusRow) -> String {
+fn left(row: &StatusRow) -> String {
     let state = style::paint(style::of_state(row.state), super::lang::state(row.state));
-    let reason = style::visible(row.error_message.as_deref().unwrap_or_default());
-    format!("{state}  {}/{}  {reason}", row.brand(), style::visible(&row.file_name))
+    let (name, why) = (style::visible(&row.file_name), super::status::why(row));
+    format!("{state}  {}/{name}  {why}", row.brand())
 }
 
 fn all_sent(counts: &Counts) -> bool {

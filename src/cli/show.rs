@@ -7,6 +7,7 @@ use unicode_width::UnicodeWidthStr;
 
 use super::NO;
 use super::lang::{self, tr};
+use super::noted_table::NotedTable;
 use super::style::{self, paint, visible};
 use crate::config::Settings;
 use crate::ledger::{AttemptRow, Report, StatusRow};
@@ -59,7 +60,7 @@ async fn find(report: &Report, what: &OsString) -> anyhow::Result<Option<StatusR
 
 /// Filled up to the width of the widest, as the terminal counts.
 fn padded(name: &str) -> String {
-    const WIDEST: usize = 10;
+    const WIDEST: usize = 11;
     name.to_owned() + &" ".repeat(WIDEST.saturating_sub(name.width()))
 }
 
@@ -107,24 +108,31 @@ fn print_row(row: &StatusRow, several_hosts: bool) {
 }
 
 fn print_attempts(attempts: &[AttemptRow]) {
-    let english = ["ATTEMPT", "STARTED", "TOOK", "OUTCOME", "WHY", "REQUEST"];
-    let chinese = ["次数", "开始", "耗时", "结果", "原因", "请求 ID"];
+    let english = ["ATTEMPT", "STARTED", "TOOK", "OUTCOME", "REQUEST"];
+    let chinese = ["次数", "开始", "耗时", "结果", "请求 ID"];
     let headings = if lang::chinese() { chinese } else { english };
-    let mut table = style::table(&headings, &headings[..4]);
-    for attempt in attempts {
-        let kind = attempt.error_kind.map(lang::kind).unwrap_or_default();
-        let code = attempt.error_code.as_ref().map(|code| format!(" [{code}]")).unwrap_or_default();
-        let message = attempt.error_message.as_ref().map(|text| lang::detail(text));
-        let message = message.map(|text| tr!(": {text}", "：{text}")).unwrap_or_default();
-        let why = format!("{kind}{code}{message}");
-        table.add_row([
+    let cells = |attempt: &AttemptRow| {
+        vec![
             attempt.attempt.to_string(),
             style::local(&attempt.started_at),
             attempt.millis.map(|millis| format!("{millis} ms")).unwrap_or_default(),
             lang::outcome(attempt.outcome),
-            style::visible(&why),
             style::visible(attempt.request_id.as_deref().unwrap_or_default()),
-        ]);
-    }
-    anstream::print!("{}", style::text(&table));
+        ]
+    };
+    let table = NotedTable {
+        headings: &headings,
+        whole: &headings,
+        note: &tr!("WHY", "原因"),
+        rows: attempts.iter().map(|attempt| (cells(attempt), why(attempt))).collect(),
+    };
+    anstream::print!("{}", table.text());
+}
+
+fn why(attempt: &AttemptRow) -> String {
+    let kind = attempt.error_kind.map(lang::kind).unwrap_or_default();
+    let code = attempt.error_code.as_ref().map(|code| format!(" [{code}]")).unwrap_or_default();
+    let message = attempt.error_message.as_ref().map(|text| lang::detail(text));
+    let message = message.map(|text| tr!(": {text}", "：{text}")).unwrap_or_default();
+    style::visible(&format!("{kind}{code}{message}"))
 }

@@ -12,6 +12,7 @@ use tokio::time::Instant;
 
 use super::folders;
 use super::lang::{self, tr};
+use super::noted_table::NotedTable;
 use super::style::{self, paint};
 use crate::config::Settings;
 use crate::domain::brand::BrandKey;
@@ -114,8 +115,9 @@ async fn watch(settings: &Settings, report: &Report, args: &Args) -> anyhow::Res
         }
         let text = page(settings, report, args).await? + &pulse(report, &uploaded).await?;
         let text = if colours { text } else { anstream::adapter::strip_str(&text).to_string() };
-        let lines = text.lines().take(style::height().saturating_sub(1));
-        let screen = lines.collect::<Vec<_>>().join("\x1b[K\n");
+        let mut room = style::height().saturating_sub(1);
+        let fits = |line: &&str| room.checked_sub(style::rows(line)).map(|left| room = left).is_some();
+        let screen = text.lines().take_while(fits).collect::<Vec<_>>().join("\x1b[K\n");
         draw(&format!("\x1b[H{screen}\x1b[K\n\x1b[J"))?;
         tokio::time::sleep(DRAW).await;
     }
@@ -203,14 +205,13 @@ async fn away(report: &Report) -> anyhow::Result<String> {
 
 /// The table of files; with their inboxes, if there are several.
 pub fn table(rows: &[StatusRow]) -> String {
-    let english = ["ID", "BRAND", "FILE", "SLOT", "STATE", "WHEN", "WHY", "INBOX"];
-    let chinese = ["ID", "品牌", "文件", "序号", "状态", "时间", "原因", "收件箱"];
+    let english = ["ID", "BRAND", "FILE", "SLOT", "STATE", "WHEN", "INBOX"];
+    let chinese = ["ID", "品牌", "文件", "序号", "状态", "时间", "收件箱"];
     let headings = if lang::chinese() { chinese } else { english };
     let several = rows.iter().any(|row| row.inbox != rows[0].inbox);
-    let columns = if several { 8 } else { 7 };
-    let [id, brand, _, slot, state, when, _, _] = headings;
-    let mut table = style::table(&headings[..columns], &[id, brand, slot, state, when]);
-    for row in rows {
+    let columns = if several { 7 } else { 6 };
+    let [id, brand, _, slot, state, when, _] = headings;
+    let cells = |row: &StatusRow| {
         let cells = [
             row.id.to_string(),
             style::brand(row.brand(), row.brand_label.as_deref()),
@@ -218,15 +219,21 @@ pub fn table(rows: &[StatusRow]) -> String {
             row.slot.map_or_else(|| "–".into(), |slot| slot.to_string()),
             paint(style::of_state(row.state), lang::state(row.state)),
             style::local(&row.updated_at),
-            why(row),
             style::visible(&row.inbox),
         ];
-        table.add_row(cells.into_iter().take(columns));
-    }
-    style::text(&table)
+        cells.into_iter().take(columns).collect()
+    };
+    let table = NotedTable {
+        headings: &headings[..columns],
+        whole: &[id, brand, slot, state, when],
+        note: &tr!("WHY", "原因"),
+        rows: rows.iter().map(|row| (cells(row), why(row))).collect(),
+    };
+    table.text()
 }
 
-fn why(row: &StatusRow) -> String {
+/// Why it is in its state, and when it is tried again.
+pub(super) fn why(row: &StatusRow) -> String {
     let Some(kind) = row.error_kind else { return String::new() };
     let message = lang::detail(row.error_message.as_deref().unwrap_or_default());
     let code = row.error_code.as_ref().map(|code| format!(" [{}]", style::visible(code))).unwrap_or_default();

@@ -27,8 +27,16 @@ pub fn of_state(state: State) -> Style {
     colour.on_default()
 }
 
-/// The longest label in a table, in columns of the terminal.
+/// The longest label in a table, in columns of the terminal, and on a narrow one.
 const LABEL: usize = 24;
+const NARROW_LABEL: usize = 16;
+
+/// The longest name of a file, by how wide the terminal is.
+const NAME: [usize; 3] = [24, 36, 60];
+
+/// A terminal of fewer columns is a narrow one; with fewer than the second, notes stand below their rows.
+const NARROW: u16 = 120;
+const ROOM_FOR_NOTES: u16 = 160;
 
 /// Less important.
 pub const FAINT: Style = Style::new().dimmed();
@@ -63,16 +71,17 @@ pub fn text(table: &Table) -> String {
 
 /// A brand in a table: its label stands beside its key, or below where there is little room.
 pub fn brand(brand: BrandKey, label: Option<&str>) -> String {
-    let Some(label) = label.map(|label| shortened_to(&visible(label), LABEL)) else {
-        return brand.to_string();
-    };
-    let between = if is_narrow() { '\n' } else { ' ' };
-    format!("{brand}{between}{label}")
+    let (between, most) = if is_narrow() { ('\n', NARROW_LABEL) } else { (' ', LABEL) };
+    match label.map(|label| shortened_to(&visible(label), most)) {
+        Some(label) => format!("{brand}{between}{label}"),
+        None => brand.to_string(),
+    }
 }
 
 /// A long name loses its middle: its beginning and its suffix say most.
 pub fn shortened(name: &str) -> String {
-    shortened_to(name, 60)
+    let most = NAME[usize::from(!is_narrow()) + usize::from(has_room_for_notes())];
+    shortened_to(name, most)
 }
 
 fn shortened_to(name: &str, most: usize) -> String {
@@ -99,14 +108,25 @@ pub fn height() -> usize {
     terminal.map_or(usize::MAX, |(_, height)| usize::from(height.0))
 }
 
+/// How many lines of the terminal a line takes.
+pub fn rows(line: &str) -> usize {
+    let columns = anstream::adapter::strip_str(line).to_string().width();
+    columns.div_ceil(usize::from(width())).max(1)
+}
+
 /// Of the terminal; pipes get long lines.
-fn width() -> u16 {
+pub fn width() -> u16 {
     let terminal = terminal_size::terminal_size_of(std::io::stdout());
     terminal.map_or(240, |(width, _)| width.0.max(60))
 }
 
 fn is_narrow() -> bool {
-    width() < 120
+    width() < NARROW
+}
+
+/// Is there room for a column of sentences?
+pub fn has_room_for_notes() -> bool {
+    width() >= ROOM_FOR_NOTES
 }
 
 /// A time of the database in the reader's zone.

@@ -67,7 +67,9 @@ async fn once_exits_0_when_all_is_uploaded_and_1_when_not() {
     let (code, out, _) = run(&bench, &["run", "--once"]).await;
     assert_eq!(code, 1, "{out}");
     assert!(
-        out.contains("rejected  OWNBRAND/1001/b.jpg  this is a text file, not a JPG, PNG or GIF"),
+        out.contains(
+            "rejected  OWNBRAND/1001/b.jpg  unsupported_format: this is a text file, not a JPG, PNG or GIF"
+        ),
         "{out}"
     );
 }

@@ -14,6 +14,15 @@ pub(super) const TEXTS: &[(&str, &str)] = &[
         "files wait for {} hosts that are away: {}; `brandpost inboxes` lists them",
         "有文件在等待 {} 台失联的主机：{}；详情见 `brandpost inboxes`",
     ),
+    (
+        "another brandpost works with {} already; stop it first (systemctl stop brandpost)",
+        "另一个 brandpost 正在使用 {}；请先停掉它（systemctl stop brandpost）",
+    ),
+    (
+        "cannot open the database {}: there is none yet; `brandpost run` creates it",
+        "打不开数据库 {}：还没有数据库，`brandpost run` 会创建",
+    ),
+    ("{} exists already; name a new file", "{} 已经存在，请换一个文件名"),
     ("there is one inbox, this host's: it cannot be retired", "只有本机一个收件箱，不能停用"),
     ("there is no inbox {}; `brandpost inboxes` lists them", "没有收件箱 {}；可用 `brandpost inboxes` 查看"),
     (
