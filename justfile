@@ -16,6 +16,11 @@ check:
 demo *ARGS:
     cargo demo {{ARGS}}
 
+# the pictures of the demo in the READMEs, from a run of it
+demo-picture:
+    cargo build
+    docs/demo-picture
+
 # the two clouds on 127.0.0.1:9610, for config.toml as it stands
 sandbox *ARGS:
     cargo run --bin brandpost-sandbox -- serve {{ARGS}}

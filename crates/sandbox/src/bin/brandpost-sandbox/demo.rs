@@ -97,8 +97,8 @@ async fn follow(daemon: &mut Daemon, folder: &Folder) -> anyhow::Result<()> {
             samples::second_brand(&folder.path("inbox"))?;
         }
         for row in rows.iter().rev() {
-            if seen.insert(row.id, row.state.clone()).as_ref() != Some(&row.state) && row.state != "uploading"
-            {
+            let is_news = seen.insert(row.id, row.state.clone()).as_ref() != Some(&row.state);
+            if is_news && !matches!(row.state.as_str(), "queued" | "uploading") {
                 bar.suspend(|| anstream::println!("{}", line(row)));
             }
         }
@@ -124,7 +124,6 @@ fn bar() -> ProgressBar {
 fn line(row: &Row) -> String {
     let colour = match row.state.as_str() {
         "uploaded" => AnsiColor::Green,
-        "queued" => AnsiColor::Cyan,
         "retrying" => AnsiColor::Yellow,
         _ => AnsiColor::Red,
     };
