@@ -50,7 +50,7 @@ bench-pictures:
 corpus:
     tests/corpus/run
 
-# fuzzes a target for so many seconds: `just fuzz jpeg 600`, `just fuzz all 600`
+# fuzzes a target (fuzz/README.md lists them) for so many seconds: `just fuzz jpeg 600`, `just fuzz all 600`
 fuzz TARGET SECONDS:
     fuzz/run {{TARGET}} {{SECONDS}}
 
@@ -84,6 +84,18 @@ crash-hosts ROUNDS="20" HOSTS="8" BRANDS="30":
 # commits to PostgreSQL whose answers are lost, so many in one run
 lost-answers COUNT="200":
     BRANDPOST_LOST={{COUNT}} BRANDPOST_REQUIRE_POSTGRES=1 cargo test --test it commits_whose_answers_are_lost -- --nocapture
+
+# each test in a process of its own (needs cargo-nextest)
+nextest *ARGS:
+    cargo nextest run {{ARGS}}
+
+# dependencies that nobody uses (needs cargo-machete)
+unused:
+    cargo machete
+
+# the documentation of the source, without a warning
+docs:
+    RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --document-private-items
 
 # the operators' page in headless Chromium; pictures of it into the folder SHOTS, if that is set
 page:

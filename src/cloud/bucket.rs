@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, DATE};
-use http::{HeaderMap, HeaderName};
+use http::{HeaderMap, HeaderName, StatusCode};
 use reqwest::Response;
 
 use super::client::{self, Clients};
@@ -33,6 +33,12 @@ use buffers::Buffers;
 use receipt::UNKNOWN_OBJECT;
 
 pub use body::BytesLimiter;
+
+/// Reads an answer that is no receipt: for the fuzzer.
+#[doc(hidden)]
+pub fn read_refusal(status: StatusCode, headers: &HeaderMap, body: &[u8], target: &Target) -> CloudError {
+    answer::refusal(status, headers, body, target)
+}
 
 /// OSS, whichever bucket.
 #[derive(Debug)]

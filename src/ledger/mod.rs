@@ -1,7 +1,7 @@
 //! The ledger: what became of every file, in one SQLite database. The only SQL.
 //!
-//! **One way to write** a file's fate: [`Ledger::update`] loads its brand, applies a rule of `domain::brand`, and writes
-//! back what changed; [`writer`] commits all updates that wait together. What is no file's fate (notices, the outbox of
+//! **One way to write** a file's fate: `Ledger::update` loads its brand, applies a rule of `domain::brand`, and writes
+//! back what changed; `writer` commits all updates that wait together. What is no file's fate (notices, the outbox of
 //! alerts, leases) is a statement of its own, at the head of its file, in a transaction of its own.
 //!
 //! Transactions are short, begin as writers (`BEGIN IMMEDIATE`), and have nothing else inside them. A task that
