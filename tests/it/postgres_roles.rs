@@ -242,10 +242,10 @@ async fn a_daemon_that_stands_by_says_so_also_after_a_write() {
 /// Root's commands work as the service's user, who cannot read the password that the unit hands over.
 #[tokio::test(flavor = "multi_thread")]
 async fn commands_of_root_know_a_password_that_is_roots_alone() {
-    let test = "commands_of_root_know_a_password_that_is_roots_alone";
-    let Some(shared) = Shared::new(test) else { return };
+    let this = "commands_of_root_know_a_password_that_is_roots_alone";
+    let Some(shared) = Shared::new(this) else { return };
     if !rustix::process::geteuid().is_root() {
-        eprintln!("\n***** SKIPPED, because it needs root: postgres_roles::{test} *****\n");
+        eprintln!("\n***** SKIPPED, because it needs root: postgres_roles::{this} *****\n");
         return;
     }
     shared.start().await.unwrap().close().await;
@@ -266,13 +266,7 @@ async fn commands_of_root_know_a_password_that_is_roots_alone() {
     bench.configure(&format!(
         "[network]\nca_file = \"ca.pem\"\n[database]\nurl = \"postgres://localhost:{port}/{name}\"\npassword_file = \"password\"\n"
     ));
-    let run = |args: &[&str]| {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_brandpost"));
-        let output = command.arg("--config").arg(bench.config()).args(args).env("LC_ALL", "C.UTF-8").output();
-        let output = output.unwrap();
-        let text = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
-        (output.status.success(), text.into_owned())
-    };
+    let run = |args: &[&str]| command(&bench, args);
     for args in [&["status"][..], &["inboxes"], &["pause"], &["resume"], &["inboxes", "retire", "hz-1"]] {
         let (succeeded, text) = run(args);
         assert!(succeeded, "{args:?}: {text}");
@@ -284,4 +278,27 @@ async fn commands_of_root_know_a_password_that_is_roots_alone() {
         let (succeeded, text) = run(args);
         assert!(!succeeded && text.contains("other users can read it: run `chmod go-r "), "{args:?}: {text}");
     }
+}
+
+/// Whether a command succeeded, and what it said.
+fn command(bench: &Bench, args: &[&str]) -> (bool, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_brandpost"));
+    let output = command.arg("--config").arg(bench.config()).args(args).env("LC_ALL", "C.UTF-8").output();
+    let output = output.unwrap();
+    let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+    (output.status.success(), said.into_owned())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn check_warns_when_every_role_may_connect() {
+    let Some(shared) = Shared::new("check_warns_when_every_role_may_connect") else { return };
+    let mut bench = Bench::new().await;
+    bench.server = Some(shared.url.clone());
+    bench.configure(&in_inbox("hz-1"));
+    let revoke = format!("REVOKE CONNECT, TEMPORARY ON DATABASE {} FROM PUBLIC", name_of(&shared.url));
+    let (_, open) = command(&bench, &["check"]);
+    assert!(open.contains(&revoke), "{open}");
+    shared.ours(&revoke);
+    let (_, closed) = command(&bench, &["check"]);
+    assert!(closed.contains("PostgreSQL ") && !closed.contains("every role of the server"), "{closed}");
 }
