@@ -2,6 +2,9 @@
 --
 -- The rules of a file's life are in src/domain/brand. The constraints here are a second guard, which shares nothing
 -- with them. Times are RFC 3339 UTC texts of one width, so that they sort by time. ../sqlite has the same tables.
+--
+-- All of it is in the schema brandpost, which is the first of the connection's search_path. Functions name the schemas in
+-- which they look, or are bound to what they use when they are made: whoever calls them, they mean the same.
 
 -- versions of brandpost that know this migration, or a later one, may work with the database
 CREATE TABLE compatibility (
@@ -11,8 +14,8 @@ CREATE TABLE compatibility (
 INSERT INTO compatibility (oldest_migration) VALUES (1);
 
 -- the time of the database's clock, which is the only one that counts
-CREATE FUNCTION brandpost_time(ahead INTERVAL DEFAULT '0') RETURNS TEXT LANGUAGE SQL VOLATILE AS
-$$ SELECT to_char((clock_timestamp() + ahead) AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') $$;
+CREATE FUNCTION brandpost_time(ahead INTERVAL DEFAULT INTERVAL '0') RETURNS TEXT LANGUAGE SQL VOLATILE
+RETURN to_char((clock_timestamp() + ahead) AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"');
 
 -- the id of the next file: given in advance, some to each daemon
 CREATE TABLE next_upload (
@@ -134,7 +137,7 @@ CREATE TABLE reserved_slot (
     PRIMARY KEY (brand_id, slot)
 );
 
-CREATE FUNCTION spare_files_slots() RETURNS TRIGGER LANGUAGE plpgsql AS $$
+CREATE FUNCTION spare_files_slots() RETURNS TRIGGER LANGUAGE plpgsql SET search_path = brandpost, pg_temp AS $$
 BEGIN
     IF EXISTS (SELECT 1 FROM upload WHERE brand_id = new.brand_id AND slot = new.slot) THEN
         RAISE EXCEPTION 'the slot belongs to a file' USING ERRCODE = 'integrity_constraint_violation';
@@ -142,7 +145,7 @@ BEGIN
     RETURN new;
 END $$;
 
-CREATE FUNCTION spare_reserved_slots() RETURNS TRIGGER LANGUAGE plpgsql AS $$
+CREATE FUNCTION spare_reserved_slots() RETURNS TRIGGER LANGUAGE plpgsql SET search_path = brandpost, pg_temp AS $$
 BEGIN
     IF EXISTS (SELECT 1 FROM reserved_slot WHERE brand_id = new.brand_id AND slot = new.slot) THEN
         RAISE EXCEPTION 'the slot is reserved' USING ERRCODE = 'integrity_constraint_violation';
@@ -219,6 +222,13 @@ CREATE TABLE alert (
     CHECK ((state = 'complete') = (brand_id IS NOT NULL)),
     CHECK ((state = 'complete') = (upload_id IS NULL))
 );
+
+-- who adds to the outbox locks this row first: alerts are numbered in the order of their commits
+CREATE TABLE alert_order (
+    id BIGINT NOT NULL
+);
+
+INSERT INTO alert_order (id) VALUES (1);
 
 CREATE TABLE alert_channel (
     inbox_id        BIGINT NOT NULL REFERENCES inbox (id),

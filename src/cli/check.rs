@@ -271,7 +271,7 @@ fn inotify() -> Finding {
 
 async fn database(settings: &Settings) -> Finding {
     if let Location::Server(server) = daemon::location(settings).map_err(|error| format!("{error:#}"))? {
-        return server_database(&server).await;
+        return server_database(&settings.database.path, server).await;
     }
     let path = &settings.database.path;
     super::check_database_place(path).map_err(|error| format!("{error:#}"))?;
@@ -296,12 +296,17 @@ async fn database(settings: &Settings) -> Finding {
 }
 
 /// The server, its settings that matter, and who keeps the inbox.
-async fn server_database(server: &Server) -> Finding {
-    let findings =
-        ledger::check_server(server, SystemClock.now()).await.map_err(|error| error.to_string())?;
+async fn server_database(path: &Path, server: Server) -> Finding {
+    let place = server.to_string();
+    let read = service::as_service(path, move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(whole)?;
+        runtime.block_on(ledger::check_server(&server, SystemClock.now())).map_err(|error| error.to_string())
+    });
+    let findings = read.await.ok_or_else(nobody)??;
+    findings.weak.iter().for_each(|text| warn("database", text));
     match findings.wrong.is_empty() {
-        true => Ok(format!("{server}: {}", findings.good.join(", "))),
-        false => Err(format!("{server}: {}", findings.wrong.join("; "))),
+        true => Ok(format!("{place}: {}", findings.good.join(", "))),
+        false => Err(format!("{place}: {}", findings.wrong.join("; "))),
     }
 }
 
@@ -319,8 +324,11 @@ async fn contents(path: &Path) -> Result<(String, u64), String> {
             Ok((health, counts.total()))
         })
     });
-    let nobody = || tr!("this user cannot ask as the service's", "无法以服务用户的身份检查");
     read.await.ok_or_else(nobody)?
+}
+
+fn nobody() -> String {
+    tr!("this user cannot ask as the service's", "无法以服务用户的身份检查")
 }
 
 /// Can the service write its database? Somebody else's rights say nothing of it.

@@ -114,10 +114,16 @@ impl Cli {
         if let Command::Database(args) = &self.command {
             return database::database(&path, args);
         }
-        let settings = Settings::load(&path)?;
+        let mut settings = Settings::load(&path)?;
         if !matches!(self.command, Command::Run(_) | Command::Backup(_)) {
             let database = &settings.database.path;
             check_database_place(database)?;
+            // which may be root's alone
+            if let Some(password) =
+                settings.database.server.as_mut().and_then(|server| server.password.as_mut())
+            {
+                *password = password.read_ahead()?;
+            }
             service::become_owner(database)?;
         }
         block_on(self.command.run(settings))

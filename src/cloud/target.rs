@@ -147,14 +147,15 @@ fn check_host(oss: &Oss, url: &Url) -> Result<(), Failure> {
     }
 }
 
-/// `oss.bucket` is the only one that counts, and names the bucket behind a domain of one's own.
+/// `oss.bucket` is the only one that counts, and names the bucket behind a domain of one's own. Of Alibaba Cloud's hosts only
+/// that bucket's on OSS itself: other services, and other customers, have names there that begin in the same way.
 fn pinned(oss: &Oss, host: &str, bucket: Option<String>) -> Result<Option<String>, Failure> {
     let Some(pinned) = &oss.bucket else { return Ok(bucket) };
-    let fits = match &bucket {
-        Some(bucket) => bucket == pinned,
-        // the host of every bucket begins with its name
-        None if host.ends_with(".aliyuncs.com") => host.split('.').next() == Some(pinned),
-        None => true,
+    let endpoint = host.strip_prefix(pinned.as_str()).and_then(|rest| rest.strip_prefix('.'));
+    let fits = match (is_alibabas(host), &bucket) {
+        (true, _) => endpoint.is_some_and(is_oss),
+        (false, Some(bucket)) => bucket == pinned,
+        (false, None) => true,
     };
     if fits {
         return Ok(Some(pinned.clone()));
@@ -162,6 +163,19 @@ fn pinned(oss: &Oss, host: &str, bucket: Option<String>) -> Result<Option<String
     let message =
         format!("the gateway wants the file sent to {host}, which is not the bucket {pinned} of oss.bucket");
     Err(Failure::new(ErrorKind::ForbiddenHost, message))
+}
+
+fn is_alibabas(host: &str) -> bool {
+    let host = host.trim_end_matches('.');
+    host == "aliyuncs.com" || host.ends_with(".aliyuncs.com")
+}
+
+/// Is it an endpoint of OSS: `oss-cn-hangzhou[-internal].aliyuncs.com`, `oss-accelerate[-overseas].aliyuncs.com`,
+/// `cn-hangzhou.oss.aliyuncs.com`?
+fn is_oss(endpoint: &str) -> bool {
+    let Some(name) = endpoint.strip_suffix(".aliyuncs.com") else { return false };
+    let region = name.strip_prefix("oss-").or_else(|| name.strip_suffix(".oss"));
+    region.is_some_and(|region| !region.is_empty() && !region.contains('.'))
 }
 
 fn secure(oss: &Oss, url: &mut Url) -> Result<(), Failure> {

@@ -68,7 +68,7 @@ pub struct SecretSource {
 /// The first of these that is set counts.
 #[derive(Debug, Clone)]
 pub enum SecretPlace {
-    /// `BRANDPOST_<SECTION>__<KEY>`.
+    /// `BRANDPOST_<SECTION>__<KEY>`, or what was read before.
     Environment(Secret),
     /// The file that `<key>_file` names.
     File(PathBuf),
@@ -101,9 +101,9 @@ pub enum SecretError {
     Empty(Key, String),
     /// It lies in a file that every user of the machine can read.
     #[error(
-        "{1} holds {0}, and other users can read it: run `chmod o-r {1}` (it must stay readable for the service)"
+        "{1} holds {0}, and other users can read it: run `chmod {2} {1}` (it must stay readable for the service)"
     )]
-    Exposed(Key, String),
+    Exposed(Key, String, &'static str),
     /// It is in a configuration file that others can read.
     #[error("{0} is in {1}, which other users can read: run `chmod {2} {1}`, or use {0}_file")]
     ExposedInline(Key, String, &'static str),
@@ -131,6 +131,14 @@ impl SecretSource {
             SecretPlace::Missing => Err(SecretError::Missing(key, credential_name(key))),
         }
     }
+
+    /// The same secret, already read: who loads it later need not be able to read its file.
+    ///
+    /// # Errors
+    /// As of `load`.
+    pub fn read_ahead(&self) -> Result<Self, SecretError> {
+        Ok(Self { key: self.key, place: SecretPlace::Environment(self.load()?) })
+    }
 }
 
 /// What the systemd credential of a secret is called.
@@ -153,13 +161,14 @@ fn variable(key: Key) -> String {
 /// Reads a secret's file, at most so many bytes of it.
 pub(super) fn read(key: Key, path: &Path, guarded: bool) -> Result<Secret, SecretError> {
     const LONGEST: u64 = 64 << 10;
-    const READABLE_BY_OTHERS: u32 = 0o004;
     let name = path.display().to_string();
     let unreadable = |source| SecretError::Unreadable { key, path: path.display().to_string(), source };
     let file = files::open_named(path).map_err(unreadable)?;
     let about = file.metadata().map_err(unreadable)?;
-    if guarded && about.mode() & READABLE_BY_OTHERS != 0 {
-        return Err(SecretError::Exposed(key, name));
+    // staff may read the database, and who has its password may write it
+    let (readable, advice) = if key == DATABASE_PASSWORD { (0o044, "go-r") } else { (0o004, "o-r") };
+    if guarded && about.mode() & readable != 0 {
+        return Err(SecretError::Exposed(key, name, advice));
     }
     let mut bytes = Zeroizing::new(Vec::new());
     file.take(LONGEST).read_to_end(&mut bytes).map_err(unreadable)?;
@@ -321,9 +330,10 @@ mod tests {
 
     #[test]
     fn a_file_that_others_can_read_holds_no_secret() {
-        for key in [APP_SECRET, IOT_TOKEN, WEBHOOK, ALERT_SECRET] {
+        for key in [APP_SECRET, IOT_TOKEN, WEBHOOK, ALERT_SECRET, DATABASE_PASSWORD] {
             let content = if key == WEBHOOK { "http://example.com" } else { "abc" }.as_bytes();
-            for (mode, good) in [(0o600, true), (0o400, true), (0o640, true), (0o644, false), (0o604, false)]
+            let group = key != DATABASE_PASSWORD;
+            for (mode, good) in [(0o600, true), (0o400, true), (0o640, group), (0o644, false), (0o604, false)]
             {
                 let (_folder, path) = file(content, mode);
                 let loaded = load(key, SecretPlace::File(path.clone()));

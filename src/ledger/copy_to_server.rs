@@ -84,7 +84,9 @@ pub async fn copy_to_server(path: &Path, server: &Server, clock: Arc<dyn Clock>)
 }
 
 async fn copy(file: &Ledger, server: &Server) -> Result<usize> {
-    let source = &file.session.pool;
+    let source = file.report().pool();
+    // commands, which need no daemon, write nothing meanwhile that would be missing on the server
+    let unchanged = file.session.pool.begin(None).await?;
     let verdict: String = sql(CHECK).scalar(source).await?;
     if verdict != "ok" {
         return Err(LedgerError::Damaged(verdict));
@@ -114,6 +116,7 @@ async fn copy(file: &Ledger, server: &Server) -> Result<usize> {
     sql(NAME_INBOX).bind(&server.inbox).execute(&mut tx).await?;
     tx.commit().await?;
     pool.close().await;
+    unchanged.rollback().await?;
     Ok(rows)
 }
 

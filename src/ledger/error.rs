@@ -90,7 +90,7 @@ pub enum LedgerError {
     #[error("the database holds an unknown value: {0}")]
     Corrupt(String),
     /// Anything else that the database says.
-    #[error("database: {}", words(.0))]
+    #[error("database: {}", postgres::message(.0))]
     Sql(sqlx::Error),
     /// SQLite finds the file damaged.
     #[error("the database is damaged: {0}")]
@@ -128,19 +128,10 @@ fn primary(error: &sqlx::Error) -> Option<u32> {
     Some(error.code()?.parse::<u32>().ok()? & 0xff)
 }
 
-/// What SQLite says, once.
-fn words(error: &sqlx::Error) -> String {
-    match error {
-        sqlx::Error::Database(error) => error.message().to_owned(),
-        sqlx::Error::Io(error) => error.to_string(),
-        other => other.to_string(),
-    }
-}
-
 impl LedgerError {
     /// What is wrong with a database that cannot be opened. Codes: <https://sqlite.org/rescode.html>.
     pub(super) fn opening(path: &Path, error: sqlx::Error) -> Self {
-        let text = words(&error);
+        let text = postgres::message(&error);
         let open = |reason: String, passing: bool| LedgerError::Open {
             place: path.display().to_string(),
             reason,

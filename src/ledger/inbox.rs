@@ -29,7 +29,7 @@ pub(super) const ASK: &str = "
     FROM inbox WHERE name = $1 FOR NO KEY UPDATE";
 
 const LEASE_IT: &str = "
-    UPDATE inbox SET seen_at = brandpost_time(), lease_until = brandpost_time('30 seconds')
+    UPDATE inbox SET seen_at = brandpost_time(), lease_until = brandpost_time(INTERVAL '30 seconds')
     WHERE id = $1 AND epoch = $2";
 
 const GIVE_UP: &str = "UPDATE inbox SET lease_until = brandpost_time() WHERE id = $1 AND epoch = $2";
@@ -125,9 +125,13 @@ impl Ledger {
         match timeout_at(last_moment, renewal).await {
             Ok(Ok(1)) if Instant::now() < last_moment => self.session.keeper.renewed(asked),
             Ok(Err(error)) if Instant::now() < last_moment => self.report_problem(&error.into()),
-            _ => return Err(LedgerError::Deposed(self.session.keeper.inbox().name.to_string())),
+            _ => return Err(self.deposed()),
         }
         Ok(())
+    }
+
+    pub(super) fn deposed(&self) -> LedgerError {
+        LedgerError::Deposed(self.session.keeper.inbox().name.to_string())
     }
 
     /// Resolves when nothing may be sent any more, because another daemon may soon keep the inbox. The daemon that kept it

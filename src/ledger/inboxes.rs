@@ -23,10 +23,13 @@ const END: &str = "
 const FORGET_NOTICES: &str = "DELETE FROM notice WHERE inbox_id = $1";
 const FORGET_READING: &str = "DELETE FROM reading WHERE inbox_id = $1";
 
-/// What is not sent, and what was refused.
+/// Its daemon has not come back.
+const IS_ENDED: &str = "SELECT count(*) FROM inbox WHERE id = $1 AND retired_at IS NOT NULL";
+
+/// What is not sent, and what was refused, for as long as its daemon has not come back.
 const UNSENT: &str = "
     SELECT id, brand_id FROM upload
-    WHERE inbox_id = $1 AND state IN ('queued', 'uploading', 'retrying', 'failed', 'rejected')
+    WHERE inbox_id = (SELECT id FROM inbox WHERE id = $1 AND retired_at IS NOT NULL) AND state IN ('queued', 'uploading', 'retrying', 'failed', 'rejected')
     ORDER BY brand_id, id LIMIT $2";
 
 /// So many files are ended in one transaction at most.
@@ -127,7 +130,13 @@ impl Ledger {
             let files: Vec<_> = rows.iter().map(Candidate::read).collect::<Result<_>>()?;
             if files.is_empty() {
                 self.note_external_write();
-                return Ok(gone);
+                let is_ended: i64 = sql(IS_ENDED).bind(id.0).scalar(self.report().pool()).await?;
+                return match is_ended {
+                    0 => Err(LedgerError::Inbox(format!(
+                        "the daemon of the inbox {name} came back meanwhile: {gone} files are gone, the others are its own again"
+                    ))),
+                    _ => Ok(gone),
+                };
             }
             let brands = files.iter().map(|file| file.brand).collect();
             let end = move |brands: &mut Brands, at: &Moment| {

@@ -31,7 +31,8 @@ pub(super) const CHANGED_AFTER: &str = "
 
 /// Other hosts commit what they began a moment ago: as far as rows are shown, nothing comes in between any more.
 const CHANGED_AFTER_POSTGRES: &str = "
-    SELECT * FROM upload_status WHERE (updated_at, id) > ($1, $2) AND updated_at <= brandpost_time('-1 second')
+    SELECT * FROM upload_status
+    WHERE (updated_at, id) > ($1, $2) AND updated_at <= brandpost_time(INTERVAL '-1 second')
     ORDER BY updated_at, id LIMIT $3";
 
 pub(super) const TAKEN: &str = "

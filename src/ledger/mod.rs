@@ -237,12 +237,16 @@ impl Ledger {
 
     /// Says in `current_problem` why this daemon does nothing.
     pub fn stand_by(&self, why: &LedgerError) {
-        self.session.problems.should_log(why.to_string());
+        // it does so until it is closed, whatever is written meanwhile on the page
+        let _ = self.session.standing_by.set(why.to_string());
     }
 
-    /// What is wrong with the database at present, so that nothing can be written.
+    /// Why nothing is written and sent at present: another daemon keeps the inbox, or may soon do so, or something is wrong
+    /// with the database.
     pub fn current_problem(&self) -> Option<String> {
-        self.session.problems.current()
+        let standing_by = self.session.standing_by.get().cloned();
+        let deposed = || self.is_lease_over().then(|| self.deposed().to_string());
+        standing_by.or_else(deposed).or_else(|| self.session.problems.current())
     }
 
     fn inbox_id(&self) -> i64 {

@@ -25,7 +25,7 @@ pub(super) const BY_PATH: &str = "
 
 pub(super) const PICTURE: &str = "
     SELECT path_bytes, size_bytes, mtime_ns, inode, sha256 FROM upload
-    WHERE id = $1 AND sha256 IS NOT NULL AND state <> 'gone'";
+    WHERE id = $1 AND inbox_id = $2 AND sha256 IS NOT NULL AND state <> 'gone'";
 
 pub(super) const ATTEMPTS: &str = "SELECT * FROM attempt_log WHERE upload_id = $1 ORDER BY attempt";
 
@@ -241,13 +241,13 @@ impl Report {
         query.optional(&self.pool).await?.as_ref().map(StatusRow::read).transpose()
     }
 
-    /// Where a file that passed inspection lies, what it was like then, and its SHA-256.
+    /// Where a file of this host's inbox lies that passed inspection, what it was like then, and its SHA-256.
     ///
     /// # Errors
     /// When the database fails.
     pub async fn picture(&self, id: UploadId) -> Result<Option<(PathBuf, Stamp, String)>> {
         let query = sql(PICTURE);
-        let row = query.bind(id.0).optional(&self.pool).await?;
+        let row = query.bind(id.0).bind(self.inbox.id.0).optional(&self.pool).await?;
         row.map(|row| Ok((path(&row)?, stamp(&row)?, row.get("sha256")?))).transpose()
     }
 

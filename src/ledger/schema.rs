@@ -22,10 +22,11 @@ const HAS_MIGRATIONS: &str = "SELECT count(*) FROM sqlite_schema WHERE name = '_
 
 const HAS_MIGRATIONS_POSTGRES: &str = "
     SELECT count(*) FILTER (WHERE tablename IN ('_sqlx_migrations', 'compatibility')) AS ours, count(*) AS tables
-    FROM pg_tables WHERE schemaname = current_schema()";
+    FROM pg_catalog.pg_tables WHERE schemaname = 'brandpost'";
 
-/// Daemons that start at a time migrate one after the other.
-const LOCK: &str = "SELECT pg_advisory_xact_lock(2095, 0)";
+/// Daemons that start at a time migrate one after the other: only its owner can hold on to a schema, and before the first
+/// migration there is nothing else.
+const LOCK: &str = "COMMENT ON SCHEMA brandpost IS 'what brandpost knows of brands and their pictures'";
 
 /// Brings the file to the newest schema. One that an older version made is copied first, beside it.
 pub(super) async fn migrate(pool: &SqlitePool, path: &Path) -> Result<()> {
@@ -53,7 +54,7 @@ pub(super) async fn migrate_server(pool: &PgPool, server: &Server) -> Result<()>
         sqlx::query_as(HAS_MIGRATIONS_POSTGRES).fetch_one(&mut *tx).await.map_err(cannot)?;
     if tables > 0 && ours < 2 {
         let reason =
-            "it holds tables of something else; give brandpost a database of its own (createdb)".into();
+            "its schema brandpost holds tables of something else; give brandpost a database of its own (createdb)".into();
         return Err(LedgerError::Open { place: server.to_string(), reason, passing: false });
     }
     if tables > 0 {

@@ -5,12 +5,15 @@ use jiff::Timestamp;
 use super::engine::{Pool, postgres, sql};
 use super::error::Result;
 use super::postgres::Server;
+use crate::domain::text::visible;
 
 const SETTINGS: &str = "
     SELECT current_setting('server_version') AS version, current_setting('synchronous_commit') AS synchronous,
            current_setting('fsync') AS fsync, current_setting('max_connections')::bigint AS connections,
            to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"') AS now,
-           pg_is_in_recovery() AS standby, to_regclass('inbox') IS NOT NULL AS made";
+           pg_is_in_recovery() AS standby, to_regclass('brandpost.inbox') IS NOT NULL AS made,
+           has_database_privilege('public', current_database(), 'CONNECT, TEMPORARY') AS open,
+           quote_ident(current_database()) AS database";
 
 const INBOXES: &str = "
     SELECT name, host, seen_at, slots_total, CASE WHEN lease_until > brandpost_time() THEN 1 ELSE 0 END AS kept
@@ -27,6 +30,8 @@ const CLOCK_OFF: i64 = 60;
 pub struct ServerFindings {
     /// Facts.
     pub good: Vec<String>,
+    /// What works, and should not stay so.
+    pub weak: Vec<String>,
     /// What is to be mended, and how.
     pub wrong: Vec<String>,
 }
@@ -51,6 +56,12 @@ pub async fn check_server(server: &Server, now: Timestamp) -> Result<ServerFindi
         found
             .wrong
             .push("it is a standby, which cannot be written; database.url must name the primary".into());
+    }
+    if row.get("open")? {
+        found.weak.push(format!(
+            "every role of the server may connect to the database, and can fill its disk and disturb its hosts: REVOKE CONNECT, TEMPORARY ON DATABASE {} FROM PUBLIC",
+            visible(row.get("database")?)
+        ));
     }
     let database: Option<Timestamp> = row.get::<&str>("now")?.parse().ok();
     let off = database.map_or(0, |database| database.duration_since(now).as_secs());

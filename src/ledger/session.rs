@@ -30,6 +30,8 @@ pub(super) struct Session {
     pub(super) rechecks: Arc<watch::Sender<u64>>,
     /// What is wrong with the database at present.
     pub(super) problems: Arc<RepeatLimiter<String>>,
+    /// Why this daemon does nothing: another one keeps its inbox.
+    pub(super) standing_by: Arc<OnceLock<String>>,
     /// The connections must be opened again before they are used.
     pub(super) stale: Arc<AtomicBool>,
     /// SQLite: counts up when the connection is another one, whose view of other writers begins anew.
@@ -54,6 +56,7 @@ impl Session {
             changed: Arc::new(watch::Sender::new(0)),
             rechecks: Arc::new(watch::Sender::new(0)),
             problems: Arc::default(),
+            standing_by: Arc::default(),
             stale: Arc::default(),
             generation,
             hook: Arc::default(),

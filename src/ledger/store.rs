@@ -44,7 +44,7 @@ const LOCK_END: &str = ") ORDER BY id FOR NO KEY UPDATE";
 const BUMP: &str = "UPDATE brand SET version = version + 1 WHERE id = $1";
 
 /// Alerts are numbered in the order of their commits: a reader that has seen one has seen those before it.
-const NUMBER_ALERTS: &str = "SELECT pg_advisory_xact_lock(2095, 1)";
+const NUMBER_ALERTS: &str = "SELECT 1 FROM alert_order FOR UPDATE";
 
 /// Brands, a row for each slot that is reserved.
 pub(super) const BRANDS: &str = "

@@ -35,6 +35,7 @@ mod overflow;
 mod packaging;
 mod pauses;
 mod postgres;
+mod postgres_roles;
 mod queries;
 mod reference;
 mod same_stamp;

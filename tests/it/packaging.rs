@@ -99,6 +99,26 @@ fn preinst_leaves_root_s_terminal_to_root() {
 }
 
 #[test]
+fn preinst_is_not_held_up_by_what_the_service_s_user_says() {
+    run(
+        "preinst",
+        "upgrade 1.0 2>said",
+        r#"printf '#!/bin/sh\nwhile :; do echo nonsense; done\n' >"$1/bin/brandpost""#,
+        r#"test "$(wc -c <said)" -lt 70000; grep -q "no database of .* to back up" said"#,
+    );
+}
+
+#[test]
+fn preinst_upgrades_where_the_database_is_on_a_server() {
+    run(
+        "preinst",
+        "upgrade 1.0 2>said",
+        r#"printf '#!/bin/sh\necho "run pg_dump" >&2; exit 3\n' >"$1/bin/brandpost"; touch /var/lib/brandpost/brandpost.db"#,
+        r#"grep -q "run pg_dump" said; grep -q "is on a server; it is not backed up" said"#,
+    );
+}
+
+#[test]
 fn the_unit_of_instances_is_the_first_one_s_with_their_paths() {
     let read = |name: &str| {
         std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("systemd").join(name)).unwrap()

@@ -14,6 +14,7 @@ use crate::support::postgres::{Cluster, ROLE, cluster, location, name_of};
 /// nobody needs to wait for its disk.
 const SIMULATED_TIME: &str = "
     SET client_min_messages = warning;
+    SET search_path = brandpost;
     DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET synchronous_commit = off', current_database()); END $$;
     CREATE SCHEMA simulation;
     CREATE TABLE simulation.clock (now TIMESTAMPTZ NOT NULL);

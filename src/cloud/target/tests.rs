@@ -107,6 +107,8 @@ fn a_pinned_bucket_is_the_only_one() {
         "acme.oss-cn-hangzhou.aliyuncs.com",
         "acme.oss-cn-beijing-internal.aliyuncs.com",
         "acme.cn-hangzhou.oss.aliyuncs.com",
+        "acme.oss-accelerate.aliyuncs.com",
+        "acme.oss-accelerate-overseas.aliyuncs.com",
         "img.acme.com",
     ] {
         for query in ["", "?x-oss-signature-version=V4&x-oss-signature=s"] {
@@ -120,6 +122,14 @@ fn a_pinned_bucket_is_the_only_one() {
         "evil.cn-hangzhou.oss.aliyuncs.com",
         "evil.acme.oss-cn-hangzhou.aliyuncs.com",
         "oss-cn-hangzhou.aliyuncs.com",
+        // what others have, and other services are, under the bucket's name
+        "acme.cn-hangzhou.log.aliyuncs.com",
+        "acme.evil.oss-cn-hangzhou.aliyuncs.com",
+        "acme.evil.cn-hangzhou.oss.aliyuncs.com",
+        "acme.oss.aliyuncs.com",
+        "acme.oss-.aliyuncs.com",
+        "acme.aliyuncs.com",
+        "acme.oss-cn-hangzhou.aliyuncs.com.",
     ] {
         for query in ["", "?x-oss-signature-version=V4&x-oss-signature=s"] {
             let failure = target(pinned, &format!("https://{host}/k.jpg{query}")).unwrap_err();

@@ -24,6 +24,10 @@ pub(super) const TEXTS: &[(&str, &str)] = &[
     ),
     ("{} exists already; name a new file", "{} 已经存在，请换一个文件名"),
     ("there is one inbox, this host's: it cannot be retired", "只有本机一个收件箱，不能停用"),
+    (
+        "the daemon of the inbox {} came back meanwhile: {} files are gone, the others are its own again",
+        "收件箱 {} 的守护进程在此期间已恢复：{} 个文件已作废，其余仍归它处理",
+    ),
     ("there is no inbox {}; `brandpost inboxes` lists them", "没有收件箱 {}；可用 `brandpost inboxes` 查看"),
     (
         "the inbox {} is kept by the daemon on {}; stop that first",

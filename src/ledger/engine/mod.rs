@@ -6,6 +6,8 @@
 
 pub(super) mod column;
 pub(super) mod postgres;
+mod schema;
+mod socket;
 pub(super) mod sqlite;
 mod statement;
 

@@ -1,7 +1,7 @@
 //! PostgreSQL: a server that several hosts share.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions, PgSslMode};
@@ -9,8 +9,9 @@ use sqlx::{ConnectOptions, Connection, PgConnection, PgPool, Postgres, Row, Tran
 use tokio::time::timeout;
 use zeroize::Zeroizing;
 
-use super::{Tx, sql};
+use super::{Tx, schema, socket, sql};
 use crate::domain::brand::InboxId;
+use crate::domain::text::visible;
 use crate::ledger::error::{LedgerError, Result};
 
 /// The oldest version, as the server numbers it.
@@ -24,6 +25,13 @@ const SETTINGS: [(&str, &str); 4] = [
     ("statement_timeout", "20000"),
     ("idle_in_transaction_session_timeout", "20000"),
 ];
+
+/// Names without a schema mean what is in ours, or PostgreSQL's own: in `public` others may have functions and tables whose
+/// names are those of ours.
+const SEARCH_PATH: (&str, &str) = ("search_path", "brandpost,pg_temp");
+
+/// Before it is known who else has a say in our schema, nothing of it is called.
+const NOTHING_OF_OURS: (&str, &str) = ("search_path", "pg_catalog,pg_temp");
 
 /// How long a statement may take with the way there and back; behind a network that swallows everything, the server's
 /// limits are not heard of.
@@ -106,6 +114,9 @@ pub(in crate::ledger) async fn connect(server: &Server, read_only: bool) -> Resu
             format!("the environment has {name}, which brandpost does not obey and cannot ignore; unset it");
         return Err(LedgerError::Open { place: server.to_string(), reason, passing: false });
     }
+    if server.is_local() {
+        socket::check(Path::new(&server.host)).map_err(|reason| refused(server, reason))?;
+    }
     let pool = PgPoolOptions::new()
         .max_connections(if read_only { 3 } else { 1 })
         .max_lifetime(None)
@@ -117,30 +128,43 @@ pub(in crate::ledger) async fn connect(server: &Server, read_only: bool) -> Resu
     let options =
         if read_only { options.options([("default_transaction_read_only", "on")]) } else { options };
     // a pool tries again and again, and says in the end that it took too long
-    let first = timeout(CONNECT, options.connect()).await.unwrap_or(Err(sqlx::Error::PoolTimedOut));
+    let first = options.clone().options([NOTHING_OF_OURS]);
+    let first = timeout(CONNECT, first.connect()).await.unwrap_or(Err(sqlx::Error::PoolTimedOut));
     let mut first = first.map_err(|error| opening(server, &error))?;
     check(server, &mut first).await?;
+    let others = schema::prepare(&mut first, read_only).await.map_err(|error| opening(server, &error))?;
+    if let Some(reason) = others {
+        return Err(refused(server, visible(&reason)));
+    }
     // the server forgets it if it hears nothing of it
     let _ = first.close().await;
-    Ok(pool.connect_lazy_with(options))
+    Ok(pool.connect_lazy_with(options.options([SEARCH_PATH])))
 }
 
 async fn check(server: &Server, connection: &mut PgConnection) -> Result<()> {
-    let row = sqlx::query("SELECT current_setting('server_version_num')::bigint AS number, current_setting('server_version') AS version, current_setting('server_encoding') AS encoding")
+    let row = sqlx::query("SELECT current_setting('server_version_num')::bigint AS number, current_setting('server_version') AS version, current_setting('server_encoding') AS encoding, current_setting('search_path') AS path")
         .fetch_one(connection)
         .await
         .map_err(|error| opening(server, &error))?;
     let (number, version): (i64, String) = (row.try_get("number")?, row.try_get("version")?);
     let encoding: String = row.try_get("encoding")?;
-    let refuse =
-        |reason: String| Err(LedgerError::Open { place: server.to_string(), reason, passing: false });
     if number < OLDEST {
-        return refuse(format!("PostgreSQL {version} is too old; brandpost needs 14 or newer"));
+        return Err(refused(server, format!("PostgreSQL {version} is too old; brandpost needs 14 or newer")));
     }
     if encoding != "UTF8" {
-        return refuse(format!("the database's encoding is {encoding}; make one with ENCODING 'UTF8'"));
+        let reason = format!("the database's encoding is {encoding}; make one with ENCODING 'UTF8'");
+        return Err(refused(server, reason));
+    }
+    if row.try_get::<String, _>("path")? != NOTHING_OF_OURS.1 {
+        let reason = "the session does not get the settings that it asks for; a pooler in between must pass on `options` (PgBouncer: not in ignore_startup_parameters)";
+        return Err(refused(server, reason.into()));
     }
     Ok(())
+}
+
+/// The server cannot be used, and that does not pass by itself.
+fn refused(server: &Server, reason: String) -> LedgerError {
+    LedgerError::Open { place: server.to_string(), reason, passing: false }
 }
 
 /// What is wrong with a server that cannot be used, and what to do. Codes:
@@ -158,11 +182,11 @@ pub(in crate::ledger) fn opening(server: &Server, error: &sqlx::Error) -> Ledger
         "3D000" => open(format!("there is no database {}; make it (createdb), or correct database.url", server.database), false),
         "42501" => open(format!("the role {} lacks a right: {}; make it the owner of the database", server.user, message(error)), false),
         "" => match error {
-            error if is_about_certificates(error) => open(format!("the connection cannot be secured: {error}; the server needs a certificate for the name in database.url (network.ca_file trusts another authority)"), false),
-            sqlx::Error::Configuration(error) => open(format!("{error}; correct database.url, or the certificates"), false),
+            error if is_about_certificates(error) => open(format!("the connection cannot be secured: {}; the server needs a certificate for the name in database.url (network.ca_file trusts another authority)", message(error)), false),
+            sqlx::Error::Configuration(error) => open(format!("{}; correct database.url, or the certificates", visible(&error.to_string())), false),
             sqlx::Error::PoolTimedOut => open("the server does not answer; is database.url right, and does a firewall let it through?".into(), true),
             sqlx::Error::Io(error) => open(format!("the server cannot be reached: {error}; is it running, and is database.url right?"), true),
-            _ => open(format!("{error}; is this a PostgreSQL server that speaks TLS?"), false),
+            _ => open(format!("{}; is this a PostgreSQL server that speaks TLS?", message(error)), false),
         },
         _ => open(format!("{}; see the server's log", message(error)), is_transient(&code)),
     }
@@ -186,10 +210,11 @@ pub(in crate::ledger) fn state(error: &sqlx::Error) -> Option<String> {
     Some(error.code().to_owned())
 }
 
-fn message(error: &sqlx::Error) -> String {
+/// What the server says. Others choose names that it repeats.
+pub(in crate::ledger) fn message(error: &sqlx::Error) -> String {
     match error {
-        sqlx::Error::Database(error) => error.message().to_owned(),
-        other => other.to_string(),
+        sqlx::Error::Database(error) => visible(error.message()),
+        other => visible(&other.to_string()),
     }
 }
 
@@ -201,8 +226,9 @@ pub(in crate::ledger) fn is_transient(code: &str) -> bool {
     code.starts_with("08") || code.starts_with("53") || PASSING.contains(&code)
 }
 
-/// Begins a transaction. The keeper of an inbox holds a lock that the one who takes it over waits for; what is written in
-/// the transaction is written before that, or not at all.
+/// Begins a transaction. The keeper of an inbox holds its row, so that nobody takes it over before the transaction has
+/// ended: what is written in it is written before that, or not at all. A row can be locked by those alone who may write it,
+/// an advisory lock by everybody. The lease can be renewed meanwhile: that is no change of a key.
 pub(super) async fn begin(
     pool: &PgPool,
     keeper_of: Option<InboxId>,
@@ -212,7 +238,7 @@ pub(super) async fn begin(
         Some(inbox) => {
             let id = inbox.0;
             let begin = format!(
-                "BEGIN ISOLATION LEVEL READ COMMITTED; SELECT pg_advisory_xact_lock_shared(2094, {id}::int)"
+                "BEGIN ISOLATION LEVEL READ COMMITTED; SELECT 1 FROM inbox WHERE id = {id} FOR KEY SHARE"
             );
             pool.begin_with(sqlx::AssertSqlSafe(begin)).await
         }
@@ -220,12 +246,12 @@ pub(super) async fn begin(
 }
 
 /// Waits until no transaction of the keeper of an inbox is under way, and keeps new ones from beginning.
-pub(in crate::ledger) const TAKE_OVER: &str = "SELECT pg_advisory_xact_lock(2094, $1::int)";
+pub(in crate::ledger) const TAKE_OVER: &str = "SELECT 1 FROM inbox WHERE id = $1 FOR UPDATE";
 
 /// Lets the other hosts know, when the transaction is committed, that they have something to look at.
 pub(in crate::ledger) async fn notify(tx: &mut Tx) -> sqlx::Result<()> {
     if tx.is_postgres() {
-        sql("SELECT pg_notify('brandpost', '')").execute(tx).await?;
+        sql("SELECT pg_notify('brandpost'::text, ''::text)").execute(tx).await?;
     }
     Ok(())
 }

@@ -102,7 +102,7 @@ impl Cluster {
         std::mem::forget(shell.spawn().unwrap());
         let cluster = Self { folder, port, databases: AtomicU32::new(0) };
         let end = Instant::now() + Duration::from_mins(1);
-        while !cluster.psql("postgres", "SELECT 1").status().is_ok_and(|status| status.success()) {
+        while !cluster.psql(ROLE, "postgres", "SELECT 1").status().is_ok_and(|status| status.success()) {
             let log = || std::fs::read_to_string(cluster.folder.join("log")).unwrap_or_default();
             assert!(Instant::now() < end, "PostgreSQL does not start: {}", log());
             std::thread::sleep(Duration::from_millis(100));
@@ -115,6 +115,8 @@ impl Cluster {
         let number = self.databases.fetch_add(1, Ordering::Relaxed);
         let name = format!("test_{}_{number}", std::process::id());
         self.run("postgres", &format!("CREATE DATABASE {name}"));
+        // as docs/hosts.md tells operators to
+        self.run("postgres", &format!("REVOKE CONNECT, TEMPORARY ON DATABASE {name} FROM PUBLIC"));
         self.url(&name)
     }
 
@@ -147,12 +149,17 @@ impl Cluster {
 
     /// Carries out SQL in a database of ours; gives back what it prints.
     pub fn run(&self, database: &str, sql: &str) -> String {
-        let output = self.psql(database, sql).stdout(Stdio::piped()).output().unwrap();
+        self.run_as(ROLE, database, sql)
+    }
+
+    /// Carries out SQL as another role; gives back what it prints.
+    pub fn run_as(&self, role: &str, database: &str, sql: &str) -> String {
+        let output = self.psql(role, database, sql).stdout(Stdio::piped()).output().unwrap();
         assert!(output.status.success(), "{sql}: {}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).unwrap().trim().to_owned()
     }
 
-    fn psql(&self, database: &str, sql: &str) -> Command {
+    fn psql(&self, role: &str, database: &str, sql: &str) -> Command {
         let mut command = Command::new("psql");
         command.args([
             "-X",
@@ -162,13 +169,15 @@ impl Cluster {
             "-v",
             "ON_ERROR_STOP=1",
             "-U",
-            ROLE,
+            role,
             "-d",
             database,
             "-c",
             sql,
         ]);
         command
+            // as docs/hosts.md tells operators to, too
+            .env("PGOPTIONS", "-c search_path=brandpost,public")
             .args(["-p", &self.port.to_string(), "-h"])
             .arg(&self.folder)
             .stdout(Stdio::null())

@@ -57,6 +57,10 @@ impl Process {
         Self(command.args(["--config"]).arg(bench.config()).arg("run").stderr(log).spawn().unwrap())
     }
 
+    pub fn id(&self) -> u32 {
+        self.0.id()
+    }
+
     /// `SIGSTOP`, `SIGCONT`.
     pub fn signal(&self, name: &str) {
         let pid = self.0.id().to_string();
