@@ -15,6 +15,7 @@ mod parts;
 mod png;
 mod sniff;
 mod walk;
+mod work;
 
 pub use budget::{Budget, Share};
 pub use flaw::Flaw;
