@@ -1,6 +1,8 @@
 //! JPEGs that are made to keep a reader busy: the work and the memory have bounds that follow from the size of the file
 //! and of the picture.
 
+use std::time::Duration;
+
 use super::Jpeg;
 use crate::work::steps_of;
 use crate::{Budget, Depth, Flaw, Whole};
@@ -136,6 +138,23 @@ fn tables_that_no_scan_needs_take_little_work() {
     assert!(walked.whole.is_ok());
     let allowed = steps_allowed(&bytes, 77);
     assert!(walked.steps <= allowed, "{} steps, {allowed} allowed", walked.steps);
+}
+
+/// It is neither refused nor taken by half: that would depend on what else is read.
+#[test]
+fn a_picture_for_which_there_is_no_memory_now_is_judged_later() {
+    let bytes = empty_refinements(INTERVAL, 0);
+    let budget = Budget::with_patience(8 * BLOCKS as u64, Duration::from_millis(1));
+    let judge = || {
+        let mut jpeg = Jpeg::new(Depth::Decode, 1 << 30, budget.clone());
+        jpeg.feed(&bytes)?;
+        jpeg.finish().map(|whole| whole.ends)
+    };
+    let share = budget.take(1).unwrap();
+    assert_eq!(judge(), Err(Flaw::NoMemoryNow));
+    drop(share);
+    assert_eq!(judge(), Ok(true));
+    assert_eq!(budget.free(), 8 * BLOCKS as u64);
 }
 
 /// However the file comes: fill may be cut anywhere.

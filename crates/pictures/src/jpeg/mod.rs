@@ -298,7 +298,7 @@ impl Jpeg {
         }
         let header = scan_header::ScanHeader::read(segment, frame)?;
         header.note(frame)?;
-        if self.depth == Depth::Structure || !header.keep_history(frame, &mut self.history, &self.budget) {
+        if self.depth == Depth::Structure || !header.keep_history(frame, &mut self.history, &self.budget)? {
             return Ok(Place::ScanPassed);
         }
         let coding = header.coding(frame, &self.tables)?;

@@ -4,7 +4,8 @@
 use super::bits::Bits;
 use super::fault::Fault;
 use super::huffman::Table;
-use crate::budget::{Budget, Share};
+use crate::budget::{Budget, Lack, Share};
+use crate::flaw::Flaw;
 use crate::work;
 
 /// Which coefficients of each block are not zero, for each component that is to be refined.
@@ -18,14 +19,27 @@ pub(super) struct History {
 impl History {
     /// Keeps the blocks of this component from now on. The memory for `all` blocks of the frame comes with the first
     /// component; false: there is never so much.
-    pub(super) fn keep(&mut self, component: usize, blocks: u32, all: u64, budget: &Budget) -> bool {
-        if self.components[component].is_empty() {
-            self.share = self.share.take().or_else(|| budget.take(8 * all));
-            if self.share.is_some() {
-                self.components[component] = vec![0; blocks as usize];
+    ///
+    /// # Errors
+    /// When others have it now.
+    pub(super) fn keep(
+        &mut self,
+        component: usize,
+        blocks: u32,
+        all: u64,
+        budget: &Budget,
+    ) -> Result<bool, Flaw> {
+        if self.share.is_none() {
+            match budget.take(8 * all) {
+                Ok(share) => self.share = Some(share),
+                Err(Lack::TooMuch) => return Ok(false),
+                Err(Lack::NotNow) => return Err(Flaw::NoMemoryNow),
             }
         }
-        self.share.is_some()
+        if self.components[component].is_empty() {
+            self.components[component] = vec![0; blocks as usize];
+        }
+        Ok(true)
     }
 
     fn of(&self, component: usize, block: usize) -> u64 {
