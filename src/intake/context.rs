@@ -27,6 +27,9 @@ use crate::telemetry::repeat::RepeatLimiter;
 /// each full-size colour), and thumbnails.
 const PICTURE_MEMORY: u64 = 96 << 20;
 
+/// So many files of a folder are read side by side, however many processors there are: each takes up to a megabyte.
+const MOST_READERS: usize = 8;
+
 /// What all scans of folders share.
 #[derive(Debug)]
 pub(super) struct Context {
@@ -59,7 +62,7 @@ impl Context {
     ) -> Self {
         let budget = Budget::new(PICTURE_MEMORY);
         let fs_timeouts = FsTimeouts::default();
-        let cores = std::thread::available_parallelism().map_or(2, usize::from);
+        let cores = std::thread::available_parallelism().map_or(2, usize::from).min(MOST_READERS);
         Self {
             inspector: Arc::new(Inspector::new(settings.images.clone(), budget.clone())),
             budget,

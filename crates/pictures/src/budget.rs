@@ -3,8 +3,8 @@
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// Whoever keeps a share for so long reads from a file system that does not answer: others are not made to wait for it.
-const STUCK: Duration = Duration::from_secs(30);
+/// When nothing comes back for so long, those who have it read from file systems that do not answer.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Memory that is shared by all who work on pictures, in bytes. A clone is the same budget.
 #[derive(Debug, Clone)]
@@ -13,6 +13,7 @@ pub struct Budget(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     whole: u64,
+    patience: Duration,
     state: Mutex<State>,
     returned: Condvar,
 }
@@ -24,30 +25,47 @@ struct State {
     returns: u64,
 }
 
+/// Why there is no share.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lack {
+    /// There is never so much.
+    TooMuch,
+    /// Others have it, and have given nothing back for half a minute.
+    NotNow,
+}
+
 impl Budget {
     /// A budget of so many bytes.
     pub fn new(bytes: u64) -> Self {
-        Self(Arc::new(Inner { whole: bytes, state: Mutex::default(), returned: Condvar::new() }))
+        Self::with_patience(bytes, PATIENCE)
     }
 
-    /// Waits until so many bytes are free; `None` when there are never so many. When nothing comes back for half a
-    /// minute, more is taken than there is: that costs memory, and waiting would stop everything.
-    pub fn take(&self, bytes: u64) -> Option<Share> {
+    /// As above; who takes a share waits so long for the next one to come back.
+    pub fn with_patience(bytes: u64, patience: Duration) -> Self {
+        Self(Arc::new(Inner { whole: bytes, patience, state: Mutex::default(), returned: Condvar::new() }))
+    }
+
+    /// Waits until so many bytes are free. Who has a share must not take another one: two of them could wait for each other.
+    ///
+    /// # Errors
+    /// When there are never so many, or nothing comes back.
+    pub fn take(&self, bytes: u64) -> Result<Share, Lack> {
         if bytes > self.0.whole {
-            return None;
+            return Err(Lack::TooMuch);
         }
         let mut state = self.0.lock();
         while state.taken + bytes > self.0.whole {
             let before = state.returns;
-            let waited = self.0.returned.wait_timeout_while(state, STUCK, |state| state.returns == before);
+            let waited =
+                self.0.returned.wait_timeout_while(state, self.0.patience, |state| state.returns == before);
             let (later, result) = waited.unwrap_or_else(PoisonError::into_inner);
             state = later;
             if result.timed_out() {
-                break;
+                return Err(Lack::NotNow);
             }
         }
         state.taken += bytes;
-        Some(Share { budget: self.0.clone(), bytes })
+        Ok(Share { budget: self.0.clone(), bytes })
     }
 
     /// Takes so many bytes if they are free now.
@@ -102,7 +120,18 @@ mod tests {
         drop(share);
         assert_eq!(budget.free(), 100);
         assert!(budget.try_take(100).is_some());
-        assert!(budget.take(101).is_none());
+        assert_eq!(budget.take(101).unwrap_err(), Lack::TooMuch);
+    }
+
+    /// More than there is was handed out once nothing had come back for half a minute.
+    #[test]
+    fn never_is_more_taken_than_there_is() {
+        let budget = Budget::with_patience(100, Duration::from_millis(1));
+        let share = budget.take(60).unwrap();
+        assert_eq!(budget.take(50).unwrap_err(), Lack::NotNow);
+        assert_eq!(budget.free(), 40);
+        drop(share);
+        assert!(budget.take(50).is_ok());
     }
 
     #[test]
@@ -110,7 +139,7 @@ mod tests {
         let budget = Budget::new(100);
         let share = budget.take(80).unwrap();
         std::thread::scope(|scope| {
-            let waiting = scope.spawn(|| budget.take(50).is_some());
+            let waiting = scope.spawn(|| budget.take(50).is_ok());
             drop(share);
             assert!(waiting.join().unwrap());
         });

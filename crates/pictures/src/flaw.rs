@@ -23,6 +23,9 @@ pub enum Flaw {
     /// It has too many bytes.
     #[error("{0} bytes ({mib:.1} MiB) are over images.max_bytes = {1}", mib = mib(*.0))]
     TooLarge(u64, u64),
+    /// Nothing is known of it: others have the memory. It is to be looked at again later.
+    #[error("there is no memory to check the picture now")]
+    NoMemoryNow,
 }
 
 #[expect(clippy::cast_precision_loss, reason = "for people")]

@@ -15,8 +15,9 @@ mod parts;
 mod png;
 mod sniff;
 mod walk;
+mod work;
 
-pub use budget::{Budget, Share};
+pub use budget::{Budget, Lack, Share};
 pub use flaw::Flaw;
 pub use format::{Dimensions, Format};
 pub use sniff::{HEAD, sniff, zeros};

@@ -131,7 +131,11 @@ enum Obstacle {
 
 impl From<Flaw> for Obstacle {
     fn from(flaw: Flaw) -> Self {
-        Obstacle::Flaw(flaw)
+        match flaw {
+            // it says nothing of the file, which is read again
+            Flaw::NoMemoryNow => Obstacle::Io(io::Error::new(io::ErrorKind::OutOfMemory, flaw.to_string())),
+            flaw => Obstacle::Flaw(flaw),
+        }
     }
 }
 
@@ -163,6 +167,7 @@ impl From<&Flaw> for Failure {
             Flaw::TooManyPixels(..) => ErrorKind::TooManyPixels,
             Flaw::Mismatch(..) => ErrorKind::SuffixMismatch,
             Flaw::TooLarge(..) => ErrorKind::TooLarge,
+            Flaw::NoMemoryNow => ErrorKind::Unreadable,
         };
         Failure::new(kind, flaw.to_string())
     }

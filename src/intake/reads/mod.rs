@@ -2,10 +2,11 @@
 //! it ends; a scan waits for it only briefly, and a later scan takes the result.
 //!
 //! No file system delays another: each has its own threads. A read that takes long gives its thread to
-//! others of its file system; only a few may, for they share what little it gives. Nor does a folder with very many files
-//! delay another: its own wait behind each other.
+//! others of its file system; only a few may, for they share what little it gives. Nor does a folder delay another, with
+//! very many files or with files that take long: its own wait behind each other, and it never has the last thread.
 
-mod file_system;
+mod limits;
+mod places;
 
 use std::collections::HashMap;
 use std::io;
@@ -13,12 +14,10 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-
 use super::byte_count::ByteCount;
 use super::inspect::Inspected;
 use crate::files::FileMeta;
-use file_system::{FileSystem, Holding};
+use limits::{FileSystem, Folder, Holding, Limits, Permit};
 
 /// How long a scan waits for a read.
 const WAIT: Duration = Duration::from_secs(10);
@@ -57,9 +56,9 @@ pub(super) struct Reads {
     under_way: Mutex<HashMap<PathBuf, Read>>,
     /// By device.
     file_systems: Mutex<HashMap<u64, Arc<FileSystem>>>,
-    /// The turns of folders whose files are read now.
-    turns: Mutex<HashMap<PathBuf, Weak<Semaphore>>>,
-    threads: usize,
+    /// Folders whose files are read now.
+    folders: Mutex<HashMap<PathBuf, Weak<Folder>>>,
+    most_of_folder: usize,
 }
 
 #[derive(Debug)]
@@ -72,9 +71,14 @@ struct Read {
 }
 
 impl Reads {
-    /// So many threads read side by side on each file system.
-    pub(super) fn new(threads: usize) -> Self {
-        Self { under_way: Mutex::default(), file_systems: Mutex::default(), turns: Mutex::default(), threads }
+    /// So many files of a folder are read side by side.
+    pub(super) fn new(most_of_folder: usize) -> Self {
+        Self {
+            under_way: Mutex::default(),
+            file_systems: Mutex::default(),
+            folders: Mutex::default(),
+            most_of_folder,
+        }
     }
 
     /// Has `work` read the file at `path`, which is on this device and has this metadata. Waits for its end, but not for
@@ -89,9 +93,8 @@ impl Reads {
         if let Some(reading) = self.begun(path, meta) {
             return reading;
         }
-        let _turn = self.turns(path).acquire_owned().await;
-        let file_system = self.file_system(device);
-        let Some(thread) = file_system.thread().await else {
+        let limits = Limits { file_system: self.file_system(device), folder: self.folder(path) };
+        let Some(permit) = limits.permit().await else {
             self.lock().remove(path);
             return Reading::UnderWay(ReadStatus { bytes: None, stuck: false });
         };
@@ -111,7 +114,7 @@ impl Reads {
                 self.lock().remove(path);
                 return Reading::Done(Err(io::Error::other(broken)));
             }
-            Err(_) => drop(tokio::spawn(self.clone().supervise(path.to_owned(), file_system, thread, work))),
+            Err(_) => drop(tokio::spawn(self.clone().supervise(path.to_owned(), limits, permit, work))),
         }
         self.begun(path, meta).unwrap_or(Reading::UnderWay(ReadStatus { bytes: None, stuck: false }))
     }
@@ -120,11 +123,11 @@ impl Reads {
     async fn supervise(
         self: Arc<Self>,
         path: PathBuf,
-        file_system: Arc<FileSystem>,
-        thread: OwnedSemaphorePermit,
+        limits: Limits,
+        permit: Permit,
         mut work: tokio::task::JoinHandle<()>,
     ) {
-        let mut holding = Holding::keep(&file_system, thread).or_slow(&file_system);
+        let mut holding = Holding::keep(&limits, permit).or_slow(&limits);
         let mut before = None;
         while tokio::time::timeout(STUCK, &mut work).await.is_err() {
             let Some(bytes) = self.lock().get(&path).map(|read| read.count.bytes()) else { break };
@@ -132,7 +135,7 @@ impl Reads {
             if let Some(read) = self.lock().get_mut(&path) {
                 read.stuck = stuck;
             }
-            holding = if stuck { holding.or_stuck(&file_system) } else { holding.or_slow(&file_system) };
+            holding = if stuck { holding.or_stuck(&limits) } else { holding.or_slow(&limits) };
         }
         let broken = |read: &mut Read| read.answer.is_none();
         // it broke off: nobody will ever answer
@@ -166,22 +169,21 @@ impl Reads {
         self.begun(path, meta)
     }
 
-    /// As many files of a folder as there are threads wait for one or are read.
-    fn turns(&self, path: &Path) -> Arc<Semaphore> {
-        let mut all = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
-        let folder = path.parent().unwrap_or(path);
-        if let Some(turns) = all.get(folder).and_then(Weak::upgrade) {
-            return turns;
+    fn folder(&self, path: &Path) -> Arc<Folder> {
+        let mut all = self.folders.lock().unwrap_or_else(PoisonError::into_inner);
+        let path = path.parent().unwrap_or(path);
+        if let Some(folder) = all.get(path).and_then(Weak::upgrade) {
+            return folder;
         }
-        all.retain(|_, turns| turns.strong_count() > 0);
-        let turns = Arc::new(Semaphore::new(self.threads));
-        all.insert(folder.to_owned(), Arc::downgrade(&turns));
-        turns
+        all.retain(|_, folder| folder.strong_count() > 0);
+        let folder = Arc::new(Folder::new(self.most_of_folder));
+        all.insert(path.to_owned(), Arc::downgrade(&folder));
+        folder
     }
 
     fn file_system(&self, device: u64) -> Arc<FileSystem> {
         let mut all = self.file_systems.lock().unwrap_or_else(PoisonError::into_inner);
-        all.entry(device).or_insert_with(|| Arc::new(FileSystem::new(self.threads))).clone()
+        all.entry(device).or_insert_with(|| Arc::new(FileSystem::new(self.most_of_folder))).clone()
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<PathBuf, Read>> {

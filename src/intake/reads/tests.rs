@@ -1,4 +1,5 @@
-use super::file_system::{ASK, MOST_SLOW};
+use super::limits::{MOST_SLOW, MOST_SLOW_OF_FOLDER};
+use super::places::ASK;
 use super::*;
 use crate::domain::upload::Stamp;
 use crate::files::Kind;
@@ -28,6 +29,7 @@ fn never() -> Answer {
     panic!("it is read already")
 }
 
+#[track_caller]
 fn status(reading: &Reading) -> ReadStatus {
     match reading {
         Reading::UnderWay(status) => *status,
@@ -122,53 +124,92 @@ async fn what_was_read_of_a_file_says_nothing_of_one_that_has_changed_since() {
 async fn a_slow_file_system_holds_up_no_other_and_a_stuck_read_no_other() {
     let reads = Arc::new(Reads::new(1));
     let read = async |path: &str, device| reads.read(Path::new(path), meta(0), device, || Ok(None)).await;
-    let paths = ["/nas/a", "/nas/b", "/nas/c", "/nas/d", "/nas/e"];
     let mut bytes = Vec::new();
-    for path in &paths[..MOST_SLOW] {
+    let mut begin_slow = async |path| {
         let (sender, work) = slow();
         bytes.push(sender);
         begin(&reads, path, work).await;
-        assert!(matches!(read("/nas/fast", NAS).await, Reading::Done(Ok(None))), "it is aside");
+    };
+    let paths = ["/nas/a/1", "/nas/a/2", "/nas/b/1", "/nas/b/2"];
+    assert_eq!(paths.len(), MOST_SLOW);
+    for path in paths {
+        begin_slow(path).await;
+        assert!(matches!(read("/nas/fast/1", NAS).await, Reading::Done(Ok(None))), "{path} is aside");
     }
-    let (_last, work) = slow();
-    begin(&reads, paths[MOST_SLOW], work).await;
+    begin_slow("/nas/c/1").await;
+    begin_slow("/nas/d/1").await;
     let waits = ReadStatus { bytes: None, stuck: false };
-    assert_eq!(
-        status(&read("/nas/fast", NAS).await),
-        waits,
-        "the only thread is taken, and nobody waits for it"
-    );
+    let other = status(&read("/nas/fast/1", NAS).await);
+    assert_eq!(other, waits, "both threads are taken, and nobody waits for them");
     assert!(matches!(read("/disk/f", DISK).await, Reading::Done(Ok(None))));
     pass(STUCK * 3).await;
-    assert!(status(&reads.read(Path::new("/nas/a"), meta(0), NAS, never).await).stuck);
-    assert!(matches!(read("/nas/fast", NAS).await, Reading::Done(Ok(None))), "stuck reads take no thread");
+    assert!(status(&reads.read(Path::new("/nas/a/1"), meta(0), NAS, never).await).stuck);
+    assert!(matches!(read("/nas/fast/1", NAS).await, Reading::Done(Ok(None))), "stuck reads take no thread");
+    assert!(matches!(read("/nas/a/3", NAS).await, Reading::Done(Ok(None))), "nor a turn");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_folder_with_many_files_does_not_hold_up_the_only_one_of_another() {
     let reads = Arc::new(Reads::new(1));
-    let order = Arc::new(Mutex::new(Vec::new()));
-    let (go, wait) = mpsc::channel();
-    let mut wait = Some(wait);
-    let paths = ["/disk/a/0", "/disk/a/1", "/disk/a/2", "/disk/a/3", "/disk/b/0"];
+    let (go, wait) = mpsc::channel::<()>();
+    let wait = Arc::new(Mutex::new(wait));
     let begin = |path: &'static str| {
-        let (reads, order, wait) = (reads.clone(), order.clone(), wait.take());
+        let (reads, wait) = (reads.clone(), wait.clone());
         let work = move || {
-            if let Some(wait) = wait {
-                wait.recv().unwrap();
-            }
-            order.lock().unwrap().push(path);
+            let _ = wait.lock().unwrap().recv();
             Ok(None)
         };
         tokio::spawn(async move { reads.read(Path::new(path), meta(0), DISK, work).await })
     };
-    let all: Vec<_> = paths.into_iter().map(begin).collect();
+    let many: Vec<_> = ["/disk/a/0", "/disk/a/1", "/disk/a/2", "/disk/a/3"].into_iter().map(begin).collect();
     for _ in 0..20 {
         tokio::task::yield_now().await;
     }
-    go.send(()).unwrap();
-    futures_util::future::join_all(all).await;
-    assert_eq!(order.lock().unwrap()[..3], ["/disk/a/0", "/disk/b/0", "/disk/a/1"]);
+    let other = reads.read(Path::new("/disk/b/0"), meta(0), DISK, || Ok(None)).await;
+    assert!(matches!(other, Reading::Done(Ok(None))));
+    drop(go);
+    for read in many {
+        assert!(matches!(read.await.unwrap(), Reading::Done(Ok(None))));
+    }
+}
+
+/// Its owner can make pictures that take as long as may be.
+#[tokio::test(start_paused = true)]
+async fn a_folder_whose_files_all_take_long_does_not_hold_up_another() {
+    let reads = Arc::new(Reads::new(3));
+    let mut bytes = Vec::new();
+    let looks: Vec<_> = (0..12)
+        .map(|number| {
+            let (sender, work) = slow();
+            bytes.push(sender);
+            let (reads, path) = (reads.clone(), PathBuf::from(format!("/disk/a/{number}")));
+            tokio::spawn(async move { reads.read(&path, meta(0), DISK, work).await })
+        })
+        .collect();
+    for more in ["none", "some", "all"] {
+        for name in ["/disk/b/0", "/disk/c/0"] {
+            let reads = reads.clone();
+            let read = async move { reads.read(Path::new(name), meta(0), DISK, || Ok(None)).await };
+            let other = tokio::spawn(read);
+            for _ in 0..200 {
+                std::thread::yield_now();
+                tokio::task::yield_now().await;
+            }
+            let thread = tokio::time::timeout(ASK * 3, other).await;
+            assert!(
+                matches!(thread, Ok(Ok(Reading::Done(Ok(None))))),
+                "{name} when {more} of them take long"
+            );
+        }
+        pass(WAIT + ASK).await;
+    }
+    let begun = bytes.len();
+    drop(bytes);
+    let mut under_way = 0;
+    for look in looks {
+        under_way += usize::from(status(&look.await.unwrap()).bytes.is_some());
+    }
+    assert_eq!((begun, under_way), (12, 3 + MOST_SLOW_OF_FOLDER), "so many of one folder are read");
 }
 
 /// Its owner can mount one file system that never answers after the other.
@@ -184,6 +225,7 @@ async fn a_folder_takes_only_so_many_threads_whatever_is_mounted_there() {
         let scan = tokio::spawn(async move { reads.read(&path, meta(0), device, work).await });
         pass(WAIT + ASK).await;
         assert_eq!(status(&scan.await.unwrap()).bytes, Some(0));
+        pass(STUCK * 2).await;
     }
     let more = reads.read(Path::new("/mapped/more"), meta(0), DISK, never).await;
     assert_eq!(status(&more).bytes, None);

@@ -23,18 +23,21 @@ pub(super) struct Lzw {
 impl Lzw {
     /// For an image of so many pixels.
     pub(super) fn new(min_code_size: u8, wanted: u64) -> Self {
-        let mut lzw = Self {
+        let clear = 1 << min_code_size;
+        let mut lengths = Vec::with_capacity(1 << LONGEST_CODE);
+        lengths.resize(clear, 1);
+        // the codes for "clear" and "end" stand for no pixel
+        lengths.resize(clear + 2, 0);
+        Self {
             bits: 0,
             bit_count: 0,
-            code_size: 0,
+            code_size: u32::from(min_code_size) + 1,
             min_code_size: min_code_size.into(),
-            lengths: Vec::with_capacity(1 << LONGEST_CODE),
+            lengths,
             previous: None,
             wanted,
             ended: false,
-        };
-        lzw.clear();
-        lzw
+        }
     }
 
     /// All pixels have come.
@@ -66,12 +69,8 @@ impl Lzw {
     }
 
     fn clear(&mut self) {
-        let clear = 1 << self.min_code_size;
         self.code_size = self.min_code_size + 1;
-        self.lengths.clear();
-        self.lengths.resize(clear, 1);
-        // the codes for "clear" and "end" stand for no pixel
-        self.lengths.resize(clear + 2, 0);
+        self.lengths.truncate((1 << self.min_code_size) + 2);
         self.previous = None;
     }
 

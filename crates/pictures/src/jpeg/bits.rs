@@ -5,6 +5,8 @@
     reason = "the loop over coefficients has to stay in registers; see benches/walk.rs"
 )]
 
+use crate::work;
+
 /// So many bytes may one block take at most: 64 coefficients of 31 bits, each byte stuffed, and what is read ahead.
 pub(super) const LONGEST_BLOCK: usize = 512;
 
@@ -32,13 +34,15 @@ impl Ahead {
 pub(super) struct Bits<'a> {
     ahead: Ahead,
     window: &'a [u8],
+    /// The window, up to where reading ahead has found a marker, or fill at the window's end.
+    data: &'a [u8],
     /// What of the window was read.
     at: usize,
 }
 
 impl<'a> Bits<'a> {
     pub(super) fn new(ahead: Ahead, window: &'a [u8], at: usize) -> Self {
-        Self { ahead, window, at }
+        Self { ahead, window, data: window, at }
     }
 
     /// How far the window was read.
@@ -55,11 +59,6 @@ impl<'a> Bits<'a> {
     #[inline]
     pub(super) fn holds_blocks(&self, count: usize) -> bool {
         self.window.len() - self.at >= count * LONGEST_BLOCK
-    }
-
-    /// A whole block can be read: its bytes are here, or all that there will be (`last`, or a marker).
-    pub(super) fn holds_a_block(&self, last: bool) -> bool {
-        last || self.holds_blocks(1) || self.marker().is_some()
     }
 
     /// The next marker in what was not read yet.
@@ -80,7 +79,7 @@ impl<'a> Bits<'a> {
     /// that would be guessed wrongly more often than it saves.
     #[inline(always)]
     pub(super) fn refill(&mut self) {
-        (self.ahead, self.at) = fill(self.ahead, self.window, self.at);
+        (self.ahead, self.data, self.at) = fill(self.ahead, self.data, self.at);
     }
 
     /// The next bits, of which as many are real as were read ahead.
@@ -98,6 +97,9 @@ impl<'a> Bits<'a> {
 
     /// Passes over up to 64 bits.
     pub(super) fn skip_many(&mut self, count: u32) {
+        if count == 0 {
+            return;
+        }
         self.peek();
         self.skip(count.min(32));
         if count > 32 {
@@ -144,38 +146,48 @@ impl<'a> Bits<'a> {
 /// Filling up with whole bytes leaves between 56 and 63 bits: these are set then, and the lower three stay.
 const WHOLE_BYTES: i32 = 0b11_1000;
 
-/// Reads ahead as many bits as fit: what is ahead then, and how far the window was read.
+/// Reads ahead as many bits as fit: what is ahead then, the data as far as it may reach, and how far it was read.
 #[inline(always)]
-fn fill(ahead: Ahead, window: &[u8], at: usize) -> (Ahead, usize) {
-    if let Some(next) = window.get(at..at.wrapping_add(8)).and_then(<[u8]>::first_chunk::<8>) {
+fn fill(ahead: Ahead, data: &[u8], at: usize) -> (Ahead, &[u8], usize) {
+    if let Some(next) = data.get(at..at.wrapping_add(8)).and_then(<[u8]>::first_chunk::<8>) {
         let next = u64::from_be_bytes(*next);
         if !has_ff(next) && ahead.count >= 0 {
             let bits = ahead.bits | (next >> (ahead.count & 63));
             let bytes = (63 - ahead.count) >> 3;
-            return (Ahead { bits, count: ahead.count | WHOLE_BYTES }, at + bytes.cast_unsigned() as usize);
+            return (
+                Ahead { bits, count: ahead.count | WHOLE_BYTES },
+                data,
+                at + bytes.cast_unsigned() as usize,
+            );
         }
     }
-    fill_bytewise(ahead, window, at)
+    fill_bytewise(ahead, data, at)
 }
 
+/// The data is cut off at a marker, so that the fill before it is looked through once.
 #[cold]
 #[inline(never)]
-fn fill_bytewise(mut ahead: Ahead, window: &[u8], mut at: usize) -> (Ahead, usize) {
+fn fill_bytewise(mut ahead: Ahead, mut data: &[u8], mut at: usize) -> (Ahead, &[u8], usize) {
     while (0..=56).contains(&ahead.count) {
-        let rest = &window[at..];
+        let rest = &data[at..];
         let (byte, length) = match rest {
             [] => break,
             [0xff, ..] => match rest.iter().position(|&byte| byte != 0xff) {
                 Some(at) if rest[at] == 0 => (0xff, at + 1),
-                _ => break,
+                fill => {
+                    work::count(fill.unwrap_or(rest.len()));
+                    data = &data[..at];
+                    break;
+                }
             },
             [byte, ..] => (*byte, 1),
         };
+        work::count(length);
         ahead.bits |= u64::from(byte) << (56 - ahead.count);
         ahead.count += 8;
         at += length;
     }
-    (ahead, at)
+    (ahead, data, at)
 }
 
 /// A marker in a slice: where it begins, its code, and where what follows it begins.
@@ -186,8 +198,26 @@ pub(super) struct Marker {
     pub(super) end: usize,
 }
 
+impl Marker {
+    /// Where it begins without what fills before it.
+    pub(super) fn after_fill(self) -> usize {
+        self.end - 2
+    }
+}
+
+/// Where the bytes of 0xff at the end begin: they may fill before a marker, or before a zero, or begin a marker.
+pub(super) fn before_fill(bytes: &[u8]) -> usize {
+    bytes.iter().rposition(|byte| *byte != 0xff).map_or(0, |at| at + 1)
+}
+
 /// The next marker. Bytes of 0xff before a code fill, and with 0 behind them they are data.
 pub(super) fn next_marker(bytes: &[u8]) -> Option<Marker> {
+    let next = find_marker(bytes);
+    work::count(next.map_or(bytes.len(), |marker| marker.end));
+    next
+}
+
+fn find_marker(bytes: &[u8]) -> Option<Marker> {
     let mut from = 0;
     while let Some(at) = memchr::memchr(0xff, &bytes[from..]).map(|at| from + at) {
         let code = at + bytes[at..].iter().position(|byte| *byte != 0xff)?;

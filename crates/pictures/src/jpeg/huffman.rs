@@ -7,6 +7,7 @@
 
 use super::bits::Bits;
 use crate::flaw::Flaw;
+use crate::work;
 
 /// Codes of up to so many bits are looked up in one step.
 const FAST: u32 = 11;
@@ -19,7 +20,40 @@ const LONGEST: usize = 16;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct NoSuchCode;
 
-/// A table of codes.
+/// The codes of a table, as a file defines them.
+#[derive(Debug)]
+pub(super) struct Codes {
+    /// How many there are of each length.
+    counts: [u8; LONGEST],
+    /// What they stand for, in the order of the codes.
+    symbols: Vec<u8>,
+}
+
+impl Codes {
+    /// From the number of codes of each length, and as many symbols.
+    ///
+    /// # Errors
+    /// When there are more codes of a length than fit.
+    pub(super) fn new(counts: [u8; LONGEST], symbols: &[u8]) -> Result<Self, Flaw> {
+        let mut code = 0u32;
+        for (length, count) in (1..).zip(counts) {
+            code += u32::from(count);
+            // no code consists of ones alone
+            if code >= 1 << length {
+                return Err(Flaw::damaged("a Huffman table of the JPEG has more codes than there can be"));
+            }
+            code <<= 1;
+        }
+        Ok(Self { counts, symbols: symbols.to_vec() })
+    }
+
+    /// A table of DC differences holds nothing but sizes of up to 15 bits.
+    pub(super) fn fits_dc(&self) -> bool {
+        self.symbols.iter().all(|symbol| *symbol <= 15)
+    }
+}
+
+/// A table of codes, to look them up in.
 #[derive(Debug)]
 pub(super) struct Table {
     /// For each beginning of [`FAST`] bits, the length of its code and the symbol; 0: the code is longer.
@@ -87,36 +121,30 @@ impl Skip {
 }
 
 impl Table {
-    /// From the number of codes of each length, and the symbols in order of their codes.
-    ///
-    /// # Errors
-    /// When there are more codes of a length than fit.
-    pub(super) fn new(counts: &[u8; LONGEST], symbols: &[u8]) -> Result<Self, Flaw> {
+    /// A table of these codes: some 12 KB, and as much work to make it.
+    pub(super) fn new(codes: &Codes) -> Self {
         let mut table = Self {
             short: Box::new([0; ENTRIES]),
             skips: Box::new([Skip::LONG; ENTRIES]),
             ends: [0; LONGEST + 1],
             offsets: [0; LONGEST + 1],
-            symbols: symbols.to_vec(),
+            symbols: codes.symbols.clone(),
         };
         let (mut code, mut index) = (0u32, 0usize);
-        for (length, count) in (1usize..).zip(counts.iter().copied().map(u32::from)) {
+        for (length, count) in (1usize..).zip(codes.counts.map(u32::from)) {
             let bits = u32::try_from(length).unwrap_or_default();
             table.offsets[length] = i32::try_from(index).unwrap_or_default() - code.cast_signed();
-            for symbol in symbols.iter().skip(index).take(count as usize) {
+            for symbol in codes.symbols.iter().skip(index).take(count as usize) {
                 table.insert(bits, code, *symbol);
                 code += 1;
             }
             index += count as usize;
-            // no code consists of ones alone
-            if code >= 1 << length {
-                return Err(Flaw::damaged("a Huffman table of the JPEG has more codes than there can be"));
-            }
             table.ends[length] = code << (LONGEST - length);
             code <<= 1;
         }
         table.fill_skips();
-        Ok(table)
+        work::count(ENTRIES);
+        table
     }
 
     fn insert(&mut self, length: u32, code: u32, symbol: u8) {
@@ -138,11 +166,6 @@ impl Table {
             let two = whole && first.advance() < Skip::END;
             self.skips[index] = if two { first.and(single(next)) } else { first };
         }
-    }
-
-    /// A table of DC differences holds nothing but sizes of up to 15 bits.
-    pub(super) fn fits_dc(&self) -> bool {
-        self.symbols.iter().all(|symbol| *symbol <= 15)
     }
 
     /// What zeros stand for.
@@ -191,24 +214,28 @@ impl Table {
 
 /// The tables of T.81 K.3, which frames of motion JPEG leave out: luminance, then chrominance.
 pub(super) mod standard {
-    use super::Table;
+    use super::{Codes, Table};
 
     pub(in crate::jpeg) fn dc(number: usize) -> Option<Table> {
-        let counts: &[u8; 16] = match number {
-            0 => &[0, 1, 5, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0],
-            1 => &[0, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0],
+        let counts: [u8; 16] = match number {
+            0 => [0, 1, 5, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0],
+            1 => [0, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0],
             _ => return None,
         };
-        Table::new(counts, &[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]).ok()
+        table(counts, &[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11])
     }
 
     pub(in crate::jpeg) fn ac(number: usize) -> Option<Table> {
-        let (counts, symbols): (&[u8; 16], &[u8]) = match number {
-            0 => (&[0, 2, 1, 3, 3, 2, 4, 3, 5, 5, 4, 4, 0, 0, 1, 0x7d], LUMINANCE),
-            1 => (&[0, 2, 1, 2, 4, 4, 3, 4, 7, 5, 4, 4, 0, 1, 2, 0x77], CHROMINANCE),
+        let (counts, symbols): ([u8; 16], &[u8]) = match number {
+            0 => ([0, 2, 1, 3, 3, 2, 4, 3, 5, 5, 4, 4, 0, 0, 1, 0x7d], LUMINANCE),
+            1 => ([0, 2, 1, 2, 4, 4, 3, 4, 7, 5, 4, 4, 0, 1, 2, 0x77], CHROMINANCE),
             _ => return None,
         };
-        Table::new(counts, symbols).ok()
+        table(counts, symbols)
+    }
+
+    fn table(counts: [u8; 16], symbols: &[u8]) -> Option<Table> {
+        Codes::new(counts, symbols).ok().map(|codes| Table::new(&codes))
     }
 
     #[rustfmt::skip]

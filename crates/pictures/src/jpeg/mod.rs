@@ -36,6 +36,9 @@ const JPEG_LS: u8 = 0xf7;
 /// blocks of the largest picture, so their number is what bounds the work.
 const MAX_SCANS: u32 = 100;
 
+/// So much of a file is looked at at a time, bytes. With the longest segment it is what is kept of the file at most.
+const PORTION: usize = 64 << 10;
+
 #[derive(Debug)]
 enum Place {
     Start,
@@ -101,8 +104,10 @@ impl Jpeg {
 
     /// Takes the next bytes.
     pub(crate) fn feed(&mut self, bytes: &[u8]) -> Result<(), Flaw> {
-        self.buffer.add(bytes);
-        self.advance(false)
+        bytes.chunks(PORTION).try_for_each(|portion| {
+            self.buffer.add(portion);
+            self.advance(false)
+        })
     }
 
     /// There are no more bytes: is all there?
@@ -139,6 +144,9 @@ impl Jpeg {
         let at = window.at;
         self.buffer = buffer;
         self.buffer.read_to(at);
+        if matches!(self.place, Place::Marker | Place::Scan(_) | Place::ScanPassed) {
+            self.buffer.drop_fill();
+        }
         walked
     }
 
@@ -191,12 +199,12 @@ impl Jpeg {
         let rest = window.rest();
         match next_marker(rest) {
             Some(Marker { code: RST0..=RST7, end, .. }) => window.at += end,
-            Some(Marker { at, code, .. }) => {
-                window.at += at;
-                self.place = self.after_scan(Some(code));
+            Some(marker) => {
+                window.at += marker.after_fill();
+                self.place = self.after_scan(Some(marker.code));
             }
             None => {
-                window.at += rest.iter().rposition(|byte| *byte != 0xff).map_or(0, |at| at + 1);
+                window.pass_to_fill();
                 return false;
             }
         }
@@ -215,9 +223,11 @@ impl Jpeg {
 
     /// Finds the next marker. What is before it is passed over, as libjpeg does.
     fn marker(&mut self, window: &mut Window<'_>) -> Result<bool, Flaw> {
-        let Some(Marker { code, end, .. }) = next_marker(window.rest()) else {
+        let Some(marker) = next_marker(window.rest()) else {
+            window.pass_to_fill();
             return Ok(false);
         };
+        let Marker { code, end, .. } = marker;
         let has_segment = matches!(code, SOF0..RST0 | SOS..=COM);
         if !has_segment {
             window.at += end;
@@ -225,6 +235,7 @@ impl Jpeg {
             return Ok(true);
         }
         let Some(&[high, low]) = window.rest().get(end..end + 2) else {
+            window.at += marker.after_fill();
             return Ok(false);
         };
         window.at += end + 2;
@@ -287,7 +298,7 @@ impl Jpeg {
         }
         let header = scan_header::ScanHeader::read(segment, frame)?;
         header.note(frame)?;
-        if self.depth == Depth::Structure || !header.keep_history(frame, &mut self.history, &self.budget) {
+        if self.depth == Depth::Structure || !header.keep_history(frame, &mut self.history, &self.budget)? {
             return Ok(Place::ScanPassed);
         }
         let coding = header.coding(frame, &self.tables)?;
@@ -310,5 +321,7 @@ fn unsupported(code: u8) -> Result<(), Flaw> {
     )))
 }
 
+#[cfg(test)]
+mod costly;
 #[cfg(test)]
 mod tests;

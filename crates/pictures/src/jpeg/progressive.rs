@@ -4,7 +4,9 @@
 use super::bits::Bits;
 use super::fault::Fault;
 use super::huffman::Table;
-use crate::budget::{Budget, Share};
+use crate::budget::{Budget, Lack, Share};
+use crate::flaw::Flaw;
+use crate::work;
 
 /// Which coefficients of each block are not zero, for each component that is to be refined.
 #[derive(Debug, Default)]
@@ -17,18 +19,39 @@ pub(super) struct History {
 impl History {
     /// Keeps the blocks of this component from now on. The memory for `all` blocks of the frame comes with the first
     /// component; false: there is never so much.
-    pub(super) fn keep(&mut self, component: usize, blocks: u32, all: u64, budget: &Budget) -> bool {
-        if self.components[component].is_empty() {
-            self.share = self.share.take().or_else(|| budget.take(8 * all));
-            if self.share.is_some() {
-                self.components[component] = vec![0; blocks as usize];
+    ///
+    /// # Errors
+    /// When others have it now.
+    pub(super) fn keep(
+        &mut self,
+        component: usize,
+        blocks: u32,
+        all: u64,
+        budget: &Budget,
+    ) -> Result<bool, Flaw> {
+        if self.share.is_none() {
+            match budget.take(8 * all) {
+                Ok(share) => self.share = Some(share),
+                Err(Lack::TooMuch) => return Ok(false),
+                Err(Lack::NotNow) => return Err(Flaw::NoMemoryNow),
             }
         }
-        self.share.is_some()
+        if self.components[component].is_empty() {
+            self.components[component] = vec![0; blocks as usize];
+        }
+        Ok(true)
     }
 
     fn of(&self, component: usize, block: usize) -> u64 {
         self.components[component].get(block).copied().unwrap_or_default()
+    }
+
+    /// How many of the next blocks, up to `most`, have none of these coefficients.
+    fn without(&self, component: usize, from: usize, most: u32, coefficients: u64) -> u32 {
+        let blocks = self.components[component].get(from..).unwrap_or_default();
+        let without = (0..most).zip(blocks).take_while(|(_, block)| **block & coefficients == 0).count();
+        work::count(without);
+        u32::try_from(without).unwrap_or(most)
     }
 
     fn add(&mut self, component: usize, block: usize, coefficients: u64) {
@@ -64,10 +87,15 @@ impl Band {
         self.refine
     }
 
-    /// Passes over up to `most` blocks without coefficients in the first scan of the band; gives how many.
+    /// Passes over up to `most` blocks that take no bits, as they have no coefficients in this band, known or new ones;
+    /// gives how many.
     #[inline]
-    pub(super) fn pass_empty_blocks(&mut self, most: u32) -> u32 {
-        let passed = if self.refine { 0 } else { self.blocks_without.min(most) };
+    pub(super) fn pass_empty_blocks(&mut self, most: u32, history: &History) -> u32 {
+        let most = self.blocks_without.min(most);
+        let passed = match self.refine && most > 0 {
+            true => history.without(self.component, self.block, most, self.band_from(self.start)),
+            false => most,
+        };
         self.blocks_without -= passed;
         self.block += passed as usize;
         passed

@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 
-use super::bits::{Ahead, Bits, Marker, READ_AHEAD, next_marker};
+use super::bits::{Ahead, Bits, Marker, READ_AHEAD, before_fill, next_marker};
 use super::coding::Coding;
 use super::fault::Fault;
 use super::frame::Frame;
@@ -18,6 +18,7 @@ use super::suspicion::Suspicion;
 use super::tail::Tail;
 use super::window::Window;
 use crate::flaw::Flaw;
+use crate::work;
 
 /// A scan that is being read.
 #[derive(Debug)]
@@ -97,14 +98,17 @@ impl Scan {
     fn blocks(&mut self, window: &mut Window<'_>, history: &mut History) -> Result<bool, Flaw> {
         let mut bits = Bits::new(self.ahead, window.bytes, window.at);
         let mut whole = true;
+        // all bytes that there will be of the interval are here
+        let mut all_here = None;
         while whole && self.in_interval() {
-            if self.pass_empty_blocks() {
+            if self.pass_empty_blocks(history) {
                 continue;
             }
             let read = if self.block == 0 && bits.holds_blocks(self.blocks_per_unit) {
                 self.unit(&mut bits, history)
             } else {
-                whole = bits.holds_a_block(window.last);
+                whole = bits.holds_blocks(1)
+                    || *all_here.get_or_insert_with(|| window.last || bits.marker().is_some());
                 if whole { self.next_block(&mut bits, history) } else { Ok(()) }
             };
             read.map_err(|fault| self.flaw(fault, bits.marker().is_none() && window.last))?;
@@ -124,11 +128,11 @@ impl Scan {
 
     /// Blocks that have nothing in this scan take no bits.
     #[inline]
-    fn pass_empty_blocks(&mut self) -> bool {
+    fn pass_empty_blocks(&mut self, history: &History) -> bool {
         let Coding::Ac(band, _) = &mut self.coding else { return false };
         let left = self.units - self.done;
         let left = if self.restart_interval == 0 { left } else { left.min(self.to_restart) };
-        let passed = band.pass_empty_blocks(left);
+        let passed = band.pass_empty_blocks(left, history);
         self.done += passed;
         self.to_restart = self.to_restart.saturating_sub(passed);
         passed > 0
@@ -192,12 +196,12 @@ impl Scan {
             Some(marker) => marker.at,
             None if window.last => rest.len(),
             // what looks like the beginning of a marker may be one
-            None => rest.iter().rposition(|byte| *byte != 0xff).map_or(0, |at| at + 1),
+            None => before_fill(rest),
         };
         if let Some(tail) = &mut self.tail {
             tail.take(&rest[..length]);
         }
-        window.at += length;
+        window.at += marker.map_or(length, Marker::after_fill);
         marker.is_some() || window.last
     }
 
@@ -222,11 +226,12 @@ impl Scan {
             return Err(Flaw::damaged("its picture data holds more than the picture"));
         }
         let belongs = marker.is_some_and(|code| matches!(code, 0xd0..=0xd7 | EOI | SOS | DHT));
-        let mut coding = self.coding.clone();
+        let mut coding = None;
         let mut block = self.block;
         let at_the_end = marker == Some(EOI);
         let surplus = tail.is_picture_data(belongs, at_the_end, |bits| {
-            let read = one_block(&mut coding, block, bits, &mut History::default());
+            let coding = coding.get_or_insert_with(|| self.coding.clone());
+            let read = one_block(coding, block, bits, &mut History::default());
             let read = read.is_ok() && !bits.overdrawn();
             block = (block + 1) % self.blocks_per_unit;
             read
@@ -271,6 +276,7 @@ fn one_block(
     bits: &mut Bits<'_>,
     history: &mut History,
 ) -> Result<(), Fault> {
+    work::count(1);
     match coding {
         Coding::Sequential(tables) => sequential(bits, &tables[block]),
         Coding::DcFirst(tables) => dc_difference(bits, &tables[block]),

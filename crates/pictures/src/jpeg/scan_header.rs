@@ -86,9 +86,17 @@ impl ScanHeader {
     }
 
     /// Sees to it that coefficients which are refined later are remembered; false: there is never so much memory.
-    pub(super) fn keep_history(&self, frame: &Frame, history: &mut History, budget: &Budget) -> bool {
+    ///
+    /// # Errors
+    /// When others have it now.
+    pub(super) fn keep_history(
+        &self,
+        frame: &Frame,
+        history: &mut History,
+        budget: &Budget,
+    ) -> Result<bool, Flaw> {
         if !frame.progressive || self.start == 0 || (self.after == 0 && !self.is_refinement()) {
-            return true;
+            return Ok(true);
         }
         history.keep(self.components[0], frame.block_count(self.components[0]), frame.all_blocks(), budget)
     }

@@ -1,19 +1,37 @@
 //! Tables and settings that scans refer to (T.81 B.2.4).
 
+use std::cell::OnceCell;
 use std::sync::Arc;
 
-use super::huffman::{Table, standard};
+use super::huffman::{Codes, Table, standard};
 use crate::flaw::Flaw;
 
 /// What the segments so far have defined.
 #[derive(Debug, Default)]
 pub(super) struct Tables {
-    dc: [Option<Arc<Table>>; 4],
-    ac: [Option<Arc<Table>>; 4],
+    dc: [Option<Definition>; 4],
+    ac: [Option<Definition>; 4],
     quantization: [bool; 4],
     /// Units between restart markers; 0: there are none.
     pub(super) restart_interval: u32,
     any_huffman: bool,
+}
+
+/// The codes of a table. A file may define as many tables as it likes: one is made when a scan needs it, and then once.
+#[derive(Debug)]
+struct Definition {
+    codes: Codes,
+    table: OnceCell<Arc<Table>>,
+}
+
+impl Definition {
+    fn new(codes: Codes) -> Self {
+        Self { codes, table: OnceCell::new() }
+    }
+
+    fn table(&self) -> Arc<Table> {
+        self.table.get_or_init(|| Arc::new(Table::new(&self.codes))).clone()
+    }
 }
 
 impl Tables {
@@ -25,13 +43,14 @@ impl Tables {
             let (counts, rest) = rest.split_first_chunk::<16>().ok_or_else(wrong)?;
             let total: usize = counts.iter().map(|count| usize::from(*count)).sum();
             let (symbols, rest) = rest.split_at_checked(total).filter(|_| total <= 256).ok_or_else(wrong)?;
-            let table = Arc::new(Table::new(counts, symbols)?);
+            let codes = Codes::new(*counts, symbols)?;
             let tables = match class_and_number >> 4 {
-                0 if table.fits_dc() => &mut self.dc,
+                0 if codes.fits_dc() => &mut self.dc,
                 1 => &mut self.ac,
                 _ => return Err(wrong()),
             };
-            *tables.get_mut(usize::from(class_and_number & 15)).ok_or_else(wrong)? = Some(table);
+            *tables.get_mut(usize::from(class_and_number & 15)).ok_or_else(wrong)? =
+                Some(Definition::new(codes));
             segment = rest;
         }
         Ok(())
@@ -65,13 +84,23 @@ impl Tables {
     /// The DC table of this number. Frames of motion JPEG have no tables at all: `standard` ones count then.
     pub(super) fn dc(&self, number: usize, standard: bool) -> Result<Arc<Table>, Flaw> {
         let usual = || self.usual(standard).then(|| standard::dc(number).map(Arc::new)).flatten();
-        self.dc.get(number).cloned().flatten().or_else(usual).ok_or_else(undefined)
+        self.dc
+            .get(number)
+            .and_then(Option::as_ref)
+            .map(Definition::table)
+            .or_else(usual)
+            .ok_or_else(undefined)
     }
 
     /// As above, for AC coefficients.
     pub(super) fn ac(&self, number: usize, standard: bool) -> Result<Arc<Table>, Flaw> {
         let usual = || self.usual(standard).then(|| standard::ac(number).map(Arc::new)).flatten();
-        self.ac.get(number).cloned().flatten().or_else(usual).ok_or_else(undefined)
+        self.ac
+            .get(number)
+            .and_then(Option::as_ref)
+            .map(Definition::table)
+            .or_else(usual)
+            .ok_or_else(undefined)
     }
 
     fn usual(&self, standard: bool) -> bool {

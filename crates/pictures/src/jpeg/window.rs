@@ -1,7 +1,12 @@
 //! The part of the file that is at hand.
 
+use super::bits::before_fill;
+
 /// So much of what was read stays at hand, for a look back.
 const LOOK_BACK: usize = 64;
+
+/// So much fill is kept: more than the junk that matters.
+const FILL: usize = 64;
 
 /// Bytes that came in portions of any size.
 #[derive(Debug, Default)]
@@ -15,9 +20,20 @@ impl Buffer {
         self.bytes.extend_from_slice(bytes);
     }
 
+    #[cfg(test)]
+    pub(super) fn capacity(&self) -> usize {
+        self.bytes.capacity()
+    }
+
     /// What is at hand. `last`: there will be no more.
     pub(super) fn window(&self, last: bool) -> Window<'_> {
         Window { bytes: &self.bytes, at: self.at, last }
+    }
+
+    /// Where a marker may come next, a few bytes of 0xff at the end say as much as very many.
+    pub(super) fn drop_fill(&mut self) {
+        let begin = before_fill(&self.bytes).max(self.at);
+        self.bytes.truncate(begin + FILL);
     }
 
     /// Everything before `at` was read.
@@ -43,6 +59,11 @@ impl<'a> Window<'a> {
 
     pub(super) fn before(&self) -> &'a [u8] {
         &self.bytes[..self.at]
+    }
+
+    /// Passes over everything in which no marker can begin.
+    pub(super) fn pass_to_fill(&mut self) {
+        self.at += before_fill(self.rest());
     }
 
     /// Takes so many bytes, if they are all at hand.
