@@ -81,6 +81,13 @@ impl From<File> for OpenFile {
     }
 }
 
+impl OpenFile {
+    /// Closes it on this thread, which may wait for it.
+    pub fn close(mut self) {
+        drop(self.0.take());
+    }
+}
+
 impl Deref for OpenFile {
     type Target = File;
 
@@ -91,8 +98,7 @@ impl Deref for OpenFile {
 
 impl Drop for OpenFile {
     fn drop(&mut self) {
-        let file = self.0.take();
-        if let Ok(runtime) = Handle::try_current() {
+        if let (Some(file), Ok(runtime)) = (self.0.take(), Handle::try_current()) {
             drop(runtime.spawn_blocking(move || drop(file)));
         }
     }

@@ -12,7 +12,7 @@ use crate::config::{Images, Settings, locate};
 use crate::domain::failure::{ErrorKind, Failure};
 use crate::domain::upload::{Picture, State};
 use crate::files;
-use crate::intake::inspect::Inspector;
+use crate::intake::inspect::{Inspector, Subject};
 
 /// Nothing else works on pictures in this process.
 const MEMORY: u64 = 96 << 20;
@@ -102,8 +102,9 @@ fn look_at(inspector: &Inspector, path: &Path) -> Result<(Picture, u64), Failure
         Failure::new(kind, error.to_string())
     };
     let file = files::open_named(path).map_err(unreadable)?;
-    let inspected = inspector.inspect(&file, path).map_err(unreadable)?;
-    let inspected = inspected.ok_or_else(|| {
+    let subject = Subject::new(&file, path);
+    let inspected = inspector.inspect(&[subject]).into_iter().next().transpose().map_err(unreadable)?;
+    let inspected = inspected.flatten().ok_or_else(|| {
         Failure::new(ErrorKind::FileChanged, "it changes while it is read: wait until it is copied")
     })?;
     let picture = inspected.result.as_ref().map_err(Failure::from)?;

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,10 +11,10 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::devices::RemoteDevices;
-use super::inspect::{Inspected, Inspector};
+use super::inspect::{self, Inspector, Subject};
 use super::mounts::Mounts;
 use super::read_ahead::ReadAhead;
-use super::reads::{Reading, Reads};
+use super::reads::{Answer, Begun, Reading, Reads, ToRead};
 use super::scan::Entry;
 use crate::config::Settings;
 use crate::files::{self, Kind};
@@ -81,38 +81,65 @@ impl Context {
         }
     }
 
-    /// Inspects on a blocking thread, when one is free.
+    /// How many files on a device are inspected together. Where inotify sees no changes, an answer may never come: there
+    /// no file waits for another.
+    pub(super) fn inspected_together(&self, device: u64) -> usize {
+        if self.devices.remote(device).is_some() { 1 } else { inspect::TOGETHER }
+    }
+
+    /// Inspects some files of a folder on a blocking thread, when one is free.
     pub(super) fn inspect(
         &self,
-        path: PathBuf,
+        path: &Path,
         folder: Arc<OwnedFd>,
         device: u64,
-        entry: &Entry,
-    ) -> JoinHandle<Reading> {
-        let (inspector, reads, entry) = (self.inspector.clone(), self.reads.clone(), entry.clone());
-        let metrics = self.metrics.clone();
+        entries: &[&Entry],
+    ) -> JoinHandle<Vec<Reading>> {
+        let (inspector, reads, metrics) = (self.inspector.clone(), self.reads.clone(), self.metrics.clone());
+        let to_read = |entry: &&Entry| ToRead { path: path.join(&entry.name), meta: entry.meta };
+        let files: Vec<_> = entries.iter().map(to_read).collect();
+        let entries: Vec<_> = entries.iter().copied().cloned().collect();
         tokio::spawn(async move {
-            let meta = entry.meta;
-            let inspect = move || {
-                let (result, took) = timed(|| inspect_entry(&inspector, &folder, &entry));
-                metrics.inspected(took);
-                result
+            let inspect = move |begun: &[Begun]| {
+                let (results, took) = timed(|| inspect_entries(&inspector, &folder, &entries, begun));
+                metrics.inspected(took, u32::try_from(begun.len()).unwrap_or(u32::MAX));
+                results
             };
-            reads.read(&path, meta, device, inspect).await
+            reads.read(&files, device, inspect).await
         })
     }
 }
 
-/// Opens and inspects one entry; links and special files are reported without opening them.
-fn inspect_entry(inspector: &Inspector, folder: &OwnedFd, entry: &Entry) -> io::Result<Option<Inspected>> {
-    if entry.meta.kind != Kind::Regular {
-        return Err(io::ErrorKind::InvalidInput.into());
-    }
-    let file = files::open_regular(folder, &entry.name)?;
-    let inspected = inspector.inspect(&file, Path::new(&entry.name));
-    // one that went while it was read leaves no row
-    files::look(folder, &entry.name)?;
-    inspected
+/// Opens and inspects entries; links and special files are reported without opening them.
+fn inspect_entries(
+    inspector: &Inspector,
+    folder: &OwnedFd,
+    entries: &[Entry],
+    begun: &[Begun],
+) -> Vec<Answer> {
+    let open = |begun: &Begun| match &entries[begun.at] {
+        Entry { meta, .. } if meta.kind != Kind::Regular => Err(io::ErrorKind::InvalidInput.into()),
+        entry => files::open_regular(folder, &entry.name),
+    };
+    let opened: Vec<_> = begun.iter().map(open).collect();
+    let subject = |(begun, file): (&Begun, _)| {
+        let (name, count) = (Path::new(&entries[begun.at].name), begun.count.clone());
+        Some(Subject { file: file?, name, count })
+    };
+    let subjects: Vec<_> =
+        begun.iter().zip(opened.iter().map(|file| file.as_ref().ok())).filter_map(subject).collect();
+    let mut inspected = inspector.inspect(&subjects).into_iter();
+    opened
+        .into_iter()
+        .zip(begun)
+        .map(|(file, begun)| {
+            file?;
+            let inspected = inspected.next().unwrap_or(Ok(None));
+            // one that went while it was read leaves no row
+            files::look(folder, &entries[begun.at].name)?;
+            inspected
+        })
+        .collect()
 }
 
 #[expect(clippy::disallowed_methods, reason = "a clock that is stepped stands still while a thread works")]

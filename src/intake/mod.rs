@@ -15,6 +15,7 @@ mod devices;
 pub mod discovery;
 mod folder;
 mod folder_log;
+mod inotify;
 pub mod inspect;
 mod labels;
 mod limit_log;

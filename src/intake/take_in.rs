@@ -43,16 +43,21 @@ impl Reconcile<'_> {
         batch: &[&Entry],
         known: &HashMap<OsString, UploadSnapshot>,
     ) -> Result<Vec<InspectedFile>, IntakeError> {
-        let mut readings = Vec::with_capacity(batch.len());
-        for entry in batch {
-            let (path, folder) = (self.folder.path.join(&entry.name), listing.folder.clone());
-            readings.push(self.ctx.inspect(path, folder, listing.device, entry));
-        }
+        let together = self.ctx.inspected_together(listing.device);
+        let inspect = |entries: &[&Entry]| {
+            self.ctx.inspect(&self.folder.path, listing.folder.clone(), listing.device, entries)
+        };
+        let readings: Vec<_> = batch.chunks(together).map(inspect).collect();
         let mut found = Vec::new();
-        for (entry, reading) in batch.iter().zip(readings) {
-            match reading.await.map_err(|error| IntakeError::Thread(io::Error::other(error)))? {
-                Reading::Done(answer) => found.extend(self.conclude(entry, answer, known.get(&entry.name))),
-                Reading::UnderWay(status) => self.read_under_way(entry, status),
+        for (entries, readings) in batch.chunks(together).zip(readings) {
+            let readings = readings.await.map_err(|error| IntakeError::Thread(io::Error::other(error)))?;
+            for (entry, reading) in entries.iter().zip(readings) {
+                match reading {
+                    Reading::Done(answer) => {
+                        found.extend(self.conclude(entry, answer, known.get(&entry.name)));
+                    }
+                    Reading::UnderWay(status) => self.read_under_way(entry, status),
+                }
             }
         }
         Ok(found)

@@ -41,7 +41,7 @@ const MOMENT_POSTGRES: &str = moment!("0 AS next_id, 0 AS version, brandpost_tim
 const LOCK: &str = "SELECT id, version FROM brand WHERE id IN (";
 const LOCK_END: &str = ") ORDER BY id FOR NO KEY UPDATE";
 
-const BUMP: &str = "UPDATE brand SET version = version + 1 WHERE id = $1";
+const BUMP: &str = "UPDATE brand SET version = version + 1 WHERE id IN (";
 
 /// Alerts are numbered in the order of their commits: a reader that has seen one has seen those before it.
 const NUMBER_ALERTS: &str = "SELECT 1 FROM alert_order FOR UPDATE";
@@ -69,8 +69,9 @@ const ATTEMPT: &str = "
 const REFUSED: &str = "INSERT INTO alert (inbox_id, upload_id, state) VALUES ($1, $2, $3)";
 const COMPLETED: &str = "INSERT INTO alert (inbox_id, brand_id, state) VALUES ($1, $2, 'complete')";
 
-/// So many rows are written by one statement.
-const ROWS: usize = 64;
+/// So many rows are written by one statement: one that is here, so that few statements differ, and a database has all of
+/// them prepared.
+const ROWS: [usize; 5] = [16, 8, 4, 2, 1];
 
 /// What a transaction finds when it has begun.
 pub(super) struct Beginning {
@@ -155,35 +156,46 @@ fn id_list(start: &'static str, ids: &BTreeSet<BrandId>) -> Statement {
     query
 }
 
-/// Writes what has changed of a brand. `version` is then the one that `lock` finds next; the writing connection of SQLite
-/// does not see its own commits as those of others.
+/// Writes what has changed of brands, the rows of all of them together. `versions` are then those that `lock` finds next;
+/// the writing connection of SQLite does not see its own commits as those of others.
 pub(super) async fn save(
     tx: &mut Tx,
-    brand: &Brand,
-    changes: &Changes<'_>,
+    changed: &[(&Brand, Changes<'_>)],
     by: &Inbox,
-    version: &mut i64,
+    versions: &mut BTreeMap<BrandId, i64>,
 ) -> Result<()> {
-    let id = brand.id();
     if tx.is_postgres() {
-        sql(BUMP).bind(id.0).execute(&mut *tx).await?;
-        *version += 1;
+        let ids: BTreeSet<_> = changed.iter().map(|(brand, _)| brand.id()).collect();
+        let mut bump = id_list(BUMP, &ids);
+        bump.push(")");
+        bump.execute(&mut *tx).await?;
+        for id in ids {
+            *versions.entry(id).or_default() += 1;
+        }
     }
-    if let Some(total) = changes.slots_total {
-        sql(RESIZE).bind(id.0).bind(total).execute(&mut *tx).await?;
+    for (brand, changes) in changed {
+        let id = brand.id();
+        if let Some(total) = changes.slots_total {
+            sql(RESIZE).bind(id.0).bind(total).execute(&mut *tx).await?;
+        }
+        for slot in &changes.unreserved {
+            sql(UNRESERVE).bind(id.0).bind(*slot).execute(&mut *tx).await?;
+        }
     }
-    for slot in &changes.unreserved {
-        sql(UNRESERVE).bind(id.0).bind(*slot).execute(&mut *tx).await?;
+    save_files(tx, changed).await?;
+    for (brand, changes) in changed {
+        for slot in &changes.reserved {
+            sql(RESERVE).bind(brand.id().0).bind(*slot).execute(&mut *tx).await?;
+        }
     }
-    save_files(tx, id, changes).await?;
-    for slot in &changes.reserved {
-        sql(RESERVE).bind(id.0).bind(*slot).execute(&mut *tx).await?;
-    }
-    for attempts in changes.attempts.chunks(ROWS) {
+    let attempts: Vec<_> = changed.iter().flat_map(|(_, changes)| changes.attempts).collect();
+    for attempts in statements(&attempts) {
         log_attempts(tx, attempts).await?;
     }
-    save_alerts(tx, brand, changes, by).await?;
-    if changes.ends_a_hold() {
+    for (brand, changes) in changed {
+        save_alerts(tx, brand, changes, by).await?;
+    }
+    if changed.iter().any(|(_, changes)| changes.ends_a_hold()) {
         recovery::end_rebuild(tx, by.id).await?;
     }
     Ok(())
@@ -206,37 +218,53 @@ async fn save_alerts(tx: &mut Tx, brand: &Brand, changes: &Changes<'_>, by: &Inb
 }
 
 /// A slot and a path have one row each at any moment: what gives one up is written before what takes it.
-async fn save_files(tx: &mut Tx, brand: BrandId, changes: &Changes<'_>) -> Result<()> {
-    for id in &changes.removed {
-        sql(REMOVE).bind(id.0).execute(&mut *tx).await?;
-    }
-    for (before, file) in &changes.saved {
-        if before
-            .is_some_and(|before| before.slot.is_some() && file.slot.is_some() && before.slot != file.slot)
-        {
-            sql(PARK).bind(file.id.0).execute(&mut *tx).await?;
+async fn save_files(tx: &mut Tx, changed: &[(&Brand, Changes<'_>)]) -> Result<()> {
+    let (mut files, mut progress) = (Vec::new(), Vec::new());
+    for (brand, changes) in changed {
+        for id in &changes.removed {
+            sql(REMOVE).bind(id.0).execute(&mut *tx).await?;
         }
+        for (before, file) in &changes.saved {
+            if before.is_some_and(|before| {
+                before.slot.is_some() && file.slot.is_some() && before.slot != file.slot
+            }) {
+                sql(PARK).bind(file.id.0).execute(&mut *tx).await?;
+            }
+        }
+        let rows = changes.saved.iter().map(|(_, file)| (brand.id(), *file));
+        if is_progress(changes) { progress.extend(rows) } else { files.extend(rows) }
     }
-    let mut files: Vec<&Upload> = changes.saved.iter().map(|(_, file)| *file).collect();
-    files.sort_by_key(|file| (file.slot.is_some(), file.id));
-    let is_same = |(before, file): &(Option<&Upload>, &Upload)| {
-        before.is_some_and(|before| row::is_same_file(before, file))
-    };
-    let is_progress = changes.saved.iter().all(is_same);
-    for files in files.chunks(ROWS) {
-        upsert(brand, files, is_progress).execute(&mut *tx).await?;
+    for (mut files, is_progress) in [(files, false), (progress, true)] {
+        files.sort_by_key(|(_, file)| (file.slot.is_some(), file.id));
+        for files in statements(&files) {
+            upsert(files, is_progress).execute(&mut *tx).await?;
+        }
     }
     Ok(())
 }
 
+/// Are all rows there, and the same files?
+fn is_progress(changes: &Changes<'_>) -> bool {
+    let is_same = |before: &Upload, file| row::is_same_file(before, file);
+    changes.saved.iter().all(|(before, file)| before.is_some_and(|before| is_same(before, file)))
+}
+
+/// Rows, as many at a time as one statement writes.
+fn statements<T>(mut rows: &[T]) -> impl Iterator<Item = &[T]> {
+    std::iter::from_fn(move || {
+        let count = ROWS.into_iter().find(|count| *count <= rows.len())?;
+        rows.split_off(..count)
+    })
+}
+
 /// One statement for rows that are new and rows that are there. `is_progress`: they are there, and the same files.
-fn upsert(brand: BrandId, files: &[&Upload], is_progress: bool) -> Statement {
+fn upsert(files: &[(BrandId, &Upload)], is_progress: bool) -> Statement {
     let mut query = sql("INSERT INTO upload (id, brand_id, inbox_id");
     for column in IDENTITY.into_iter().chain(PROGRESS) {
         query.push(", ").push(column);
     }
     query.push(") ");
-    query.push_rows(files.iter().map(|file| {
+    query.push_rows(files.iter().map(|(brand, file)| {
         let ids = [file.id.0, brand.0, file.inbox.id.0].map(Value::from);
         ids.into_iter().chain(row::values(file)).collect()
     }));
@@ -248,7 +276,7 @@ fn upsert(brand: BrandId, files: &[&Upload], is_progress: bool) -> Statement {
     query
 }
 
-async fn log_attempts(tx: &mut Tx, attempts: &[AttemptRecord]) -> Result<()> {
+async fn log_attempts(tx: &mut Tx, attempts: &[&AttemptRecord]) -> Result<()> {
     let mut query = sql(ATTEMPT);
     query.push_rows(attempts.iter().map(|attempt| {
         let failure = attempt.failure.as_ref();

@@ -115,23 +115,23 @@ async fn write(session: &Session, cache: &mut Cache, group: &mut [Box<dyn Update
     let before = cache.load(&mut tx, &versions, session).await?;
     let (after, next_id) = apply(group, &before, cache.ids.next(next_id), &moment);
     cache.ids.used_up_to(next_id);
-    let (mut is_changed, mut rechecks) = (false, false);
+    let mut writes = Vec::new();
     for (id, brand) in &after {
         if cfg!(debug_assertions) {
             sound(brand)?;
         }
         let changes = brand.changes_since(&before[id]);
         if !changes.is_empty() {
-            is_changed = true;
-            rechecks |= changes.requests_recheck();
-            let version = versions.entry(*id).or_default();
-            store::save(&mut tx, brand, &changes, &moment.inbox, version).await?;
+            writes.push((brand, changes));
         }
     }
+    let rechecks = writes.iter().any(|(_, changes)| changes.requests_recheck());
     // an update that changed nothing wakes nobody
-    match is_changed {
-        true => session.commit(tx).await?,
-        false => tx.rollback().await?,
+    if writes.is_empty() {
+        tx.rollback().await?;
+    } else {
+        store::save(&mut tx, &writes, &moment.inbox, &mut versions).await?;
+        session.commit(tx).await?;
     }
     if rechecks {
         session.announce_rechecks();

@@ -98,7 +98,12 @@ async fn once(shared: &Shared, claim: &Claim, toggle_content_type: bool) -> Resu
 /// Is the file that was sent another one now? What cannot be looked at, intake finds out.
 async fn has_changed(shared: &Shared, claim: &Claim, sent: Arc<OpenFile>) -> bool {
     let inspected = claim.stamp;
-    let look = move || files::stamp(&**sent).is_ok_and(|stamp| stamp != inspected);
+    let look = move || {
+        let changed = files::stamp(&**sent).is_ok_and(|stamp| stamp != inspected);
+        // this thread may wait for its end
+        Arc::into_inner(sent).into_iter().for_each(OpenFile::close);
+        changed
+    };
     shared.fs_timeouts.run(&claim.path, LAST_LOOK, look).await.unwrap_or_default()
 }
 

@@ -1,7 +1,9 @@
 //! The body of a PUT: a file, in pieces, exactly as long as its `Content-Length`.
 
-use std::io::{self, Read};
+use std::fs::File;
+use std::io::{self, IoSliceMut, Read};
 use std::num::NonZeroU32;
+use std::os::unix::fs::FileExt;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
@@ -11,6 +13,7 @@ use bytes::Bytes;
 use futures_util::stream::{self, Stream, StreamExt};
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use http_body::{Body, Frame, SizeHint};
+use rustix::io::{Errno, ReadWriteFlags, preadv2};
 use tokio::time::Instant;
 
 use super::buffers::{BUFFER, Buffers};
@@ -189,13 +192,19 @@ impl Source {
         Ok(piece)
     }
 
-    /// Reads the whole file, or the next block of a large one: going to another thread costs more than the reading.
+    /// Reads the whole file, or the next block of a large one: going to another thread costs more than the reading. What
+    /// the kernel has in memory, as it has what was just inspected, needs no other thread.
     async fn read(&self, sent: u64) -> io::Result<Bytes> {
         let longest = if self.size <= BUFFER as u64 { BUFFER } else { BLOCK };
         let length = usize::try_from(self.size - sent).unwrap_or(longest).min(longest);
+        if let Ok(cached) = self.buffers.filled(length, |buffer| fill_from_memory(buffer, &self.file, sent)) {
+            return Ok(cached);
+        }
         let (file, buffers, transfer) = (self.file.clone(), self.buffers.clone(), self.transfer.clone());
         let longest = longest_read(self.size);
-        let read = move || buffers.filled(length, |buffer| fill(buffer, &**file, &transfer, longest));
+        let read = move || {
+            buffers.filled(length, |buffer| fill(buffer, At { file: &file, at: sent }, &transfer, longest))
+        };
         self.transfer.lock().in_file = true;
         let read = tokio::task::spawn_blocking(read).await.map_err(io::Error::other)?;
         self.transfer.lock().in_file = false;
@@ -205,6 +214,33 @@ impl Source {
     /// With a limit, small pieces: waiting for one must not look like a stall.
     fn piece(&self) -> usize {
         if self.limiter.is_some() { PIECE / 16 } else { PIECE }
+    }
+}
+
+/// Fills the buffer without waiting for a disk.
+fn fill_from_memory(buffer: &mut [u8], file: &File, at: u64) -> rustix::io::Result<()> {
+    let mut filled = 0;
+    while filled < buffer.len() {
+        let rest = &mut [IoSliceMut::new(&mut buffer[filled..])];
+        match preadv2(file, rest, at + filled as u64, ReadWriteFlags::NOWAIT)? {
+            0 => return Err(Errno::AGAIN),
+            count => filled += count,
+        }
+    }
+    Ok(())
+}
+
+/// A file from a place on.
+struct At<'a> {
+    file: &'a File,
+    at: u64,
+}
+
+impl Read for At<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.file.read_at(buffer, self.at)?;
+        self.at += count as u64;
+        Ok(count)
     }
 }
 
@@ -245,7 +281,6 @@ impl Body for FileBody {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::fs::File;
     use std::io::Write;
 
     fn source(file: File, size: u64) -> Source {

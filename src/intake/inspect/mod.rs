@@ -1,7 +1,10 @@
 //! Whether a file is a picture that may be sent. Its bytes are read once: the first ones tell the format, and all of
 //! them are walked through, to the last block, and hashed. The crate `pictures` knows what a whole picture is.
+//!
+//! Several files take turns, a part of each at a time: hashing them side by side takes half as long.
 
 mod hashes;
+mod md5;
 mod reader;
 
 use std::fs::File;
@@ -10,6 +13,7 @@ use std::path::Path;
 
 use pictures::{Budget, Depth, HEAD, Walk, Whole, sniff, zeros};
 
+use super::byte_count::ByteCount;
 use crate::config::{Check, Images, Mismatch};
 use crate::domain::failure::{ErrorKind, Failure};
 use crate::domain::image::Format;
@@ -20,11 +24,32 @@ use hashes::Hashes;
 pub use pictures::Flaw;
 use reader::Reader;
 
+/// So many files are inspected together at best.
+pub const TOGETHER: usize = md5::LANES;
+
 /// Checks files, on whatever thread it is called.
 #[derive(Debug)]
 pub struct Inspector {
     images: Images,
     budget: Budget,
+}
+
+/// An open file to inspect.
+#[derive(Debug)]
+pub struct Subject<'a> {
+    /// The file.
+    pub file: &'a File,
+    /// What it is called.
+    pub name: &'a Path,
+    /// Counts the bytes that were read of it.
+    pub count: ByteCount,
+}
+
+impl<'a> Subject<'a> {
+    /// One whose bytes nobody counts.
+    pub fn new(file: &'a File, name: &'a Path) -> Self {
+        Self { file, name, count: ByteCount::default() }
+    }
 }
 
 /// What the bytes of an open file turned out to be.
@@ -44,48 +69,69 @@ impl Inspector {
         Self { images, budget }
     }
 
-    /// Reads the file to its end. `Ok(None)`: it changed meanwhile; inspect it again later.
+    /// Reads these files to their ends. `Ok(None)`: it changed meanwhile; inspect it again later.
     ///
     /// # Errors
-    /// When it cannot be read.
-    pub fn inspect(&self, file: &File, name: &Path) -> io::Result<Option<Inspected>> {
-        let stamp = files::stamp(file)?;
-        let mut lacks_end = false;
-        let result = match self.check(file, name, stamp.size) {
-            Ok((picture, whole)) => {
-                lacks_end = !whole.ends;
-                Ok(picture)
-            }
-            Err(Obstacle::Flaw(flaw)) => Err(flaw),
-            Err(Obstacle::Changing) => return Ok(None),
-            Err(Obstacle::Io(error)) => return Err(error),
+    /// Those that cannot be read.
+    pub fn inspect<'s>(&self, subjects: &'s [Subject<'_>]) -> Vec<io::Result<Option<Inspected>>> {
+        let begin = |subject: &'s Subject<'_>| {
+            let stamp = files::stamp(subject.file)?;
+            Ok((subject, stamp, self.begin(subject, stamp.size, self.depth())))
         };
-        let still = files::stamp(file)? == stamp;
-        Ok(still.then_some(Inspected { stamp, result, lacks_end }))
+        let mut passes: Vec<io::Result<_>> = subjects.iter().map(begin).collect();
+        walk_all(passes.iter_mut().flatten().map(|(_, _, pass)| pass).collect());
+        let end = |pass: io::Result<_>| {
+            let (subject, stamp, pass) = pass?;
+            self.end(subject, stamp, pass)
+        };
+        passes.into_iter().map(end).collect()
     }
 
-    fn check(&self, file: &File, name: &Path, size: u64) -> Result<(Picture, Whole), Obstacle> {
+    /// How thoroughly a file is walked through at first.
+    fn depth(&self) -> Depth {
+        match self.images.check {
+            Check::Decode => Depth::Decode,
+            Check::Structure => Depth::Structure,
+        }
+    }
+
+    fn begin<'a>(&self, subject: &'a Subject<'_>, size: u64, depth: Depth) -> Result<Pass<'a>, Obstacle> {
         if size > self.images.max_bytes {
             return Err(Flaw::TooLarge(size, self.images.max_bytes).into());
         }
-        let mut reader = Reader::new(file, size);
+        let mut reader = Reader::new(subject.file, size, &subject.count);
         let first = reader.first()?;
         let head = &first[..first.len().min(HEAD)];
         if !head.is_empty() && head.iter().all(|byte| *byte == 0) {
             return Err(zeros(leading_zeros(&mut reader)?, size).into());
         }
         let format = sniff(head)?;
-        self.check_name(name, format)?;
-        match self.images.check {
-            Check::Decode => self.walk(&mut reader, format, size, Depth::Decode),
+        self.check_name(subject.name, format)?;
+        let walk = Walk::new(format, depth, self.images.max_pixels, &self.budget);
+        Ok(Pass { size, format, reader, walk, hashes: Hashes::new() })
+    }
+
+    fn end(
+        &self,
+        subject: &Subject<'_>,
+        stamp: Stamp,
+        pass: Result<Pass<'_>, Obstacle>,
+    ) -> io::Result<Option<Inspected>> {
+        let mut result = pass.and_then(Pass::finish);
+        if self.depth() == Depth::Structure && matches!(result, Err(Obstacle::Flaw(Flaw::Truncated(_)))) {
             // without an end marker, only its data can tell whether the picture is whole
-            Check::Structure => match self.walk(&mut reader, format, size, Depth::Structure) {
-                Err(Obstacle::Flaw(Flaw::Truncated(_))) => {
-                    self.walk(&mut reader, format, size, Depth::Decode)
-                }
-                result => result,
-            },
+            let mut pass = self.begin(subject, stamp.size, Depth::Decode);
+            walk_all(vec![&mut pass]);
+            result = pass.and_then(Pass::finish);
         }
+        let (result, lacks_end) = match result {
+            Ok((picture, whole)) => (Ok(picture), !whole.ends),
+            Err(Obstacle::Flaw(flaw)) => (Err(flaw), false),
+            Err(Obstacle::Changing) => return Ok(None),
+            Err(Obstacle::Io(error)) => return Err(error),
+        };
+        let still = files::stamp(subject.file)? == stamp;
+        Ok(still.then_some(Inspected { stamp, result, lacks_end }))
     }
 
     fn check_name(&self, name: &Path, format: Format) -> Result<(), Flaw> {
@@ -97,28 +143,63 @@ impl Inspector {
         let named = suffix.map_or_else(|| "nothing".into(), |suffix| format!(".{}", visible(&suffix)));
         Err(Flaw::Mismatch(named, format))
     }
+}
 
-    /// One pass over the bytes.
-    fn walk(
-        &self,
-        reader: &mut Reader<'_>,
-        format: Format,
-        size: u64,
-        depth: Depth,
-    ) -> Result<(Picture, Whole), Obstacle> {
-        let mut walk = Walk::new(format, depth, self.images.max_pixels, &self.budget);
-        let mut hashes = Hashes::new();
-        let mut part = reader.first()?;
-        while !part.is_empty() {
-            walk.feed(part)?;
-            hashes.update(part);
-            part = reader.next()?;
-        }
-        if reader.position() != size {
+/// One pass over the bytes of a file.
+struct Pass<'a> {
+    size: u64,
+    format: Format,
+    reader: Reader<'a>,
+    walk: Walk,
+    hashes: Hashes,
+}
+
+impl Pass<'_> {
+    fn walk(&mut self) -> Result<(), Obstacle> {
+        Ok(self.walk.feed(self.reader.part())?)
+    }
+
+    fn read(&mut self) -> Result<(), Obstacle> {
+        self.reader.next()?;
+        Ok(())
+    }
+
+    fn finish(mut self) -> Result<(Picture, Whole), Obstacle> {
+        if self.reader.position() != self.size {
             return Err(Obstacle::Changing);
         }
-        let whole = walk.finish()?;
-        Ok((Picture { format, dimensions: whole.dimensions, digests: hashes.finish() }, whole))
+        let whole = self.walk.finish()?;
+        let (format, digests) = (self.format, self.hashes.finish());
+        Ok((Picture { format, dimensions: whole.dimensions, digests }, whole))
+    }
+}
+
+/// Goes on with all passes to their ends, a part of each in turn. One with an obstacle ends there.
+fn walk_all(mut passes: Vec<&mut Result<Pass<'_>, Obstacle>>) {
+    loop {
+        for pass in &mut passes {
+            go_on(pass, Pass::walk);
+        }
+        passes.retain(|pass| pass.as_ref().is_ok_and(|pass| !pass.reader.part().is_empty()));
+        if passes.is_empty() {
+            return;
+        }
+        let parts = passes.iter_mut().filter_map(|pass| pass.as_mut().ok());
+        Hashes::update_all(parts.map(|pass| (&mut pass.hashes, pass.reader.part())));
+        for pass in &mut passes {
+            go_on(pass, Pass::read);
+        }
+    }
+}
+
+fn go_on<'a>(
+    pass: &mut Result<Pass<'a>, Obstacle>,
+    step: impl FnOnce(&mut Pass<'a>) -> Result<(), Obstacle>,
+) {
+    if let Ok(going) = pass
+        && let Err(obstacle) = step(going)
+    {
+        *pass = Err(obstacle);
     }
 }
 

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 
-use crate::intake::byte_count;
+use crate::intake::byte_count::ByteCount;
 
 /// The longest part, bytes.
 const PART: u64 = 256 << 10;
@@ -13,6 +13,7 @@ const PART: u64 = 256 << 10;
 pub(super) struct Reader<'a> {
     file: &'a File,
     size: u64,
+    count: &'a ByteCount,
     buffer: Vec<u8>,
     /// Where the part in the buffer begins, and how long it is.
     at: u64,
@@ -20,10 +21,10 @@ pub(super) struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    /// A reader of a file of this size.
-    pub(super) fn new(file: &'a File, size: u64) -> Self {
+    /// A reader of a file of this size, which counts the bytes that it has got.
+    pub(super) fn new(file: &'a File, size: u64, count: &'a ByteCount) -> Self {
         let longest = usize::try_from(size.min(PART)).unwrap_or_default();
-        Self { file, size, buffer: vec![0; longest], at: 0, length: 0 }
+        Self { file, size, count, buffer: vec![0; longest], at: 0, length: 0 }
     }
 
     /// The first part. Only the end of the file makes it shorter than [`PART`].
@@ -34,16 +35,24 @@ impl<'a> Reader<'a> {
         if self.at > 0 || self.length == 0 {
             self.fill(0)?;
         }
-        Ok(&self.buffer[..self.length])
+        Ok(self.part())
     }
 
-    /// The part after the one that was returned last; empty at the end.
+    /// The part that was returned last.
+    pub(super) fn part(&self) -> &[u8] {
+        &self.buffer[..self.length]
+    }
+
+    /// The part after the one that was returned last; empty at the end, and after a part that was shorter.
     ///
     /// # Errors
     /// When the file cannot be read.
     pub(super) fn next(&mut self) -> io::Result<&[u8]> {
-        self.fill(self.position())?;
-        Ok(&self.buffer[..self.length])
+        match self.length < self.buffer.len() {
+            true => (self.at, self.length) = (self.position(), 0),
+            false => self.fill(self.position())?,
+        }
+        Ok(self.part())
     }
 
     /// How many bytes have been returned, from the beginning.
@@ -56,24 +65,17 @@ impl<'a> Reader<'a> {
         (self.at, self.length) = (at, 0);
         while self.length < wanted {
             let position = self.position();
-            match read_at(self.file, &mut self.buffer[self.length..wanted], position)? {
-                0 => break,
-                count => self.length += count,
+            match self.file.read_at(&mut self.buffer[self.length..wanted], position) {
+                Ok(0) => break,
+                Ok(count) => {
+                    self.count.advance(count);
+                    self.length += count;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
             }
         }
         Ok(())
-    }
-}
-
-fn read_at(file: &File, buffer: &mut [u8], at: u64) -> io::Result<usize> {
-    loop {
-        match file.read_at(buffer, at) {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            read => {
-                byte_count::advance(*read.as_ref().unwrap_or(&0));
-                return read;
-            }
-        }
     }
 }
 
@@ -94,11 +96,12 @@ mod tests {
     #[test]
     fn a_file_of_any_size_comes_whole_and_again() {
         let part = usize::try_from(PART).unwrap();
+        let count = ByteCount::default();
         for size in [0, 1, part - 1, part, part + 1, 3 * part + 7] {
             let bytes: Vec<u8> = (0..=u8::MAX).cycle().take(size).collect();
             let mut file = tempfile::tempfile().unwrap();
             file.write_all(&bytes).unwrap();
-            let mut reader = Reader::new(&file, size as u64);
+            let mut reader = Reader::new(&file, size as u64, &count);
             for _ in 0..2 {
                 assert!(whole(&mut reader) == bytes, "{size}");
             }
@@ -109,7 +112,9 @@ mod tests {
     fn a_file_that_grows_or_shrinks_ends_at_its_size_or_before() {
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(b"picture and more").unwrap();
-        assert_eq!(whole(&mut Reader::new(&file, 7)), b"picture");
-        assert_eq!(whole(&mut Reader::new(&file, 99)), b"picture and more");
+        let count = ByteCount::default();
+        assert_eq!(whole(&mut Reader::new(&file, 7, &count)), b"picture");
+        assert_eq!(whole(&mut Reader::new(&file, 99, &count)), b"picture and more");
+        assert_eq!(count.bytes(), 7 + 16);
     }
 }

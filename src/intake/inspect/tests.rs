@@ -9,6 +9,9 @@ use std::io::{Cursor, Write};
 
 use super::*;
 use crate::domain::image::Dimensions;
+use ::md5::{Digest, Md5};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use image::{DynamicImage, ImageFormat, RgbImage};
 
 fn picture(format: Format) -> Vec<u8> {
@@ -30,9 +33,20 @@ fn rules(check: Check) -> Images {
 }
 
 fn inspected(rules: Images, bytes: &[u8], name: &str) -> Inspected {
-    let mut file = tempfile::tempfile().unwrap();
-    file.write_all(bytes).unwrap();
-    Inspector::new(rules, Budget::new(96 << 20)).inspect(&file, Path::new(name)).unwrap().unwrap()
+    inspected_together(rules, &[(bytes, name)]).remove(0)
+}
+
+fn inspected_together(rules: Images, files: &[(&[u8], &str)]) -> Vec<Inspected> {
+    let open = |bytes: &[u8]| {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(bytes).unwrap();
+        file
+    };
+    let opened: Vec<_> = files.iter().map(|(bytes, _)| open(bytes)).collect();
+    let subjects: Vec<_> =
+        opened.iter().zip(files).map(|(file, (_, name))| Subject::new(file, Path::new(name))).collect();
+    let inspected = Inspector::new(rules, Budget::new(96 << 20)).inspect(&subjects);
+    inspected.into_iter().map(|inspected| inspected.unwrap().unwrap()).collect()
 }
 
 fn inspect_with(rules: Images, bytes: &[u8], name: &str) -> Result<Picture, Flaw> {
@@ -65,13 +79,45 @@ fn checksums_are_those_of_the_published_vectors() {
             continue;
         };
         let mut hashes = Hashes::new();
-        text.as_bytes().chunks(3).for_each(|part| hashes.update(part));
+        let part = text.as_bytes();
+        Hashes::update_all([(&mut hashes, part)]);
         let digests = hashes.finish();
         assert_eq!(digests.crc64.to_string(), case["crc64ecma"].as_str().unwrap(), "{}", case["name"]);
         assert_eq!(digests.md5, case["content_md5"].as_str().unwrap(), "{}", case["name"]);
         compared += 1;
     }
     assert!(compared > 2, "{compared}");
+}
+
+/// Files of different lengths, of which some are refused at their beginning, in their middle, at their end.
+#[test]
+fn files_that_are_inspected_together_are_judged_as_each_alone() {
+    let tail = |format, length| [picture(format), vec![7; length]].concat();
+    let cut = picture(Format::Png)[..200].to_vec();
+    let all = [
+        tail(Format::Jpeg, 700_000),
+        tail(Format::Gif, 0),
+        b"no picture".to_vec(),
+        tail(Format::Png, 300_001),
+        cut,
+        Vec::new(),
+        tail(Format::Jpeg, 256 << 10),
+        vec![0; 1000],
+        tail(Format::Jpeg, 63),
+        vec![0; 2 << 20],
+    ];
+    for check in [Check::Decode, Check::Structure] {
+        let files: Vec<_> = all.iter().map(|bytes| (&bytes[..], "x")).collect();
+        let together = inspected_together(rules(check), &files);
+        assert_eq!(together.len(), all.len());
+        for (one, bytes) in together.into_iter().zip(&all) {
+            let alone = inspected(rules(check), bytes, "x");
+            assert_eq!(format!("{:?}", one.result), format!("{:?}", alone.result));
+            let digest = one.result.ok().map(|picture| picture.digests.md5);
+            let expected = STANDARD.encode(Md5::digest(bytes));
+            assert!(digest.is_none_or(|digest| digest == expected));
+        }
+    }
 }
 
 #[test]

@@ -14,6 +14,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
+use tokio::task::{JoinError, JoinHandle};
+
 use super::byte_count::ByteCount;
 use super::inspect::Inspected;
 use crate::files::FileMeta;
@@ -50,6 +52,25 @@ pub(super) struct ReadStatus {
     pub(super) stuck: bool,
 }
 
+const NOT_BEGUN: Reading = Reading::UnderWay(ReadStatus { bytes: None, stuck: false });
+
+/// A file that is to be read.
+#[derive(Debug)]
+pub(super) struct ToRead {
+    pub(super) path: PathBuf,
+    /// The answer is about the file that has this metadata, and about no other.
+    pub(super) meta: FileMeta,
+}
+
+/// A read that is begun now.
+#[derive(Debug)]
+pub(super) struct Begun {
+    /// Which of the files it is.
+    pub(super) at: usize,
+    /// Counts the bytes of it.
+    pub(super) count: ByteCount,
+}
+
 /// All reads that go on.
 #[derive(Debug)]
 pub(super) struct Reads {
@@ -81,78 +102,116 @@ impl Reads {
         }
     }
 
-    /// Has `work` read the file at `path`, which is on this device and has this metadata. Waits for its end, but not for
-    /// long.
+    /// Has `work` read these files of one folder, which are on this device, on one thread. It is told which of them, for
+    /// some may be read already, and gives back what comes of each. Waits for their end, but not for long.
     pub(super) async fn read(
         self: &Arc<Self>,
-        path: &Path,
-        meta: FileMeta,
+        files: &[ToRead],
         device: u64,
-        work: impl FnOnce() -> Answer + Send + 'static,
-    ) -> Reading {
-        if let Some(reading) = self.begun(path, meta) {
-            return reading;
+        work: impl FnOnce(&[Begun]) -> Vec<Answer> + Send + 'static,
+    ) -> Vec<Reading> {
+        let mut readings: Vec<_> = files.iter().map(|file| self.begun(file)).collect();
+        let begun: Vec<_> = (0..files.len()).filter(|at| readings[*at].is_none()).collect();
+        if !begun.is_empty() {
+            let paths: Vec<_> = begun.iter().map(|at| files[*at].path.clone()).collect();
+            let ended = self.begin(&begun, paths, device, work).await;
+            for at in begun {
+                readings[at] = match &ended {
+                    Some(Ok(())) => self.begun(&files[at]),
+                    Some(Err(broken)) => Some(Reading::Done(Err(io::Error::other(broken.to_string())))),
+                    None => None,
+                };
+            }
         }
-        let limits = Limits { file_system: self.file_system(device), folder: self.folder(path) };
+        readings.into_iter().map(|reading| reading.unwrap_or(NOT_BEGUN)).collect()
+    }
+
+    /// Begins a read, and waits for its end for a while. `None`: there was no thread for it.
+    async fn begin(
+        self: &Arc<Self>,
+        which: &[usize],
+        paths: Vec<PathBuf>,
+        device: u64,
+        work: impl FnOnce(&[Begun]) -> Vec<Answer> + Send + 'static,
+    ) -> Option<Result<(), JoinError>> {
+        let limits = Limits { file_system: self.file_system(device), folder: self.folder(&paths[0]) };
         let Some(permit) = limits.permit().await else {
-            self.lock().remove(path);
-            return Reading::UnderWay(ReadStatus { bytes: None, stuck: false });
+            self.forget(&paths, |_| true);
+            return None;
         };
-        let count = self.lock().get(path).map(|read| read.count.clone()).unwrap_or_default();
-        let (all, file) = (self.clone(), path.to_owned());
-        let mut work = tokio::task::spawn_blocking(move || {
-            let answer = count.during(work);
-            if let Some(read) = all.lock().get_mut(&file) {
+        let begun = self.counts(which, &paths);
+        let (all, files) = (self.clone(), paths.clone());
+        let mut work = tokio::task::spawn_blocking(move || all.answer(files, work(&begun)));
+        let Ok(ended) = tokio::time::timeout(WAIT, &mut work).await else {
+            drop(tokio::spawn(self.clone().supervise(paths, limits, permit, work)));
+            return Some(Ok(()));
+        };
+        // what broke off is never answered
+        Some(ended.inspect_err(|_| self.forget(&paths, |_| true)))
+    }
+
+    fn counts(&self, which: &[usize], paths: &[PathBuf]) -> Vec<Begun> {
+        let under_way = self.lock();
+        let begun = |(at, path): (&usize, &PathBuf)| {
+            let count = under_way.get(path).map(|read| read.count.clone()).unwrap_or_default();
+            Begun { at: *at, count }
+        };
+        which.iter().zip(paths).map(begun).collect()
+    }
+
+    fn answer(&self, paths: Vec<PathBuf>, answers: Vec<Answer>) {
+        let mut under_way = self.lock();
+        for (path, answer) in paths.into_iter().zip(answers) {
+            if let Some(read) = under_way.get_mut(&path) {
                 read.answer = Some(answer);
             }
-        });
-        let ended = tokio::time::timeout(WAIT, &mut work).await;
-        match ended {
-            Ok(Ok(())) => {}
-            // nobody will ever answer
-            Ok(Err(broken)) => {
-                self.lock().remove(path);
-                return Reading::Done(Err(io::Error::other(broken)));
-            }
-            Err(_) => drop(tokio::spawn(self.clone().supervise(path.to_owned(), limits, permit, work))),
         }
-        self.begun(path, meta).unwrap_or(Reading::UnderWay(ReadStatus { bytes: None, stuck: false }))
+    }
+
+    fn forget(&self, paths: &[PathBuf], which: impl Fn(&Read) -> bool) {
+        let mut under_way = self.lock();
+        for path in paths {
+            if under_way.get(path).is_some_and(&which) {
+                under_way.remove(path);
+            }
+        }
     }
 
     /// Stays with a read that takes long, until it ends.
     async fn supervise(
         self: Arc<Self>,
-        path: PathBuf,
+        paths: Vec<PathBuf>,
         limits: Limits,
         permit: Permit,
-        mut work: tokio::task::JoinHandle<()>,
+        mut work: JoinHandle<()>,
     ) {
         let mut holding = Holding::keep(&limits, permit).or_slow(&limits);
         let mut before = None;
         while tokio::time::timeout(STUCK, &mut work).await.is_err() {
-            let Some(bytes) = self.lock().get(&path).map(|read| read.count.bytes()) else { break };
+            let mut under_way = self.lock();
+            let bytes: u64 =
+                paths.iter().filter_map(|path| under_way.get(path)).map(|read| read.count.bytes()).sum();
             let stuck = before.replace(bytes) == Some(bytes);
-            if let Some(read) = self.lock().get_mut(&path) {
-                read.stuck = stuck;
+            for path in &paths {
+                under_way.entry(path.clone()).and_modify(|read| read.stuck = stuck);
             }
+            drop(under_way);
             holding = if stuck { holding.or_stuck(&limits) } else { holding.or_slow(&limits) };
         }
-        let broken = |read: &mut Read| read.answer.is_none();
         // it broke off: nobody will ever answer
-        if self.lock().get_mut(&path).is_some_and(broken) {
-            self.lock().remove(&path);
-        }
+        self.forget(&paths, |read| read.answer.is_none());
     }
 
     /// `None`: the file is not being read yet, and now the caller does it.
-    fn begun(&self, path: &Path, meta: FileMeta) -> Option<Reading> {
+    fn begun(&self, file: &ToRead) -> Option<Reading> {
+        let ToRead { path, meta } = file;
         let mut under_way = self.lock();
         let Some(read) = under_way.get(path) else {
             if is_crowded(&under_way, path) {
-                return Some(Reading::UnderWay(ReadStatus { bytes: None, stuck: false }));
+                return Some(NOT_BEGUN);
             }
-            let read = Read { meta, count: ByteCount::default(), stuck: false, answer: None };
-            under_way.insert(path.to_owned(), read);
+            let read = Read { meta: *meta, count: ByteCount::default(), stuck: false, answer: None };
+            under_way.insert(path.clone(), read);
             return None;
         };
         if read.answer.is_none() {
@@ -162,11 +221,11 @@ impl Reads {
             }));
         }
         let read = under_way.remove(path)?;
-        if read.meta == meta {
+        if read.meta == *meta {
             return read.answer.map(Reading::Done);
         }
         drop(under_way);
-        self.begun(path, meta)
+        self.begun(file)
     }
 
     fn folder(&self, path: &Path) -> Arc<Folder> {

@@ -3,29 +3,42 @@ use super::places::ASK;
 use super::*;
 use crate::domain::upload::Stamp;
 use crate::files::Kind;
-use crate::intake::byte_count::advance;
 use std::sync::mpsc;
 
 const NAS: u64 = 1;
 const DISK: u64 = 2;
+
+impl Reads {
+    /// Has `work` read one file.
+    async fn read_one(
+        self: &Arc<Self>,
+        path: &Path,
+        meta: FileMeta,
+        device: u64,
+        work: impl FnOnce(&ByteCount) -> Answer + Send + 'static,
+    ) -> Reading {
+        let file = ToRead { path: path.to_owned(), meta };
+        self.read(&[file], device, |begun| vec![work(&begun[0].count)]).await.remove(0)
+    }
+}
 
 fn meta(ctime_ns: i64) -> FileMeta {
     FileMeta { kind: Kind::Regular, stamp: Stamp { size: 9, mtime_ns: 0, inode: 1 }, ctime_ns }
 }
 
 /// A read that gets a byte for each that is sent, and ends when the sender is dropped.
-fn slow() -> (mpsc::Sender<()>, impl FnOnce() -> Answer + Send + 'static) {
+fn slow() -> (mpsc::Sender<()>, impl FnOnce(&ByteCount) -> Answer + Send + 'static) {
     let (bytes, more) = mpsc::channel();
-    let work = move || {
+    let work = move |count: &ByteCount| {
         for () in more {
-            advance(1);
+            count.advance(1);
         }
         Ok(None)
     };
     (bytes, work)
 }
 
-fn never() -> Answer {
+fn never(_: &ByteCount) -> Answer {
     panic!("it is read already")
 }
 
@@ -50,17 +63,17 @@ async fn pass(time: Duration) {
 async fn begin(
     reads: &Arc<Reads>,
     path: &'static str,
-    work: impl FnOnce() -> Answer + Send + 'static,
+    work: impl FnOnce(&ByteCount) -> Answer + Send + 'static,
 ) -> Reading {
     let reads = reads.clone();
-    let scan = tokio::spawn(async move { reads.read(Path::new(path), meta(0), NAS, work).await });
+    let scan = tokio::spawn(async move { reads.read_one(Path::new(path), meta(0), NAS, work).await });
     pass(WAIT + ASK).await;
     scan.await.unwrap()
 }
 
 async fn end(reads: &Arc<Reads>, path: &str, ctime_ns: i64) -> Answer {
     loop {
-        match reads.read(Path::new(path), meta(ctime_ns), NAS, never).await {
+        match reads.read_one(Path::new(path), meta(ctime_ns), NAS, never).await {
             Reading::Done(answer) => return answer,
             Reading::UnderWay(_) => tokio::task::yield_now().await,
         }
@@ -75,17 +88,19 @@ async fn a_read_that_takes_long_is_begun_once_and_its_answer_is_taken_later() {
     // it takes longer than a stuck read may
     for count in 1..=10 {
         bytes.send(()).unwrap();
-        while status(&reads.read(Path::new("/nas/a"), meta(0), NAS, never).await).bytes != Some(count) {
+        while status(&reads.read_one(Path::new("/nas/a"), meta(0), NAS, never).await).bytes != Some(count) {
             tokio::task::yield_now().await;
         }
         pass(STUCK).await;
     }
-    assert!(!status(&reads.read(Path::new("/nas/a"), meta(0), NAS, never).await).stuck);
+    assert!(!status(&reads.read_one(Path::new("/nas/a"), meta(0), NAS, never).await).stuck);
     drop(bytes);
     assert!(matches!(end(&reads, "/nas/a", 0).await, Ok(None)));
     // and the next read is another one
     pass(ASK).await;
-    let again = reads.read(Path::new("/nas/a"), meta(0), NAS, || Err(io::ErrorKind::NotFound.into())).await;
+    let again = reads
+        .read_one(Path::new("/nas/a"), meta(0), NAS, |_: &ByteCount| Err(io::ErrorKind::NotFound.into()))
+        .await;
     assert!(matches!(again, Reading::Done(Err(_))));
 }
 
@@ -93,8 +108,8 @@ async fn a_read_that_takes_long_is_begun_once_and_its_answer_is_taken_later() {
 async fn a_read_that_breaks_off_is_begun_again() {
     let reads = Arc::new(Reads::new(1));
     let (bytes, work) = slow();
-    let broken = move || {
-        let _ = work();
+    let broken = move |count: &ByteCount| {
+        let _ = work(count);
         panic!("as a mistake in the program")
     };
     begin(&reads, "/nas/a", broken).await;
@@ -102,7 +117,7 @@ async fn a_read_that_breaks_off_is_begun_again() {
     while !reads.lock().is_empty() {
         pass(ASK).await;
     }
-    let again = reads.read(Path::new("/nas/a"), meta(0), NAS, || Ok(None)).await;
+    let again = reads.read_one(Path::new("/nas/a"), meta(0), NAS, |_: &ByteCount| Ok(None)).await;
     assert!(matches!(again, Reading::Done(Ok(None))));
 }
 
@@ -116,14 +131,18 @@ async fn what_was_read_of_a_file_says_nothing_of_one_that_has_changed_since() {
         tokio::task::yield_now().await;
     }
     pass(ASK).await;
-    let again = reads.read(Path::new("/nas/a"), meta(7), NAS, || Err(io::ErrorKind::NotFound.into())).await;
+    let again = reads
+        .read_one(Path::new("/nas/a"), meta(7), NAS, |_: &ByteCount| Err(io::ErrorKind::NotFound.into()))
+        .await;
     assert!(matches!(again, Reading::Done(Err(_))));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_slow_file_system_holds_up_no_other_and_a_stuck_read_no_other() {
     let reads = Arc::new(Reads::new(1));
-    let read = async |path: &str, device| reads.read(Path::new(path), meta(0), device, || Ok(None)).await;
+    let read = async |path: &str, device| {
+        reads.read_one(Path::new(path), meta(0), device, |_: &ByteCount| Ok(None)).await
+    };
     let mut bytes = Vec::new();
     let mut begin_slow = async |path| {
         let (sender, work) = slow();
@@ -143,7 +162,7 @@ async fn a_slow_file_system_holds_up_no_other_and_a_stuck_read_no_other() {
     assert_eq!(other, waits, "both threads are taken, and nobody waits for them");
     assert!(matches!(read("/disk/f", DISK).await, Reading::Done(Ok(None))));
     pass(STUCK * 3).await;
-    assert!(status(&reads.read(Path::new("/nas/a/1"), meta(0), NAS, never).await).stuck);
+    assert!(status(&reads.read_one(Path::new("/nas/a/1"), meta(0), NAS, never).await).stuck);
     assert!(matches!(read("/nas/fast/1", NAS).await, Reading::Done(Ok(None))), "stuck reads take no thread");
     assert!(matches!(read("/nas/a/3", NAS).await, Reading::Done(Ok(None))), "nor a turn");
 }
@@ -155,17 +174,17 @@ async fn a_folder_with_many_files_does_not_hold_up_the_only_one_of_another() {
     let wait = Arc::new(Mutex::new(wait));
     let begin = |path: &'static str| {
         let (reads, wait) = (reads.clone(), wait.clone());
-        let work = move || {
+        let work = move |_: &ByteCount| {
             let _ = wait.lock().unwrap().recv();
             Ok(None)
         };
-        tokio::spawn(async move { reads.read(Path::new(path), meta(0), DISK, work).await })
+        tokio::spawn(async move { reads.read_one(Path::new(path), meta(0), DISK, work).await })
     };
     let many: Vec<_> = ["/disk/a/0", "/disk/a/1", "/disk/a/2", "/disk/a/3"].into_iter().map(begin).collect();
     for _ in 0..20 {
         tokio::task::yield_now().await;
     }
-    let other = reads.read(Path::new("/disk/b/0"), meta(0), DISK, || Ok(None)).await;
+    let other = reads.read_one(Path::new("/disk/b/0"), meta(0), DISK, |_: &ByteCount| Ok(None)).await;
     assert!(matches!(other, Reading::Done(Ok(None))));
     drop(go);
     for read in many {
@@ -183,13 +202,14 @@ async fn a_folder_whose_files_all_take_long_does_not_hold_up_another() {
             let (sender, work) = slow();
             bytes.push(sender);
             let (reads, path) = (reads.clone(), PathBuf::from(format!("/disk/a/{number}")));
-            tokio::spawn(async move { reads.read(&path, meta(0), DISK, work).await })
+            tokio::spawn(async move { reads.read_one(&path, meta(0), DISK, work).await })
         })
         .collect();
     for more in ["none", "some", "all"] {
         for name in ["/disk/b/0", "/disk/c/0"] {
             let reads = reads.clone();
-            let read = async move { reads.read(Path::new(name), meta(0), DISK, || Ok(None)).await };
+            let read =
+                async move { reads.read_one(Path::new(name), meta(0), DISK, |_: &ByteCount| Ok(None)).await };
             let other = tokio::spawn(read);
             for _ in 0..200 {
                 std::thread::yield_now();
@@ -222,13 +242,51 @@ async fn a_folder_takes_only_so_many_threads_whatever_is_mounted_there() {
         stuck.push(sender);
         let reads = reads.clone();
         let path = PathBuf::from(format!("/mapped/{device}"));
-        let scan = tokio::spawn(async move { reads.read(&path, meta(0), device, work).await });
+        let scan = tokio::spawn(async move { reads.read_one(&path, meta(0), device, work).await });
         pass(WAIT + ASK).await;
         assert_eq!(status(&scan.await.unwrap()).bytes, Some(0));
         pass(STUCK * 2).await;
     }
-    let more = reads.read(Path::new("/mapped/more"), meta(0), DISK, never).await;
+    let more = reads.read_one(Path::new("/mapped/more"), meta(0), DISK, never).await;
     assert_eq!(status(&more).bytes, None);
-    let other = reads.read(Path::new("/other/file"), meta(0), DISK, || Ok(None)).await;
+    let other = reads.read_one(Path::new("/other/file"), meta(0), DISK, |_: &ByteCount| Ok(None)).await;
     assert!(matches!(other, Reading::Done(Ok(None))));
+}
+
+#[tokio::test(start_paused = true)]
+async fn files_that_are_read_together_have_their_own_answers_and_are_stuck_together() {
+    let reads = Arc::new(Reads::new(1));
+    let files = ["/disk/a", "/disk/b", "/disk/c"];
+    let files = Arc::new(files.map(|path| ToRead { path: path.into(), meta: meta(0) }));
+    let missing = |_: &ByteCount| Err(io::ErrorKind::NotFound.into());
+    let (bytes, work) = slow();
+    begin(&reads, "/disk/b", work).await;
+    let (go, wait) = mpsc::channel();
+    let (read, has_read) = mpsc::channel();
+    let together = tokio::spawn({
+        let (reads, files) = (reads.clone(), files.clone());
+        let work = move |begun: &[Begun]| {
+            assert_eq!(begun.iter().map(|begun| begun.at).collect::<Vec<_>>(), [0, 2], "b is read already");
+            begun[1].count.advance(7);
+            read.send(()).unwrap();
+            wait.recv().unwrap();
+            vec![Ok(None), Err(io::ErrorKind::NotFound.into())]
+        };
+        async move { reads.read(&files[..], NAS, work).await }
+    });
+    while has_read.try_recv().is_err() {
+        tokio::task::yield_now().await;
+    }
+    pass(WAIT + STUCK * 3).await;
+    let begun: Vec<_> = together.await.unwrap().iter().map(|reading| status(reading).bytes).collect();
+    assert_eq!(begun, [Some(0), Some(0), Some(7)]);
+    let none = |_: &[Begun]| panic!("all are read already");
+    assert!(reads.read(&files[..], NAS, none).await.iter().all(|reading| status(reading).stuck));
+    go.send(()).unwrap();
+    drop(bytes);
+    assert!(matches!(end(&reads, "/disk/a", 0).await, Ok(None)));
+    assert!(end(&reads, "/disk/c", 0).await.is_err());
+    assert!(matches!(end(&reads, "/disk/b", 0).await, Ok(None)));
+    let again = reads.read_one(Path::new("/disk/a"), meta(0), NAS, missing).await;
+    assert!(matches!(again, Reading::Done(Err(_))));
 }

@@ -25,7 +25,12 @@ pub(in crate::ledger) enum Value {
 pub(in crate::ledger) struct Statement {
     text: Cow<'static, str>,
     values: Vec<Value>,
+    /// The numbers of the placeholders that stand in the text as [`PUSHED`].
+    pushed: Vec<usize>,
 }
+
+/// A placeholder whose form depends on the engine.
+const PUSHED: char = '\u{1}';
 
 /// Where a statement is carried out.
 #[derive(Debug)]
@@ -36,7 +41,7 @@ pub(in crate::ledger) enum Target<'t> {
 
 /// A statement whose values are bound next.
 pub(in crate::ledger) fn sql(text: &'static str) -> Statement {
-    Statement { text: Cow::Borrowed(text), values: Vec::new() }
+    Statement { text: Cow::Borrowed(text), values: Vec::new(), pushed: Vec::new() }
 }
 
 impl Statement {
@@ -55,8 +60,8 @@ impl Statement {
     /// A placeholder with its value.
     pub(in crate::ledger) fn push_bind(&mut self, value: impl Into<Value>) -> &mut Self {
         self.values.push(value.into());
-        // writing to a String cannot fail
-        let _ = write!(self.text.to_mut(), "${}", self.values.len());
+        self.pushed.push(self.values.len());
+        self.text.to_mut().push(PUSHED);
         self
     }
 
@@ -169,7 +174,9 @@ impl Statement {
     }
 
     fn sqlite(self) -> sqlx::query::Query<'static, Sqlite, sqlx::sqlite::SqliteArguments> {
-        let mut query = sqlx::query(text(self.text));
+        // SQLite looks each number up among all that there are: with a thousand values a millisecond
+        let numbered = self.text.contains('$');
+        let mut query = sqlx::query(text(self.text, &self.pushed, numbered));
         for value in self.values {
             query = match value {
                 Value::Int(number) => query.bind(number),
@@ -181,7 +188,7 @@ impl Statement {
     }
 
     fn postgres(self) -> sqlx::query::Query<'static, Postgres, sqlx::postgres::PgArguments> {
-        let mut query = sqlx::query(text(self.text));
+        let mut query = sqlx::query(text(self.text, &self.pushed, true));
         for value in self.values {
             query = match value {
                 Value::Int(number) => query.bind(number),
@@ -205,13 +212,21 @@ async fn in_time<T>(answer: impl Future<Output = sqlx::Result<T>>) -> sqlx::Resu
     }
 }
 
-fn text(text: Cow<'static, str>) -> SqlStr {
+fn text(text: Cow<'static, str>, pushed: &[usize], numbered: bool) -> SqlStr {
     use sqlx::SqlSafeStr;
-    match text {
-        Cow::Borrowed(text) => SqlStr::from_static(text),
-        // made of constants and placeholders
-        Cow::Owned(text) => AssertSqlSafe(text).into_sql_str(),
+    let text = match text {
+        Cow::Borrowed(text) => return SqlStr::from_static(text),
+        Cow::Owned(text) => text,
+    };
+    let mut parts = text.split(PUSHED);
+    let mut all = parts.next().unwrap_or_default().to_owned();
+    for (number, part) in pushed.iter().zip(parts) {
+        // writing to a String cannot fail
+        let _ = if numbered { write!(all, "${number}") } else { write!(all, "?") };
+        all.push_str(part);
     }
+    // made of constants and placeholders
+    AssertSqlSafe(all).into_sql_str()
 }
 
 fn rows<T>(rows: Vec<T>, row: fn(T) -> Row) -> Vec<Row> {
@@ -249,3 +264,26 @@ macro_rules! value {
 value!(Int: i64 => i64::from, u32 => i64::from, bool => i64::from);
 value!(Text: String => String::from, &str => str::to_owned, &String => Clone::clone);
 value!(Bytes: &[u8] => <[u8]>::to_vec, Vec<u8> => Vec::from);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn texts(statement: &Statement) -> [String; 2] {
+        let numbered = statement.text.contains('$');
+        [numbered, true]
+            .map(|numbered| text(statement.text.clone(), &statement.pushed, numbered).as_str().to_owned())
+    }
+
+    #[test]
+    fn values_that_are_pushed_are_found_by_their_place_or_by_their_number() {
+        let mut rows = sql("INSERT INTO t ");
+        rows.push_rows([vec![1_i64.into(), 2_i64.into()], vec![3_i64.into(), 4_i64.into()]]);
+        let [sqlite, postgres] = texts(&rows);
+        assert_eq!(sqlite, "INSERT INTO t VALUES (?, ?), (?, ?)");
+        assert_eq!(postgres, "INSERT INTO t VALUES ($1, $2), ($3, $4)");
+        let mut mixed = sql("SELECT $1 WHERE id IN (").bind(7_i64);
+        mixed.push_list([8_i64, 9]).push(")");
+        assert_eq!(texts(&mixed), ["SELECT $1 WHERE id IN ($2, $3)"; 2].map(String::from));
+    }
+}
