@@ -322,6 +322,4 @@ fn unsupported(code: u8) -> Result<(), Flaw> {
 }
 
 #[cfg(test)]
-mod costly;
-#[cfg(test)]
 mod tests;

@@ -5,6 +5,8 @@
     reason = "test pictures are small"
 )]
 
+mod costly;
+
 use std::sync::OnceLock;
 
 use image::codecs::jpeg::JpegEncoder;

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::Jpeg;
+use super::super::Jpeg;
 use crate::work::steps_of;
 use crate::{Budget, Depth, Flaw, Whole};
 
