@@ -15,7 +15,6 @@ mod devices;
 pub mod discovery;
 mod folder;
 mod folder_log;
-mod inotify;
 pub mod inspect;
 mod labels;
 mod limit_log;

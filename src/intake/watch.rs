@@ -5,17 +5,14 @@
 
 use std::collections::{HashMap, HashSet};
 use std::ffi::OsString;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use notify::Event;
 use notify::event::{AccessKind, AccessMode, EventKind, ModifyKind, RenameMode};
-use rustix::fs::inotify::ReadFlags;
-use rustix::io::Errno;
+use notify::{Event, INotifyWatcher, RecursiveMode, Watcher};
 use tokio::sync::Notify;
 
-use super::inotify::{self, Happened, Inotify};
+const EMFILE: i32 = rustix::io::Errno::MFILE.raw_os_error();
 
 /// More names than this are not remembered for one folder; the rest settle by themselves.
 const MAX_NAMES: usize = 4096;
@@ -48,7 +45,7 @@ pub(super) struct Events {
 /// The watched folders.
 #[derive(Debug)]
 pub(super) struct Watch {
-    inotify: Option<Inotify>,
+    inotify: Option<INotifyWatcher>,
     shared: Arc<Shared>,
 }
 
@@ -60,13 +57,12 @@ struct Shared {
 
 impl Watch {
     /// Begins to watch; without inotify when it is not wanted or not available (then the error says why).
-    pub(super) fn new(native: bool) -> (Self, Option<io::Error>) {
+    pub(super) fn new(native: bool) -> (Self, Option<notify::Error>) {
         let shared = Arc::new(Shared::default());
         if !native {
             return (Self { inotify: None, shared }, None);
         }
-        let told = shared.clone();
-        match Inotify::new(move |happened| told.take_in_all(happened)) {
+        match INotifyWatcher::new(sink(&shared), notify::Config::default().with_follow_symlinks(false)) {
             Ok(inotify) => (Self { inotify: Some(inotify), shared }, None),
             Err(error) => (Self { inotify: None, shared }, Some(error)),
         }
@@ -78,20 +74,18 @@ impl Watch {
     }
 
     /// Watches a folder (not those in it).
-    ///
-    /// # Errors
-    /// Why it is not watched, and what to do.
-    pub(super) fn add(&self, folder: &Path) -> Result<(), String> {
-        match &self.inotify {
-            Some(inotify) => inotify.add(folder).map_err(why_unwatched),
-            None => Err("not watched by inotify".into()),
+    pub(super) fn add(&mut self, folder: &Path) -> notify::Result<()> {
+        match &mut self.inotify {
+            Some(inotify) => inotify.watch(folder, RecursiveMode::NonRecursive),
+            None => Err(notify::Error::generic("not watched by inotify")),
         }
     }
 
     /// No longer watches a folder.
-    pub(super) fn remove(&self, folder: &Path) {
-        if let Some(inotify) = &self.inotify {
-            inotify.remove(folder);
+    pub(super) fn remove(&mut self, folder: &Path) {
+        if let Some(inotify) = &mut self.inotify {
+            // it fails when the folder is gone, and then its watch is too
+            let _ = inotify.unwatch(folder);
         }
     }
 
@@ -117,31 +111,37 @@ impl Watch {
 /// # Errors
 /// Why not, and what to do.
 pub fn inotify_available() -> Result<(), String> {
-    inotify::open().map(drop).map_err(|error| no_inotify(&error.into()))
+    INotifyWatcher::new(|_| {}, notify::Config::default()).map(drop).map_err(|error| no_inotify(&error))
 }
 
 /// Why there is no inotify: `inotify_init` fails with `EMFILE` when the user has too many instances.
-pub(super) fn no_inotify(error: &io::Error) -> String {
-    match Errno::from_io_error(error) {
-        Some(Errno::MFILE) => format!(
+pub(super) fn no_inotify(error: &notify::Error) -> String {
+    let too_many =
+        matches!(&error.kind, notify::ErrorKind::Io(error) if error.raw_os_error() == Some(EMFILE));
+    match too_many {
+        true => format!(
             "inotify is not available ({error}): sysctl fs.inotify.max_user_instances, or too many open files"
         ),
-        _ => format!("inotify is not available ({error})"),
+        false => format!("inotify is not available ({error})"),
     }
 }
 
 /// Why a folder cannot be watched, and what to do: each cause has its own text.
-fn why_unwatched(error: Errno) -> String {
-    match error {
-        Errno::NOSPC => LIMIT.into(),
-        Errno::NOENT => "it is not there".into(),
-        error => io::Error::from(error).to_string(),
+pub(super) fn why_unwatched(error: &notify::Error) -> String {
+    const ENOSPC: i32 = rustix::io::Errno::NOSPC.raw_os_error();
+    match &error.kind {
+        notify::ErrorKind::MaxFilesWatch => LIMIT.into(),
+        notify::ErrorKind::Io(error) if error.raw_os_error() == Some(ENOSPC) => LIMIT.into(),
+        notify::ErrorKind::Io(error) => error.to_string(),
+        notify::ErrorKind::PathNotFound => "it is not there".into(),
+        notify::ErrorKind::Generic(text) => text.clone(),
+        other => format!("{other:?}"),
     }
 }
 
 fn sink(shared: &Arc<Shared>) -> impl Fn(notify::Result<Event>) + Send + use<> {
     let shared = shared.clone();
-    move |event| shared.take_in_event(event)
+    move |event| shared.take_in(event)
 }
 
 impl Shared {
@@ -149,41 +149,7 @@ impl Shared {
         self.events.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes in what inotify tells.
-    fn take_in_all(&self, happened: Vec<Happened>) {
-        if happened.is_empty() {
-            return;
-        }
-        for one in happened {
-            match one {
-                Happened::At(path, what) => self.take_in(&path, what),
-                Happened::Lost => self.lock().lost = true,
-            }
-        }
-        self.notify.notify_one();
-    }
-
-    fn take_in(&self, path: &Path, what: ReadFlags) {
-        const AWAY: ReadFlags = ReadFlags::MOVED_FROM
-            .union(ReadFlags::MOVE_SELF)
-            .union(ReadFlags::DELETE)
-            .union(ReadFlags::DELETE_SELF)
-            .union(ReadFlags::IGNORED);
-        if what.intersects(AWAY) {
-            self.note_moved_or_removed(Some(&path.to_owned()));
-        }
-        let closed = what.intersects(ReadFlags::CLOSE_WRITE | ReadFlags::MOVED_TO);
-        self.note(
-            path,
-            match () {
-                () if closed => Meaning::Closed,
-                () if what == ReadFlags::MODIFY => Meaning::Writing,
-                () => Meaning::Changed,
-            },
-        );
-    }
-
-    fn take_in_event(&self, event: notify::Result<Event>) {
+    fn take_in(&self, event: notify::Result<Event>) {
         match event {
             // paths come second: an overflow has none
             Ok(event) if event.need_rescan() => self.lock().lost = true,
@@ -260,17 +226,17 @@ mod tests {
     #[test]
     fn an_overflow_means_scan_everything() {
         let shared = Shared::default();
-        shared.take_in_event(Ok(Event::new(EventKind::Other).set_flag(Flag::Rescan)));
+        shared.take_in(Ok(Event::new(EventKind::Other).set_flag(Flag::Rescan)));
         assert!(shared.lock().lost);
     }
 
     #[test]
     fn a_close_after_writing_is_remembered_by_name() {
         let shared = Shared::default();
-        shared.take_in_event(Ok(event(EventKind::Modify(ModifyKind::Data(DataChange::Any)))));
+        shared.take_in(Ok(event(EventKind::Modify(ModifyKind::Data(DataChange::Any)))));
         assert!(shared.lock().folders[Path::new("/inbox/OWNBRAND/1")].writing_only);
-        shared.take_in_event(Ok(event(EventKind::Create(CreateKind::File))));
-        shared.take_in_event(Ok(event(EventKind::Access(AccessKind::Close(AccessMode::Write)))));
+        shared.take_in(Ok(event(EventKind::Create(CreateKind::File))));
+        shared.take_in(Ok(event(EventKind::Access(AccessKind::Close(AccessMode::Write)))));
         let events = shared.lock();
         let events = &events.folders[Path::new("/inbox/OWNBRAND/1")];
         assert!(!events.writing_only && events.closed.contains(std::ffi::OsStr::new("a.jpg")));
@@ -278,15 +244,17 @@ mod tests {
 
     #[test]
     fn a_folder_that_may_not_be_read_is_no_limit() {
-        assert_eq!(why_unwatched(Errno::NOSPC), LIMIT);
-        assert_eq!(why_unwatched(Errno::ACCESS), "Permission denied (os error 13)");
+        let io = |error: rustix::io::Errno| notify::Error::io(error.into());
+        assert_eq!(why_unwatched(&io(rustix::io::Errno::NOSPC)), LIMIT);
+        assert_eq!(why_unwatched(&notify::Error::new(notify::ErrorKind::MaxFilesWatch)), LIMIT);
+        assert_eq!(why_unwatched(&io(rustix::io::Errno::ACCESS)), "Permission denied (os error 13)");
     }
 
     #[test]
     fn our_own_reading_is_no_event() {
         let shared = Shared::default();
-        shared.take_in_event(Ok(event(EventKind::Access(AccessKind::Open(AccessMode::Any)))));
-        shared.take_in_event(Ok(event(EventKind::Access(AccessKind::Close(AccessMode::Read)))));
+        shared.take_in(Ok(event(EventKind::Access(AccessKind::Open(AccessMode::Any)))));
+        shared.take_in(Ok(event(EventKind::Access(AccessKind::Close(AccessMode::Read)))));
         assert!(shared.lock().folders.is_empty());
     }
 }

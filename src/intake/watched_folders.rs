@@ -17,7 +17,7 @@ use super::folder_log::PollReason;
 use super::mounts::UNMOUNTED;
 use super::schedule::Scope;
 use super::tracked::{Job, Presence, ScanRequest, TrackedFolder};
-use super::{Intake, IntakeError};
+use super::{Intake, IntakeError, watch};
 use crate::config::WatchMode;
 use crate::files::{self, Identity};
 use crate::fs_timeout::{NOT_RESPONDING, READDIR_TIMEOUT, STAT_TIMEOUT};
@@ -222,11 +222,10 @@ impl Intake {
             return false;
         }
         let watched = self.watch.add(path);
-        let is_watched = watched.is_ok();
-        if let Err(why) = watched {
-            self.log.polled(path, PollReason::Unwatched(why));
+        if let Err(error) = &watched {
+            self.log.polled(path, PollReason::Unwatched(watch::why_unwatched(error)));
         }
-        is_watched
+        watched.is_ok()
     }
 
     /// A watched folder was moved away or removed: it is no longer watched, nor is what was in it.
