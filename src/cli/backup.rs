@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use anyhow::bail;
+
 use super::lang::tr;
 use crate::config::Settings;
 use crate::daemon;
@@ -16,15 +18,11 @@ pub(super) struct Args {
 
 pub(super) async fn backup(settings: &Settings, args: &Args) -> anyhow::Result<ExitCode> {
     if let Location::Server(server) = daemon::location(settings)? {
-        anstream::eprintln!(
-            "brandpost: {}",
-            tr!(
-                "the database is on a server, which has its own tool: run {}",
-                "数据库在服务器上，请用它自己的工具备份：{}",
-                dump(&server, &args.file)
-            )
-        );
-        return Ok(ExitCode::from(ON_A_SERVER));
+        bail!(tr!(
+            "the database is on a server, which has its own tool: run {}",
+            "数据库在服务器上，请用它自己的工具备份：{}",
+            dump(&server, &args.file)
+        ));
     }
     super::report(settings).await?;
     let ledger = super::ledger(settings).await?;
@@ -34,9 +32,6 @@ pub(super) async fn backup(settings: &Settings, args: &Args) -> anyhow::Result<E
     anstream::println!("{}", tr!("{copy} holds a copy of {database}", "{database} 已备份到 {copy}"));
     Ok(ExitCode::SUCCESS)
 }
-
-/// Nothing was copied: the server does that. The package goes by it.
-const ON_A_SERVER: u8 = 3;
 
 /// The command that copies a database on a server.
 fn dump(server: &Server, to: &Path) -> String {

@@ -104,7 +104,7 @@ fn preinst_is_not_held_up_by_what_the_service_s_user_says() {
         "preinst",
         "upgrade 1.0 2>said",
         r#"printf '#!/bin/sh\nwhile :; do echo nonsense; done\n' >"$1/bin/brandpost""#,
-        r#"test "$(wc -c <said)" -lt 70000; grep -q "no database of .* to back up" said"#,
+        r#"test "$(wc -c <said)" -lt 70000; grep -q "no database file of .* to back up" said"#,
     );
 }
 
@@ -113,8 +113,8 @@ fn preinst_upgrades_where_the_database_is_on_a_server() {
     run(
         "preinst",
         "upgrade 1.0 2>said",
-        r#"printf '#!/bin/sh\necho "run pg_dump" >&2; exit 3\n' >"$1/bin/brandpost"; touch /var/lib/brandpost/brandpost.db"#,
-        r#"grep -q "run pg_dump" said; grep -q "is on a server; it is not backed up" said"#,
+        r#"printf '#!/bin/sh\necho "run pg_dump" >&2; exit 1\n' >"$1/bin/brandpost""#,
+        r#"grep -q "run pg_dump" said; grep -q "one on a server is not backed up" said"#,
     );
 }
 
