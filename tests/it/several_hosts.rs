@@ -442,3 +442,33 @@ async fn a_host_whose_clock_is_an_hour_off_is_like_the_others() {
     first.stop().await;
     second.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_whose_folder_has_no_label_takes_nobody_s_label_away() {
+    let test = "a_host_whose_folder_has_no_label_takes_nobody_s_label_away";
+    let Some((mut first, _)) = host("hz-1", test).await else { return };
+    let mut second = first.another_host("hz-2").await;
+    let label = async |bench: &Bench| {
+        let brands = bench.report().await.brands(None, None, None).await.unwrap();
+        brands.iter().find_map(|brand| brand.label.clone())
+    };
+    first.start().await;
+    first.drop_file("OWNBRAND/1001-海尔", "1.jpg", &jpg(1));
+    first.until_state("1.jpg", State::Uploaded).await;
+    assert_eq!(label(&first).await.as_deref(), Some("海尔"));
+    second.start().await;
+    second.drop_file("OWNBRAND/1001", "2.jpg", &jpg(2));
+    let row = second.until_state("2.jpg", State::Uploaded).await;
+    second.quiet().await;
+    assert_eq!(
+        (label(&second).await.as_deref(), row.slot),
+        (Some("海尔"), Some(2)),
+        "one brand, and its label"
+    );
+    // a label of its own counts, as the last word
+    std::fs::rename(second.brand("OWNBRAND/1001"), second.folder.path().join("inbox/OWNBRAND/1001 Haier"))
+        .unwrap();
+    until(|| async { label(&second).await.as_deref() == Some("Haier") }).await;
+    first.stop().await;
+    second.stop().await;
+}
