@@ -4,6 +4,7 @@
 //! `cargo bench --bench pipeline` (`just bench`). Absolute times depend on the machine; the ratio less so.
 
 #![allow(
+    unreachable_pub,
     clippy::unwrap_used,
     clippy::print_stdout,
     clippy::disallowed_methods,

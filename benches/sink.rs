@@ -4,6 +4,7 @@
 //! `sink make FOLDER COUNT` · `sink serve` (prints its address, ends with its standard input)
 
 #![allow(
+    unreachable_pub,
     clippy::unwrap_used,
     clippy::print_stdout,
     reason = "a bench that cannot go on has failed, and prints"

@@ -15,7 +15,7 @@ const ENOUGH: u64 = 65_536;
 
 /// Asks for as many as may be asked for: what shells and service managers allow at first is for programs that cannot
 /// do with more.
-pub fn raise() {
+pub(crate) fn raise() {
     let limit = getrlimit(Resource::Nofile);
     let wanted = limit.maximum.unwrap_or(ENOUGH).min(ENOUGH);
     if limit.current.is_some_and(|current| current < wanted) {
@@ -25,17 +25,17 @@ pub fn raise() {
 }
 
 /// How many the process may have open.
-pub fn limit() -> u64 {
+pub(crate) fn limit() -> u64 {
     getrlimit(Resource::Nofile).current.unwrap_or(ENOUGH)
 }
 
 /// How many visitors of the page are served at a time, of those that were meant to be.
-pub fn visitors(meant: usize) -> usize {
+pub(crate) fn visitors(meant: usize) -> usize {
     meant.min(usize::try_from(limit() / 8).unwrap_or(usize::MAX)).max(1)
 }
 
 /// How many uploads there may be at a time, of those that were meant to be.
-pub fn uploads(meant: u32) -> u32 {
+pub(crate) fn uploads(meant: u32) -> u32 {
     share(limit(), meant)
 }
 

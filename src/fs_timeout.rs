@@ -12,19 +12,19 @@ use tokio::runtime::Handle;
 
 /// How long an answer is waited for: to one look at a name, and to the reading of a folder. Together they are well
 /// below the unit's `WatchdogSec`.
-pub const STAT_TIMEOUT: Duration = Duration::from_secs(5);
+pub(crate) const STAT_TIMEOUT: Duration = Duration::from_secs(5);
 /// As above.
-pub const READDIR_TIMEOUT: Duration = Duration::from_secs(30);
+pub(crate) const READDIR_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The error when none comes.
-pub const NOT_RESPONDING: &str = "its file system does not answer";
+pub(crate) const NOT_RESPONDING: &str = "its file system does not answer";
 
 /// An answer that came after its time: the next one who asks gets it, so that a slow answer is not none at all.
 type Late = Option<Box<dyn Any + Send>>;
 
 /// The questions that are outstanding. None is asked twice.
 #[derive(Debug, Clone, Default)]
-pub struct FsTimeouts(Arc<Mutex<HashMap<Question, Late>>>);
+pub(crate) struct FsTimeouts(Arc<Mutex<HashMap<Question, Late>>>);
 
 /// The path, and how long the answer is waited for.
 type Question = (PathBuf, Duration);
@@ -32,7 +32,7 @@ type Question = (PathBuf, Duration);
 impl FsTimeouts {
     /// Does `work`, which asks for `path`, on a thread of its own. `None`: there is no answer yet. Questions with
     /// another limit are other questions.
-    pub async fn run<T: Send + 'static>(
+    pub(crate) async fn run<T: Send + 'static>(
         &self,
         path: &Path,
         limit: Duration,

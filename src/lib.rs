@@ -26,23 +26,23 @@ pub mod domain;
 pub mod config;
 
 pub mod files;
-pub mod fs_timeout;
+pub(crate) mod fs_timeout;
 
 pub mod intake;
 
-pub mod descriptors;
+pub(crate) mod descriptors;
 pub mod ledger;
 pub mod memory;
 pub mod metrics;
-pub mod sockets;
-pub mod telemetry;
+pub(crate) mod sockets;
+pub(crate) mod telemetry;
 
 pub mod publish;
 
 pub mod cloud;
 
 // around it: the process, and those who ask
-pub mod alerts;
+pub(crate) mod alerts;
 pub mod daemon;
 
 pub mod web;

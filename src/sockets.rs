@@ -4,13 +4,13 @@ use std::fs;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// The kernel's tables of TCP sockets: proc(5), `/proc/net/tcp`.
-pub const TABLES: [&str; 2] = ["/proc/net/tcp", "/proc/net/tcp6"];
+pub(crate) const TABLES: [&str; 2] = ["/proc/net/tcp", "/proc/net/tcp6"];
 
 /// The state of a socket that listens.
 const LISTENS: &str = "0A";
 
 /// Does a socket listen at this address, and do all that do belong to this user?
-pub fn is_served_by(address: SocketAddr, user: u32) -> bool {
+pub(crate) fn is_served_by(address: SocketAddr, user: u32) -> bool {
     let tables = TABLES.map(|table| fs::read_to_string(table).unwrap_or_default());
     is_served(tables.iter().flat_map(|table| table.lines()), address, user)
 }
@@ -32,7 +32,7 @@ fn listener(line: &str) -> Option<(SocketAddr, u32)> {
 }
 
 /// An address as the kernel writes it: words of 32 bits as the machine reads them, and the port.
-pub fn socket_address(text: &str) -> Option<SocketAddr> {
+pub(crate) fn socket_address(text: &str) -> Option<SocketAddr> {
     let (words, port) = text.split_once(':')?;
     let word = |at: usize| Some(u32::from_str_radix(words.get(at * 8..at * 8 + 8)?, 16).ok()?.to_ne_bytes());
     let ip: IpAddr = match words.len() {

@@ -47,7 +47,7 @@ const BATCH: u32 = 1000;
 ///
 /// # Errors
 /// When the database fails.
-pub async fn prepare(settings: &Settings, ledger: &Ledger) -> Result<(), LedgerError> {
+pub(crate) async fn prepare(settings: &Settings, ledger: &Ledger) -> Result<(), LedgerError> {
     let latest = settings.alerts.summary_at.map(|at| summary::latest(ledger.now(), at));
     ledger.set_alert_channels(&Channel::names(&settings.alerts), latest).await
 }
@@ -56,7 +56,7 @@ pub async fn prepare(settings: &Settings, ledger: &Ledger) -> Result<(), LedgerE
 ///
 /// # Errors
 /// When one cannot be loaded.
-pub fn check(settings: &Settings) -> Result<(), SecretError> {
+pub(crate) fn check(settings: &Settings) -> Result<(), SecretError> {
     let secrets = [&settings.alerts.webhook, &settings.alerts.secret].into_iter().flatten();
     secrets.map(SecretSource::load).try_for_each(|secret| secret.map(drop))
 }
@@ -66,7 +66,7 @@ pub fn check(settings: &Settings) -> Result<(), SecretError> {
 ///
 /// # Errors
 /// When no HTTP client can be made, or a secret that `check` could load can no longer be loaded.
-pub async fn watch(settings: Arc<Settings>, ledger: Ledger, stop: CancellationToken) -> anyhow::Result<()> {
+pub(crate) async fn watch(settings: Arc<Settings>, ledger: Ledger, stop: CancellationToken) -> anyhow::Result<()> {
     let channels = Channel::all(&settings.alerts, &Clients::new(&settings)?)?;
     while let Err(error) = prepare(&settings, &ledger).await {
         ledger.report_problem(&error);

@@ -21,9 +21,7 @@ mod service;
 mod show;
 mod slots;
 mod status;
-pub mod style;
-
-pub use status::table;
+mod style;
 
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};

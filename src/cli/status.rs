@@ -204,7 +204,7 @@ async fn away(report: &Report) -> anyhow::Result<String> {
 }
 
 /// The table of files; with their inboxes, if there are several.
-pub fn table(rows: &[StatusRow]) -> String {
+pub(super) fn table(rows: &[StatusRow]) -> String {
     let english = ["ID", "BRAND", "FILE", "SLOT", "STATE", "WHEN", "INBOX"];
     let chinese = ["ID", "品牌", "文件", "序号", "状态", "时间", "收件箱"];
     let headings = if lang::chinese() { chinese } else { english };

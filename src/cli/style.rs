@@ -12,11 +12,11 @@ use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 use super::lang::tr;
 use crate::domain::brand::BrandKey;
 use crate::domain::clock::{Clock, SystemClock};
-pub use crate::domain::text::visible;
+pub(super) use crate::domain::text::visible;
 use crate::domain::upload::State;
 
 /// What a state looks like.
-pub fn of_state(state: State) -> Style {
+pub(super) fn of_state(state: State) -> Style {
     let colour = match state {
         State::Uploaded => AnsiColor::Green,
         State::Uploading | State::Queued => AnsiColor::Cyan,
@@ -39,18 +39,18 @@ const NARROW: u16 = 120;
 const ROOM_FOR_NOTES: u16 = 160;
 
 /// Less important.
-pub const FAINT: Style = Style::new().dimmed();
+pub(super) const FAINT: Style = Style::new().dimmed();
 
 /// A heading.
-pub const BOLD: Style = Style::new().bold();
+pub(super) const BOLD: Style = Style::new().bold();
 
 /// A text in a style; printing takes the style off again where it does not belong.
-pub fn paint(style: Style, text: &str) -> String {
+pub(super) fn paint(style: Style, text: &str) -> String {
     format!("{style}{text}{style:#}")
 }
 
 /// A table without lines, as wide as the terminal. Columns whose heading is in `whole` are never broken.
-pub fn table(headings: &[&str], whole: &[&str]) -> Table {
+pub(super) fn table(headings: &[&str], whole: &[&str]) -> Table {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
     table.set_width(width());
@@ -64,13 +64,13 @@ pub fn table(headings: &[&str], whole: &[&str]) -> Table {
 }
 
 /// A table without the padding at its left and right.
-pub fn text(table: &Table) -> String {
+pub(super) fn text(table: &Table) -> String {
     let lines = table.lines();
     lines.map(|line| line.strip_prefix(' ').unwrap_or(&line).trim_end().to_owned() + "\n").collect()
 }
 
 /// A brand in a table: its label stands beside its key, or below where there is little room.
-pub fn brand(brand: BrandKey, label: Option<&str>) -> String {
+pub(super) fn brand(brand: BrandKey, label: Option<&str>) -> String {
     let (between, most) = if is_narrow() { ('\n', NARROW_LABEL) } else { (' ', LABEL) };
     match label.map(|label| shortened_to(&visible(label), most)) {
         Some(label) => format!("{brand}{between}{label}"),
@@ -79,7 +79,7 @@ pub fn brand(brand: BrandKey, label: Option<&str>) -> String {
 }
 
 /// A long name loses its middle: its beginning and its suffix say most.
-pub fn shortened(name: &str) -> String {
+pub(super) fn shortened(name: &str) -> String {
     let most = NAME[usize::from(!is_narrow()) + usize::from(has_room_for_notes())];
     shortened_to(name, most)
 }
@@ -103,19 +103,19 @@ fn shortened_to(name: &str, most: usize) -> String {
 }
 
 /// How many lines the terminal has.
-pub fn height() -> usize {
+pub(super) fn height() -> usize {
     let terminal = terminal_size::terminal_size_of(std::io::stdout());
     terminal.map_or(usize::MAX, |(_, height)| usize::from(height.0))
 }
 
 /// How many lines of the terminal a line takes.
-pub fn rows(line: &str) -> usize {
+pub(super) fn rows(line: &str) -> usize {
     let columns = anstream::adapter::strip_str(line).to_string().width();
     columns.div_ceil(usize::from(width())).max(1)
 }
 
 /// Of the terminal; pipes get long lines.
-pub fn width() -> u16 {
+pub(super) fn width() -> u16 {
     let terminal = terminal_size::terminal_size_of(std::io::stdout());
     terminal.map_or(240, |(width, _)| width.0.max(60))
 }
@@ -125,12 +125,12 @@ fn is_narrow() -> bool {
 }
 
 /// Is there room for a column of sentences?
-pub fn has_room_for_notes() -> bool {
+pub(super) fn has_room_for_notes() -> bool {
     width() >= ROOM_FOR_NOTES
 }
 
 /// A time of the database in the reader's zone.
-pub fn local(time: &str) -> String {
+pub(super) fn local(time: &str) -> String {
     match time.parse::<Timestamp>() {
         Ok(time) => {
             // a narrow terminal has no room for the year
@@ -142,7 +142,7 @@ pub fn local(time: &str) -> String {
 }
 
 /// The reader's time zone: that of `TZ`, else that of the machine. An unknown one is reported once.
-pub fn zone() -> TimeZone {
+pub(super) fn zone() -> TimeZone {
     static ZONE: OnceLock<TimeZone> = OnceLock::new();
     let find = || {
         TimeZone::try_system().unwrap_or_else(|error| {
@@ -157,7 +157,7 @@ pub fn zone() -> TimeZone {
 }
 
 /// On a terminal: which times are shown, for the end of a page. Programs that read them know, or ask for JSON.
-pub fn offset() -> Option<String> {
+pub(super) fn offset() -> Option<String> {
     let now = SystemClock.now().to_zoned(zone());
     let offset = now.strftime("%:z").to_string();
     let text = tr!("times are UTC{offset}", "时间为 UTC{offset}");
@@ -165,7 +165,7 @@ pub fn offset() -> Option<String> {
 }
 
 /// A number of bytes for people.
-pub fn bytes(count: i64) -> String {
+pub(super) fn bytes(count: i64) -> String {
     const UNITS: [&str; 4] = ["B", "KiB", "MiB", "GiB"];
     #[expect(clippy::cast_precision_loss, reason = "three digits are shown")]
     let mut number = count as f64;

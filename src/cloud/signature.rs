@@ -93,7 +93,7 @@ impl SigningClock {
 }
 
 /// RFC 1123 in GMT, as `Date` wants it.
-pub fn http_date(time: Timestamp) -> String {
+pub(super) fn http_date(time: Timestamp) -> String {
     time.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()
 }
 
@@ -104,7 +104,7 @@ pub(super) fn md5_base64(bytes: &[u8]) -> String {
 
 /// The gateway's string to sign. `headers` are names in lower case and values; of them `accept`,
 /// `content-md5`, `content-type`, `date` and every `x-ca-*` are signed.
-pub fn gateway_string_to_sign(method: &str, path: &str, headers: &[(String, String)]) -> String {
+pub(super) fn gateway_string_to_sign(method: &str, path: &str, headers: &[(String, String)]) -> String {
     let value = |name: &str| headers.iter().find(|(key, _)| key == name).map_or("", |(_, value)| value);
     let mut lines = vec![method.to_owned()];
     lines.extend(["accept", "content-md5", "content-type", "date"].map(|name| value(name).to_owned()));
@@ -124,7 +124,7 @@ pub(super) fn signed_gateway_headers(headers: &[(String, String)]) -> Vec<&(Stri
 }
 
 /// The gateway's signature: base64 of HMAC-SHA256.
-pub fn gateway_signature(secret: &Secret, string_to_sign: &str) -> String {
+pub(super) fn gateway_signature(secret: &Secret, string_to_sign: &str) -> String {
     BASE64.encode(hmac_sha256(secret.expose().as_bytes(), string_to_sign.as_bytes()).as_slice())
 }
 
@@ -139,7 +139,7 @@ pub(super) struct SigningKey<'a> {
 
 /// A request to OSS, as far as it is signed.
 #[derive(Debug, Clone)]
-pub struct OssRequest<'a> {
+pub(super) struct OssRequest<'a> {
     /// `PUT` or `HEAD`.
     pub method: &'a str,
     /// The bucket.

@@ -41,20 +41,20 @@ impl fmt::Debug for Secret {
 }
 
 /// Which secret it is: its key in `config.toml`, as `section.key`. A `_file` behind it names its file.
-pub type Key = &'static str;
+pub(super) type Key = &'static str;
 
 /// Signs the calls of the gateway.
-pub const APP_SECRET: Key = "gateway.app_secret";
+pub(super) const APP_SECRET: Key = "gateway.app_secret";
 /// A user token for the gateway.
-pub const IOT_TOKEN: Key = "gateway.iot_token";
+pub(super) const IOT_TOKEN: Key = "gateway.iot_token";
 /// Opens the database on its server. It is never in the configuration itself.
-pub const DATABASE_PASSWORD: Key = "database.password";
+pub(super) const DATABASE_PASSWORD: Key = "database.password";
 /// Where alerts go; the URL holds a key.
-pub const WEBHOOK: Key = "alerts.webhook";
+pub(super) const WEBHOOK: Key = "alerts.webhook";
 /// Signs alerts.
-pub const ALERT_SECRET: Key = "alerts.secret";
+pub(super) const ALERT_SECRET: Key = "alerts.secret";
 /// Opens the page. It is never in the configuration itself.
-pub const PAGE_TOKEN: Key = "http.token";
+pub(super) const PAGE_TOKEN: Key = "http.token";
 
 /// Where a secret is taken from.
 #[derive(Debug, Clone)]

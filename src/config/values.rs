@@ -7,7 +7,7 @@ use serde::de::{self, Deserialize, Deserializer, Visitor};
 
 /// `"500ms"`, `"5s"`, `"10m"`, `"1h"`, `"90d"`, or `0`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Span(pub Duration);
+pub(super) struct Span(pub Duration);
 
 impl Span {
     pub(super) const fn secs(secs: u64) -> Self {
@@ -17,7 +17,7 @@ impl Span {
 
 /// `"20MiB"`, `"500KB"`, or a plain number of bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Size(pub u64);
+pub(super) struct Size(pub u64);
 
 const DURATIONS: &[(&str, u64)] =
     &[("ms", 1), ("s", 1000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];

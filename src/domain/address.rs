@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Where clouds hand a machine its own credentials: link-local addresses, and those that Alibaba Cloud and AWS use beside
 /// them. A name that leads there would have the daemon ask for them.
-pub fn is_for_the_machine_alone(address: IpAddr) -> bool {
+pub(crate) fn is_for_the_machine_alone(address: IpAddr) -> bool {
     const ALIBABA: Ipv4Addr = Ipv4Addr::new(100, 100, 100, 200);
     const AWS: Ipv6Addr = Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254);
     match address.to_canonical() {

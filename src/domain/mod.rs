@@ -1,15 +1,15 @@
 //! The words of the trade, and their rules: pure, no I/O.
 
-pub mod address;
-pub mod backoff;
+pub(crate) mod address;
+pub(crate) mod backoff;
 pub mod brand;
 pub mod clock;
-pub mod event;
+pub(crate) mod event;
 pub mod failure;
-pub mod glob;
+pub(crate) mod glob;
 pub mod image;
 pub mod notice;
-pub mod order;
+pub(crate) mod order;
 pub mod text;
 pub mod texts;
 pub mod upload;

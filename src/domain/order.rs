@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 
 /// Compares byte strings with runs of digits taken as numbers; names that read the same are compared by bytes.
-pub fn natural(left: &[u8], right: &[u8]) -> Ordering {
+pub(crate) fn natural(left: &[u8], right: &[u8]) -> Ordering {
     by_pieces(left, right).then_with(|| left.cmp(right))
 }
 

@@ -18,7 +18,7 @@ const BATCH: usize = 1000;
 
 /// What was found.
 #[derive(Debug, Default)]
-pub struct Backlog {
+pub(crate) struct Backlog {
     /// How many folders brands have.
     pub folders: usize,
     /// Files, and whose they are: all that there are, then those that wait to be taken in.
@@ -36,7 +36,7 @@ pub struct Backlog {
 impl Backlog {
     /// Lists brands' folders, those that changed last first, until the deadline. What is in the database is found out
     /// by [`Backlog::untaken`].
-    pub fn list(settings: &Settings, only: Option<BrandKey>, deadline: Instant) -> Self {
+    pub(crate) fn list(settings: &Settings, only: Option<BrandKey>, deadline: Instant) -> Self {
         let mut backlog = Self::default();
         let mut folders = backlog.brand_folders(settings);
         backlog.folders = folders.len();
@@ -60,7 +60,7 @@ impl Backlog {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn untaken(mut self, report: &Report, deadline: Instant) -> Result<Self, LedgerError> {
+    pub(crate) async fn untaken(mut self, report: &Report, deadline: Instant) -> Result<Self, LedgerError> {
         for batch in std::mem::take(&mut self.files).chunks(BATCH) {
             if Instant::now() > deadline {
                 self.partial = true;

@@ -11,7 +11,7 @@ use crate::files::{self, Identity};
 
 /// A brand's folder.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct BrandFolder {
+pub(crate) struct BrandFolder {
     /// Where it is.
     pub path: PathBuf,
     /// Whose pictures lie there.
@@ -24,7 +24,7 @@ pub struct BrandFolder {
 
 /// What one discovery in the root found.
 #[derive(Debug, Default)]
-pub struct Discovery {
+pub(crate) struct Discovery {
     /// The brands' folders.
     pub folders: Vec<BrandFolder>,
     /// The root and the type folders, in which new folders may appear.
@@ -39,22 +39,12 @@ pub struct Discovery {
 
 impl Discovery {
     /// Was anything found in this folder?
-    pub fn has_anything_in(&self, folder: &Path) -> bool {
+    pub(crate) fn has_anything_in(&self, folder: &Path) -> bool {
         let folders = self.folders.iter().map(|folder| &folder.path);
         let rest = self.parents.iter().map(|(path, _)| path);
         let others = self.unrecognized.iter().chain(&self.unread).map(|(path, _)| path);
         folders.chain(rest).chain(others).any(|path| path.parent() == Some(folder))
     }
-}
-
-/// Lists the root. `[[brand]]` folders are always in the result, whether they are there or not.
-///
-/// # Errors
-/// When the root cannot be read: then nothing is known of the folders in it.
-pub fn discovery(settings: &Settings) -> io::Result<Discovery> {
-    let mut discovery = discover_root(settings)?;
-    discovery.folders.extend(configured_brands(settings));
-    Ok(discovery)
 }
 
 /// So many brands' folders of a type are watched at most: whoever may make folders there must not take the daemon's
@@ -86,7 +76,7 @@ pub(super) fn discover_root(settings: &Settings) -> io::Result<Discovery> {
 }
 
 /// The folders of `[[brand]]`.
-pub fn configured_brands(settings: &Settings) -> impl Iterator<Item = BrandFolder> + '_ {
+pub(crate) fn configured_brands(settings: &Settings) -> impl Iterator<Item = BrandFolder> + '_ {
     settings.brands.iter().map(|folder| {
         let identity = files::named_identity(&folder.path).ok();
         BrandFolder { path: folder.path.clone(), brand: folder.brand, label: folder.label.clone(), identity }
@@ -170,7 +160,7 @@ mod tests {
         std::os::unix::fs::symlink("1001", inbox.join("OWNBRAND/7")).unwrap();
         let text = "[gateway]\napp_id = \"a\"\napp_key = \"k\"\n";
         let settings = Settings::parse(&folder.path().join("c.toml"), text, std::iter::empty()).unwrap();
-        let discovery = discovery(&settings).unwrap();
+        let discovery = discover_root(&settings).unwrap();
         let brands: Vec<_> = discovery.folders.iter().map(|folder| folder.brand.to_string()).collect();
         assert_eq!(brands, ["OTHERBRAND/2", "OWNBRAND/1001"]);
         assert_eq!(discovery.folders[0].label.as_deref(), Some("海尔"));

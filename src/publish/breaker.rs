@@ -20,7 +20,7 @@ const FAILURES_TO_OPEN: u32 = 5;
 
 /// May the next file be sent?
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Admission {
+pub(super) enum Admission {
     /// Yes.
     Pass,
     /// One file, as a probe.
@@ -52,7 +52,7 @@ impl Cause {
 
 /// What one attempt tells about the clouds.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Signal {
+pub(super) enum Signal {
     /// They worked, or refused a single file: they are there.
     Success,
     /// The attempt failed for a reason that would meet every file.
@@ -79,7 +79,7 @@ pub struct Pause {
 
 /// What a signal changed, for the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Change {
+pub(super) enum Change {
     /// Nothing worth a line.
     None,
     /// The breaker opened, or the cause changed while it was open.
@@ -90,7 +90,7 @@ pub enum Change {
 
 /// The circuit breaker.
 #[derive(Debug)]
-pub struct CircuitBreaker {
+pub(super) struct CircuitBreaker {
     backoff: Backoff,
     state: Mutex<State>,
     has_succeeded: AtomicBool,
@@ -182,13 +182,13 @@ impl State {
 
 impl CircuitBreaker {
     /// A closed breaker that probes, once open, at the intervals of `backoff`.
-    pub fn new(backoff: Backoff) -> Self {
+    pub(super) fn new(backoff: Backoff) -> Self {
         Self { backoff, state: Mutex::new(State::CLOSED), has_succeeded: AtomicBool::new(false) }
     }
 
     /// May a file be sent now? Of a probe that was admitted, start and end are recorded:
     /// [`probe_started`](Self::probe_started), [`record`](Self::record).
-    pub fn admit(&self, now: Instant) -> Admission {
+    pub(super) fn admit(&self, now: Instant) -> Admission {
         match &*self.lock() {
             State::Closed { .. } => Admission::Pass,
             // the end of the probe wakes publish
@@ -202,29 +202,29 @@ impl CircuitBreaker {
     }
 
     /// The admitted probe has started.
-    pub fn probe_started(&self, now: Instant) {
+    pub(super) fn probe_started(&self, now: Instant) {
         self.lock().half_open(now);
     }
 
     /// The next probe may start now: something has changed that could let it succeed.
-    pub fn probe_now(&self, now: Instant) {
+    pub(super) fn probe_now(&self, now: Instant) {
         if let Some(trip) = self.lock().trip_mut() {
             (trip.next_probe, trip.probe_requested) = (now, true);
         }
     }
 
     /// Whether the clouds worked since the start. Before that, a closed breaker says nothing about them.
-    pub fn has_succeeded(&self) -> bool {
+    pub(super) fn has_succeeded(&self) -> bool {
         self.has_succeeded.load(Ordering::Relaxed)
     }
 
     /// Why nothing is sent, unless the breaker is closed.
-    pub fn pause(&self) -> Option<Pause> {
+    pub(super) fn pause(&self) -> Option<Pause> {
         self.lock().pause(self.backoff)
     }
 
     /// Takes in what an attempt with a file of `brand` showed. `probe`: it was admitted as a probe.
-    pub fn record(&self, signal: Signal, brand: BrandKey, probe: bool, now: Instant) -> Change {
+    pub(super) fn record(&self, signal: Signal, brand: BrandKey, probe: bool, now: Instant) -> Change {
         match signal {
             Signal::Success => self.succeeded(now),
             Signal::Failure { cause, error } => self.failed(cause, error, brand, probe, now),

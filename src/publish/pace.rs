@@ -20,7 +20,7 @@ const RECOVERY: f64 = 1.0 / 32.0;
 
 /// What one attempt tells about the load that the clouds take.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Feedback {
+pub(super) enum Feedback {
     /// An upload went through.
     Uploaded,
     /// A cloud asks to slow down.
@@ -36,7 +36,7 @@ pub enum Feedback {
 
 /// The pace of the whole pipeline.
 #[derive(Debug)]
-pub struct Pace {
+pub(super) struct Pace {
     uploads: Option<DefaultDirectRateLimiter>,
     gateway: Option<DefaultDirectRateLimiter>,
     throttle: Throttle,
@@ -44,7 +44,7 @@ pub struct Pace {
 
 impl Pace {
     /// The configured pace.
-    pub fn new(limits: &Limits) -> Self {
+    pub(super) fn new(limits: &Limits) -> Self {
         let burst = NonZeroU32::new(limits.burst).unwrap_or(NonZeroU32::MIN);
         let limiter = |rate: u32| {
             Some(RateLimiter::direct(Quota::per_second(NonZeroU32::new(rate)?).allow_burst(burst)))
@@ -60,7 +60,7 @@ impl Pace {
     ///
     /// # Errors
     /// With the time before which asking again is of no use.
-    pub fn upload(&self, now: Instant) -> Result<(), Instant> {
+    pub(super) fn upload(&self, now: Instant) -> Result<(), Instant> {
         if let Some(turn) = self.throttle.peek().filter(|turn| *turn > now) {
             return Err(turn);
         }
@@ -74,7 +74,7 @@ impl Pace {
     }
 
     /// Resolves when the gateway may be called.
-    pub async fn gateway(&self) {
+    pub(super) async fn gateway(&self) {
         if let Some(limiter) = &self.gateway {
             limiter.until_ready().await;
         }
@@ -82,7 +82,7 @@ impl Pace {
 
     /// Takes in what an attempt showed. When a cloud asks to slow down, the pace is halved and nothing starts before
     /// `wait` is over; each upload lets the pace recover a little.
-    pub fn record(&self, feedback: &Feedback, now: Instant) {
+    pub(super) fn record(&self, feedback: &Feedback, now: Instant) {
         match feedback {
             Feedback::Uploaded => self.throttle.recover(),
             Feedback::SlowDown { wait, error } => {
@@ -93,7 +93,7 @@ impl Pace {
     }
 
     /// The error of a cloud that has asked to slow down for at least so long, and has let nothing through since.
-    pub fn throttled(&self, now: Instant, at_least: Duration) -> Option<String> {
+    pub(super) fn throttled(&self, now: Instant, at_least: Duration) -> Option<String> {
         self.throttle.lasting(now, at_least)
     }
 }

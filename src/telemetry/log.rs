@@ -19,7 +19,7 @@ static FILTER: OnceLock<reload::Handle<EnvFilter, Registry>> = OnceLock::new();
 ///
 /// # Errors
 /// When a log was begun before, or the level is no filter.
-pub fn init<W>(log: &Log, writer: W) -> anyhow::Result<()>
+pub(crate) fn init<W>(log: &Log, writer: W) -> anyhow::Result<()>
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
@@ -32,7 +32,7 @@ where
 }
 
 /// Puts another level in force, after a reload.
-pub fn set_level(log: &Log) {
+pub(crate) fn set_level(log: &Log) {
     // the level was checked with the rest of the configuration
     if let (Some(handle), Ok(filter)) = (FILTER.get(), filter(log)) {
         let _ = handle.reload(filter);

@@ -1,4 +1,4 @@
 //! What operators read: the log, and the limit on how often it repeats itself.
 
-pub mod log;
-pub mod repeat;
+pub(crate) mod log;
+pub(crate) mod repeat;

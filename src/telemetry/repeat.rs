@@ -29,14 +29,14 @@ const RETURNS: u32 = 2;
 
 /// Decides which occurrences of a problem are logged. `P` says what the problem is: another `P` is another problem.
 #[derive(Debug)]
-pub struct RepeatLimiter<P> {
+pub(crate) struct RepeatLimiter<P> {
     problems: Mutex<HashMap<P, Problem>>,
     remind: Duration,
 }
 
 /// A problem that is over.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Resolved<P> {
+pub(crate) struct Resolved<P> {
     /// What it was.
     pub problem: P,
     /// How many times it was met.
@@ -69,7 +69,7 @@ impl<P> Default for RepeatLimiter<P> {
 
 impl<P> RepeatLimiter<P> {
     /// A limiter that does not repeat itself while a problem lasts: for what is a notice rather than a problem.
-    pub fn without_reminder() -> Self {
+    pub(crate) fn without_reminder() -> Self {
         Self { remind: Duration::MAX, ..Self::default() }
     }
 
@@ -80,7 +80,7 @@ impl<P> RepeatLimiter<P> {
 
 impl<P: Eq + Hash + Clone> RepeatLimiter<P> {
     /// Counts one occurrence. `Some` when it is to be logged: how many times the problem was met so far.
-    pub fn should_log(&self, problem: P) -> Option<u64> {
+    pub(crate) fn should_log(&self, problem: P) -> Option<u64> {
         let now = Instant::now();
         let mut problems = self.lock();
         let problem = problems.entry(problem).or_insert_with(|| Problem::new(now));
@@ -96,12 +96,12 @@ impl<P: Eq + Hash + Clone> RepeatLimiter<P> {
 
     /// The subject works again: none of its problems is left. `Some` when that is to be logged, with the problem that
     /// was met last.
-    pub fn resolved(&self) -> Option<Resolved<P>> {
+    pub(crate) fn resolved(&self) -> Option<Resolved<P>> {
         self.resolved_where(|_| true)
     }
 
     /// As [`RepeatLimiter::resolved`], for some of the problems.
-    pub fn resolved_where(&self, is_over: impl Fn(&P) -> bool) -> Option<Resolved<P>> {
+    pub(crate) fn resolved_where(&self, is_over: impl Fn(&P) -> bool) -> Option<Resolved<P>> {
         let now = Instant::now();
         let mut problems = self.lock();
         problems.retain(|_, problem| !problem.is_forgotten(now));
@@ -122,12 +122,12 @@ impl<P: Eq + Hash + Clone> RepeatLimiter<P> {
     }
 
     /// One of many things went well.
-    pub fn succeeded(&self) {
+    pub(crate) fn succeeded(&self) {
         self.lock().values_mut().for_each(|problem| problem.succeeded = true);
     }
 
     /// The problems of many things that are over, to be logged. What was met only once needs no end.
-    pub fn ended(&self) -> Vec<Resolved<P>> {
+    pub(crate) fn ended(&self) -> Vec<Resolved<P>> {
         let now = Instant::now();
         let mut problems = self.lock();
         let ended = problems.extract_if(|_, problem| problem.has_ended(now));
@@ -142,7 +142,7 @@ impl<P: Eq + Hash + Clone> RepeatLimiter<P> {
     }
 
     /// The problem that was met last, if it is not resolved.
-    pub fn current(&self) -> Option<P> {
+    pub(crate) fn current(&self) -> Option<P> {
         let problems = self.lock();
         let current = problems.iter().filter(|(_, problem)| problem.resolved.is_none());
         current.max_by_key(|(_, problem)| problem.last).map(|(key, _)| key.clone())

@@ -1,6 +1,7 @@
 //! One binary for all integration tests: real files, a real `SQLite` file, real sockets, and a sandbox cloud
 //! that verifies signatures by itself.
 
+#![allow(unreachable_pub, reason = "nothing is outside of a test binary")]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 #![allow(clippy::disallowed_methods, reason = "tests talk to real clocks and files")]
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "long runs say how far they are")]

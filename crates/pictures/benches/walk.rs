@@ -2,6 +2,7 @@
 //! are computed of every file and what a decoder takes. The JPEG has colours at full size, twice the blocks of a phone's. Minima of several rounds; ratios within one run are what counts.
 
 #![allow(
+    unreachable_pub,
     clippy::print_stdout,
     clippy::disallowed_methods,
     clippy::cast_precision_loss,

@@ -13,23 +13,23 @@ const HTTP_DATE: &str = "%a, %d %b %Y %H:%M:%S GMT";
 const COMPACT_DATE: &str = "%Y%m%dT%H%M%SZ";
 
 /// A query string taken apart and decoded, in the order it came. `None`: a name without `=`.
-pub type Query = Vec<(String, Option<String>)>;
+pub(crate) type Query = Vec<(String, Option<String>)>;
 
-pub fn encode_query(text: &str) -> String {
+pub(crate) fn encode_query(text: &str) -> String {
     utf8_percent_encode(text, QUERY).to_string()
 }
 
-pub fn encode_key(key: &str) -> String {
+pub(crate) fn encode_key(key: &str) -> String {
     utf8_percent_encode(key, KEY).to_string()
 }
 
 /// `None` when the decoded bytes are no UTF-8: OSS keys are UTF-8.
-pub fn decode(text: &str) -> Option<String> {
+pub(crate) fn decode(text: &str) -> Option<String> {
     percent_decode_str(text).decode_utf8().ok().map(std::borrow::Cow::into_owned)
 }
 
 /// A `+` stays a plus: OSS clients write a space as `%20`.
-pub fn parse_query(raw: &str) -> Query {
+pub(crate) fn parse_query(raw: &str) -> Query {
     let pairs = raw.split('&').filter(|pair| !pair.is_empty());
     pairs.map(parse_pair).collect()
 }
@@ -42,40 +42,40 @@ fn parse_pair(pair: &str) -> (String, Option<String>) {
     }
 }
 
-pub fn query_value<'a>(query: &'a Query, name: &str) -> Option<&'a str> {
+pub(crate) fn query_value<'a>(query: &'a Query, name: &str) -> Option<&'a str> {
     query.iter().find(|(key, _)| key == name).and_then(|(_, value)| value.as_deref())
 }
 
 /// A header's text. Not `to_str`: that refuses the UTF-8 that signed headers may carry.
-pub fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+pub(crate) fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name).and_then(|value| std::str::from_utf8(value.as_bytes()).ok()).map(str::trim)
 }
 
-pub fn header_or_empty<'a>(headers: &'a HeaderMap, name: &str) -> &'a str {
+pub(crate) fn header_or_empty<'a>(headers: &'a HeaderMap, name: &str) -> &'a str {
     header(headers, name).unwrap_or_default()
 }
 
-pub fn http_date(time: Timestamp) -> String {
+pub(crate) fn http_date(time: Timestamp) -> String {
     time.strftime(HTTP_DATE).to_string()
 }
 
 /// `20241114T120000Z`, as V4 writes it.
-pub fn compact_date(time: Timestamp) -> String {
+pub(crate) fn compact_date(time: Timestamp) -> String {
     time.strftime(COMPACT_DATE).to_string()
 }
 
 /// Whole seconds, as STS writes an expiration.
-pub fn rfc3339(time: Timestamp) -> String {
+pub(crate) fn rfc3339(time: Timestamp) -> String {
     time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
 /// Either of the two forms in which a signed date may come.
-pub fn parse_date(text: &str) -> Option<Timestamp> {
+pub(crate) fn parse_date(text: &str) -> Option<Timestamp> {
     let utc = |format| DateTime::strptime(format, text).ok()?.to_zoned(TimeZone::UTC).ok();
     utc(HTTP_DATE).or_else(|| utc(COMPACT_DATE)).map(|zoned| zoned.timestamp())
 }
 
-pub fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let digit = |nibble: u8| char::from(DIGITS[usize::from(nibble)]);
     bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
