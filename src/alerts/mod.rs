@@ -66,7 +66,11 @@ pub(crate) fn check(settings: &Settings) -> Result<(), SecretError> {
 ///
 /// # Errors
 /// When no HTTP client can be made, or a secret that `check` could load can no longer be loaded.
-pub(crate) async fn watch(settings: Arc<Settings>, ledger: Ledger, stop: CancellationToken) -> anyhow::Result<()> {
+pub(crate) async fn watch(
+    settings: Arc<Settings>,
+    ledger: Ledger,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
     let channels = Channel::all(&settings.alerts, &Clients::new(&settings)?)?;
     while let Err(error) = prepare(&settings, &ledger).await {
         ledger.report_problem(&error);
