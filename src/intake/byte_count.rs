@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 /// How many bytes a read has got so far.
 #[derive(Debug, Clone, Default)]
-pub struct ByteCount(Arc<AtomicU64>);
+pub(crate) struct ByteCount(Arc<AtomicU64>);
 
 impl ByteCount {
     /// So many more.

@@ -21,22 +21,22 @@ use crate::domain::text::visible;
 use crate::domain::upload::{Picture, Stamp};
 use crate::files;
 use hashes::Hashes;
-pub use pictures::Flaw;
+pub(crate) use pictures::Flaw;
 use reader::Reader;
 
 /// So many files are inspected together at best.
-pub const TOGETHER: usize = md5::LANES;
+pub(crate) const TOGETHER: usize = md5::LANES;
 
 /// Checks files, on whatever thread it is called.
 #[derive(Debug)]
-pub struct Inspector {
+pub(crate) struct Inspector {
     images: Images,
     budget: Budget,
 }
 
 /// An open file to inspect.
 #[derive(Debug)]
-pub struct Subject<'a> {
+pub(crate) struct Subject<'a> {
     /// The file.
     pub file: &'a File,
     /// What it is called.
@@ -47,14 +47,14 @@ pub struct Subject<'a> {
 
 impl<'a> Subject<'a> {
     /// One whose bytes nobody counts.
-    pub fn new(file: &'a File, name: &'a Path) -> Self {
+    pub(crate) fn new(file: &'a File, name: &'a Path) -> Self {
         Self { file, name, count: ByteCount::default() }
     }
 }
 
 /// What the bytes of an open file turned out to be.
 #[derive(Debug)]
-pub struct Inspected {
+pub(crate) struct Inspected {
     /// The file's stamp, before and after all was read.
     pub stamp: Stamp,
     /// The picture, or what is wrong with it.
@@ -65,7 +65,7 @@ pub struct Inspected {
 
 impl Inspector {
     /// An inspector with these rules. Memory beyond buffers comes out of the budget.
-    pub fn new(images: Images, budget: Budget) -> Self {
+    pub(crate) fn new(images: Images, budget: Budget) -> Self {
         Self { images, budget }
     }
 
@@ -73,7 +73,7 @@ impl Inspector {
     ///
     /// # Errors
     /// Those that cannot be read.
-    pub fn inspect<'s>(&self, subjects: &'s [Subject<'_>]) -> Vec<io::Result<Option<Inspected>>> {
+    pub(crate) fn inspect<'s>(&self, subjects: &'s [Subject<'_>]) -> Vec<io::Result<Option<Inspected>>> {
         let begin = |subject: &'s Subject<'_>| {
             let stamp = files::stamp(subject.file)?;
             Ok((subject, stamp, self.begin(subject, stamp.size, self.depth())))
