@@ -69,11 +69,11 @@ pub struct Untaken {
 /// What else the caller wants to know while it runs.
 #[derive(Debug, Clone)]
 pub struct Progress {
-    /// The first reconciler.
+    /// How far intake is.
     pub intake: watch::Receiver<intake::IntakeProgress>,
-    /// The second.
+    /// How far publish is.
     pub publish: watch::Receiver<PublishProgress>,
-    /// The table.
+    /// What became of every file.
     pub ledger: Ledger,
     /// Where the page is served.
     pub http: Option<std::net::SocketAddr>,

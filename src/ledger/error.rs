@@ -29,7 +29,7 @@ pub enum LedgerError {
     /// The file was deleted or replaced while a daemon worked with it.
     #[error("the database {path} {what} while brandpost worked with it; brandpost restarts")]
     Lost {
-        /// The file.
+        /// Of the database.
         path: PathBuf,
         /// What became of it.
         what: &'static str,
@@ -40,7 +40,7 @@ pub enum LedgerError {
     /// Another daemon keeps the inbox: this one may stand by.
     #[error("the inbox {inbox} is kept by the daemon on {host}, last seen {seen_at}; standing by")]
     Kept {
-        /// Its name.
+        /// The inbox that it keeps.
         inbox: String,
         /// The host of its keeper.
         host: String,
@@ -57,9 +57,9 @@ pub enum LedgerError {
     SlotsDiffer {
         /// A brand, or "a brand".
         what: String,
-        /// Here.
+        /// As this host is configured.
         ours: u32,
-        /// There.
+        /// As the other host is configured.
         theirs: u32,
         /// The other host.
         host: String,
@@ -72,7 +72,7 @@ pub enum LedgerError {
     /// A transition found the row in another state than it must be in.
     #[error("upload {id} is not in the state that this step needs: {step}")]
     Conflict {
-        /// Which.
+        /// The row of the file.
         id: UploadId,
         /// Which step it was.
         step: &'static str,

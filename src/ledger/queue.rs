@@ -48,7 +48,7 @@ pub(super) const NEXT_DUE: &str = "
 /// A file that may be claimed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Candidate {
-    /// Which.
+    /// Its row.
     pub id: UploadId,
     /// The row of its brand.
     pub(super) brand: BrandId,

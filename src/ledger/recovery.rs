@@ -32,7 +32,7 @@ const COMPANIONS: [&str; 3] = ["", "-wal", "-shm"];
 /// A ledger to work with.
 #[derive(Debug)]
 pub struct Started {
-    /// It.
+    /// Open; this daemon keeps its inbox.
     pub ledger: Ledger,
     /// So many files were being sent when the last daemon ended; they are queued again.
     pub reclaimed: u64,

@@ -28,7 +28,7 @@ const CLOCK_OFF: i64 = 60;
 /// What was found.
 #[derive(Debug, Default)]
 pub struct ServerFindings {
-    /// Facts.
+    /// What is as it should be.
     pub good: Vec<String>,
     /// What works, and should not stay so.
     pub weak: Vec<String>,

@@ -21,7 +21,7 @@ const FAILURES_TO_OPEN: u32 = 5;
 /// May the next file be sent?
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Admission {
-    /// Yes.
+    /// Any file that is due.
     Pass,
     /// One file, as a probe.
     Probe,

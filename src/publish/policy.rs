@@ -58,7 +58,7 @@ pub(super) fn depends_on_streak(outcome: &Outcome) -> Option<&Failure> {
     }
 }
 
-/// Decides.
+/// What follows from an outcome.
 pub(super) fn decide(outcome: Outcome, context: &Context) -> Decision {
     match outcome {
         Outcome::Uploaded { target, receipt, changed } => {

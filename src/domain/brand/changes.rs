@@ -9,7 +9,7 @@ use crate::domain::upload::State;
 /// A file was refused, which is worth an alert.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Refused {
-    /// Which.
+    /// The row of the file.
     pub upload: UploadId,
     /// `failed` or `rejected`.
     pub state: State,

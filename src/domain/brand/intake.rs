@@ -46,7 +46,7 @@ pub struct Absent<'a> {
 pub struct RecordResult {
     /// Its number.
     pub id: UploadId,
-    /// The file.
+    /// Where the file is.
     pub path: PathBuf,
     /// Its state now.
     pub state: State,

@@ -19,7 +19,7 @@ pub enum Refusal {
     /// Nobody has the slot.
     #[error("slot {slot} of {brand} is free already")]
     FreeAlready {
-        /// Which.
+        /// The slot that was asked for.
         slot: u32,
         /// Of which brand.
         brand: BrandKey,
@@ -27,7 +27,7 @@ pub enum Refusal {
     /// The slot's file is still to be sent.
     #[error("slot {slot} of {brand} belongs to {file}, which is {state}; delete the file to stop it")]
     StillToBeSent {
-        /// Which.
+        /// The slot that was asked for.
         slot: u32,
         /// Of which brand.
         brand: BrandKey,
@@ -39,7 +39,7 @@ pub enum Refusal {
     /// The brand has no such slot.
     #[error("{brand} has slots 1 to {total}, not {slot}")]
     NoSuchSlot {
-        /// Which.
+        /// The slot that was asked for.
         slot: u32,
         /// Of which brand.
         brand: BrandKey,
@@ -49,7 +49,7 @@ pub enum Refusal {
     /// A file has the slot.
     #[error("slot {slot} of {brand} belongs to {file} ({state}); release it first")]
     Taken {
-        /// Which.
+        /// The slot that was asked for.
         slot: u32,
         /// Of which brand.
         brand: BrandKey,

@@ -91,7 +91,7 @@ pub enum UploadState {
 }
 
 impl UploadState {
-    /// Its name.
+    /// What the database calls it.
     pub fn name(&self) -> State {
         match self {
             UploadState::Queued { .. } => State::Queued,

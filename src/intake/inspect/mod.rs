@@ -37,7 +37,7 @@ pub(crate) struct Inspector {
 /// An open file to inspect.
 #[derive(Debug)]
 pub(crate) struct Subject<'a> {
-    /// The file.
+    /// Open for reading.
     pub file: &'a File,
     /// What it is called.
     pub name: &'a Path,
