@@ -8,7 +8,10 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Memory that is shared by all who work on pictures, in bytes. A clone is the same budget.
 #[derive(Debug, Clone)]
-pub struct Budget(Arc<Inner>);
+pub struct Budget {
+    inner: Arc<Inner>,
+    waits: bool,
+}
 
 #[derive(Debug)]
 struct Inner {
@@ -21,6 +24,8 @@ struct Inner {
 #[derive(Debug, Default)]
 struct State {
     taken: u64,
+    /// So many wait for a share.
+    waiting: u32,
     /// How often a share came back.
     returns: u64,
 }
@@ -30,7 +35,7 @@ struct State {
 pub enum Lack {
     /// There is never so much.
     TooMuch,
-    /// Others have it, and have given nothing back for half a minute.
+    /// Others have it, and (who waits) have given nothing back for half a minute.
     NotNow,
 }
 
@@ -42,45 +47,62 @@ impl Budget {
 
     /// As above; who takes a share waits so long for the next one to come back.
     pub fn with_patience(bytes: u64, patience: Duration) -> Self {
-        Self(Arc::new(Inner { whole: bytes, patience, state: Mutex::default(), returned: Condvar::new() }))
+        let inner = Inner { whole: bytes, patience, state: Mutex::default(), returned: Condvar::new() };
+        Self { inner: Arc::new(inner), waits: true }
     }
 
-    /// Waits until so many bytes are free. Who has a share must not take another one: two of them could wait for each other.
+    /// The same budget, for a thread that may have shares already: two of those could wait for each other, so it does not.
+    #[must_use]
+    pub fn without_waiting(&self) -> Self {
+        Self { inner: self.inner.clone(), waits: false }
+    }
+
+    /// Waits until so many bytes are free. A thread that has a share must not wait for another one.
     ///
     /// # Errors
     /// When there are never so many, or nothing comes back.
     pub fn take(&self, bytes: u64) -> Result<Share, Lack> {
-        if bytes > self.0.whole {
+        if bytes > self.inner.whole {
             return Err(Lack::TooMuch);
         }
-        let mut state = self.0.lock();
-        while state.taken + bytes > self.0.whole {
+        if !self.waits {
+            return self.try_take(bytes).ok_or(Lack::NotNow);
+        }
+        let mut state = self.inner.lock();
+        state.waiting += 1;
+        while state.taken + bytes > self.inner.whole {
             let before = state.returns;
-            let waited =
-                self.0.returned.wait_timeout_while(state, self.0.patience, |state| state.returns == before);
+            let nothing_came = |state: &mut State| state.returns == before;
+            let waited = self.inner.returned.wait_timeout_while(state, self.inner.patience, nothing_came);
             let (later, result) = waited.unwrap_or_else(PoisonError::into_inner);
             state = later;
             if result.timed_out() {
+                state.waiting -= 1;
                 return Err(Lack::NotNow);
             }
         }
+        state.waiting -= 1;
         state.taken += bytes;
-        Ok(Share { budget: self.0.clone(), bytes })
+        Ok(self.share(bytes))
     }
 
-    /// Takes so many bytes if they are free now.
+    /// Takes so many bytes if they are free now, and nobody waits for them.
     pub fn try_take(&self, bytes: u64) -> Option<Share> {
-        let mut state = self.0.lock();
-        if state.taken.saturating_add(bytes) > self.0.whole {
+        let mut state = self.inner.lock();
+        if state.waiting > 0 || state.taken.saturating_add(bytes) > self.inner.whole {
             return None;
         }
         state.taken += bytes;
-        Some(Share { budget: self.0.clone(), bytes })
+        Some(self.share(bytes))
+    }
+
+    fn share(&self, bytes: u64) -> Share {
+        Share { budget: self.inner.clone(), bytes }
     }
 
     /// Bytes that nobody uses now.
     pub fn free(&self) -> u64 {
-        self.0.whole.saturating_sub(self.0.lock().taken)
+        self.inner.whole.saturating_sub(self.inner.lock().taken)
     }
 }
 
@@ -132,6 +154,25 @@ mod tests {
         assert_eq!(budget.free(), 40);
         drop(share);
         assert!(budget.take(50).is_ok());
+    }
+
+    #[test]
+    fn who_does_not_wait_is_told_so_and_takes_nothing_from_those_who_do() {
+        let budget = Budget::new(100);
+        let share = budget.take(80).unwrap();
+        assert_eq!(budget.without_waiting().take(50).unwrap_err(), Lack::NotNow);
+        assert_eq!(budget.without_waiting().take(101).unwrap_err(), Lack::TooMuch);
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| budget.take(50).is_ok());
+            // until the other one waits, these are free
+            while let Some(rest) = budget.try_take(20) {
+                drop(rest);
+                std::thread::yield_now();
+            }
+            drop(share);
+            assert!(waiting.join().unwrap());
+        });
+        assert!(budget.without_waiting().take(100).is_ok());
     }
 
     #[test]

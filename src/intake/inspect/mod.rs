@@ -1,7 +1,8 @@
 //! Whether a file is a picture that may be sent. Its bytes are read once: the first ones tell the format, and all of
 //! them are walked through, to the last block, and hashed. The crate `pictures` knows what a whole picture is.
 //!
-//! Several files take turns, a part of each at a time: hashing them side by side takes half as long.
+//! Several files take turns, a part of each at a time: hashing them side by side takes half as long. One for which there is
+//! no memory beside the others is looked at once more, alone.
 
 mod hashes;
 mod md5;
@@ -74,17 +75,44 @@ impl Inspector {
     /// # Errors
     /// Those that cannot be read.
     pub(crate) fn inspect<'s>(&self, subjects: &'s [Subject<'_>]) -> Vec<io::Result<Option<Inspected>>> {
+        let is_alone = subjects.len() == 1;
+        let budget = if is_alone { self.budget.clone() } else { self.budget.without_waiting() };
         let begin = |subject: &'s Subject<'_>| {
             let stamp = files::stamp(subject.file)?;
-            Ok((subject, stamp, self.begin(subject, stamp.size, self.depth())))
+            Ok((subject, stamp, self.begin(subject, stamp.size, self.depth(), &budget)))
         };
         let mut passes: Vec<io::Result<_>> = subjects.iter().map(begin).collect();
         walk_all(passes.iter_mut().flatten().map(|(_, _, pass)| pass).collect());
-        let end = |pass: io::Result<_>| {
+        let finish = |pass: io::Result<(_, _, Result<Pass<'_>, _>)>| {
             let (subject, stamp, pass) = pass?;
-            self.end(subject, stamp, pass)
+            Ok((subject, stamp, pass.and_then(Pass::finish)))
         };
-        passes.into_iter().map(end).collect()
+        // from here on this thread has no memory that others wait for, and may wait for some itself
+        let finished: Vec<io::Result<_>> = passes.into_iter().map(finish).collect();
+        let end = |finished: io::Result<_>| {
+            let (subject, stamp, result) = finished?;
+            let again = self.depth_alone(&result, is_alone).map(|depth| self.alone(subject, stamp, depth));
+            Self::end(subject, stamp, again.unwrap_or(result))
+        };
+        finished.into_iter().map(end).collect()
+    }
+
+    /// How thoroughly a file is walked through once more, if the first time was not enough.
+    fn depth_alone(&self, result: &Result<Found, Obstacle>, was_alone: bool) -> Option<Depth> {
+        match result {
+            // without an end marker, only its data can tell whether the picture is whole
+            Err(Obstacle::Flaw(Flaw::Truncated(_))) if self.depth() == Depth::Structure => {
+                Some(Depth::Decode)
+            }
+            Err(Obstacle::NoMemory) if !was_alone => Some(self.depth()),
+            _ => None,
+        }
+    }
+
+    fn alone(&self, subject: &Subject<'_>, stamp: Stamp, depth: Depth) -> Result<Found, Obstacle> {
+        let mut pass = self.begin(subject, stamp.size, depth, &self.budget);
+        walk_all(vec![&mut pass]);
+        pass.and_then(Pass::finish)
     }
 
     /// How thoroughly a file is walked through at first.
@@ -95,7 +123,13 @@ impl Inspector {
         }
     }
 
-    fn begin<'a>(&self, subject: &'a Subject<'_>, size: u64, depth: Depth) -> Result<Pass<'a>, Obstacle> {
+    fn begin<'a>(
+        &self,
+        subject: &'a Subject<'_>,
+        size: u64,
+        depth: Depth,
+        budget: &Budget,
+    ) -> Result<Pass<'a>, Obstacle> {
         if size > self.images.max_bytes {
             return Err(Flaw::TooLarge(size, self.images.max_bytes).into());
         }
@@ -107,28 +141,24 @@ impl Inspector {
         }
         let format = sniff(head)?;
         self.check_name(subject.name, format)?;
-        let walk = Walk::new(format, depth, self.images.max_pixels, &self.budget);
+        let walk = Walk::new(format, depth, self.images.max_pixels, budget);
         Ok(Pass { size, format, reader, walk, hashes: Hashes::new() })
     }
 
     fn end(
-        &self,
         subject: &Subject<'_>,
         stamp: Stamp,
-        pass: Result<Pass<'_>, Obstacle>,
+        result: Result<Found, Obstacle>,
     ) -> io::Result<Option<Inspected>> {
-        let mut result = pass.and_then(Pass::finish);
-        if self.depth() == Depth::Structure && matches!(result, Err(Obstacle::Flaw(Flaw::Truncated(_)))) {
-            // without an end marker, only its data can tell whether the picture is whole
-            let mut pass = self.begin(subject, stamp.size, Depth::Decode);
-            walk_all(vec![&mut pass]);
-            result = pass.and_then(Pass::finish);
-        }
         let (result, lacks_end) = match result {
             Ok((picture, whole)) => (Ok(picture), !whole.ends),
             Err(Obstacle::Flaw(flaw)) => (Err(flaw), false),
             Err(Obstacle::Changing) => return Ok(None),
             Err(Obstacle::Io(error)) => return Err(error),
+            // it says nothing of the file, which is read again
+            Err(Obstacle::NoMemory) => {
+                return Err(io::Error::new(io::ErrorKind::OutOfMemory, Flaw::NoMemoryNow.to_string()));
+            }
         };
         let still = files::stamp(subject.file)? == stamp;
         Ok(still.then_some(Inspected { stamp, result, lacks_end }))
@@ -144,6 +174,9 @@ impl Inspector {
         Err(Flaw::Mismatch(named, format))
     }
 }
+
+/// What a pass that came to the end has found.
+type Found = (Picture, Whole);
 
 /// One pass over the bytes of a file.
 struct Pass<'a> {
@@ -164,7 +197,7 @@ impl Pass<'_> {
         Ok(())
     }
 
-    fn finish(mut self) -> Result<(Picture, Whole), Obstacle> {
+    fn finish(mut self) -> Result<Found, Obstacle> {
         if self.reader.position() != self.size {
             return Err(Obstacle::Changing);
         }
@@ -208,13 +241,14 @@ enum Obstacle {
     Flaw(Flaw),
     Io(io::Error),
     Changing,
+    /// Others have the memory for it.
+    NoMemory,
 }
 
 impl From<Flaw> for Obstacle {
     fn from(flaw: Flaw) -> Self {
         match flaw {
-            // it says nothing of the file, which is read again
-            Flaw::NoMemoryNow => Obstacle::Io(io::Error::new(io::ErrorKind::OutOfMemory, flaw.to_string())),
+            Flaw::NoMemoryNow => Obstacle::NoMemory,
             flaw => Obstacle::Flaw(flaw),
         }
     }

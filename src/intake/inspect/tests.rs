@@ -285,3 +285,58 @@ fn a_wrong_suffix_is_corrected_or_rejected() {
         assert!(matches!(flaw, Flaw::Mismatch(..)), "{flaw}");
     }
 }
+
+/// A whole grey progressive picture of 4096 by 4096 without content, with a refinement: its walk keeps 2 MB.
+fn progressive(tag: u8) -> Vec<u8> {
+    const BLOCKS: usize = 512 * 512;
+    fn segment(bytes: &mut Vec<u8>, code: u8, data: &[u8]) {
+        bytes.extend([0xff, code]);
+        bytes.extend(u16::try_from(data.len() + 2).unwrap().to_be_bytes());
+        bytes.extend(data);
+    }
+    let table = |class: u8, value: u8| [&[class, 1][..], &[0; 15], &[value]].concat();
+    let mut bytes = vec![0xff, 0xd8];
+    segment(&mut bytes, 0xfe, &[tag]);
+    segment(&mut bytes, 0xdb, &[&[0][..], &[1; 64]].concat());
+    segment(&mut bytes, 0xc2, &[8, 0x10, 0, 0x10, 0, 1, 1, 0x11, 0]);
+    // one code each: no difference; and 2^14 blocks without more, and 14 bits that say how many besides
+    segment(&mut bytes, 0xc4, &table(0x00, 0));
+    segment(&mut bytes, 0xc4, &table(0x10, 0xe0));
+    segment(&mut bytes, 0xda, &[1, 1, 0, 0, 0, 0]);
+    bytes.extend([0; BLOCKS / 8]);
+    for approximation in [0x01, 0x10] {
+        segment(&mut bytes, 0xda, &[1, 1, 0, 1, 63, approximation]);
+        bytes.extend([0; (BLOCKS >> 14) * 15 / 8]);
+    }
+    bytes.extend([0xff, 0xd9]);
+    bytes
+}
+
+/// Files of one thread held what the next of them waited for.
+#[test]
+fn files_that_are_read_together_do_not_wait_for_each_other_s_memory() {
+    let whole: Vec<_> = (0..4).map(progressive).collect();
+    let endless: Vec<_> = whole.iter().map(|bytes| &bytes[..bytes.len() - 2]).collect();
+    for (check, files) in [
+        (Check::Decode, whole.iter().map(Vec::as_slice).collect()),
+        // walked through once more, to find out whether only the end marker is missing
+        (Check::Structure, endless),
+    ] {
+        let opened: Vec<_> = files
+            .iter()
+            .map(|bytes| {
+                let mut file = tempfile::tempfile().unwrap();
+                file.write_all(bytes).unwrap();
+                file
+            })
+            .collect();
+        let subjects: Vec<_> = opened.iter().map(|file| Subject::new(file, Path::new("x.jpg"))).collect();
+        // two of them at a time
+        let budget = Budget::with_patience(5 << 20, std::time::Duration::from_millis(1));
+        let rules = Images { max_pixels: 1 << 25, ..rules(check) };
+        let inspected = Inspector::new(rules, budget.clone()).inspect(&subjects);
+        let sound = |inspected: io::Result<Option<Inspected>>| inspected.unwrap().unwrap().result.is_ok();
+        assert!(inspected.into_iter().all(sound), "{check:?}");
+        assert_eq!(budget.free(), 5 << 20);
+    }
+}
