@@ -170,8 +170,8 @@ impl Ledger {
         sql(END).bind(id.0).bind(self.now_text()).execute(&mut tx).await?;
         sql(FORGET_NOTICES).bind(id.0).execute(&mut tx).await?;
         sql(FORGET_READING).bind(id.0).execute(&mut tx).await?;
-        postgres::notify(&mut tx).await?;
         self.commit(tx).await?;
+        self.notify_others().await;
         Ok(id)
     }
 }

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::Ledger;
-use super::engine::{postgres, sql};
+use super::engine::sql;
 use super::error::Result;
 use crate::domain::clock::rfc3339;
 use crate::domain::notice::NoticeName;
@@ -85,11 +85,12 @@ impl Ledger {
         let inbox = self.inbox_id();
         if name == NoticeName::Suspended {
             sql(ONE_PAUSE).bind(inbox).execute(&mut tx).await?;
-            postgres::notify(&mut tx).await?;
         }
         let query = sql(SET).bind(inbox).bind(name.as_str()).bind(message).bind(since).bind(open);
         query.execute(&mut tx).await?;
-        self.commit(tx).await
+        self.commit(tx).await?;
+        self.tell_others_of(name).await;
+        Ok(())
     }
 
     /// Takes a notice back.
@@ -102,9 +103,15 @@ impl Ledger {
         if gone == 0 {
             return Ok(());
         }
-        if name == NoticeName::Suspended {
-            postgres::notify(&mut tx).await?;
+        self.commit(tx).await?;
+        self.tell_others_of(name).await;
+        Ok(())
+    }
+
+    /// A pause is all hosts'.
+    async fn tell_others_of(&self, notice: NoticeName) {
+        if notice == NoticeName::Suspended {
+            self.notify_others().await;
         }
-        self.commit(tx).await
     }
 }

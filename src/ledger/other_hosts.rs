@@ -16,10 +16,13 @@ use super::error::Result;
 use crate::domain::event;
 use crate::telemetry::repeat::RepeatLimiter;
 
-/// What changed last, on whichever host.
-const LAST_CHANGE: &str = "SELECT max(updated_at) FROM upload";
+/// What changed last, on whichever host: of files, and what hosts notify of.
+const LAST_CHANGE: &str = "
+    SELECT (SELECT max(updated_at) FROM upload) AS files,
+           concat_ws(' ', (SELECT max(since) FROM notice WHERE name = 'suspended'),
+                          (SELECT max(retired_at) FROM inbox)) AS orders";
 
-/// How often the server is asked for it. What must be known at once is notified of.
+/// How often the server is asked for it. A notification comes sooner, if it comes.
 const LOOK: Duration = Duration::from_secs(2);
 
 /// After so much silence it is made sure that notifications would still arrive. Whatever arrives before the answer is kept:
@@ -72,7 +75,7 @@ impl Ledger {
         let mut listener = postgres::listen(pool).await?;
         // what was notified of before is found out by looking
         self.heard_of_others();
-        let (mut seen, mut heard, mut asked) = (None, 0, Instant::now());
+        let (mut seen, mut heard, mut asked) = (None::<(Option<String>, String)>, 0, Instant::now());
         loop {
             match timeout(LOOK, listener.try_recv()).await {
                 Err(_) => {
@@ -97,10 +100,22 @@ impl Ledger {
             if heard >= FLOOD {
                 return Ok(End::Flood);
             }
-            let last: Option<String> = sql(LAST_CHANGE).scalar(self.report().pool()).await?;
-            if seen.replace(last.clone()).is_some_and(|before| before != last) {
-                self.session.announce();
+            let last = sql(LAST_CHANGE).one(self.report().pool()).await?;
+            let last = (last.get("files")?, last.get("orders")?);
+            match seen.replace(last.clone()) {
+                Some((_, before)) if before != last.1 => self.heard_of_others(),
+                Some((before, _)) if before != last.0 => self.session.announce(),
+                _ => {}
             }
+        }
+    }
+
+    /// Lets other hosts know that they have something to look at. Those who hear nothing of it find it by looking.
+    pub(super) async fn notify_others(&self) {
+        if let Pool::Postgres(pool) = &self.session.pool
+            && let Err(error) = postgres::notify(pool).await
+        {
+            tracing::debug!(%error, "other hosts are not told at once");
         }
     }
 

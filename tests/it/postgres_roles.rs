@@ -302,3 +302,41 @@ async fn check_warns_when_every_role_may_connect() {
     let (_, closed) = command(&bench, &["check"]);
     assert!(closed.contains("PostgreSQL ") && !closed.contains("every role of the server"), "{closed}");
 }
+
+/// A NOTIFY waits at its commit for those of the whole server, also of databases that are nobody's business.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_holds_up_all_notifications_of_the_server_stops_no_operator() {
+    let test = "postgres_roles::who_holds_up_all_notifications_of_the_server_stops_no_operator";
+    if cluster(test).is_none() {
+        return;
+    }
+    let cluster = Cluster::start().unwrap();
+    let url = cluster.database();
+    for statement in [
+        "CREATE ROLE evil LOGIN",
+        "CREATE DATABASE other OWNER evil",
+        // what commits waits for a standby that does not exist; ours do not
+        "ALTER ROLE brandpost SET synchronous_commit = local",
+        "ALTER SYSTEM SET synchronous_standby_names = 'nobody'",
+        "SELECT pg_reload_conf()",
+    ] {
+        cluster.run("postgres", statement);
+    }
+    cluster.run("other", "CREATE TABLE written (x INT); GRANT ALL ON written TO evil");
+    let cluster: &'static Cluster = Box::leak(Box::new(cluster));
+    // ends with the server
+    std::thread::spawn(|| {
+        cluster.run_as("evil", "other", "BEGIN; INSERT INTO written VALUES (1); NOTIFY x; COMMIT")
+    });
+    let held = "SELECT count(*) FROM pg_locks WHERE locktype = 'object' AND objid = 0 AND granted";
+    while cluster.run("postgres", held) == "0" {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let ledger = Ledger::open(location(&url, "hz-1"), Arc::new(SystemClock)).await.unwrap();
+    ledger.suspend("stop").await.unwrap();
+    let notices = ledger.report().notices().await.unwrap();
+    assert!(notices.iter().any(|notice| notice.name == NoticeName::Suspended), "{notices:?}");
+    ledger.resume().await.unwrap();
+    assert_eq!(cluster.run("postgres", held), "1", "it was held up all the time");
+    ledger.close().await;
+}

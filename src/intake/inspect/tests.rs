@@ -303,7 +303,7 @@ fn progressive(tag: u8) -> Vec<u8> {
     segment(&mut bytes, 0xc4, &table(0x00, 0));
     segment(&mut bytes, 0xc4, &table(0x10, 0xe0));
     segment(&mut bytes, 0xda, &[1, 1, 0, 0, 0, 0]);
-    bytes.extend([0; BLOCKS / 8]);
+    bytes.extend(vec![0; BLOCKS / 8]);
     for approximation in [0x01, 0x10] {
         segment(&mut bytes, 0xda, &[1, 1, 0, 1, 63, approximation]);
         bytes.extend([0; (BLOCKS >> 14) * 15 / 8]);

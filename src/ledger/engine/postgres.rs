@@ -9,7 +9,7 @@ use sqlx::{ConnectOptions, Connection, PgConnection, PgPool, Postgres, Row, Tran
 use tokio::time::timeout;
 use zeroize::Zeroizing;
 
-use super::{Tx, schema, socket, sql};
+use super::{schema, socket};
 use crate::domain::brand::InboxId;
 use crate::domain::text::visible;
 use crate::ledger::error::{LedgerError, Result};
@@ -248,12 +248,17 @@ pub(super) async fn begin(
 /// Waits until no transaction of the keeper of an inbox is under way, and keeps new ones from beginning.
 pub(in crate::ledger) const TAKE_OVER: &str = "SELECT 1 FROM inbox WHERE id = $1 FOR UPDATE";
 
-/// Lets the other hosts know, when the transaction is committed, that they have something to look at.
-pub(in crate::ledger) async fn notify(tx: &mut Tx) -> sqlx::Result<()> {
-    if tx.is_postgres() {
-        sql("SELECT pg_notify('brandpost'::text, ''::text)").execute(tx).await?;
-    }
-    Ok(())
+/// At its commit a NOTIFY waits for those of all other transactions of the server, whichever database and role they are of;
+/// not for long.
+const NOTIFY: &str = "
+    BEGIN;
+    SET LOCAL lock_timeout = '300ms';
+    SELECT pg_notify('brandpost'::text, ''::text);
+    COMMIT";
+
+/// Lets the other hosts know that they have something to look at: after what they are told of, for nothing may depend on it.
+pub(in crate::ledger) async fn notify(pool: &PgPool) -> sqlx::Result<()> {
+    sqlx::raw_sql(NOTIFY).execute(pool).await.map(drop)
 }
 
 /// Hears of what other hosts notify of.

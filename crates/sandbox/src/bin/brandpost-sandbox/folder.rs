@@ -1,5 +1,7 @@
 //! The folder of a demo: configuration, inbox, objects, database and log.
 
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -15,8 +17,12 @@ pub(crate) struct Folder {
 
 impl Folder {
     pub(crate) fn new() -> anyhow::Result<Self> {
-        let root = std::env::temp_dir().join(format!("brandpost-demo-{}", std::process::id()));
-        std::fs::create_dir(&root).with_context(|| format!("{} cannot be made", root.display()))?;
+        // nobody else can foretell the name
+        let root = std::env::temp_dir().join(format!("brandpost-demo-{}", uuid::Uuid::new_v4()));
+        DirBuilder::new()
+            .mode(0o700)
+            .create(&root)
+            .with_context(|| format!("{} cannot be made", root.display()))?;
         Ok(Self { root, keep: false })
     }
 
