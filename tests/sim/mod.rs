@@ -20,6 +20,7 @@ mod scenario;
 mod scheduler;
 mod server;
 mod shrink;
+mod suspended;
 mod workload;
 mod world;
 

@@ -100,7 +100,7 @@ impl World {
     }
 
     /// All that can be done now is done.
-    async fn work(&mut self) {
+    pub async fn work(&mut self) {
         loop {
             self.deliver(&[Delivery::Arrives]);
             self.begin_intake();

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::pulse::Pulse;
-use super::scenario::Scenario;
+use super::scenario::{Scenario, Setup};
 use super::world::{Outcome, World};
 
 #[derive(Debug, Default)]
@@ -57,13 +57,18 @@ fn play(scenario: &Scenario) -> Outcome {
         let log = tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE);
         let _ = log.with_writer(std::io::stderr).try_init();
     }
+    in_world(&scenario.setup, async |world| world.run(scenario).await)
+}
+
+/// Has something done in a world whose clocks are moved by hand.
+pub fn in_world(setup: &Setup, run: impl AsyncFnOnce(&mut World)) -> Outcome {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
     runtime.block_on(async {
         let pulse = Arc::new(Pulse::default());
-        let watching = pulse.watch(scenario.setup.seed);
-        let mut world = World::new(&scenario.setup, pulse).await;
-        world.run(scenario).await;
+        let watching = pulse.watch(setup.seed);
+        let mut world = World::new(setup, pulse).await;
+        run(&mut world).await;
         let outcome = world.close().await;
         drop(watching);
         outcome

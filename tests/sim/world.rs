@@ -154,7 +154,7 @@ impl World {
         }
     }
 
-    async fn take(&mut self, action: &Action) {
+    pub async fn take(&mut self, action: &Action) {
         match action {
             Action::Switch(which) => self.at = which % self.hosts.len(),
             Action::Change(change) => {
