@@ -1,33 +1,30 @@
-//! What the drawn runs come to only now and then: a keeper is suspended with a request under way, and goes on when another
-//! daemon has done its work.
+//! What the drawn runs come to only now and then: a keeper is suspended with an attempt that has just begun, and goes on when
+//! another daemon has done its work.
 
 use std::time::Duration;
-
-use sandbox::{Service, Stage};
 
 use crate::support::postgres::cluster;
 
 use super::action::{Action, Delivery};
 use super::changes::Change;
-use super::daemon::Actor;
+use super::daemon::{Actor, Role};
 use super::faults::StepFaults;
-use super::hold_points::HoldPoint;
 use super::runs::in_world;
 use super::scenario::{Scenario, Setup};
 use super::world::World;
 
-fn asks_for_credentials(actor: &Actor) -> bool {
-    actor.held_at() == Some(HoldPoint::Cloud(Service::Gateway, Stage::Arrived))
+fn is_attempt(actor: &Actor) -> bool {
+    actor.role == Role::Attempt
 }
 
-/// The host works until somebody asks for credentials.
-async fn until_credentials_are_asked_for(world: &mut World) {
-    while !world.daemon().actors.iter().any(asks_for_credentials) {
+/// The host works until it has claimed a file.
+async fn until_claimed(world: &mut World) {
+    while !world.daemon().actors.iter().any(is_attempt) {
         world.advance(Duration::from_secs(1)).await;
         world.deliver(&[Delivery::Arrives]);
         world.begin_intake();
         world.begin_publish();
-        while let Some(which) = world.daemon().actors.iter().position(|actor| !asks_for_credentials(actor)) {
+        while let Some(which) = world.daemon().actors.iter().position(|actor| !is_attempt(actor)) {
             world.step_one(which, StepFaults::NONE).await;
         }
     }
@@ -45,7 +42,7 @@ fn a_keeper_that_was_suspended_for_longer_than_its_lease_sends_nothing_when_it_g
     let outcome = in_world(&setup, async |world| {
         let put = Change::Put { path: "OWNBRAND/1/1.jpg".into(), content: 0 };
         world.take(&Action::Change(put)).await;
-        until_credentials_are_asked_for(world).await;
+        until_claimed(world).await;
         world.take(&Action::Suspend).await;
         world.take(&Action::Advance(60_000)).await;
         world.take(&Action::Switch(2)).await;
