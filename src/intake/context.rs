@@ -1,5 +1,6 @@
 //! What all scans of folders share.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::Path;
@@ -99,9 +100,10 @@ impl Context {
         let to_read = |entry: &&Entry| ToRead { path: path.join(&entry.name), meta: entry.meta };
         let files: Vec<_> = entries.iter().map(to_read).collect();
         let entries: Vec<_> = entries.iter().copied().cloned().collect();
+        let owner = number_of(path);
         tokio::spawn(async move {
             let inspect = move |begun: &[Begun]| {
-                let (results, took) = timed(|| inspect_entries(&inspector, &folder, &entries, begun));
+                let (results, took) = timed(|| inspect_entries(&inspector, owner, &folder, &entries, begun));
                 metrics.inspected(took, u32::try_from(begun.len()).unwrap_or(u32::MAX));
                 results
             };
@@ -110,9 +112,17 @@ impl Context {
     }
 }
 
+/// A number that stands for a folder.
+fn number_of(folder: &Path) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    folder.hash(&mut hasher);
+    hasher.finish()
+}
+
 /// Opens and inspects entries; links and special files are reported without opening them.
 fn inspect_entries(
     inspector: &Inspector,
+    owner: u64,
     folder: &OwnedFd,
     entries: &[Entry],
     begun: &[Begun],
@@ -128,7 +138,7 @@ fn inspect_entries(
     };
     let subjects: Vec<_> =
         begun.iter().zip(opened.iter().map(|file| file.as_ref().ok())).filter_map(subject).collect();
-    let mut inspected = inspector.inspect(&subjects).into_iter();
+    let mut inspected = inspector.inspect_of(owner, &subjects).into_iter();
     opened
         .into_iter()
         .zip(begun)

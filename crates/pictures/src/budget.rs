@@ -1,5 +1,6 @@
 //! How much memory pictures may take together, whoever works on them.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -11,7 +12,11 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub struct Budget {
     inner: Arc<Inner>,
     waits: bool,
+    owner: Owner,
 }
+
+/// Whose pictures they are that a share is for.
+type Owner = u64;
 
 #[derive(Debug)]
 struct Inner {
@@ -24,8 +29,8 @@ struct Inner {
 #[derive(Debug, Default)]
 struct State {
     taken: u64,
-    /// So many wait for a share.
-    waiting: u32,
+    /// Of that, by those who have any.
+    by_owner: HashMap<Owner, u64>,
     /// How often a share came back.
     returns: u64,
 }
@@ -48,13 +53,20 @@ impl Budget {
     /// As above; who takes a share waits so long for the next one to come back.
     pub fn with_patience(bytes: u64, patience: Duration) -> Self {
         let inner = Inner { whole: bytes, patience, state: Mutex::default(), returned: Condvar::new() };
-        Self { inner: Arc::new(inner), waits: true }
+        Self { inner: Arc::new(inner), waits: true, owner: 0 }
     }
 
     /// The same budget, for a thread that may have shares already: two of those could wait for each other, so it does not.
     #[must_use]
     pub fn without_waiting(&self) -> Self {
-        Self { inner: self.inner.clone(), waits: false }
+        Self { waits: false, ..self.clone() }
+    }
+
+    /// The same budget, for the pictures of this owner (a folder): beside one share of any size it has no more than half of the
+    /// whole, so that it leaves some to the others.
+    #[must_use]
+    pub fn of(&self, owner: u64) -> Self {
+        Self { owner, ..self.clone() }
     }
 
     /// Waits until so many bytes are free. A thread that has a share must not wait for another one.
@@ -69,35 +81,29 @@ impl Budget {
             return self.try_take(bytes).ok_or(Lack::NotNow);
         }
         let mut state = self.inner.lock();
-        state.waiting += 1;
-        while state.taken + bytes > self.inner.whole {
+        while !self.inner.has(&state, self.owner, bytes) {
             let before = state.returns;
             let nothing_came = |state: &mut State| state.returns == before;
             let waited = self.inner.returned.wait_timeout_while(state, self.inner.patience, nothing_came);
             let (later, result) = waited.unwrap_or_else(PoisonError::into_inner);
             state = later;
             if result.timed_out() {
-                state.waiting -= 1;
                 return Err(Lack::NotNow);
             }
         }
-        state.waiting -= 1;
-        state.taken += bytes;
-        Ok(self.share(bytes))
+        Ok(self.share(&mut state, bytes))
     }
 
-    /// Takes so many bytes if they are free now, and nobody waits for them.
+    /// Takes so many bytes if they are free now.
     pub fn try_take(&self, bytes: u64) -> Option<Share> {
         let mut state = self.inner.lock();
-        if state.waiting > 0 || state.taken.saturating_add(bytes) > self.inner.whole {
-            return None;
-        }
-        state.taken += bytes;
-        Some(self.share(bytes))
+        self.inner.has(&state, self.owner, bytes).then(|| self.share(&mut state, bytes))
     }
 
-    fn share(&self, bytes: u64) -> Share {
-        Share { budget: self.inner.clone(), bytes }
+    fn share(&self, state: &mut State, bytes: u64) -> Share {
+        state.taken += bytes;
+        *state.by_owner.entry(self.owner).or_default() += bytes;
+        Share { budget: self.inner.clone(), owner: self.owner, bytes }
     }
 
     /// Bytes that nobody uses now.
@@ -107,6 +113,13 @@ impl Budget {
 }
 
 impl Inner {
+    /// Are so many bytes free for this owner?
+    fn has(&self, state: &State, owner: Owner, bytes: u64) -> bool {
+        let owns = state.by_owner.get(&owner).copied().unwrap_or_default();
+        let leaves_some = owns == 0 || owns.saturating_add(bytes) <= self.whole / 2;
+        leaves_some && state.taken.saturating_add(bytes) <= self.whole
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -116,6 +129,7 @@ impl Inner {
 #[derive(Debug)]
 pub struct Share {
     budget: Arc<Inner>,
+    owner: Owner,
     bytes: u64,
 }
 
@@ -123,6 +137,12 @@ impl Drop for Share {
     fn drop(&mut self) {
         let mut state = self.budget.lock();
         state.taken -= self.bytes;
+        if let Some(owns) = state.by_owner.get_mut(&self.owner) {
+            *owns -= self.bytes;
+            if *owns == 0 {
+                state.by_owner.remove(&self.owner);
+            }
+        }
         state.returns += 1;
         drop(state);
         self.budget.returned.notify_all();
@@ -157,22 +177,31 @@ mod tests {
     }
 
     #[test]
-    fn who_does_not_wait_is_told_so_and_takes_nothing_from_those_who_do() {
+    fn who_does_not_wait_is_told_so() {
         let budget = Budget::new(100);
         let share = budget.take(80).unwrap();
         assert_eq!(budget.without_waiting().take(50).unwrap_err(), Lack::NotNow);
         assert_eq!(budget.without_waiting().take(101).unwrap_err(), Lack::TooMuch);
-        std::thread::scope(|scope| {
-            let waiting = scope.spawn(|| budget.take(50).is_ok());
-            // until the other one waits, these are free
-            while let Some(rest) = budget.try_take(20) {
-                drop(rest);
-                std::thread::yield_now();
-            }
-            drop(share);
-            assert!(waiting.join().unwrap());
-        });
+        drop(share);
         assert!(budget.without_waiting().take(100).is_ok());
+    }
+
+    /// One folder's costly pictures took all there was, and all others waited.
+    #[test]
+    fn one_owner_leaves_some_to_the_others() {
+        let budget = Budget::with_patience(96, Duration::from_millis(1));
+        let (one, other) = (budget.of(1), budget.of(2));
+        let large = one.take(50).unwrap();
+        assert_eq!(one.take(1).unwrap_err(), Lack::NotNow, "beside one of more than half there is none");
+        assert!(one.try_take(1).is_none());
+        let rest = other.take(46).unwrap();
+        assert_eq!(other.take(1).unwrap_err(), Lack::NotNow);
+        drop((large, rest));
+        let shares: Vec<_> = (0..4).map_while(|_| one.try_take(16)).collect();
+        assert_eq!(shares.len(), 3, "several small ones are half of it together");
+        drop(shares);
+        assert_eq!(budget.free(), 96);
+        assert!(one.take(96).is_ok(), "one of any size");
     }
 
     #[test]

@@ -74,9 +74,19 @@ impl Inspector {
     ///
     /// # Errors
     /// Those that cannot be read.
-    pub(crate) fn inspect<'s>(&self, subjects: &'s [Subject<'_>]) -> Vec<io::Result<Option<Inspected>>> {
+    pub(crate) fn inspect(&self, subjects: &[Subject<'_>]) -> Vec<io::Result<Option<Inspected>>> {
+        self.inspect_of(0, subjects)
+    }
+
+    /// As `inspect`, files of this folder: it leaves some of the memory to others.
+    pub(crate) fn inspect_of<'s>(
+        &self,
+        folder: u64,
+        subjects: &'s [Subject<'_>],
+    ) -> Vec<io::Result<Option<Inspected>>> {
+        let all = self.budget.of(folder);
         let is_alone = subjects.len() == 1;
-        let budget = if is_alone { self.budget.clone() } else { self.budget.without_waiting() };
+        let budget = if is_alone { all.clone() } else { all.without_waiting() };
         let begin = |subject: &'s Subject<'_>| {
             let stamp = files::stamp(subject.file)?;
             Ok((subject, stamp, self.begin(subject, stamp.size, self.depth(), &budget)))
@@ -91,7 +101,8 @@ impl Inspector {
         let finished: Vec<io::Result<_>> = passes.into_iter().map(finish).collect();
         let end = |finished: io::Result<_>| {
             let (subject, stamp, result) = finished?;
-            let again = self.depth_alone(&result, is_alone).map(|depth| self.alone(subject, stamp, depth));
+            let again =
+                self.depth_alone(&result, is_alone).map(|depth| self.alone(subject, stamp, depth, &all));
             Self::end(subject, stamp, again.unwrap_or(result))
         };
         finished.into_iter().map(end).collect()
@@ -109,8 +120,14 @@ impl Inspector {
         }
     }
 
-    fn alone(&self, subject: &Subject<'_>, stamp: Stamp, depth: Depth) -> Result<Found, Obstacle> {
-        let mut pass = self.begin(subject, stamp.size, depth, &self.budget);
+    fn alone(
+        &self,
+        subject: &Subject<'_>,
+        stamp: Stamp,
+        depth: Depth,
+        budget: &Budget,
+    ) -> Result<Found, Obstacle> {
+        let mut pass = self.begin(subject, stamp.size, depth, budget);
         walk_all(vec![&mut pass]);
         pass.and_then(Pass::finish)
     }
