@@ -8,6 +8,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub(crate) struct ByteCount(Arc<AtomicU64>);
 
 impl ByteCount {
+    /// Is it the same read's?
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
     /// So many more.
     pub(super) fn advance(&self, bytes: usize) {
         self.0.fetch_add(bytes as u64, Ordering::Relaxed);

@@ -117,7 +117,7 @@ impl Reads {
             let ended = self.begin(&begun, paths, device, work).await;
             for at in begun {
                 readings[at] = match &ended {
-                    Some(Ok(())) => self.begun(&files[at]),
+                    Some(Ok(())) => taken(&mut self.lock(), &files[at]),
                     Some(Err(broken)) => Some(Reading::Done(Err(io::Error::other(broken.to_string())))),
                     None => None,
                 };
@@ -135,19 +135,19 @@ impl Reads {
         work: impl FnOnce(&[Begun]) -> Vec<Answer> + Send + 'static,
     ) -> Option<Result<(), JoinError>> {
         let limits = Limits { file_system: self.file_system(device), folder: self.folder(&paths[0]) };
+        let begun = Arc::new(self.counts(which, &paths));
         let Some(permit) = limits.permit().await else {
-            self.forget(&paths, |_| true);
+            self.forget(&paths, &begun, |_| true);
             return None;
         };
-        let begun = self.counts(which, &paths);
-        let (all, files) = (self.clone(), paths.clone());
-        let mut work = tokio::task::spawn_blocking(move || all.answer(files, work(&begun)));
+        let (all, files, reads) = (self.clone(), paths.clone(), begun.clone());
+        let mut work = tokio::task::spawn_blocking(move || all.answer(&files, &reads, work(&reads)));
         let Ok(ended) = tokio::time::timeout(WAIT, &mut work).await else {
-            drop(tokio::spawn(self.clone().supervise(paths, limits, permit, work)));
+            drop(tokio::spawn(self.clone().supervise(paths, begun, limits, permit, work)));
             return Some(Ok(()));
         };
         // what broke off is never answered
-        Some(ended.inspect_err(|_| self.forget(&paths, |_| true)))
+        Some(ended.inspect_err(|_| self.forget(&paths, &begun, |_| true)))
     }
 
     fn counts(&self, which: &[usize], paths: &[PathBuf]) -> Vec<Begun> {
@@ -159,19 +159,20 @@ impl Reads {
         which.iter().zip(paths).map(begun).collect()
     }
 
-    fn answer(&self, paths: Vec<PathBuf>, answers: Vec<Answer>) {
+    fn answer(&self, paths: &[PathBuf], begun: &[Begun], answers: Vec<Answer>) {
         let mut under_way = self.lock();
-        for (path, answer) in paths.into_iter().zip(answers) {
-            if let Some(read) = under_way.get_mut(&path) {
+        for ((path, begun), answer) in paths.iter().zip(begun).zip(answers) {
+            if let Some(read) = under_way.get_mut(path).filter(|read| read.count.is(&begun.count)) {
                 read.answer = Some(answer);
             }
         }
     }
 
-    fn forget(&self, paths: &[PathBuf], which: impl Fn(&Read) -> bool) {
+    /// Of these files, the reads with these counts: later ones of the same files are others'.
+    fn forget(&self, paths: &[PathBuf], begun: &[Begun], which: impl Fn(&Read) -> bool) {
         let mut under_way = self.lock();
-        for path in paths {
-            if under_way.get(path).is_some_and(&which) {
+        for (path, begun) in paths.iter().zip(begun) {
+            if under_way.get(path).is_some_and(|read| read.count.is(&begun.count) && which(read)) {
                 under_way.remove(path);
             }
         }
@@ -181,6 +182,7 @@ impl Reads {
     async fn supervise(
         self: Arc<Self>,
         paths: Vec<PathBuf>,
+        begun: Arc<Vec<Begun>>,
         limits: Limits,
         permit: Permit,
         mut work: JoinHandle<()>,
@@ -199,33 +201,21 @@ impl Reads {
             holding = if stuck { holding.or_stuck(&limits) } else { holding.or_slow(&limits) };
         }
         // it broke off: nobody will ever answer
-        self.forget(&paths, |read| read.answer.is_none());
+        self.forget(&paths, &begun, |read| read.answer.is_none());
     }
 
     /// `None`: the file is not being read yet, and now the caller does it.
     fn begun(&self, file: &ToRead) -> Option<Reading> {
-        let ToRead { path, meta } = file;
         let mut under_way = self.lock();
-        let Some(read) = under_way.get(path) else {
-            if is_crowded(&under_way, path) {
-                return Some(NOT_BEGUN);
-            }
-            let read = Read { meta: *meta, count: ByteCount::default(), stuck: false, answer: None };
-            under_way.insert(path.clone(), read);
-            return None;
-        };
-        if read.answer.is_none() {
-            return Some(Reading::UnderWay(ReadStatus {
-                bytes: Some(read.count.bytes()),
-                stuck: read.stuck,
-            }));
+        if let Some(reading) = taken(&mut under_way, file) {
+            return Some(reading);
         }
-        let read = under_way.remove(path)?;
-        if read.meta == *meta {
-            return read.answer.map(Reading::Done);
+        if is_crowded(&under_way, &file.path) {
+            return Some(NOT_BEGUN);
         }
-        drop(under_way);
-        self.begun(file)
+        let read = Read { meta: file.meta, count: ByteCount::default(), stuck: false, answer: None };
+        under_way.insert(file.path.clone(), read);
+        None
     }
 
     fn folder(&self, path: &Path) -> Arc<Folder> {
@@ -248,6 +238,16 @@ impl Reads {
     fn lock(&self) -> MutexGuard<'_, HashMap<PathBuf, Read>> {
         self.under_way.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// How far the read of this file is; its answer is taken. `None`: nobody reads it, or what was read was another one.
+fn taken(under_way: &mut HashMap<PathBuf, Read>, file: &ToRead) -> Option<Reading> {
+    let read = under_way.get(&file.path)?;
+    if read.answer.is_none() {
+        return Some(Reading::UnderWay(ReadStatus { bytes: Some(read.count.bytes()), stuck: read.stuck }));
+    }
+    let read = under_way.remove(&file.path)?;
+    read.answer.filter(|_| read.meta == file.meta).map(Reading::Done)
 }
 
 /// Do too many reads of the file's folder go on?

@@ -287,4 +287,14 @@ async fn files_that_are_read_together_have_their_own_answers_and_are_stuck_toget
     assert!(matches!(end(&reads, "/disk/a", 0).await, Ok(None)));
     assert!(end(&reads, "/disk/c", 0).await.is_err());
     assert!(matches!(end(&reads, "/disk/b", 0).await, Ok(None)));
+    // whoever stayed with the reads that have ended leaves a new one of the same file alone
+    let mut again = None;
+    for _ in 0..50 {
+        let missing = |_: &ByteCount| Err(io::ErrorKind::NotFound.into());
+        match reads.read_one(Path::new("/disk/a"), meta(0), NAS, missing).await {
+            Reading::Done(answer) => again = again.or(Some(answer)),
+            Reading::UnderWay(_) => pass(Duration::from_secs(1)).await,
+        }
+    }
+    assert!(again.is_some_and(|answer| answer.is_err()));
 }
