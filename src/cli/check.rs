@@ -298,11 +298,10 @@ async fn database(settings: &Settings) -> Finding {
 /// The server, its settings that matter, and who keeps the inbox.
 async fn server_database(path: &Path, server: Server) -> Finding {
     let place = server.to_string();
-    let read = service::as_service(path, move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(whole)?;
-        runtime.block_on(ledger::check_server(&server, SystemClock.now())).map_err(|error| error.to_string())
-    });
-    let findings = read.await.ok_or_else(nobody)??;
+    let ask = async move || {
+        ledger::check_server(&server, SystemClock.now()).await.map_err(|error| error.to_string())
+    };
+    let findings = ask_as_service(path, ask).await?;
     findings.weak.iter().for_each(|text| warn("database", text));
     match findings.wrong.is_empty() {
         true => Ok(format!("{place}: {}", findings.good.join(", "))),
@@ -313,22 +312,27 @@ async fn server_database(path: &Path, server: Server) -> Finding {
 /// What SQLite says of it, and how many files it holds. Read by the service's user, who chooses what stands there.
 async fn contents(path: &Path) -> Result<(String, u64), String> {
     let database = path.to_owned();
-    let read = service::as_service(path, move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(whole)?;
-        runtime.block_on(async {
-            let report = Report::open(&database).await.map_err(whole)?;
-            let place = database.display();
-            let health = report.quick_check().await.map_err(|error| format!("{place}: {error}"))?;
-            let counts = report.counts(None).await;
-            let counts = counts.map_err(|_| format!("{place}: is no database of brandpost"))?;
-            Ok((health, counts.total()))
-        })
-    });
-    read.await.ok_or_else(nobody)?
+    let ask = async move || {
+        let report = Report::open(&database).await.map_err(whole)?;
+        let place = database.display();
+        let health = report.quick_check().await.map_err(|error| format!("{place}: {error}"))?;
+        let counts = report.counts(None).await;
+        let counts = counts.map_err(|_| format!("{place}: is no database of brandpost"))?;
+        Ok((health, counts.total()))
+    };
+    ask_as_service(path, ask).await
 }
 
-fn nobody() -> String {
-    tr!("this user cannot ask as the service's", "无法以服务用户的身份检查")
+/// Has the service's user ask the database.
+async fn ask_as_service<T: Send + 'static>(
+    path: &Path,
+    ask: impl AsyncFnOnce() -> Result<T, String> + Send + 'static,
+) -> Result<T, String> {
+    let read = service::as_service(path, move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(whole)?;
+        runtime.block_on(ask())
+    });
+    read.await.ok_or_else(|| tr!("this user cannot ask as the service's", "无法以服务用户的身份检查"))?
 }
 
 /// Can the service write its database? Somebody else's rights say nothing of it.

@@ -131,7 +131,7 @@ impl Ledger {
     }
 
     pub(super) fn deposed(&self) -> LedgerError {
-        LedgerError::Deposed(self.session.keeper.inbox().name.to_string())
+        self.session.keeper.deposed()
     }
 
     /// Resolves when nothing may be sent any more, because another daemon may soon keep the inbox. The daemon that kept it
@@ -252,12 +252,14 @@ impl Keeper {
         (epoch != 0).then(|| (self.inbox().id, epoch))
     }
 
+    fn deposed(&self) -> LedgerError {
+        LedgerError::Deposed(self.inbox().name.to_string())
+    }
+
     /// Is the inbox still kept by this process, if it ever was?
     pub(super) fn check(&self, epoch: Option<i64>) -> Result<()> {
         match self.kept() {
-            Some((_, ours)) if epoch != Some(ours) => {
-                Err(LedgerError::Deposed(self.inbox().name.to_string()))
-            }
+            Some((_, ours)) if epoch != Some(ours) => Err(self.deposed()),
             _ => Ok(()),
         }
     }
