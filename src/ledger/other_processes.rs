@@ -9,6 +9,9 @@ use super::{Ledger, Place, with_suffix};
 
 const VERSION: &str = "PRAGMA data_version";
 
+/// While nobody writes, the looks are so many times as far apart: each wakes an idle daemon.
+const QUIET: u32 = 4;
+
 /// Two writes within a tick of the kernel's clock have the same time: after the time has changed, it is asked so often.
 const ASKED_AGAIN: u32 = 3;
 
@@ -27,7 +30,8 @@ impl Ledger {
                 Err(error) if error.is_transient() => self.report_problem(&error),
                 firm => firm?,
             }
-            if wal.looks(written_at(&with_suffix(path, "-wal"))) < ASKED_AGAIN {
+            let quiet = wal.looks(written_at(&with_suffix(path, "-wal"))) >= ASKED_AGAIN;
+            if !quiet {
                 let version = sql(VERSION).scalar(&self.session.pool).await;
                 match version {
                     Ok(version) if seen.replace(version).is_some_and(|before| before != version) => {
@@ -38,7 +42,7 @@ impl Ledger {
                     Err(_) => wal = Unchanged::default(),
                 }
             }
-            tokio::time::sleep(every).await;
+            tokio::time::sleep(if quiet { every * QUIET } else { every }).await;
         }
     }
 }
