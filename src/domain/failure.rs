@@ -100,11 +100,65 @@ impl ErrorKind {
         }
     }
 
+    /// What else follows from it. A file that is given up, or never tried, asks for nothing more.
+    fn consequences(self) -> &'static [Consequence] {
+        use Consequence::{AsksForRecheck, CountsAsAttempt, MeansOutage, WaitsForBreaker};
+        match self {
+            ErrorKind::UnsupportedFormat
+            | ErrorKind::DamagedImage
+            | ErrorKind::SuffixMismatch
+            | ErrorKind::TooLarge
+            | ErrorKind::TooManyPixels
+            | ErrorKind::NotAFile
+            | ErrorKind::Unreadable
+            | ErrorKind::LimitReached
+            | ErrorKind::Duplicate
+            | ErrorKind::SlotTaken
+            | ErrorKind::GatewayRejected
+            | ErrorKind::OssRejected
+            | ErrorKind::ForbiddenHost
+            | ErrorKind::BadUploadUrl
+            | ErrorKind::AttemptsExhausted
+            | ErrorKind::ClockSkew => &[CountsAsAttempt],
+            ErrorKind::Network | ErrorKind::Timeout | ErrorKind::GatewayError | ErrorKind::OssError => {
+                &[CountsAsAttempt, MeansOutage]
+            }
+            ErrorKind::ChecksumMismatch => &[CountsAsAttempt, MeansOutage, AsksForRecheck],
+            ErrorKind::Credentials => &[WaitsForBreaker],
+            ErrorKind::FileChanged => &[AsksForRecheck],
+            ErrorKind::Throttled => &[],
+        }
+    }
+
     /// Does an attempt that ends so count against `retry.max_attempts`? What the file is not to blame for
     /// does not: the cloud asked us to slow down, or takes none of our files.
     pub fn counts_as_attempt(self) -> bool {
-        !matches!(self, ErrorKind::Throttled | ErrorKind::Credentials | ErrorKind::FileChanged)
+        self.consequences().contains(&Consequence::CountsAsAttempt)
     }
+
+    /// Would any other file meet the same error now, so that uploads pause?
+    pub fn means_outage(self) -> bool {
+        self.consequences().contains(&Consequence::MeansOutage)
+    }
+
+    /// Is the file perhaps another one now, so that intake scans it again?
+    pub fn asks_for_recheck(self) -> bool {
+        self.consequences().contains(&Consequence::AsksForRecheck)
+    }
+
+    /// Does the circuit breaker decide when the file is sent, and not its due time?
+    pub fn waits_for_breaker(self) -> bool {
+        self.consequences().contains(&Consequence::WaitsForBreaker)
+    }
+}
+
+/// What follows from an error kind beside the state that it leads to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Consequence {
+    CountsAsAttempt,
+    MeansOutage,
+    AsksForRecheck,
+    WaitsForBreaker,
 }
 
 /// One thing that went wrong: the kind, what the other side said, and a sentence for people.

@@ -143,7 +143,7 @@ fn retry(failure: Failure, wait: Option<Duration>, sent: bool, context: &Context
         return AttemptEnd::Failed { failure, sent };
     }
     let delay = backoff.delay(attempts, context.jitter).max(wait.unwrap_or_default());
-    let recheck = matches!(failure.kind, ErrorKind::FileChanged | ErrorKind::ChecksumMismatch);
+    let recheck = failure.kind.asks_for_recheck();
     AttemptEnd::Retry { failure, due: later(context.now, delay), recheck, sent }
 }
 

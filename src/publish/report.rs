@@ -89,7 +89,7 @@ impl Reporter {
         let (id, attempt) = (claim.id().0, claim.number());
         let Failure { kind, code, request_id, .. } = failure;
         // the breaker has logged this one
-        if *kind == ErrorKind::Credentials {
+        if kind.waits_for_breaker() {
             tracing::debug!(%brand, %file, id, slot, attempt, %due, "waits: {failure}");
             return;
         }
