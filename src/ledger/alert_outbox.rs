@@ -212,7 +212,9 @@ impl Report {
             let count = row.get::<i64>("n")?.unsigned_abs();
             match row.get("state")? {
                 State::Failed => alerts.failed = count,
-                _ => alerts.rejected = count,
+                State::Rejected => alerts.rejected = count,
+                // no alert is about them
+                State::Queued | State::Uploading | State::Retrying | State::Uploaded | State::Gone => {}
             }
         }
         let files = sql(FILES).bind(self.inbox().id.0).bind(alerts.after).bind(alerts.up_to).bind(NAMED);
