@@ -29,6 +29,7 @@ mod in_between;
 mod labels;
 mod ledger;
 mod lifecycle;
+mod lists;
 mod logs;
 mod moved_inbox;
 mod operators;
