@@ -22,6 +22,16 @@ words! {
     }
 }
 
+words! {
+    /// Why uploads pause by themselves: the circuit breaker is open.
+    pub enum PauseCause("cause of a pause") {
+        /// The gateway does not accept our credentials.
+        Credentials = "credentials",
+        /// The gateway or OSS is down.
+        Outage = "outage",
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

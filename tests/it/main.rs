@@ -31,6 +31,7 @@ mod ledger;
 mod lifecycle;
 mod lists;
 mod logs;
+mod metrics;
 mod moved_inbox;
 mod operators;
 mod overflow;

@@ -59,8 +59,8 @@ fn every_remedy_has_its_decision() {
         OssRejected, Throttled, Timeout,
     };
     let failure = |cause, kind| Signal::Failure { cause, error: format!("{kind}: why") };
-    let outage = |kind| failure(Cause::Outage, kind);
-    let credentials = failure(Cause::Credentials, Credentials);
+    let outage = |kind| failure(PauseCause::Outage, kind);
+    let credentials = failure(PauseCause::Credentials, Credentials);
     let slow = |wait| Feedback::SlowDown { wait, error: "throttled: why".into() };
     let failed = |kind| End::Failed { kind, sent: true };
     let at_once = End::RetryIn { seconds: 0, kind: Credentials, recheck: false, sent: false };
