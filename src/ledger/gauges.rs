@@ -19,7 +19,7 @@ pub(super) const COUNTS: &str = "
     WHERE state IN ('queued', 'uploading', 'retrying', 'failed', 'rejected', 'gone') GROUP BY state
     UNION ALL SELECT 'total', count(*) FROM upload";
 
-pub(super) const HELD: &str = "SELECT count(*) FROM upload WHERE held = 1 AND state = 'queued'";
+pub(super) const HELD: &str = "SELECT count(*) FROM upload WHERE held = 1";
 
 pub(super) const OLDEST: &str = "
     SELECT state, min(wanted_since) AS since FROM upload
