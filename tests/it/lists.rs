@@ -6,6 +6,8 @@ use std::fs;
 use brandpost::domain::brand::{BrandType, Outcome};
 use brandpost::domain::image::Format;
 use brandpost::domain::upload::State;
+use brandpost::ledger::{AttemptRow, InboxRow, StatusRow, SummaryRow};
+use sqlx::{AssertSqlSafe, Connection, SqliteConnection};
 
 const MIGRATIONS: [&str; 2] = ["migrations/sqlite/0001_ledger.sql", "migrations/postgres/0001_ledger.sql"];
 
@@ -55,6 +57,23 @@ fn the_views_count_every_state() {
                 "{state} in inbox_status of {migration}"
             );
         }
+    }
+}
+
+/// A column of a view that its row lacked would be missing on the page and in `--json`.
+#[tokio::test]
+async fn the_rows_have_every_column_of_their_views() {
+    let mut database = SqliteConnection::connect("sqlite::memory:").await.unwrap();
+    sqlx::raw_sql(AssertSqlSafe(file(MIGRATIONS[0]))).execute(&mut database).await.unwrap();
+    for (view, columns) in [
+        ("upload_status", &StatusRow::COLUMNS[..]),
+        ("brand_summary", &SummaryRow::COLUMNS),
+        ("attempt_log", &AttemptRow::COLUMNS),
+        ("inbox_status", &InboxRow::COLUMNS),
+    ] {
+        let query = sqlx::query_scalar("SELECT name FROM pragma_table_info($1) ORDER BY cid").bind(view);
+        let there: Vec<String> = query.fetch_all(&mut database).await.unwrap();
+        assert_eq!(columns, there, "{view}");
     }
 }
 
