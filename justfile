@@ -27,8 +27,8 @@ sandbox *ARGS:
 
 # look at changed snapshots
 snapshots:
-    INSTA_UPDATE=always cargo test --test it
-    git diff tests/it/snapshots
+    INSTA_UPDATE=always cargo test --lib --test it
+    git diff '*.snap'
 
 # from rename into the folder to `uploaded`, and how many files a second
 bench:

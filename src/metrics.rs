@@ -1,5 +1,5 @@
-//! What is counted and timed, for `/metrics`. The names are explained in `docs/monitoring/README.md`, and a test
-//! holds both together.
+//! What is counted and timed, for `/metrics`. Names and labels are explained in `docs/monitoring/README.md`; a test in
+//! `tests/it/metrics.rs` compares both.
 //!
 //! Counters begin at 0 for every combination of labels that can come up: a rate over a series that was not there
 //! before its first event misses that event.
@@ -16,6 +16,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
 use crate::domain::failure::{Class, ErrorKind};
+use crate::domain::notice::PauseCause;
 
 /// One label.
 type Label = [(&'static str, &'static str); 1];
@@ -45,9 +46,6 @@ pub struct Metrics {
     last_rescan: Arc<AtomicI64>,
 }
 
-/// Why uploads pause by themselves.
-const CAUSES: [&str; 2] = ["credentials", "outage"];
-
 impl Metrics {
     /// Nothing has happened yet.
     pub fn new(started: Timestamp) -> Self {
@@ -75,8 +73,8 @@ impl Metrics {
                 Class::Retrying => drop(metrics.attempts.get_or_create(&attempt("retrying", kind))),
             }
         }
-        for cause in CAUSES {
-            drop(metrics.pauses.get_or_create(&[("cause", cause)]));
+        for cause in PauseCause::ALL {
+            drop(metrics.pauses.get_or_create(&[("cause", cause.as_str())]));
         }
         metrics
     }
@@ -128,8 +126,8 @@ impl Metrics {
     }
 
     /// Nothing is sent any more: the circuit breaker of publish has opened.
-    pub fn paused(&self, cause: &'static str) {
-        self.pauses.get_or_create(&[("cause", cause)]).inc();
+    pub fn paused(&self, cause: PauseCause) {
+        self.pauses.get_or_create(&[("cause", cause.as_str())]).inc();
     }
 
     /// Something happened in a watched folder.

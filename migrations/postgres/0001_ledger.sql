@@ -123,6 +123,8 @@ CREATE INDEX upload_claimed ON upload (inbox_id, lease_until, claimed_turn) WHER
 CREATE INDEX upload_recheck ON upload (inbox_id, brand_id) WHERE recheck_requested > recheck_done;
 -- an object is one file's: which one has it is asked before anything is sent there
 CREATE INDEX upload_object ON upload USING hash (object_url) WHERE object_url IS NOT NULL AND slot IS NOT NULL;
+-- a row that is removed must be no file's original: without an index every row would be asked
+CREATE INDEX upload_copies ON upload (duplicate_of) WHERE duplicate_of IS NOT NULL;
 -- lists for people
 CREATE INDEX upload_brand_state ON upload (brand_id, state, inbox_id);
 CREATE INDEX upload_state ON upload (state, updated_at);

@@ -79,25 +79,21 @@ impl Digest {
 
     /// Only what operators want to know.
     pub(super) fn about(mut self, topics: &[AlertTopic]) -> Self {
-        let wanted = |topic| topics.contains(&topic);
-        if !wanted(AlertTopic::Refused) {
-            (self.failed, self.rejected, self.files) = (0, 0, Vec::new());
-        }
-        if !wanted(AlertTopic::Paused) {
-            self.begun.clear();
-        }
-        if !wanted(AlertTopic::Resumed) {
-            self.over.clear();
-        }
-        if !wanted(AlertTopic::Complete) {
-            (self.completed, self.brands) = (0, Vec::new());
+        for topic in AlertTopic::ALL.into_iter().filter(|topic| !topics.contains(topic)) {
+            match topic {
+                AlertTopic::Refused => (self.failed, self.rejected, self.files) = (0, 0, Vec::new()),
+                AlertTopic::Trouble => self.begun.clear(),
+                AlertTopic::Resumed => self.over.clear(),
+                AlertTopic::Complete => (self.completed, self.brands) = (0, Vec::new()),
+            }
         }
         self
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        let notices = self.begun.is_empty() && self.over.is_empty();
-        self.failed + self.rejected + self.completed == 0 && notices && self.summary.is_none()
+        // of `files` and `brands` there are none without a count
+        let Self { failed, rejected, files: _, begun, over, completed, brands: _, summary } = self;
+        failed + rejected + completed == 0 && begun.is_empty() && over.is_empty() && summary.is_none()
     }
 
     /// How many refused files are not named.

@@ -39,7 +39,7 @@ const TICK: Duration = Duration::from_secs(5);
 const RETRY: Duration = Duration::from_secs(30);
 const WRITE_AGAIN: Duration = Duration::from_secs(2);
 
-/// How often refusals that every channel has delivered are deleted, and how many at a time.
+/// How often alerts that every channel has delivered are deleted, and how many at a time.
 const CLEAN_UP: Duration = Duration::from_hours(1);
 const BATCH: u32 = 1000;
 
@@ -106,7 +106,7 @@ async fn run(sender: Option<Sender>) {
 async fn clean_up(ledger: &Ledger) {
     loop {
         // those who need the database log what is wrong with it
-        let again = ledger.forget_refusals(BATCH).await.is_ok_and(|count| count == u64::from(BATCH));
+        let again = ledger.forget_delivered(BATCH).await.is_ok_and(|count| count == u64::from(BATCH));
         tokio::time::sleep(if again { GATHER } else { CLEAN_UP }).await;
     }
 }

@@ -92,7 +92,12 @@ fn cut(mut text: String, most: usize) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::digest::Refused;
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use jiff::civil::Date;
+
+    use super::super::digest::{Completed, Refused};
+    use super::super::summary::Summary;
     use super::*;
     use crate::domain::brand::UploadId;
     use crate::domain::failure::ErrorKind;
@@ -101,6 +106,61 @@ mod tests {
 
     fn digest() -> Digest {
         Digest { rejected: 2, ..Digest::default() }
+    }
+
+    /// What programs read is documented, and nothing else is.
+    #[test]
+    fn every_field_is_in_the_reference() {
+        let full = Digest {
+            files: vec![Refused {
+                id: UploadId(1),
+                brand: "OWNBRAND/1".into(),
+                label: None,
+                file_name: "1.jpg".into(),
+                state: State::Failed,
+                error_kind: Some(ErrorKind::OssRejected),
+                error_code: None,
+                error_message: None,
+            }],
+            brands: vec![Completed {
+                brand: "OWNBRAND/1".into(),
+                label: None,
+                uploaded: 1,
+                failed: 0,
+                rejected: 0,
+            }],
+            summary: Some(Summary {
+                date: Date::MIN,
+                uploaded: 1,
+                waiting: 0,
+                held: 0,
+                failed: 0,
+                rejected: 0,
+            }),
+            begun: NoticeName::ALL.map(|name| (name, String::new())).into(),
+            ..digest()
+        };
+        let data = data(&full, Timestamp::UNIX_EPOCH);
+        for reference in ["reference.md", "reference.zh-CN.md"] {
+            let text = format!("{}/docs/{reference}", env!("CARGO_MANIFEST_DIR"));
+            let text = std::fs::read_to_string(text).unwrap();
+            let rows = text.rsplit("\n## ").next().unwrap().lines().filter(|line| line.starts_with("| `"));
+            let documented: BTreeMap<_, BTreeSet<_>> = rows
+                .map(|row| {
+                    let mut names = row.split('`').skip(1).step_by(2).filter(|name| !name.starts_with('"'));
+                    (names.next().unwrap(), names.collect())
+                })
+                .collect();
+            let fields = |value: &Value| {
+                let object = value.as_array().map_or(value, |list| &list[0]).as_object();
+                object.into_iter().flat_map(|object| object.keys().cloned()).collect::<BTreeSet<_>>()
+            };
+            for (name, value) in data.as_object().unwrap() {
+                let there = fields(value);
+                assert!(documented[&**name].iter().eq(there.iter()), "{name} in {reference}: {there:?}");
+            }
+            assert_eq!(documented.len(), data.as_object().unwrap().len(), "{reference}");
+        }
     }
 
     #[test]

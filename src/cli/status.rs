@@ -17,7 +17,6 @@ use super::style::{self, paint};
 use crate::config::Settings;
 use crate::domain::brand::BrandKey;
 use crate::domain::clock::{Clock, SystemClock, rfc3339};
-use crate::domain::failure::ErrorKind;
 use crate::domain::upload::State;
 use crate::ledger::{Counts, Filter, LedgerError, Report, StatusRow};
 
@@ -237,7 +236,7 @@ pub(super) fn why(row: &StatusRow) -> String {
     let Some(kind) = row.error_kind else { return String::new() };
     let message = lang::detail(row.error_message.as_deref().unwrap_or_default());
     let code = row.error_code.as_ref().map(|code| format!(" [{}]", style::visible(code))).unwrap_or_default();
-    let waits = row.state == State::Retrying && kind != ErrorKind::Credentials;
+    let waits = row.state == State::Retrying && !kind.waits_for_breaker();
     let again = row.next_attempt_at.as_ref().filter(|_| waits).map(|time| match time.parse::<Timestamp>() {
         // its time has come, and others are before it
         Ok(due) if due <= SystemClock.now() => tr!("; again soon", "；即将重试"),

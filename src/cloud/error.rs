@@ -46,6 +46,35 @@ pub enum Remedy {
     GiveUp,
 }
 
+impl Remedy {
+    /// Is the call made once more at once, within the same attempt?
+    pub fn is_repaired_at_once(self) -> bool {
+        match self {
+            Remedy::FreshGrant
+            | Remedy::FreshGrantOrGiveUp
+            | Remedy::ToggleContentType
+            | Remedy::CorrectClock
+            | Remedy::SignAgain => true,
+            Remedy::Later | Remedy::FewTimes | Remedy::SlowDown(_) | Remedy::Pause | Remedy::GiveUp => false,
+        }
+    }
+
+    /// Is a new grant needed for that?
+    pub fn needs_fresh_grant(self) -> bool {
+        match self {
+            Remedy::FreshGrant | Remedy::FreshGrantOrGiveUp => true,
+            Remedy::Later
+            | Remedy::FewTimes
+            | Remedy::SlowDown(_)
+            | Remedy::Pause
+            | Remedy::ToggleContentType
+            | Remedy::CorrectClock
+            | Remedy::SignAgain
+            | Remedy::GiveUp => false,
+        }
+    }
+}
+
 /// A call that did not succeed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{failure}")]
@@ -95,12 +124,16 @@ impl CloudError {
 
     /// Whether the service itself fails, so that any other file would meet the same error.
     pub fn is_outage(&self) -> bool {
-        use ErrorKind::{ChecksumMismatch, GatewayError, Network, OssError, Timeout};
-        // what was repaired at once, and came again, would meet every file
-        let unrepaired = matches!(self.remedy, Remedy::FreshGrant | Remedy::CorrectClock | Remedy::SignAgain);
-        let down = matches!(self.remedy, Remedy::Later | Remedy::FewTimes)
-            && matches!(self.failure.kind, Network | Timeout | GatewayError | OssError | ChecksumMismatch);
-        unrepaired || down
+        match self.remedy {
+            // what was repaired at once, and came again, would meet every file
+            Remedy::FreshGrant | Remedy::CorrectClock | Remedy::SignAgain => true,
+            Remedy::Later | Remedy::FewTimes => self.failure.kind.means_outage(),
+            Remedy::SlowDown(_)
+            | Remedy::Pause
+            | Remedy::FreshGrantOrGiveUp
+            | Remedy::ToggleContentType
+            | Remedy::GiveUp => false,
+        }
     }
 
     /// An answer that is not the service's own, but of somebody between us and `host`: a proxy, a firewall, a login
@@ -136,9 +169,9 @@ impl CloudError {
             (true, None) => format!("cannot connect to {host}"),
             (false, None) => format!("lost the connection to {host}"),
         };
-        let error_of = Self::new(service, kind, Remedy::Later, message);
-        let none = error.is_connect() || service == Service::Gateway;
-        if none { error_of } else { error_of.perhaps_sent() }
+        let nothing_sent = error.is_connect() || service == Service::Gateway;
+        let error = Self::new(service, kind, Remedy::Later, message);
+        if nothing_sent { error } else { error.perhaps_sent() }
     }
 }
 

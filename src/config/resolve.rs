@@ -48,13 +48,6 @@ struct Resolver<'a> {
     problems: Vec<Problem>,
 }
 
-const TOPICS: [(&str, AlertTopic); 4] = [
-    ("refused", AlertTopic::Refused),
-    ("paused", AlertTopic::Paused),
-    ("resumed", AlertTopic::Resumed),
-    ("complete", AlertTopic::Complete),
-];
-
 impl Resolver<'_> {
     fn file(&self) -> &File {
         &self.document.file
@@ -189,7 +182,13 @@ impl Resolver<'_> {
                 file.min_interval.0,
                 Duration::from_millis(100),
             ),
-            on: file.on.iter().map(|topic| self.choice("alerts.on", topic, &TOPICS)).collect(),
+            on: file
+                .on
+                .iter()
+                .map(|topic| {
+                    self.choice("alerts.on", topic, &AlertTopic::ALL.map(|topic| (topic.as_str(), topic)))
+                })
+                .collect(),
             summary_at: self.hour("alerts.summary_at", &file.summary_at),
         }
     }

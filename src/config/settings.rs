@@ -14,6 +14,7 @@ use crate::domain::backoff::Backoff;
 use crate::domain::brand::{BrandKey, read_folder_name};
 use crate::domain::glob::Glob;
 use crate::domain::text::readable;
+use crate::domain::word::words;
 
 /// The resolved configuration.
 #[derive(Debug, Clone)]
@@ -308,17 +309,18 @@ pub enum AlertKind {
     Feishu,
 }
 
-/// What alerts are about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AlertTopic {
-    /// Files are refused.
-    Refused,
-    /// Nothing moves any more, or something else needs an operator.
-    Paused,
-    /// It moves again.
-    Resumed,
-    /// All of a brand's files that waited are uploaded.
-    Complete,
+words! {
+    /// What alerts are about.
+    pub enum AlertTopic("topic of alerts") {
+        /// Files are refused.
+        Refused = "refused",
+        /// Nothing moves any more, or something else needs an operator.
+        Trouble = "paused",
+        /// It moves again.
+        Resumed = "resumed",
+        /// All of a brand's files that waited are uploaded.
+        Complete = "complete",
+    }
 }
 
 /// Where alerts are sent.

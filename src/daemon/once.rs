@@ -7,8 +7,9 @@ use tokio::time::Instant;
 use super::Progress;
 use crate::config::Settings;
 use crate::domain::clock::until;
+use crate::domain::notice::PauseCause;
 use crate::ledger::LedgerError;
-use crate::publish::{Cause, Pause};
+use crate::publish::Pause;
 
 /// A retry that is due within this time is waited for; and when nothing has changed for so long, nothing will.
 const LONGEST_WAIT: Duration = Duration::from_mins(1);
@@ -60,8 +61,8 @@ async fn nothing_to_send(progress: &Progress) -> Result<bool, LedgerError> {
     Ok(match paused {
         _ if left.uploading > 0 => false,
         // no file can succeed until a person has changed something
-        Some(Pause { cause: Cause::Credentials, .. }) => true,
-        Some(Pause { cause: Cause::Outage, next_probe, .. }) => {
+        Some(Pause { cause: PauseCause::Credentials, .. }) => true,
+        Some(Pause { cause: PauseCause::Outage, next_probe, .. }) => {
             next_probe.duration_since(Instant::now()) > LONGEST_WAIT || (left.queued == 0 && far)
         }
         None => left.queued == 0 && far,

@@ -2,36 +2,60 @@
 
 use std::fmt;
 
-use super::word::word;
+use super::word::words;
 
-/// Why a file is not uploaded (yet): the `error_kind` of the database.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[expect(missing_docs, reason = "each is described in `texts`")]
-pub enum ErrorKind {
-    UnsupportedFormat,
-    DamagedImage,
-    SuffixMismatch,
-    TooLarge,
-    TooManyPixels,
-    NotAFile,
-    Unreadable,
-    LimitReached,
-    Duplicate,
-    SlotTaken,
-    GatewayRejected,
-    OssRejected,
-    ForbiddenHost,
-    BadUploadUrl,
-    AttemptsExhausted,
-    Network,
-    Timeout,
-    GatewayError,
-    OssError,
-    Throttled,
-    Credentials,
-    ClockSkew,
-    ChecksumMismatch,
-    FileChanged,
+words! {
+    /// Why a file is not uploaded (yet): the `error_kind` of the database.
+    pub enum ErrorKind("error kind") {
+        /// Its content is no picture of a format that the platform takes.
+        UnsupportedFormat = "unsupported_format",
+        /// Its content ends too early or is broken.
+        DamagedImage = "damaged_image",
+        /// Its name says another format than its content, and that is not corrected.
+        SuffixMismatch = "suffix_mismatch",
+        /// It has more bytes than `images.max_bytes`.
+        TooLarge = "too_large",
+        /// It has more pixels than `images.max_pixels`.
+        TooManyPixels = "too_many_pixels",
+        /// It is a link, a pipe, a socket or a device.
+        NotAFile = "not_a_file",
+        /// We may not read it, or reading it fails.
+        Unreadable = "unreadable",
+        /// No slot is free.
+        LimitReached = "limit_reached",
+        /// Another file of its brand has the same content.
+        Duplicate = "duplicate",
+        /// The slot in its name is another file's (`slots.by = "filename"`).
+        SlotTaken = "slot_taken",
+        /// The gateway refuses this file.
+        GatewayRejected = "gateway_rejected",
+        /// OSS refuses this file.
+        OssRejected = "oss_rejected",
+        /// The gateway names a host that `oss.allowed_hosts` does not.
+        ForbiddenHost = "forbidden_host",
+        /// The gateway's `uploadUrl` cannot be used.
+        BadUploadUrl = "bad_upload_url",
+        /// It was tried `retry.max_attempts` times.
+        AttemptsExhausted = "attempts_exhausted",
+        /// A cloud cannot be reached, or somebody in between answered.
+        Network = "network",
+        /// No answer came in time.
+        Timeout = "timeout",
+        /// The gateway has a fault of its own, or answers what nobody knows.
+        GatewayError = "gateway_error",
+        /// OSS has a fault of its own, or answers what nobody knows.
+        OssError = "oss_error",
+        /// A cloud asks us to slow down.
+        Throttled = "throttled",
+        /// A cloud does not accept our credentials.
+        Credentials = "credentials",
+        /// This machine's clock differs too much from the cloud's.
+        ClockSkew = "clock_skew",
+        /// OSS received other bytes than those that were inspected.
+        ChecksumMismatch = "checksum_mismatch",
+        /// It is not there, or no longer the file that was inspected.
+        FileChanged = "file_changed",
+    }
 }
 
 /// Who has the say over the next step.
@@ -46,64 +70,6 @@ pub enum Class {
 }
 
 impl ErrorKind {
-    /// Every kind.
-    pub const ALL: [ErrorKind; 24] = [
-        ErrorKind::UnsupportedFormat,
-        ErrorKind::DamagedImage,
-        ErrorKind::SuffixMismatch,
-        ErrorKind::TooLarge,
-        ErrorKind::TooManyPixels,
-        ErrorKind::NotAFile,
-        ErrorKind::Unreadable,
-        ErrorKind::LimitReached,
-        ErrorKind::Duplicate,
-        ErrorKind::SlotTaken,
-        ErrorKind::GatewayRejected,
-        ErrorKind::OssRejected,
-        ErrorKind::ForbiddenHost,
-        ErrorKind::BadUploadUrl,
-        ErrorKind::AttemptsExhausted,
-        ErrorKind::Network,
-        ErrorKind::Timeout,
-        ErrorKind::GatewayError,
-        ErrorKind::OssError,
-        ErrorKind::Throttled,
-        ErrorKind::Credentials,
-        ErrorKind::ClockSkew,
-        ErrorKind::ChecksumMismatch,
-        ErrorKind::FileChanged,
-    ];
-
-    /// The word in the database.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            ErrorKind::UnsupportedFormat => "unsupported_format",
-            ErrorKind::DamagedImage => "damaged_image",
-            ErrorKind::SuffixMismatch => "suffix_mismatch",
-            ErrorKind::TooLarge => "too_large",
-            ErrorKind::TooManyPixels => "too_many_pixels",
-            ErrorKind::NotAFile => "not_a_file",
-            ErrorKind::Unreadable => "unreadable",
-            ErrorKind::LimitReached => "limit_reached",
-            ErrorKind::Duplicate => "duplicate",
-            ErrorKind::SlotTaken => "slot_taken",
-            ErrorKind::GatewayRejected => "gateway_rejected",
-            ErrorKind::OssRejected => "oss_rejected",
-            ErrorKind::ForbiddenHost => "forbidden_host",
-            ErrorKind::BadUploadUrl => "bad_upload_url",
-            ErrorKind::AttemptsExhausted => "attempts_exhausted",
-            ErrorKind::Network => "network",
-            ErrorKind::Timeout => "timeout",
-            ErrorKind::GatewayError => "gateway_error",
-            ErrorKind::OssError => "oss_error",
-            ErrorKind::Throttled => "throttled",
-            ErrorKind::Credentials => "credentials",
-            ErrorKind::ClockSkew => "clock_skew",
-            ErrorKind::ChecksumMismatch => "checksum_mismatch",
-            ErrorKind::FileChanged => "file_changed",
-        }
-    }
-
     /// Which state it leads to.
     pub fn class(self) -> Class {
         match self {
@@ -134,14 +100,66 @@ impl ErrorKind {
         }
     }
 
+    /// What else follows from it. A file that is given up, or never tried, asks for nothing more.
+    fn consequences(self) -> &'static [Consequence] {
+        use Consequence::{AsksForRecheck, CountsAsAttempt, MeansOutage, WaitsForBreaker};
+        match self {
+            ErrorKind::UnsupportedFormat
+            | ErrorKind::DamagedImage
+            | ErrorKind::SuffixMismatch
+            | ErrorKind::TooLarge
+            | ErrorKind::TooManyPixels
+            | ErrorKind::NotAFile
+            | ErrorKind::Unreadable
+            | ErrorKind::LimitReached
+            | ErrorKind::Duplicate
+            | ErrorKind::SlotTaken
+            | ErrorKind::GatewayRejected
+            | ErrorKind::OssRejected
+            | ErrorKind::ForbiddenHost
+            | ErrorKind::BadUploadUrl
+            | ErrorKind::AttemptsExhausted
+            | ErrorKind::ClockSkew => &[CountsAsAttempt],
+            ErrorKind::Network | ErrorKind::Timeout | ErrorKind::GatewayError | ErrorKind::OssError => {
+                &[CountsAsAttempt, MeansOutage]
+            }
+            ErrorKind::ChecksumMismatch => &[CountsAsAttempt, MeansOutage, AsksForRecheck],
+            ErrorKind::Credentials => &[WaitsForBreaker],
+            ErrorKind::FileChanged => &[AsksForRecheck],
+            ErrorKind::Throttled => &[],
+        }
+    }
+
     /// Does an attempt that ends so count against `retry.max_attempts`? What the file is not to blame for
     /// does not: the cloud asked us to slow down, or takes none of our files.
     pub fn counts_as_attempt(self) -> bool {
-        !matches!(self, ErrorKind::Throttled | ErrorKind::Credentials | ErrorKind::FileChanged)
+        self.consequences().contains(&Consequence::CountsAsAttempt)
+    }
+
+    /// Would any other file meet the same error now, so that uploads pause?
+    pub fn means_outage(self) -> bool {
+        self.consequences().contains(&Consequence::MeansOutage)
+    }
+
+    /// Is the file perhaps another one now, so that intake scans it again?
+    pub fn asks_for_recheck(self) -> bool {
+        self.consequences().contains(&Consequence::AsksForRecheck)
+    }
+
+    /// Does the circuit breaker decide when the file is sent, and not its due time?
+    pub fn waits_for_breaker(self) -> bool {
+        self.consequences().contains(&Consequence::WaitsForBreaker)
     }
 }
 
-word!(ErrorKind, "error kind");
+/// What follows from an error kind beside the state that it leads to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Consequence {
+    CountsAsAttempt,
+    MeansOutage,
+    AsksForRecheck,
+    WaitsForBreaker,
+}
 
 /// One thing that went wrong: the kind, what the other side said, and a sentence for people.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -175,13 +193,6 @@ impl fmt::Display for Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn every_kind_has_its_word() {
-        for kind in ErrorKind::ALL {
-            assert_eq!(kind.as_str().parse(), Ok(kind));
-        }
-    }
 
     #[test]
     fn the_classes_are_those_of_the_contract() {

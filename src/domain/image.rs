@@ -1,3 +1,3 @@
-//! The three picture formats that the platform takes.
+//! The picture formats that the platform takes.
 
 pub use pictures::{Dimensions, Format};

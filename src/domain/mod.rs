@@ -13,4 +13,4 @@ pub(crate) mod order;
 pub mod text;
 pub mod texts;
 pub mod upload;
-mod word;
+pub(crate) mod word;

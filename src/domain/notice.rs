@@ -1,63 +1,43 @@
 //! Notices: why nothing moves, for as long as nothing does.
 
-use super::word::word;
+use super::word::words;
 
-/// What a notice is about. In the order of their words, in which alerts list them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum NoticeName {
-    /// Files wait for a host that was not heard of for long.
-    Away,
-    /// The clouds take nothing: the circuit breaker is open.
-    Paused,
-    /// The database was rebuilt, and files are held until an operator decides.
-    Rebuilt,
-    /// The watched folder is not there.
-    Root,
-    /// An operator has paused the uploads.
-    Suspended,
-    /// A cloud asks to slow down and takes nothing.
-    Throttled,
-    /// The page cannot be served.
-    Unserved,
-}
-
-impl NoticeName {
-    /// All of them.
-    pub const ALL: [NoticeName; 7] = [
-        NoticeName::Away,
-        NoticeName::Paused,
-        NoticeName::Rebuilt,
-        NoticeName::Root,
-        NoticeName::Suspended,
-        NoticeName::Throttled,
-        NoticeName::Unserved,
-    ];
-
-    /// The word in the database, in JSON and in metrics.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            NoticeName::Away => "away",
-            NoticeName::Paused => "paused",
-            NoticeName::Rebuilt => "rebuilt",
-            NoticeName::Root => "root",
-            NoticeName::Suspended => "suspended",
-            NoticeName::Throttled => "throttled",
-            NoticeName::Unserved => "unserved",
-        }
+words! {
+    /// What a notice is about. In the order of their words, in which alerts list them.
+    pub enum NoticeName("notice") {
+        /// Files wait for a host that was not heard of for long.
+        Away = "away",
+        /// The clouds take nothing: the circuit breaker is open.
+        Paused = "paused",
+        /// The database was rebuilt, and files are held until an operator decides.
+        Rebuilt = "rebuilt",
+        /// The watched folder is not there.
+        Root = "root",
+        /// An operator has paused the uploads.
+        Suspended = "suspended",
+        /// A cloud asks to slow down and takes nothing.
+        Throttled = "throttled",
+        /// The page cannot be served.
+        Unserved = "unserved",
     }
 }
 
-word!(NoticeName, "notice");
+words! {
+    /// Why uploads pause by themselves: the circuit breaker is open.
+    pub enum PauseCause("cause of a pause") {
+        /// The gateway does not accept our credentials.
+        Credentials = "credentials",
+        /// The gateway or OSS is down.
+        Outage = "outage",
+    }
+}
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn they_are_read_as_written_and_sort_by_their_words() {
-        for name in NoticeName::ALL {
-            assert_eq!(name.as_str().parse(), Ok(name));
-        }
+    fn they_sort_by_their_words() {
         assert!(NoticeName::ALL.is_sorted() && NoticeName::ALL.is_sorted_by_key(|name| name.as_str()));
     }
 }

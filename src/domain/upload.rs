@@ -1,59 +1,37 @@
 //! A file's states, and what is known of its bytes.
 
 use super::image::{Dimensions, Format};
-use super::word::word;
+use super::word::words;
 
-/// What became of a file so far.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum State {
-    /// Has its slot and waits for its turn.
-    Queued,
-    /// Claimed: the gateway or OSS is being talked to.
-    Uploading,
-    /// Tried, failed in passing, due again later.
-    Retrying,
-    /// On OSS.
-    Uploaded,
-    /// The cloud refuses it.
-    Failed,
-    /// We refuse it.
-    Rejected,
-    /// Deleted before it could be sent.
-    Gone,
+words! {
+    /// What became of a file so far. In the order of a file's life.
+    pub enum State("state") {
+        /// Has its slot and waits for its turn.
+        Queued = "queued",
+        /// Claimed: the gateway or OSS is being talked to.
+        Uploading = "uploading",
+        /// Tried, failed in passing, due again later.
+        Retrying = "retrying",
+        /// On OSS.
+        Uploaded = "uploaded",
+        /// The cloud refuses it.
+        Failed = "failed",
+        /// We refuse it.
+        Rejected = "rejected",
+        /// Deleted before it could be sent.
+        Gone = "gone",
+    }
 }
 
 impl State {
-    /// All states, in the order of a file's life.
-    pub const ALL: [State; 7] = [
-        State::Queued,
-        State::Uploading,
-        State::Retrying,
-        State::Uploaded,
-        State::Failed,
-        State::Rejected,
-        State::Gone,
-    ];
-
-    /// The word that the database and the command line use.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            State::Queued => "queued",
-            State::Uploading => "uploading",
-            State::Retrying => "retrying",
-            State::Uploaded => "uploaded",
-            State::Failed => "failed",
-            State::Rejected => "rejected",
-            State::Gone => "gone",
-        }
-    }
-
     /// Is there work left to do?
     pub fn is_pending(self) -> bool {
-        matches!(self, State::Queued | State::Uploading | State::Retrying)
+        match self {
+            State::Queued | State::Uploading | State::Retrying => true,
+            State::Uploaded | State::Failed | State::Rejected | State::Gone => false,
+        }
     }
 }
-
-word!(State, "state");
 
 /// What one `fstat` tells of a file: if none of it changed, the bytes did not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -86,17 +64,4 @@ pub struct Picture {
     pub dimensions: Dimensions,
     /// Of all its bytes.
     pub digests: Digests,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn words_are_read_as_written() {
-        for state in State::ALL {
-            assert_eq!(state.as_str().parse(), Ok(state));
-        }
-        assert!("done".parse::<State>().is_err());
-    }
 }

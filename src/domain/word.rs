@@ -1,8 +1,45 @@
-//! Enums whose values are words of the contract, spelled alike in the database, in JSON and CSV, and on the command line.
+//! Enums whose values are words that users rely on (docs/reference.md): spelled alike in the database, in JSON and CSV, in
+//! metrics and on the command line.
 
-/// Writes, serializes and parses an enum by its `ALL` and `as_str`. `$what` says in an error what it is.
-macro_rules! word {
-    ($name:ident, $what:literal) => {
+/// Defines such an enum from one list of its variants and their words, so that none can be left out of `ALL` or be read
+/// as another. The text after its name says in an error what it is.
+///
+/// ```ignore
+/// words! {
+///     /// How an attempt ended.
+///     pub enum Outcome("outcome") {
+///         /// The object is on OSS.
+///         Uploaded = "uploaded",
+///         /// Given up.
+///         Failed = "failed",
+///     }
+/// }
+/// ```
+macro_rules! words {
+    (
+        $(#[$meta:meta])*
+        pub enum $name:ident($what:literal) {
+            $($(#[$variant_meta:meta])* $variant:ident = $word:literal,)+
+        }
+    ) => {
+        $(#[$meta])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum $name {
+            $($(#[$variant_meta])* $variant,)+
+        }
+
+        impl $name {
+            /// All of them, in the order in which they are listed.
+            pub const ALL: [$name; [$($word),+].len()] = [$($name::$variant),+];
+
+            /// Its word.
+            pub fn as_str(self) -> &'static str {
+                match self {
+                    $($name::$variant => $word,)+
+                }
+            }
+        }
+
         impl std::fmt::Display for $name {
             fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.pad(self.as_str())
@@ -28,4 +65,28 @@ macro_rules! word {
         }
     };
 }
-pub(super) use word;
+pub(crate) use words;
+
+#[cfg(test)]
+#[expect(unreachable_pub, reason = "what the macro makes is public")]
+mod tests {
+    words! {
+        /// What a light says.
+        pub enum Light("light") {
+            /// Stop.
+            Red = "red",
+            /// Go.
+            Green = "green",
+        }
+    }
+
+    #[test]
+    fn words_are_read_as_written() {
+        assert_eq!(Light::ALL, [Light::Red, Light::Green]);
+        assert_eq!(Light::ALL.map(|light| light.as_str().parse()), Light::ALL.map(Ok));
+        assert_eq!(format!("{:>6}", Light::Red), "   red");
+        assert_eq!(serde_json::to_string(&Light::Green).unwrap(), "\"green\"");
+        let error = "blue".parse::<Light>().unwrap_err();
+        assert_eq!(error, "\"blue\" is no light; the lights are red, green");
+    }
+}

@@ -25,7 +25,7 @@ impl Reconcile<'_> {
         let watch = &self.ctx.settings.watch;
         match answer {
             Ok(Some(Inspected { stamp, result, lacks_end })) => {
-                let may_grow = lacks_end || matches!(result, Err(Flaw::Truncated(_) | Flaw::Damaged(_)));
+                let may_grow = lacks_end || result.as_ref().is_err_and(Flaw::may_be_unfinished);
                 // only of those that may grow: others are recorded as soon as the database can be written again
                 let stability = &mut self.folder.stability;
                 let mut grace = || stability.unfinished(&entry.name, &entry.meta, self.now, watch.grace);

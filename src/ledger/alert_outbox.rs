@@ -23,7 +23,7 @@ const NAMED: u32 = 5;
 
 const OTHER_CHANNELS: &str = "DELETE FROM alert_channel WHERE inbox_id = $1 AND channel NOT IN (";
 
-const ADD_CHANNEL: &str = "
+pub(super) const ADD_CHANNEL: &str = "
     INSERT INTO alert_channel (inbox_id, channel, delivered_up_to)
     VALUES ($1, $2, (SELECT coalesce(max(id), 0) FROM alert)) ON CONFLICT DO NOTHING";
 
@@ -40,14 +40,14 @@ const FORGET_NOTICES: &str = "DELETE FROM delivered_notice WHERE inbox_id = $1 A
 const NOTICE: &str =
     "INSERT INTO delivered_notice (inbox_id, channel, name, message) VALUES ($1, $2, $3, $4)";
 
-const FORGET_REFUSALS: &str = "
+pub(super) const FORGET_DELIVERED: &str = "
     DELETE FROM alert WHERE id IN
         (SELECT id FROM alert
          WHERE inbox_id = $1 AND id <= coalesce((SELECT min(delivered_up_to) FROM alert_channel WHERE inbox_id = $1),
                                                 (SELECT max(id) FROM alert))
          ORDER BY id LIMIT $2)";
 
-const CHANNEL: &str = "
+pub(super) const CHANNEL: &str = "
     SELECT c.delivered_up_to, c.sent_at, c.summary_of,
            coalesce((SELECT max(id) FROM alert WHERE inbox_id = $1), c.delivered_up_to) AS up_to
     FROM alert_channel c WHERE c.inbox_id = $1 AND c.channel = $2";
@@ -57,13 +57,13 @@ const NOTICES: &str = "SELECT name, message FROM delivered_notice WHERE inbox_id
 /// Files that are still refused as they were; what was mended meanwhile needs nobody any more.
 pub(super) const COUNTS: &str = "
     SELECT u.state, count(DISTINCT u.id) AS n
-    FROM alert r JOIN upload u ON u.id = r.upload_id AND u.state = r.state
-    WHERE r.inbox_id = $1 AND r.id > $2 AND r.id <= $3 GROUP BY u.state";
+    FROM alert a JOIN upload u ON u.id = a.upload_id AND u.state = a.state
+    WHERE a.inbox_id = $1 AND a.id > $2 AND a.id <= $3 GROUP BY u.state";
 
 pub(super) const FILES: &str = "
     SELECT * FROM upload_status WHERE id IN
-        (SELECT u.id FROM alert r JOIN upload u ON u.id = r.upload_id AND u.state = r.state
-         WHERE r.inbox_id = $1 AND r.id > $2 AND r.id <= $3 ORDER BY r.id LIMIT $4)
+        (SELECT u.id FROM alert a JOIN upload u ON u.id = a.upload_id AND u.state = a.state
+         WHERE a.inbox_id = $1 AND a.id > $2 AND a.id <= $3 ORDER BY a.id LIMIT $4)
     ORDER BY state, id";
 
 /// Brands that have nothing left to send; those to which more came meanwhile are complete later.
@@ -159,13 +159,13 @@ impl Ledger {
         self.commit(tx).await
     }
 
-    /// Drops refusals that every channel has delivered; all, when there is no channel. Gives back how many.
+    /// Drops alerts that every channel has delivered; all, when there is no channel. Gives back how many.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn forget_refusals(&self, batch: u32) -> Result<u64> {
+    pub async fn forget_delivered(&self, batch: u32) -> Result<u64> {
         let mut tx = self.begin().await?;
-        let result = sql(FORGET_REFUSALS).bind(self.inbox_id()).bind(batch).execute(&mut tx).await?;
+        let result = sql(FORGET_DELIVERED).bind(self.inbox_id()).bind(batch).execute(&mut tx).await?;
         self.commit(tx).await?;
         Ok(result)
     }
@@ -212,7 +212,9 @@ impl Report {
             let count = row.get::<i64>("n")?.unsigned_abs();
             match row.get("state")? {
                 State::Failed => alerts.failed = count,
-                _ => alerts.rejected = count,
+                State::Rejected => alerts.rejected = count,
+                // no alert is about them
+                State::Queued | State::Uploading | State::Retrying | State::Uploaded | State::Gone => {}
             }
         }
         let files = sql(FILES).bind(self.inbox().id.0).bind(alerts.after).bind(alerts.up_to).bind(NAMED);

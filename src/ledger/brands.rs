@@ -12,9 +12,10 @@ use crate::domain::brand::{BrandId, BrandKey, Moment};
 
 const ADD: &str = "INSERT INTO brand (type, record_id, slots_total) ";
 
-const LABELS: &str = "SELECT type || '/' || record_id AS brand, label FROM brand WHERE label IS NOT NULL";
+pub(super) const LABELS: &str =
+    "SELECT type || '/' || record_id AS brand, label FROM brand WHERE label IS NOT NULL";
 
-const SET_LABEL: &str = "UPDATE brand SET label = $3 WHERE type = $1 AND record_id = $2";
+pub(super) const SET_LABEL: &str = "UPDATE brand SET label = $3 WHERE type = $1 AND record_id = $2";
 
 const OTHER_HOST: &str = "
     SELECT name, host FROM inbox i

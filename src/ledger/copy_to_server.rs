@@ -30,7 +30,7 @@ const TABLES: [(&str, &str); 11] = [
 const NUMBERED: [&str; 4] = ["inbox", "brand", "attempt", "alert"];
 
 const NEXT_UPLOAD: &str = "UPDATE next_upload SET id = (SELECT coalesce(max(id), 0) + 1 FROM upload)";
-const HELD: &str = "SELECT (SELECT count(*) FROM upload) + (SELECT count(*) FROM brand) AS held";
+const ROWS: &str = "SELECT (SELECT count(*) FROM upload) + (SELECT count(*) FROM brand) AS count";
 const FORGET_INBOXES: &str = "DELETE FROM inbox";
 const NAME_INBOX: &str = "UPDATE inbox SET name = $1, keeper = NULL";
 const COLUMNS: &str = "SELECT name, type FROM pragma_table_info($1) ORDER BY cid";
@@ -95,8 +95,8 @@ async fn copy(file: &Ledger, server: &Server) -> Result<usize> {
     super::schema::migrate_server(&pool, server).await?;
     let pool = Pool::Postgres(pool);
     let mut tx = pool.begin(None).await?;
-    let held: i64 = sql(HELD).scalar(&mut tx).await?;
-    if held > 0 {
+    let rows: i64 = sql(ROWS).scalar(&mut tx).await?;
+    if rows > 0 {
         return Err(LedgerError::Copy(format!("{server} holds a ledger already; name an empty database")));
     }
     sql(FORGET_INBOXES).execute(&mut tx).await?;

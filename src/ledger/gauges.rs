@@ -19,7 +19,7 @@ pub(super) const COUNTS: &str = "
     WHERE state IN ('queued', 'uploading', 'retrying', 'failed', 'rejected', 'gone') GROUP BY state
     UNION ALL SELECT 'total', count(*) FROM upload";
 
-pub(super) const HELD: &str = "SELECT count(*) FROM upload WHERE held = 1 AND state = 'queued'";
+pub(super) const HELD: &str = "SELECT count(*) FROM upload WHERE held = 1";
 
 pub(super) const OLDEST: &str = "
     SELECT state, min(wanted_since) AS since FROM upload
@@ -41,7 +41,7 @@ pub struct Counts([u64; State::ALL.len()]);
 impl Counts {
     /// How many are in this state.
     pub fn of(&self, state: State) -> u64 {
-        State::ALL.iter().zip(self.0).find(|(other, _)| **other == state).map_or(0, |(_, count)| count)
+        self.0[state as usize]
     }
 
     /// How many there are.
@@ -55,8 +55,7 @@ impl Counts {
     }
 
     fn set(&mut self, state: State, count: u64) {
-        let place = State::ALL.iter().position(|other| *other == state).unwrap_or_default();
-        self.0[place] = count;
+        self.0[state as usize] = count;
     }
 }
 
@@ -150,5 +149,18 @@ impl Report {
         [("database", ""), ("wal", "-wal")].map(|(name, end)| {
             (name, std::fs::metadata(with_suffix(&path, end)).map_or(0, |file| file.len()))
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is not listed would be taken for `uploaded`.
+    #[test]
+    fn every_other_state_is_counted_by_itself() {
+        for state in State::ALL {
+            assert_eq!(COUNTS.contains(&format!("'{state}'")), state != State::Uploaded, "{state}");
+        }
     }
 }

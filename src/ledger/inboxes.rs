@@ -11,7 +11,7 @@ use super::{Ledger, inbox};
 use crate::domain::brand::{InboxId, Moment};
 use crate::domain::notice::NoticeName;
 
-const ALL: &str = "SELECT * FROM inbox_status ORDER BY inbox";
+pub(super) const ALL: &str = "SELECT * FROM inbox_status ORDER BY inbox";
 
 /// The keeper with the lowest number speaks for all.
 const SPEAKER: &str = "SELECT min(id) AS id FROM inbox WHERE lease_until > brandpost_time()";
@@ -21,13 +21,13 @@ const END: &str = "
     UPDATE inbox SET retired_at = $2, keeper = NULL, lease_until = NULL, epoch = epoch + 1 WHERE id = $1";
 
 const FORGET_NOTICES: &str = "DELETE FROM notice WHERE inbox_id = $1";
-const FORGET_READING: &str = "DELETE FROM reading WHERE inbox_id = $1";
+pub(super) const FORGET_READING: &str = "DELETE FROM reading WHERE inbox_id = $1";
 
 /// Its daemon has not come back.
 const IS_ENDED: &str = "SELECT count(*) FROM inbox WHERE id = $1 AND retired_at IS NOT NULL";
 
 /// What is not sent, and what was refused, for as long as its daemon has not come back.
-const UNSENT: &str = "
+pub(super) const UNSENT: &str = "
     SELECT id, brand_id FROM upload
     WHERE inbox_id = (SELECT id FROM inbox WHERE id = $1 AND retired_at IS NOT NULL) AND state IN ('queued', 'uploading', 'retrying', 'failed', 'rejected')
     ORDER BY brand_id, id LIMIT $2";

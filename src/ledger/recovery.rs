@@ -19,7 +19,7 @@ use crate::domain::event;
 use crate::domain::notice::NoticeName;
 use crate::files;
 
-const END_REBUILD: &str = "
+pub(super) const END_REBUILD: &str = "
     DELETE FROM notice WHERE inbox_id = $1 AND name = $2 AND open = 0
        AND NOT EXISTS (SELECT 1 FROM upload WHERE held = 1)";
 

@@ -54,13 +54,13 @@ pub(super) const BRANDS: &str = "
 /// Their files.
 pub(super) const FILES: &str = "SELECT * FROM upload WHERE brand_id IN (";
 
-const RESIZE: &str = "UPDATE brand SET slots_total = $2 WHERE id = $1";
+pub(super) const RESIZE: &str = "UPDATE brand SET slots_total = $2 WHERE id = $1";
 const RESERVE: &str = "INSERT INTO reserved_slot (brand_id, slot) VALUES ($1, $2)";
-const UNRESERVE: &str = "DELETE FROM reserved_slot WHERE brand_id = $1 AND slot = $2";
-const REMOVE: &str = "DELETE FROM upload WHERE id = $1";
+pub(super) const UNRESERVE: &str = "DELETE FROM reserved_slot WHERE brand_id = $1 AND slot = $2";
+pub(super) const REMOVE: &str = "DELETE FROM upload WHERE id = $1";
 
 /// Slots are exchanged by way of numbers that no brand has.
-const PARK: &str = "UPDATE upload SET slot = slot + 1000000 WHERE id = $1";
+pub(super) const PARK: &str = "UPDATE upload SET slot = slot + 1000000 WHERE id = $1";
 
 const ATTEMPT: &str = "
     INSERT INTO attempt (upload_id, attempt, started_at, finished_at, outcome, error_kind, error_code,

@@ -51,18 +51,11 @@ pub(super) async fn attempt(shared: &Shared, claim: &Claim) -> Outcome {
             Ok(outcome) => return outcome,
             Err(error) => error,
         };
-        let repairable = matches!(
-            error.remedy,
-            Remedy::FreshGrant
-                | Remedy::FreshGrantOrGiveUp
-                | Remedy::ToggleContentType
-                | Remedy::CorrectClock
-                | Remedy::SignAgain
-        );
         toggle_content_type = error.remedy == Remedy::ToggleContentType;
-        if matches!(error.remedy, Remedy::FreshGrant | Remedy::FreshGrantOrGiveUp) {
+        if error.remedy.needs_fresh_grant() {
             shared.grants.forget(claim.id());
         }
+        let repairable = error.remedy.is_repaired_at_once();
         if !repairable || !repaired.insert(std::mem::discriminant(&error.remedy)) {
             return Outcome::Refused(error);
         }

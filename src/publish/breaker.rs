@@ -14,6 +14,7 @@ use tokio::time::Instant;
 
 use crate::domain::backoff::Backoff;
 use crate::domain::brand::BrandKey;
+use crate::domain::notice::PauseCause;
 
 /// The number of consecutive failures of a service that open the breaker.
 const FAILURES_TO_OPEN: u32 = 5;
@@ -31,25 +32,6 @@ pub(super) enum Admission {
     Wait(Instant),
 }
 
-/// Why the breaker is open.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Cause {
-    /// The gateway does not accept our credentials.
-    Credentials,
-    /// The gateway or OSS is down.
-    Outage,
-}
-
-impl Cause {
-    /// The label of metrics.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Cause::Credentials => "credentials",
-            Cause::Outage => "outage",
-        }
-    }
-}
-
 /// What one attempt tells about the clouds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Signal {
@@ -58,7 +40,7 @@ pub(super) enum Signal {
     /// The attempt failed for a reason that would meet every file.
     Failure {
         /// Which kind of reason.
-        cause: Cause,
+        cause: PauseCause,
         /// The cloud's error, for people.
         error: String,
     },
@@ -70,7 +52,7 @@ pub(super) enum Signal {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pause {
     /// The kind of reason.
-    pub cause: Cause,
+    pub cause: PauseCause,
     /// When the next probe may start; while one is under way, when the next one may if it fails.
     pub next_probe: Instant,
     /// The cloud's latest error.
@@ -106,7 +88,7 @@ enum State {
 /// What is known while the breaker is not closed.
 #[derive(Debug)]
 struct Trip {
-    cause: Cause,
+    cause: PauseCause,
     failing_brands: FailingBrands,
     since: Instant,
     /// How many times in a row the clouds were found to be unusable: the opening, and each probe since.
@@ -194,9 +176,11 @@ impl CircuitBreaker {
             // the end of the probe wakes publish
             State::HalfOpen { .. } => Admission::Wait(now + self.backoff.max()),
             State::Open(trip) if trip.next_probe <= now => Admission::Probe,
-            State::Open(Trip { cause: Cause::Outage, failing_brands: FailingBrands::One(brand), .. }) => {
-                Admission::ProbeOthers(*brand)
-            }
+            State::Open(Trip {
+                cause: PauseCause::Outage,
+                failing_brands: FailingBrands::One(brand),
+                ..
+            }) => Admission::ProbeOthers(*brand),
             State::Open(trip) => Admission::Wait(trip.next_probe),
         }
     }
@@ -241,13 +225,13 @@ impl CircuitBreaker {
         before.trip().map_or(Change::None, |trip| Change::Reset(now.duration_since(trip.since)))
     }
 
-    fn failed(&self, cause: Cause, error: String, brand: BrandKey, probe: bool, now: Instant) -> Change {
+    fn failed(&self, cause: PauseCause, error: String, brand: BrandKey, probe: bool, now: Instant) -> Change {
         let mut state = self.lock();
         let changed = match &mut *state {
             State::Closed { consecutive_failures, failing_brands } => {
                 *consecutive_failures += 1;
                 failing_brands.add(brand);
-                if cause == Cause::Outage && *consecutive_failures < FAILURES_TO_OPEN {
+                if cause == PauseCause::Outage && *consecutive_failures < FAILURES_TO_OPEN {
                     return Change::None;
                 }
                 let failing_brands = *failing_brands;
@@ -287,7 +271,7 @@ impl CircuitBreaker {
 
 impl Trip {
     fn new(
-        cause: Cause,
+        cause: PauseCause,
         failing_brands: FailingBrands,
         last_error: String,
         now: Instant,
@@ -306,7 +290,7 @@ impl Trip {
     }
 
     /// True when the cause is another one than before.
-    fn failed_again(&mut self, cause: Cause, error: String, brand: BrandKey) -> bool {
+    fn failed_again(&mut self, cause: PauseCause, error: String, brand: BrandKey) -> bool {
         self.failing_brands.add(brand);
         self.last_error = error;
         mem::replace(&mut self.cause, cause) != cause

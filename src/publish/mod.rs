@@ -34,11 +34,12 @@ use crate::config::Settings;
 use crate::domain::brand::ClaimToken;
 use crate::domain::clock::{later, until};
 use crate::domain::event;
+use crate::domain::notice::PauseCause;
 use crate::ledger::{Candidate, Claim, ClaimOrder, ClaimTerms, Ledger, LedgerError};
 use crate::metrics::Metrics;
 use attempt::attempt;
 use breaker::Admission;
-pub use breaker::{Cause, Pause};
+pub use breaker::Pause;
 use conclude::conclude;
 use leases::{LEASE, Leases};
 use notices::Notices;
@@ -224,7 +225,7 @@ impl Publish {
     /// While the gateway does not accept our credentials, a new app secret is tried at once.
     fn reload_secret_if_changed(&self) {
         let pause = self.shared.breaker.pause();
-        let refused = pause.is_some_and(|pause| pause.cause == Cause::Credentials);
+        let refused = pause.is_some_and(|pause| pause.cause == PauseCause::Credentials);
         if refused && self.shared.clouds.gateway.reload_secret() {
             tracing::info!("the app secret has changed; it is tried now");
             self.shared.breaker.probe_now(Instant::now());

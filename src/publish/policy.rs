@@ -6,12 +6,13 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::attempt::Outcome;
-use super::breaker::{Cause, Signal};
+use super::breaker::Signal;
 use super::pace::Feedback;
 use crate::cloud::{CloudError, Remedy};
 use crate::config::Retry;
 use crate::domain::clock::later;
 use crate::domain::failure::{ErrorKind, Failure};
+use crate::domain::notice::PauseCause;
 use crate::ledger::AttemptEnd;
 
 /// A file is given up after so many answers in a row that nobody knows.
@@ -93,8 +94,8 @@ fn file_changed_under(error: &CloudError) -> bool {
 fn signal(error: &CloudError) -> Signal {
     let failure = |cause| Signal::Failure { cause, error: error.failure.to_string() };
     match error.remedy {
-        Remedy::Pause => failure(Cause::Credentials),
-        _ if error.is_outage() => failure(Cause::Outage),
+        Remedy::Pause => failure(PauseCause::Credentials),
+        _ if error.is_outage() => failure(PauseCause::Outage),
         _ => Signal::Success,
     }
 }
@@ -143,7 +144,7 @@ fn retry(failure: Failure, wait: Option<Duration>, sent: bool, context: &Context
         return AttemptEnd::Failed { failure, sent };
     }
     let delay = backoff.delay(attempts, context.jitter).max(wait.unwrap_or_default());
-    let recheck = matches!(failure.kind, ErrorKind::FileChanged | ErrorKind::ChecksumMismatch);
+    let recheck = failure.kind.asks_for_recheck();
     AttemptEnd::Retry { failure, due: later(context.now, delay), recheck, sent }
 }
 

@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::breaker::{Cause, Change, Pause};
+use super::breaker::{Change, Pause};
 use crate::domain::clock::until;
 use crate::domain::event;
 use crate::domain::failure::{ErrorKind, Failure};
+use crate::domain::notice::PauseCause;
 use crate::domain::text::visible;
 use crate::domain::texts::{self, Language, Place};
 use crate::ledger::{AttemptEnd, Claim};
@@ -26,10 +27,10 @@ pub(super) struct Reporter {
 pub(super) fn explain(pause: &Pause) -> String {
     let error = &pause.last_error;
     match pause.cause {
-        Cause::Credentials => {
+        PauseCause::Credentials => {
             format!("the gateway does not accept our credentials; nothing is sent until it does: {error}")
         }
-        Cause::Outage => {
+        PauseCause::Outage => {
             format!("the cloud cannot be used; one file at a time is tried until it can: {error}")
         }
     }
@@ -45,7 +46,7 @@ impl Reporter {
         match change {
             Change::None => {}
             Change::Tripped(pause) => {
-                self.metrics.paused(pause.cause.as_str());
+                self.metrics.paused(pause.cause);
                 tracing::error!(message_id = event::PAUSED, "paused: {}", explain(pause));
             }
             Change::Reset(after) => {
@@ -89,7 +90,7 @@ impl Reporter {
         let (id, attempt) = (claim.id().0, claim.number());
         let Failure { kind, code, request_id, .. } = failure;
         // the breaker has logged this one
-        if *kind == ErrorKind::Credentials {
+        if kind.waits_for_breaker() {
             tracing::debug!(%brand, %file, id, slot, attempt, %due, "waits: {failure}");
             return;
         }

@@ -11,10 +11,9 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::{Registry, Unit};
 
 use super::Shared;
-use crate::domain::notice::NoticeName;
+use crate::domain::notice::{NoticeName, PauseCause};
 use crate::domain::upload::State as Upload;
 use crate::ledger::LedgerError;
-use crate::publish::Cause;
 
 /// The name of a label and its value.
 type Label = [(&'static str, &'static str); 1];
@@ -91,7 +90,7 @@ async fn files(registry: &mut Registry, shared: &Shared) -> Result<(), LedgerErr
     registry.register("files", "Files by state", files);
 
     let oldest: Family<Label, Gauge> = Family::default();
-    for state in [Upload::Queued, Upload::Retrying, Upload::Uploading] {
+    for state in Upload::ALL.into_iter().filter(|state| state.is_pending()) {
         set(&oldest, [("state", state.as_str())], 0);
     }
     for (state, since) in report.oldest().await? {
@@ -116,7 +115,7 @@ async fn standstill(registry: &mut Registry, shared: &Shared) -> Result<(), Ledg
 
     let cause = shared.from.publish.borrow().paused.as_ref().map(|pause| pause.cause);
     let paused: Family<Label, Gauge> = Family::default();
-    for possible in [Cause::Credentials, Cause::Outage] {
+    for possible in PauseCause::ALL {
         set(&paused, [("cause", possible.as_str())], u64::from(cause == Some(possible)));
     }
     set(&paused, [("cause", "operator")], stands(NoticeName::Suspended));

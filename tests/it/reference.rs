@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
 use brandpost::cli::Cli;
+use brandpost::config::AlertTopic;
 use brandpost::domain::failure::ErrorKind;
 use brandpost::domain::texts::{Language, Place, advice};
 use brandpost::domain::upload::State;
@@ -92,6 +93,15 @@ fn every_key_is_in_it_with_its_default() {
                 );
             }
         }
+    }
+}
+
+#[test]
+fn every_topic_of_alerts_is_in_it() {
+    for (reference, _) in LANGUAGES {
+        let row = &tables(reference, "keys")["alerts.on"];
+        let named: BTreeSet<_> = row.rsplit_once(" | ").unwrap().1.split('"').skip(1).step_by(2).collect();
+        assert_eq!(named, AlertTopic::ALL.map(AlertTopic::as_str).into(), "{reference}");
     }
 }
 

@@ -420,41 +420,6 @@ async fn what_happens_is_told_at_once_and_the_stream_ends_with_the_daemon() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_metric_is_explained_and_every_explained_one_is_there() {
-    let mut bench = uploaded().await;
-    bench.seen(OWN).await;
-    let older = get(&bench, "/metrics").await;
-    assert_eq!(older.headers()["content-type"], "text/plain; version=0.0.4; charset=utf-8");
-    let older = older.text().await.unwrap();
-    let request =
-        Client::new().get(bench.http() + "/metrics").header("accept", "application/openmetrics-text");
-    let text = request.send().await.unwrap().text().await.unwrap();
-    assert!(text.ends_with("# EOF\n") && !older.contains("# EOF"));
-    let declared = older.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next());
-    let declared: BTreeSet<_> = declared.map(str::to_owned).collect();
-    for readme in ["README.md", "README.zh-CN.md"] {
-        let path = format!("{}/docs/monitoring/{readme}", env!("CARGO_MANIFEST_DIR"));
-        let readme = fs::read_to_string(path).unwrap();
-        let table = readme.lines().filter_map(|line| line.strip_prefix("| `brandpost_"));
-        let explained = table.map(|rest| rest.split(['`', '{']).next().unwrap());
-        let explained: BTreeSet<_> = explained.map(|name| format!("brandpost_{name}")).collect();
-        assert_eq!(explained, declared);
-    }
-    for line in [
-        "brandpost_files{state=\"uploaded\"} 2",
-        "brandpost_attempts_total{outcome=\"uploaded\",error_kind=\"\"} 2",
-        "brandpost_attempts_total{outcome=\"failed\",error_kind=\"oss_rejected\"} 0",
-        "brandpost_rejections_total{error_kind=\"unsupported_format\"} 2",
-        "brandpost_delivery_seconds_count 2",
-        "brandpost_inspect_seconds_count 4",
-        "brandpost_paused{cause=\"operator\"} 0",
-    ] {
-        assert!(text.lines().any(|other| other == line), "{line} is not in\n{text}");
-    }
-    bench.stop().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn a_reload_keeps_the_address() {
     let mut bench = uploaded().await;
     bench.configure(&format!("{HTTP}hosts = [\"brandpost.lan\"]\n"));

@@ -34,6 +34,18 @@ fn mib(bytes: u64) -> f64 {
 }
 
 impl Flaw {
+    /// May it be because the file is still being copied, so that a later look finds it whole?
+    pub fn may_be_unfinished(&self) -> bool {
+        match self {
+            Flaw::Truncated(_) | Flaw::Damaged(_) => true,
+            Flaw::Unsupported(_)
+            | Flaw::TooManyPixels(..)
+            | Flaw::Mismatch(..)
+            | Flaw::TooLarge(..)
+            | Flaw::NoMemoryNow => false,
+        }
+    }
+
     pub(crate) fn damaged(what: impl Into<String>) -> Self {
         Flaw::Damaged(what.into())
     }

@@ -1,4 +1,4 @@
-//! The three picture formats that are checked.
+//! The picture formats that are checked.
 
 use std::fmt;
 
@@ -16,6 +16,9 @@ pub enum Format {
 }
 
 impl Format {
+    /// All of them.
+    pub const ALL: [Format; 3] = [Format::Jpeg, Format::Png, Format::Gif];
+
     /// The usual end of a file's name, and the `suffix` of the platform's API.
     pub fn suffix(self) -> &'static str {
         match self {
@@ -85,5 +88,24 @@ impl Dimensions {
 impl fmt::Display for Dimensions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}×{}", self.width, self.height)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Each names the next one, so that the compiler asks where a new one belongs.
+    #[test]
+    fn all_are_all_and_are_told_by_their_suffixes() {
+        let all = std::iter::successors(Some(Format::Jpeg), |format| match format {
+            Format::Jpeg => Some(Format::Png),
+            Format::Png => Some(Format::Gif),
+            Format::Gif => None,
+        });
+        assert!(all.eq(Format::ALL));
+        for format in Format::ALL {
+            assert_eq!(Format::from_suffix(format.suffix()), Some(format));
+        }
     }
 }

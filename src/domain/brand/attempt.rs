@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::{Brand, Claim, ClaimToken, Moment, Upload, UploadId, UploadState};
 use crate::domain::clock::later;
 use crate::domain::failure::Failure;
-use crate::domain::word::word;
+use crate::domain::word::words;
 
 /// How an attempt ended.
 #[derive(Debug, Clone)]
@@ -45,36 +45,19 @@ pub enum AttemptEnd {
     },
 }
 
-/// The word of the log for how an attempt ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
-    /// The object is on OSS.
-    Uploaded,
-    /// Tried again later.
-    Retrying,
-    /// Given up.
-    Failed,
-    /// The process died, or was stopped, in the middle.
-    Interrupted,
-}
-
-impl Outcome {
-    /// All of them.
-    pub const ALL: [Outcome; 4] =
-        [Outcome::Uploaded, Outcome::Retrying, Outcome::Failed, Outcome::Interrupted];
-
-    /// The word in the database.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Outcome::Uploaded => "uploaded",
-            Outcome::Retrying => "retrying",
-            Outcome::Failed => "failed",
-            Outcome::Interrupted => "interrupted",
-        }
+words! {
+    /// How an attempt ended, in the log of attempts.
+    pub enum Outcome("outcome") {
+        /// The object is on OSS.
+        Uploaded = "uploaded",
+        /// Tried again later.
+        Retrying = "retrying",
+        /// Given up.
+        Failed = "failed",
+        /// The process died, or was stopped, in the middle.
+        Interrupted = "interrupted",
     }
 }
-
-word!(Outcome, "outcome");
 
 /// An attempt that has ended, for the log.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -2,52 +2,80 @@
 
 use std::collections::BTreeSet;
 
-use super::{Brand, Upload, UploadState};
+use super::{Brand, Upload, UploadId, UploadState};
 use crate::domain::upload::State;
 
+/// What must not be of a brand, and the files of which it is.
+type OfBrand = (&'static str, fn(&Brand) -> Vec<UploadId>);
+
+/// What must not be of a file.
+type OfFile = (&'static str, fn(&Upload) -> bool);
+
+pub(super) const OF_BRAND: &[OfBrand] = &[
+    ("a slot that is another's, or reserved", with_doubled_slot),
+    ("a path that is another's", with_doubled_path),
+    ("a copy of nothing", orphaned_copies),
+    ("a wait beside a free slot", waiting_beside_free_slot),
+];
+
+pub(super) const OF_FILE: &[OfFile] = &[
+    ("work without a slot", |file| file.state.name().is_pending() && file.slot.is_none()),
+    ("work without a picture", |file| file.state.name().is_pending() && file.picture.is_none()),
+    ("uploaded, and nobody knows when", |file| is_uploaded(file) && file.uploaded_at.is_none()),
+    ("uploaded, and nobody knows what", |file| is_uploaded(file) && file.picture.is_none()),
+    ("more rechecks done than requested", |file| file.recheck.done > file.recheck.requested),
+    ("an object without a slot", |file| file.object_sha256.is_some() && file.slot.is_none()),
+    ("a slot that is not needed", is_unsent_with_slot),
+];
+
 impl Brand {
-    /// The invariants that do not hold; none, ever.
+    /// The invariants that do not hold, each with the file of which it does not; none, ever.
     pub fn check(&self) -> Vec<String> {
-        let mut broken = Vec::new();
-        let (mut slots, mut paths) = (self.reserved.clone(), BTreeSet::new());
-        for file in self.files() {
-            if file.slot.is_some_and(|slot| slot == 0 || !slots.insert(slot)) {
-                broken.push(format!("slot {:?} of {} is another's, or reserved", file.slot, file.id));
-            }
-            if !paths.insert((file.inbox.id, &file.path)) {
-                broken.push(format!("two rows have {}", file.path.display()));
-            }
-            broken.extend(file.broken().map(|what| format!("{what}: {file:?}")));
-            if self.is_orphaned_copy(file) {
-                broken.push(format!("{} is a copy of nothing", file.id));
-            }
-        }
-        broken.extend(self.next_waiting().map(|(id, slot)| format!("{id} waits beside free slot {slot}")));
-        broken
+        let of_brand = OF_BRAND.iter().flat_map(|(what, find)| {
+            find(self).into_iter().map(move |id| format!("{what}: {:?}", self.file(id)))
+        });
+        let of_files = self.files().flat_map(|file| {
+            let broken = OF_FILE.iter().filter(|(_, is_broken)| is_broken(file));
+            broken.map(move |(what, _)| format!("{what}: {file:?}"))
+        });
+        of_brand.chain(of_files).collect()
     }
 }
 
-impl Upload {
-    fn broken(&self) -> impl Iterator<Item = &'static str> {
-        let state = self.state.name();
-        let rules = [
-            (state.is_pending() && self.slot.is_none(), "work without a slot"),
-            (state.is_pending() && self.picture.is_none(), "work without a picture"),
-            (state == State::Uploaded && self.uploaded_at.is_none(), "uploaded, and nobody knows when"),
-            (state == State::Uploaded && self.picture.is_none(), "uploaded, and nobody knows what"),
-            (self.recheck.done > self.recheck.requested, "more rechecks done than requested"),
-            (self.object_sha256.is_some() && self.slot.is_none(), "an object without a slot"),
-            (self.is_unsent_with_slot(), "a slot that is not needed"),
-        ];
-        rules.into_iter().filter_map(|(broken, what)| broken.then_some(what))
-    }
+fn ids<'a>(files: impl Iterator<Item = &'a Upload>) -> Vec<UploadId> {
+    files.map(|file| file.id).collect()
+}
 
-    /// Only work, and files of which something may be on OSS, have slots.
-    fn is_unsent_with_slot(&self) -> bool {
-        let ended = matches!(
-            self.state,
-            UploadState::Failed { .. } | UploadState::Rejected { .. } | UploadState::Gone
-        );
-        ended && self.slot.is_some() && !self.sent
-    }
+fn with_doubled_slot(brand: &Brand) -> Vec<UploadId> {
+    let mut slots = brand.reserved.clone();
+    ids(brand.files().filter(|file| file.slot.is_some_and(|slot| slot == 0 || !slots.insert(slot))))
+}
+
+fn with_doubled_path(brand: &Brand) -> Vec<UploadId> {
+    let mut paths = BTreeSet::new();
+    ids(brand.files().filter(|file| !paths.insert((file.inbox.id, &file.path))))
+}
+
+fn orphaned_copies(brand: &Brand) -> Vec<UploadId> {
+    ids(brand.files().filter(|file| brand.is_orphaned_copy(file)))
+}
+
+fn waiting_beside_free_slot(brand: &Brand) -> Vec<UploadId> {
+    brand.next_waiting().into_iter().map(|(id, _)| id).collect()
+}
+
+fn is_uploaded(file: &Upload) -> bool {
+    file.state.name() == State::Uploaded
+}
+
+/// Only work, and files of which something may be on OSS, have slots.
+fn is_unsent_with_slot(file: &Upload) -> bool {
+    let ended = match file.state {
+        UploadState::Failed { .. } | UploadState::Rejected { .. } | UploadState::Gone => true,
+        UploadState::Queued { .. }
+        | UploadState::Uploading { .. }
+        | UploadState::Retrying { .. }
+        | UploadState::Uploaded => false,
+    };
+    ended && file.slot.is_some() && !file.sent
 }

@@ -26,8 +26,6 @@ fn picture(format: Format) -> Vec<u8> {
     bytes.into_inner()
 }
 
-const ALL: [Format; 3] = [Format::Jpeg, Format::Png, Format::Gif];
-
 fn rules(check: Check) -> Images {
     Images { max_per_brand: 10, max_bytes: 1 << 20, max_pixels: 1 << 20, check, mismatch: Mismatch::Correct }
 }
@@ -59,7 +57,7 @@ fn inspect(bytes: &[u8]) -> Result<Picture, Flaw> {
 
 #[test]
 fn sound_pictures_pass_with_their_size_and_checksums() {
-    for format in ALL {
+    for format in Format::ALL {
         for check in [Check::Decode, Check::Structure] {
             let picture = inspect_with(rules(check), &picture(format), "x").unwrap();
             assert_eq!(picture.format, format);
@@ -122,7 +120,7 @@ fn files_that_are_inspected_together_are_judged_as_each_alone() {
 
 #[test]
 fn bytes_after_the_end_are_normal() {
-    for format in ALL {
+    for format in Format::ALL {
         let mut bytes = picture(format);
         bytes.extend_from_slice(&[0; 1000]);
         inspect(&bytes).unwrap();
@@ -131,7 +129,7 @@ fn bytes_after_the_end_are_normal() {
 
 #[test]
 fn a_cut_file_is_truncated_and_not_merely_damaged() {
-    for format in ALL {
+    for format in Format::ALL {
         let bytes = picture(format);
         for keep in [bytes.len() / 10, bytes.len() / 2, bytes.len() - 10] {
             for check in [Check::Decode, Check::Structure] {
@@ -151,7 +149,9 @@ fn a_jpeg_with_a_zeroed_tail_is_not_whole() {
     assert!(matches!(inspect(&bytes), Err(Flaw::Truncated(_) | Flaw::Damaged(_))));
 }
 
-/// Each picture shows a fault of judgement that programs of this kind were reported for; the verdict is the right one.
+/// Each picture shows a fault of judgement that programs of this kind were reported for; the verdict is the right one. Their
+/// names begin with that fault: `a-` a sound picture is refused, `b-` a damaged one is taken or a size is wrong, `c-` the
+/// reason is wrong, `d-` anything else.
 #[test]
 #[expect(clippy::too_many_lines, reason = "two tables, a line a picture")]
 fn pictures_are_judged_rightly() {

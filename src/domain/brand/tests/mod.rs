@@ -1,6 +1,7 @@
 //! The rules, in tables and against every sequence of events that chance comes up with.
 
 mod events;
+mod invariants;
 mod naive;
 mod rules;
 
