@@ -19,13 +19,16 @@ use crate::config::{SecretError, Settings, TokenError, TokenSource};
 use crate::daemon;
 use crate::domain::clock::{Clock, SystemClock};
 use crate::domain::failure::ErrorKind;
-use crate::domain::text::visible;
+use crate::domain::text::{one_line, visible};
 use crate::intake::{self, backlog::Backlog};
 use crate::ledger::{self, DaemonLock, Location, Report, Server};
 
 /// So long folders are listed, and so long a file system that does not answer is waited for.
 const LIST: Duration = Duration::from_secs(30);
 const SILENCE: Duration = Duration::from_secs(5);
+
+/// So many characters of what SQLite finds damaged are shown.
+const SHOWN: usize = 200;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -52,14 +55,16 @@ pub(super) async fn check(path: &Path, args: &Args) -> anyhow::Result<ExitCode> 
                 sheet.note("gateway", online(&settings).await);
             }
         }
-        Err(problems) => problems.0.iter().for_each(|problem| sheet.note("config", Err(problem.to_string()))),
+        Err(problems) => {
+            problems.0.iter().for_each(|problem| sheet.note("config", Err(lang::problem(problem))))
+        }
     }
     Ok(if sheet.failures == 0 { ExitCode::SUCCESS } else { ExitCode::from(NO) })
 }
 
 /// An error with all its causes, on one line.
-fn whole(error: impl std::error::Error + Send + Sync + 'static) -> String {
-    format!("{:#}", anyhow::Error::new(error))
+fn whole(error: impl std::error::Error + 'static) -> String {
+    lang::error(&error)
 }
 
 #[derive(Default)]
@@ -136,9 +141,10 @@ async fn address(sheet: &mut Sheet, settings: &Settings) {
     }
     match TcpListener::bind(address) {
         Err(error) if [ErrorKindOfIo::AddrInUse, ErrorKindOfIo::AddrNotAvailable].contains(&error.kind()) => {
+            let why = lang::detail(&error.to_string());
             sheet.note("page", Err(tr!(
-                "http.listen = \"{address}\" cannot be used: {error}; choose another port, or stop what uses it",
-                "http.listen = \"{address}\" 无法使用：{error}；请换一个端口，或停掉占用它的程序"
+                "http.listen = \"{address}\" cannot be used: {why}; choose another port, or stop what uses it",
+                "http.listen = \"{address}\" 无法使用：{why}；请换一个端口，或停掉占用它的程序"
             )));
         }
         _ => {}
@@ -207,10 +213,13 @@ async fn folders(sheet: &mut Sheet, settings: &Settings) {
         }
         Err(_) => {
             let text = tr!("a file system of theirs does not answer", "所在的文件系统没有响应");
-            return sheet.note("folders", Err(format!("{root}: {text}")));
+            return sheet.note("folders", Err(tr!("{root}: {text}", "{root}：{text}")));
         }
     };
-    sheet.note("folders", Ok(format!("{root}: {}", brands(backlog.folders))));
+    if backlog.folders > 0 || backlog.missing.is_empty() {
+        let found = brands(backlog.folders);
+        sheet.note("folders", Ok(tr!("{root}: {found}", "{root}：{found}")));
+    }
     for path in &backlog.missing {
         let path = path.display();
         let text = tr!(
@@ -220,7 +229,7 @@ async fn folders(sheet: &mut Sheet, settings: &Settings) {
         sheet.note("folders", Err(text));
     }
     for (path, why) in &backlog.unread {
-        let path = path.display();
+        let (path, why) = (path.display(), lang::detail(why));
         match ours {
             true => sheet.note(
                 "folders",
@@ -263,18 +272,24 @@ fn inotify() -> Finding {
                 watches.trim(),
                 instances.trim()
             )),
-            Err(error) => Err(tr!("{error}; folders are polled", "{error}；目录改为轮询")),
+            Err(error) => {
+                let why = lang::detail(&error.to_string());
+                Err(tr!("{why}; folders are polled", "{why}；目录改为轮询"))
+            }
         },
-        _ => Err("its limits cannot be read; folders are polled if it is not available".into()),
+        _ => Err(tr!(
+            "its limits cannot be read; folders are polled if it is not available",
+            "读不到它的限额；不可用时目录改为轮询"
+        )),
     }
 }
 
 async fn database(settings: &Settings) -> Finding {
-    if let Location::Server(server) = daemon::location(settings).map_err(|error| format!("{error:#}"))? {
+    if let Location::Server(server) = daemon::location(settings).map_err(|error| super::explain(&error))? {
         return server_database(&settings.database.path, server).await;
     }
     let path = &settings.database.path;
-    super::check_database_place(path).map_err(|error| format!("{error:#}"))?;
+    super::check_database_place(path).map_err(|error| super::explain(&error))?;
     writable(path).await?;
     if !path.exists() {
         return Ok(tr!("{}: will be made at the first start", "{}：首次启动时创建", path.display()));
@@ -288,24 +303,27 @@ async fn database(settings: &Settings) -> Finding {
     match health.as_str() {
         "ok" => Ok(tr!("{}: {} files, {busy}", "{}：{} 个文件，{busy}", path.display(), total)),
         trouble => Err(tr!(
-            "{}: damaged: {trouble}; restore a backup",
-            "{}：已损坏：{trouble}；请恢复备份",
-            path.display()
+            "{}: damaged: {}; the daemon puts it aside and makes a new one when it starts; or restore a backup",
+            "{}：已损坏：{}；守护进程启动时会自动改名保存并重建，也可以恢复备份",
+            path.display(),
+            one_line(trouble, SHOWN)
         )),
     }
 }
 
 /// The server, its settings that matter, and who keeps the inbox.
 async fn server_database(path: &Path, server: Server) -> Finding {
-    let place = server.to_string();
-    let ask = async move || {
-        ledger::check_server(&server, SystemClock.now()).await.map_err(|error| error.to_string())
-    };
+    let place = lang::in_their_language(&server.to_string());
+    let ask = async move || ledger::check_server(&server, SystemClock.now()).await.map_err(whole);
     let findings = ask_as_service(path, ask).await?;
-    findings.weak.iter().for_each(|text| warn("database", text));
+    findings.weak.iter().for_each(|text| warn("database", &lang::detail(text)));
+    let joined = |texts: &[String], mark: &str| {
+        let texts = texts.iter().map(|text| lang::detail(text)).collect::<Vec<_>>().join(mark);
+        tr!("{place}: {texts}", "{place}：{texts}")
+    };
     match findings.wrong.is_empty() {
-        true => Ok(format!("{place}: {}", findings.good.join(", "))),
-        false => Err(format!("{place}: {}", findings.wrong.join("; "))),
+        true => Ok(joined(&findings.good, &tr!(", ", "，"))),
+        false => Err(joined(&findings.wrong, &tr!("; ", "；"))),
     }
 }
 
@@ -315,9 +333,11 @@ async fn contents(path: &Path) -> Result<(String, u64), String> {
     let ask = async move || {
         let report = Report::open(&database).await.map_err(whole)?;
         let place = database.display();
-        let health = report.quick_check().await.map_err(|error| format!("{place}: {error}"))?;
+        let about = |error| tr!("{place}: {}", "{place}：{}", whole(error));
+        let health = report.quick_check().await.map_err(about)?;
         let counts = report.counts(None).await;
-        let counts = counts.map_err(|_| format!("{place}: is no database of brandpost"))?;
+        let counts = counts
+            .map_err(|_| tr!("{place}: is no database of brandpost", "{place}：不是 brandpost 的数据库"))?;
         Ok((health, counts.total()))
     };
     ask_as_service(path, ask).await
@@ -342,7 +362,7 @@ async fn writable(path: &Path) -> Result<(), String> {
         true => ledger::prove_writable(&database),
         false => ledger::check_writable(&database, false),
     });
-    write.await.unwrap_or(Ok(()))
+    write.await.unwrap_or(Ok(())).map_err(|why| lang::detail(&why))
 }
 
 /// Signatures are refused when the clock is off by more than 15 minutes; offline, only absurd times are noticed.
@@ -365,8 +385,12 @@ async fn online(settings: &Settings) -> Finding {
     let clock = match clouds.clock.observed() {
         -60..=60 => String::new(),
         ahead => {
-            let direction = if ahead > 0 { "slow" } else { "fast" };
-            format!("; this machine's clock is {} s {direction}: set it (NTP)", ahead.abs())
+            let direction = if ahead > 0 { tr!("slow", "慢") } else { tr!("fast", "快") };
+            let seconds = ahead.abs();
+            tr!(
+                "; this machine's clock is {seconds} s {direction}: set it (NTP)",
+                "；本机时钟{direction}了 {seconds} 秒，请校准（NTP）"
+            )
         }
     };
     match answer {

@@ -181,8 +181,7 @@ pub fn exit_on_broken_pipe() {
 
 /// An error with its causes, in the reader's language where it is a text of ours.
 pub fn explain(error: &anyhow::Error) -> String {
-    let causes: Vec<_> = error.chain().map(|cause| lang::in_their_language(&cause.to_string())).collect();
-    causes.join(": ")
+    lang::error(error.as_ref())
 }
 
 /// Ends as `SIGPIPE` would.

@@ -1,7 +1,9 @@
 //! What the crate `pictures` says of files: in English there, in Chinese here.
 
+use super::details::Pattern;
+
 /// A text of the crate and the same in Chinese; `{}` stands for a value.
-pub(super) const TEXTS: &[(&str, &str)] = &[
+pub(super) const TEXTS: &[Pattern] = &[
     ("the file ends too early: {}", "文件不完整：{}"),
     ("the picture is damaged: {}", "图片已损坏：{}"),
     ("{} is over images.max_pixels = {}", "{}，超过了 images.max_pixels = {}"),
