@@ -9,12 +9,13 @@ use crate::support::source::{literals, rust_files};
 
 /// Files whose texts are all read by people, beside the crate `pictures` and the configuration: they are found by what
 /// they call.
-const MAKERS: [&str; 13] = [
+const MAKERS: [&str; 14] = [
     // errors that end a command
     "#[error(",
     "bail!(",
     "with_context(",
     "found.wrong",
+    "Refusal(StatusCode",
     "LedgerError::Open {",
     "Result<(), String>",
     // details of failures and notices
@@ -55,8 +56,9 @@ const OTHERS: &[&str] = &[
     // help, and an error of the standard library
     "The configuration file [default: $BRANDPOST_CONFIG, ./config.toml, /etc/brandpost/config.toml]",
     "failed printing to stdout",
-    // of a reload, for the log
+    // of a reload, for the log and systemd
     "the new configuration is refused, the old one stays: {}",
+    "the new configuration is refused: {}",
     "http.listen = \"{}\" cannot be used; choose another port (an address on the same port needs a restart)",
 ];
 

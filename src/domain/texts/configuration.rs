@@ -208,6 +208,9 @@ pub(super) const TEXTS: &[Pattern] = &[
     ("intake cannot do its work", "登记图片的任务无法工作"),
     ("publish cannot use the database", "上传时无法使用数据库"),
     ("an attempt broke off", "一次上传意外中断"),
+    // the page
+    ("there is no such thing", "没有这一项"),
+    ("state names more states than there are", "state 里的状态太多"),
     // alerts
     ("alerts.command is empty", "alerts.command 是空的"),
     ("alerts.command took too long", "alerts.command 超时"),

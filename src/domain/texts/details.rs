@@ -48,7 +48,7 @@ fn failure(text: &str) -> Option<(&'static str, &'static str, Vec<&str>)> {
     Some(if code.is_empty() {
         ("", "{}：{}", vec![name, rest])
     } else {
-        ("", "{}［{}］：{}", vec![name, code, rest])
+        ("", "{} [{}]：{}", vec![name, code, rest])
     })
 }
 
@@ -81,7 +81,8 @@ fn fill(pattern: &str, values: &[&str], others: &[Pattern]) -> String {
         };
         let value = value.copied().unwrap_or_default();
         text += before;
-        text += &translated(value, others).unwrap_or_else(|| value.to_owned());
+        let state = || value.parse().ok().map(|state| super::state_in_chinese(state).to_owned());
+        text += &translated(value, others).or_else(state).unwrap_or_else(|| value.to_owned());
         rest = behind;
     }
     text + rest
@@ -112,7 +113,7 @@ mod tests {
             ),
             (
                 "the gateway does not accept our credentials; nothing is sent until it does: credentials [A403IS]: Invalid Signature",
-                "网关不接受我们的凭证，在此之前不会上传：凭证无效［A403IS］：Invalid Signature",
+                "网关不接受我们的凭证，在此之前不会上传：凭证无效 [A403IS]：Invalid Signature",
             ),
             (
                 "cannot connect to a.b through the proxy p: x; check this machine's clock (NTP)",
@@ -129,6 +130,10 @@ mod tests {
         ] {
             assert_eq!(chinese(english).as_deref(), Some(expected));
         }
+        assert_eq!(
+            chinese("slot 3 of OWNBRAND/1 belongs to 3.jpg (uploaded); release it first").as_deref(),
+            Some("OWNBRAND/1 的序号 3 属于 3.jpg（已上传），请先释放")
+        );
         assert_eq!(chinese("Record not found / 资质记录不存在"), None);
     }
 

@@ -76,12 +76,16 @@ pub(super) const TEXTS: &[Pattern] = &[
     ),
     (
         "\"{}\" is no brand's folder: its name is a record id (without leading zeros), or a record id and a label, as in \"1001-Acme\"",
-        "“{}”不是品牌目录：目录名应为资质记录 id（不带前导零），后面可以加名称，例如“1001-海尔”",
+        "“{}”不是品牌目录：目录名应为资质记录 id（半角数字，不带前导零），后面可以加名称，编号与名称之间要有空格、-、_ 或 .，例如“1001-海尔”",
     ),
     ("is a symbolic link, which is not followed", "是符号链接，不会跟随"),
     (
         "is no folder; pictures go into TYPE/ID, as in OWNBRAND/1001",
         "不是文件夹；图片要放进“类型/编号”，例如 OWNBRAND/1001",
+    ),
+    (
+        "folders in a brand's folder are not looked into; put the pictures into the brand's folder itself",
+        "品牌目录里的子文件夹不会处理；请把图片直接放在品牌目录下",
     ),
     ("it cannot be read: {}", "无法读取：{}"),
     ("it holds more than {} brands' folders", "其中的品牌目录超过 {} 个"),
@@ -191,8 +195,12 @@ pub(super) const TEXTS: &[Pattern] = &[
         "云端要求放慢，暂时一个也收不了，速度会逐步降低：{}",
     ),
     (
-        "uploads are paused by an operator{}; `brandpost resume` lets them go on",
-        "上传已被人工暂停{}；用 `brandpost resume` 恢复",
+        "uploads are paused by an operator; `brandpost resume` lets them go on",
+        "上传已被人工暂停；用 `brandpost resume` 恢复",
+    ),
+    (
+        "uploads are paused by an operator: {}; `brandpost resume` lets them go on",
+        "上传已被人工暂停：{}；用 `brandpost resume` 恢复",
     ),
     (
         "{}; it was rebuilt from the folders. Files from before {} are held: `brandpost retry --held` sends them again, `brandpost adopt --all` takes them as sent",
@@ -226,6 +234,8 @@ pub(super) const SYSTEM: &[Pattern] = &[
     ("Operation not permitted (os error 1)", "不允许的操作"),
     ("Connection timed out (os error 110)", "连接超时"),
     ("Cannot assign requested address (os error 99)", "本机没有这个地址"),
+    ("invalid digit found in string", "应为数字"),
+    ("number too large to fit in target type", "数字太大"),
     ("database: {}", "数据库：{}"),
     ("database: error communicating with database: {}", "{}"),
     ("database: database disk image is malformed", "数据库已损坏，守护进程启动时会自动改名保存并重建"),

@@ -68,6 +68,11 @@ fn state_in_english(state: State) -> &'static str {
     }
 }
 
+/// What a notice says in Chinese, in few words.
+pub fn notice_in_chinese(name: NoticeName) -> &'static str {
+    notice(name)[0][0]
+}
+
 /// What a notice says, in Chinese and in English, and what to do.
 fn notice(name: NoticeName) -> [[&'static str; 2]; 2] {
     match name {
