@@ -130,7 +130,7 @@ pub(super) const TEXTS: &[Pattern] = &[
     // secrets
     (
         "there is no {}: set {}_file, or {}, or the systemd credential {}",
-        "没有 {}：请设置 {}_file、{} 或 systemd 凭据 {}",
+        "没有 {}：请设置 {}_file、{} 或 systemd 凭证 {}",
     ),
     ("cannot read {} from {}", "无法从 {1} 读取 {0}"),
     ("{} in {} is empty", "{1} 里的 {0} 是空的"),
