@@ -46,10 +46,7 @@ pub(super) fn english(digest: &Digest) -> String {
 /// The chat systems' readers are in China.
 pub(super) fn chinese(digest: &Digest) -> String {
     let mut lines = Vec::new();
-    lines.extend(digest.begun.iter().map(|(name, message)| match begins(*name) {
-        Some(words) => format!("{words}：{}", detail(message)),
-        None => format!("【故障】{}", detail(message)),
-    }));
+    lines.extend(digest.begun.iter().map(|(name, message)| begins(*name, message)));
     lines.extend(digest.over.iter().map(|(name, message)| match ends(*name) {
         Some(words) => words.to_owned(),
         None => format!("【恢复】{}", detail(message)),
@@ -86,17 +83,17 @@ pub(super) fn chinese(digest: &Digest) -> String {
     format!("brandpost 品牌资质图片上传\n{}", lines.join("\n"))
 }
 
-/// How a message about a notice begins; `None`: the notice says it all.
-fn begins(notice: NoticeName) -> Option<&'static str> {
-    match notice {
-        NoticeName::Away => Some("【故障】有主机失联，它的文件在等待"),
-        NoticeName::Root => Some("【故障】监视目录不可用"),
-        NoticeName::Paused => Some("【故障】上传已自动暂停"),
-        NoticeName::Throttled => Some("【故障】云端持续限流，暂时一个也传不上去"),
-        NoticeName::Rebuilt => Some("【故障】数据库已重建，以前的文件待确认"),
-        NoticeName::Suspended => Some("【通知】上传已被人工暂停"),
-        NoticeName::Unserved => None,
+/// A notice as a line: its heading, and the details, which may begin with the same words.
+fn begins(notice: NoticeName, message: &str) -> String {
+    let mark = if notice == NoticeName::Suspended { "通知" } else { "故障" };
+    let message = detail(message);
+    if notice == NoticeName::Unserved {
+        // it says it all
+        return format!("【{mark}】{message}");
     }
+    let heading = texts::notice_in_chinese(notice);
+    let rest = message.strip_prefix(heading).map(|rest| rest.trim_start_matches(['：', '；']));
+    format!("【{mark}】{heading}：{}", rest.unwrap_or(&message))
 }
 
 fn ends(notice: NoticeName) -> Option<&'static str> {
@@ -185,7 +182,7 @@ mod tests {
         assert_eq!(
             text,
             "brandpost 品牌资质图片上传\n\
-             【通知】上传已被人工暂停：上传已被人工暂停；用 `brandpost resume` 恢复\n\
+             【通知】上传已被人工暂停：用 `brandpost resume` 恢复\n\
              【不合格】1 个文件\n\
              OWNBRAND/1001 海尔/a.jpg (#7)：格式不支持，这是 PDF 文档，不是 JPG、PNG 或 GIF：请把页面另存为图片。\
              请另存为 JPG、PNG 或 GIF 后重新放入。\n\

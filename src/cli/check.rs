@@ -1,5 +1,7 @@
 //! `brandpost check`: a line a check, a hint a failure.
 
+mod database;
+
 use std::io::ErrorKind as ErrorKindOfIo;
 use std::net::TcpListener;
 use std::path::Path;
@@ -12,16 +14,16 @@ use tokio::time::Instant;
 
 use super::NO;
 use super::lang::{self, tr};
+use super::robot;
 use super::service;
 use super::style::{FAINT, paint};
 use crate::cloud::{Clients, Clouds};
 use crate::config::{SecretError, Settings, TokenError, TokenSource};
-use crate::daemon;
 use crate::domain::clock::{Clock, SystemClock};
 use crate::domain::failure::ErrorKind;
 use crate::domain::text::visible;
 use crate::intake::{self, backlog::Backlog};
-use crate::ledger::{self, DaemonLock, Location, Report, Server};
+use crate::ledger::DaemonLock;
 
 /// So long folders are listed, and so long a file system that does not answer is waited for.
 const LIST: Duration = Duration::from_secs(30);
@@ -32,7 +34,7 @@ pub(super) struct Args {
     /// Make one signed call to the gateway; it takes no slot
     #[arg(long)]
     online: bool,
-    /// Only read the configuration file, as before a reload
+    /// Only what a reload needs: the configuration file and the secrets
     #[arg(long, conflicts_with = "online")]
     config_only: bool,
 }
@@ -45,21 +47,24 @@ pub(super) async fn check(path: &Path, args: &Args) -> anyhow::Result<ExitCode> 
     match Settings::load(path) {
         Ok(settings) => {
             sheet.note("config", Ok(path.display().to_string()));
-            if !args.config_only {
-                offline(&mut sheet, &settings).await;
+            match args.config_only {
+                true => reloadable(&mut sheet, &settings),
+                false => offline(&mut sheet, &settings).await,
             }
             if args.online {
                 sheet.note("gateway", online(&settings).await);
             }
         }
-        Err(problems) => problems.0.iter().for_each(|problem| sheet.note("config", Err(problem.to_string()))),
+        Err(problems) => {
+            problems.0.iter().for_each(|problem| sheet.note("config", Err(lang::problem(problem))));
+        }
     }
     Ok(if sheet.failures == 0 { ExitCode::SUCCESS } else { ExitCode::from(NO) })
 }
 
 /// An error with all its causes, on one line.
-fn whole(error: impl std::error::Error + Send + Sync + 'static) -> String {
-    format!("{:#}", anyhow::Error::new(error))
+fn whole(error: impl std::error::Error + 'static) -> String {
+    lang::error(&error)
 }
 
 #[derive(Default)]
@@ -91,19 +96,33 @@ fn warn(what: &str, text: &str) {
     anstream::println!("{}  {what:<9} {text}", paint(AnsiColor::Yellow.on_default(), "WARN"));
 }
 
+/// Without it a reload is refused.
+fn reloadable(sheet: &mut Sheet, settings: &Settings) {
+    secrets(sheet, settings);
+    page(sheet, settings);
+    network(sheet, settings);
+}
+
+/// What is wrong with certificates and proxies keeps the daemon from its start.
+fn network(sheet: &mut Sheet, settings: &Settings) {
+    if let Err(error) = Clients::new(settings) {
+        sheet.note("network", Err(whole(error)));
+    }
+}
+
 async fn offline(sheet: &mut Sheet, settings: &Settings) {
     secrets(sheet, settings);
+    if let Some(text) = robot::wrong_kind(settings) {
+        warn("alerts", &text);
+    }
     encryption(settings);
     page(sheet, settings);
     address(sheet, settings).await;
     folders(sheet, settings).await;
     sheet.note("inotify", inotify());
-    sheet.note("database", database(settings).await);
+    sheet.note("database", database::database(settings).await);
     sheet.note("clock", clock());
-    // what is wrong with it keeps the daemon from its start
-    if let Err(error) = Clients::new(settings) {
-        sheet.note("network", Err(whole(error)));
-    }
+    network(sheet, settings);
 }
 
 /// The operator's token; a generated one is always good.
@@ -136,9 +155,10 @@ async fn address(sheet: &mut Sheet, settings: &Settings) {
     }
     match TcpListener::bind(address) {
         Err(error) if [ErrorKindOfIo::AddrInUse, ErrorKindOfIo::AddrNotAvailable].contains(&error.kind()) => {
+            let why = lang::detail(&error.to_string());
             sheet.note("page", Err(tr!(
-                "http.listen = \"{address}\" cannot be used: {error}; choose another port, or stop what uses it",
-                "http.listen = \"{address}\" 无法使用：{error}；请换一个端口，或停掉占用它的程序"
+                "http.listen = \"{address}\" cannot be used: {why}; choose another port, or stop what uses it",
+                "http.listen = \"{address}\" 无法使用：{why}；请换一个端口，或停掉占用它的程序"
             )));
         }
         _ => {}
@@ -207,10 +227,13 @@ async fn folders(sheet: &mut Sheet, settings: &Settings) {
         }
         Err(_) => {
             let text = tr!("a file system of theirs does not answer", "所在的文件系统没有响应");
-            return sheet.note("folders", Err(format!("{root}: {text}")));
+            return sheet.note("folders", Err(tr!("{root}: {text}", "{root}：{text}")));
         }
     };
-    sheet.note("folders", Ok(format!("{root}: {}", brands(backlog.folders))));
+    if backlog.folders > 0 || backlog.missing.is_empty() {
+        let found = brands(backlog.folders);
+        sheet.note("folders", Ok(tr!("{root}: {found}", "{root}：{found}")));
+    }
     for path in &backlog.missing {
         let path = path.display();
         let text = tr!(
@@ -220,7 +243,7 @@ async fn folders(sheet: &mut Sheet, settings: &Settings) {
         sheet.note("folders", Err(text));
     }
     for (path, why) in &backlog.unread {
-        let path = path.display();
+        let (path, why) = (path.display(), lang::detail(why));
         match ours {
             true => sheet.note(
                 "folders",
@@ -263,86 +286,16 @@ fn inotify() -> Finding {
                 watches.trim(),
                 instances.trim()
             )),
-            Err(error) => Err(tr!("{error}; folders are polled", "{error}；目录改为轮询")),
+            Err(error) => {
+                let why = lang::detail(&error);
+                Err(tr!("{why}; folders are polled", "{why}；目录改为轮询"))
+            }
         },
-        _ => Err("its limits cannot be read; folders are polled if it is not available".into()),
-    }
-}
-
-async fn database(settings: &Settings) -> Finding {
-    if let Location::Server(server) = daemon::location(settings).map_err(|error| format!("{error:#}"))? {
-        return server_database(&settings.database.path, server).await;
-    }
-    let path = &settings.database.path;
-    super::check_database_place(path).map_err(|error| format!("{error:#}"))?;
-    writable(path).await?;
-    if !path.exists() {
-        return Ok(tr!("{}: will be made at the first start", "{}：首次启动时创建", path.display()));
-    }
-    let (health, total) = contents(path).await?;
-    let busy = if is_at_work(path).await {
-        tr!("a daemon works with it", "守护进程正在使用")
-    } else {
-        tr!("no daemon works with it", "守护进程没有运行")
-    };
-    match health.as_str() {
-        "ok" => Ok(tr!("{}: {} files, {busy}", "{}：{} 个文件，{busy}", path.display(), total)),
-        trouble => Err(tr!(
-            "{}: damaged: {trouble}; restore a backup",
-            "{}：已损坏：{trouble}；请恢复备份",
-            path.display()
+        _ => Err(tr!(
+            "its limits cannot be read; folders are polled if it is not available",
+            "读不到它的限额；不可用时目录改为轮询"
         )),
     }
-}
-
-/// The server, its settings that matter, and who keeps the inbox.
-async fn server_database(path: &Path, server: Server) -> Finding {
-    let place = server.to_string();
-    let ask = async move || {
-        ledger::check_server(&server, SystemClock.now()).await.map_err(|error| error.to_string())
-    };
-    let findings = ask_as_service(path, ask).await?;
-    findings.weak.iter().for_each(|text| warn("database", text));
-    match findings.wrong.is_empty() {
-        true => Ok(format!("{place}: {}", findings.good.join(", "))),
-        false => Err(format!("{place}: {}", findings.wrong.join("; "))),
-    }
-}
-
-/// What SQLite says of it, and how many files it holds. Read by the service's user, who chooses what stands there.
-async fn contents(path: &Path) -> Result<(String, u64), String> {
-    let database = path.to_owned();
-    let ask = async move || {
-        let report = Report::open(&database).await.map_err(whole)?;
-        let place = database.display();
-        let health = report.quick_check().await.map_err(|error| format!("{place}: {error}"))?;
-        let counts = report.counts(None).await;
-        let counts = counts.map_err(|_| format!("{place}: is no database of brandpost"))?;
-        Ok((health, counts.total()))
-    };
-    ask_as_service(path, ask).await
-}
-
-/// Has the service's user ask the database.
-async fn ask_as_service<T: Send + 'static>(
-    path: &Path,
-    ask: impl AsyncFnOnce() -> Result<T, String> + Send + 'static,
-) -> Result<T, String> {
-    let read = service::as_service(path, move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(whole)?;
-        runtime.block_on(ask())
-    });
-    read.await.ok_or_else(|| tr!("this user cannot ask as the service's", "无法以服务用户的身份检查"))?
-}
-
-/// Can the service write its database? Somebody else's rights say nothing of it.
-async fn writable(path: &Path) -> Result<(), String> {
-    let (database, ours) = (path.to_owned(), service::can_answer(path));
-    let write = service::as_service(path, move || match ours {
-        true => ledger::prove_writable(&database),
-        false => ledger::check_writable(&database, false),
-    });
-    write.await.unwrap_or(Ok(()))
 }
 
 /// Signatures are refused when the clock is off by more than 15 minutes; offline, only absurd times are noticed.
@@ -365,8 +318,12 @@ async fn online(settings: &Settings) -> Finding {
     let clock = match clouds.clock.observed() {
         -60..=60 => String::new(),
         ahead => {
-            let direction = if ahead > 0 { "slow" } else { "fast" };
-            format!("; this machine's clock is {} s {direction}: set it (NTP)", ahead.abs())
+            let direction = if ahead > 0 { tr!("slow", "慢") } else { tr!("fast", "快") };
+            let seconds = ahead.abs();
+            tr!(
+                "; this machine's clock is {seconds} s {direction}: set it (NTP)",
+                "；本机时钟{direction}了 {seconds} 秒，请校准（NTP）"
+            )
         }
     };
     match answer {

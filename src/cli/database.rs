@@ -8,7 +8,7 @@ use clap::Subcommand;
 
 use super::lang::tr;
 use super::service;
-use crate::config::Settings;
+use crate::config::{Problem, Problems, Settings};
 use crate::daemon;
 use crate::domain::clock::SystemClock;
 use crate::ledger::{Location, Server, copy_to_server};
@@ -32,7 +32,7 @@ enum DatabaseCommand {
 pub(super) fn database(config: &Path, args: &Args) -> anyhow::Result<ExitCode> {
     let DatabaseCommand::Copy { to } = &args.command;
     let variable = ("BRANDPOST_DATABASE__URL".into(), to.into());
-    let settings = Settings::load_with(config, std::iter::once(variable))?;
+    let settings = Settings::load_with(config, std::iter::once(variable)).map_err(about_option)?;
     let Location::Server(server) = daemon::location(&settings)? else {
         anyhow::bail!("--to names no server");
     };
@@ -41,6 +41,15 @@ pub(super) fn database(config: &Path, args: &Args) -> anyhow::Result<ExitCode> {
     // the password was read before: it may be root's alone
     service::become_owner(path)?;
     super::block_on(copy(config, path, &server))
+}
+
+/// The option stands for a variable that nobody has set.
+fn about_option(problems: Problems) -> Problems {
+    let rename = |problem: Problem| match problem.place.as_str() {
+        "$BRANDPOST_DATABASE__URL" => Problem { place: "--to".into(), key: String::new(), ..problem },
+        _ => problem,
+    };
+    Problems(problems.0.into_iter().map(rename).collect())
 }
 
 async fn copy(config: &Path, path: &Path, server: &Server) -> anyhow::Result<ExitCode> {

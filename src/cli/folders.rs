@@ -39,7 +39,7 @@ pub(super) async fn lines(
         );
         writeln!(lines, "{}", paint(AnsiColor::Red.on_default(), &text))?;
     }
-    let (path, settings) = (settings.database.path.clone(), settings.clone());
+    let (path, grace, settings) = (settings.database.path.clone(), settings.watch.grace, settings.clone());
     let list = service::as_service(&path, move || Backlog::list(&settings, brand, Instant::now() + LIST));
     let Ok(Some(backlog)) = tokio::time::timeout(SILENCE, list).await else {
         let text = tr!(
@@ -52,14 +52,18 @@ pub(super) async fn lines(
     let backlog = backlog.untaken(report, Instant::now() + LOOK_UP).await?;
     let reading =
         report.reading().await?.into_iter().map(|(path, bytes, size)| (path, (bytes, size))).collect();
-    describe(&mut lines, &backlog, &reading, service::can_answer(&path))?;
+    describe(&mut lines, &backlog, &reading, service::can_answer(&path), grace)?;
     Ok(lines)
 }
 
-fn waits(path: &Path, read: Option<(u64, u64)>) -> String {
+fn waits(path: &Path, read: Option<(u64, u64)>, grace: Duration) -> String {
     let path = visible(&path.to_string_lossy());
     let Some((bytes, size)) = read else {
-        return tr!("waits to be taken in: {path}", "等待登记：{path}");
+        let grace = grace.as_secs();
+        return tr!(
+            "waits to be taken in: {path} (if it ends too early, for {grace} s)",
+            "等待登记：{path}（结尾不完整的最多等 {grace} 秒）"
+        );
     };
     let [bytes, size] = [bytes, size].map(|count| style::bytes(count.cast_signed()));
     tr!("still being read: {path} ({bytes} of {size})", "仍在读取：{path}（{bytes}，共 {size}）")
@@ -81,6 +85,7 @@ fn describe(
     backlog: &Backlog,
     reading: &HashMap<PathBuf, (u64, u64)>,
     ours: bool,
+    grace: Duration,
 ) -> std::fmt::Result {
     let red = AnsiColor::Red.on_default();
     for path in &backlog.missing {
@@ -100,7 +105,7 @@ fn describe(
     let unrecognized: Vec<_> =
         unrecognized.map(|(path, why)| tr!("left alone: {path}: {why}", "未处理：{path}：{why}")).collect();
     let waiting: Vec<_> =
-        backlog.files.iter().map(|(_, path)| waits(path, reading.get(path).copied())).collect();
+        backlog.files.iter().map(|(_, path)| waits(path, reading.get(path).copied(), grace)).collect();
     for (texts, style) in [(unread, red), (waiting, AnsiColor::Yellow.on_default()), (unrecognized, FAINT)] {
         for text in texts.iter().take(SHOWN) {
             writeln!(lines, "{}", paint(style, text))?;

@@ -10,9 +10,11 @@ use super::lang::{self, tr};
 use super::style::{of_state, paint, visible};
 use crate::config::{Images, Settings, locate};
 use crate::domain::failure::{ErrorKind, Failure};
+use crate::domain::image::Format;
 use crate::domain::upload::{Picture, State};
 use crate::files;
 use crate::intake::inspect::{Inspector, Subject};
+use crate::intake::is_ignored;
 
 /// Nothing else works on pictures in this process.
 const MEMORY: u64 = 96 << 20;
@@ -94,6 +96,10 @@ fn verdict(path: &Path, found: Result<(Picture, u64), Failure>) -> Verdict {
 }
 
 fn look_at(inspector: &Inspector, path: &Path) -> Result<(Picture, u64), Failure> {
+    // as in an inbox
+    if path.symlink_metadata().is_ok_and(|about| about.is_symlink()) {
+        return Err(Failure::new(ErrorKind::NotAFile, "a symbolic link, which is not followed"));
+    }
     let unreadable = |error: std::io::Error| {
         let kind = match error.kind() {
             std::io::ErrorKind::InvalidInput => ErrorKind::NotAFile,
@@ -111,13 +117,34 @@ fn look_at(inspector: &Inspector, path: &Path) -> Result<(Picture, u64), Failure
     Ok((picture.clone(), inspected.stamp.size))
 }
 
+/// What else becomes of a file of this name.
+fn notes(path: &Path, picture: &Picture) -> String {
+    let mut notes = String::new();
+    let suffix = path.extension().unwrap_or_default().to_string_lossy();
+    if Format::from_suffix(&suffix).is_some_and(|named| named != picture.format) {
+        let (suffix, format) = (visible(&suffix), picture.format.suffix());
+        notes += &tr!(
+            "; the name says {suffix}: it is sent as {format}",
+            "；文件名后缀是 {suffix}，会按 {format} 上传"
+        );
+    }
+    if path.file_name().is_some_and(|name| is_ignored(name, &[])) {
+        notes += &tr!(
+            "; files of such a name are left alone in an inbox",
+            "；放进监视目录后，这样命名的文件不会处理"
+        );
+    }
+    notes
+}
+
 fn line(path: &Path, found: &Result<(Picture, u64), Failure>) -> String {
     let file = visible(&path.to_string_lossy());
     match found {
         Ok((picture, _)) => {
             let sound = paint(of_state(State::Uploaded), &tr!("sound", "合格"));
             let (suffix, pixels) = (picture.format.suffix(), picture.dimensions);
-            tr!("{file}: {sound}: {suffix}, {pixels}", "{file}：{sound}：{suffix}，{pixels}")
+            let notes = notes(path, picture);
+            tr!("{file}: {sound}: {suffix}, {pixels}{notes}", "{file}：{sound}：{suffix}，{pixels}{notes}")
         }
         Err(failure) => {
             let message = lang::detail(&failure.message);

@@ -1,7 +1,9 @@
 //! English, or Simplified Chinese where the locale asks for it.
 
+use std::error::Error;
 use std::sync::OnceLock;
 
+use crate::config::{Problem, Problems};
 use crate::domain::brand::Outcome;
 use crate::domain::failure::{ErrorKind, Failure};
 use crate::domain::text::visible;
@@ -75,6 +77,25 @@ pub(crate) fn failure(failure: &Failure) -> String {
 /// The details of a failure, of a notice, or of a name that is left alone, as they may be shown.
 pub(crate) fn detail(text: &str) -> String {
     visible(&in_their_language(text))
+}
+
+/// What is wrong with the configuration.
+pub(crate) fn problem(problem: &Problem) -> String {
+    let message = if chinese() { texts::problem_in_chinese(&problem.message) } else { None };
+    let Some(message) = message else { return problem.to_string() };
+    let key = if problem.key.is_empty() { String::new() } else { format!("{}：", problem.key) };
+    format!("{}：{key}{message}", problem.place)
+}
+
+/// An error with all its causes, on one line but for the mistakes of the configuration, which have one each.
+pub(crate) fn error(error: &(dyn Error + 'static)) -> String {
+    let causes = std::iter::successors(Some(error), |error| Error::source(*error)).map(|cause| {
+        let problems = cause
+            .downcast_ref::<Problems>()
+            .map(|problems| problems.0.iter().map(problem).collect::<Vec<_>>().join("\n"));
+        problems.unwrap_or_else(|| in_their_language(&cause.to_string()))
+    });
+    causes.collect::<Vec<_>>().join(&tr!(": ", "："))
 }
 
 /// A text in Chinese, if that is wanted and it is one of ours.

@@ -16,12 +16,14 @@ mod noted_table;
 mod page;
 mod pause;
 mod retry;
+mod robot;
 mod run;
 mod service;
 mod show;
 mod slots;
 mod status;
 mod style;
+mod usage;
 
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -90,8 +92,12 @@ enum Command {
 impl Cli {
     /// Reads the command line; help is in the reader's language. Mistakes and `--help` end the process.
     pub fn read() -> Self {
-        let matches = help::spoken(Self::command()).get_matches();
-        Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+        let matches = help::spoken(Self::command()).try_get_matches();
+        matches.and_then(|matches| Self::from_arg_matches(&matches)).unwrap_or_else(|error| {
+            let Some(text) = usage::explain(&error) else { error.exit() };
+            anstream::eprintln!("{text}");
+            std::process::exit(error.exit_code());
+        })
     }
 
     /// Does what was asked and tells the exit code.
@@ -181,8 +187,7 @@ pub fn exit_on_broken_pipe() {
 
 /// An error with its causes, in the reader's language where it is a text of ours.
 pub fn explain(error: &anyhow::Error) -> String {
-    let causes: Vec<_> = error.chain().map(|cause| lang::in_their_language(&cause.to_string())).collect();
-    causes.join(": ")
+    lang::error(error.as_ref())
 }
 
 /// Ends as `SIGPIPE` would.

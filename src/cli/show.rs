@@ -25,8 +25,8 @@ pub(super) async fn show(settings: &Settings, args: &Args) -> anyhow::Result<Exi
         anstream::eprintln!(
             "{}",
             tr!(
-                "brandpost: {} is unknown; `brandpost status` lists what there is",
-                "brandpost：没有 {}，可用 `brandpost status` 查看",
+                "brandpost: {} is unknown: write an id from `brandpost status`, or the path of a file",
+                "brandpost: 台账里没有 {}：请写 `brandpost status` 里的编号，或文件路径",
                 args.what.display()
             )
         );
@@ -95,7 +95,7 @@ fn print_row(row: &StatusRow, several_hosts: bool) {
     };
     line(&tr!("size", "大小"), format!("{}{picture}", style::bytes(row.size_bytes)));
     line(&tr!("revision", "版本"), row.revision.to_string());
-    line(&tr!("attempts", "尝试次数"), row.attempts.to_string());
+    line(&tr!("counted", "计入的次数"), row.attempts.to_string());
     maybe(&tr!("next", "下次尝试"), &row.next_attempt_at.as_deref().map(style::local));
     maybe(&tr!("sha256", "sha256"), &row.sha256);
     maybe(&tr!("object", "对象"), &row.object_url);

@@ -17,6 +17,7 @@ use super::style::{self, paint};
 use crate::config::Settings;
 use crate::domain::brand::BrandKey;
 use crate::domain::clock::{Clock, SystemClock, rfc3339};
+use crate::domain::texts::state_in_chinese;
 use crate::domain::upload::State;
 use crate::ledger::{Counts, Filter, LedgerError, Report, StatusRow};
 
@@ -31,8 +32,8 @@ const RATE: Duration = Duration::from_mins(1);
 pub(super) struct Args {
     /// Only this brand, as in OWNBRAND/1001
     brand: Option<BrandKey>,
-    /// Only files in this state (may be repeated)
-    #[arg(long = "state", value_name = "STATE")]
+    /// Only files in this state (may be repeated): queued, uploading, retrying, uploaded, failed, rejected, gone
+    #[arg(long = "state", value_name = "STATE", value_parser = state)]
     states: Vec<State>,
     /// Only files in this inbox, as `brandpost inboxes` lists it
     #[arg(long, value_name = "NAME")]
@@ -54,6 +55,20 @@ pub(super) struct Args {
     limit: Option<u32>,
 }
 
+/// A state by its word, or as people read it.
+fn state(text: &str) -> Result<State, String> {
+    let found =
+        State::ALL.into_iter().find(|state| [state.as_str(), state_in_chinese(*state)].contains(&text));
+    found.ok_or_else(|| {
+        let names = State::ALL.map(|state| format!("{}（{state}）", state_in_chinese(state))).join("、");
+        tr!(
+            "the states are {}",
+            "没有这个状态，可选：{}",
+            if lang::chinese() { names } else { State::ALL.map(State::as_str).join(", ") }
+        )
+    })
+}
+
 fn since(text: &str) -> Result<Timestamp, String> {
     let now = SystemClock.now().to_zoned(style::zone());
     if let Ok(time) = text.parse::<Timestamp>() {
@@ -64,7 +79,12 @@ fn since(text: &str) -> Result<Timestamp, String> {
         return Ok(zoned.timestamp());
     }
     let ago = text.parse::<jiff::Span>().ok().and_then(|span| now.checked_sub(span.abs()).ok());
-    let ago = ago.ok_or("write 2026-11-24, \"2026-11-24 08:00\", or how long ago: 30m, 2h, 3d")?;
+    let ago = ago.ok_or_else(|| {
+        tr!(
+            "write 2026-11-24, \"2026-11-24 08:00\", or how long ago: 30m, 2h, 3d",
+            "请写 2026-11-24、\"2026-11-24 08:00\"，或多久以前：30m、2h、3d"
+        )
+    })?;
     Ok(ago.timestamp())
 }
 
@@ -147,6 +167,11 @@ async fn pulse(report: &Report, uploaded: &VecDeque<(Instant, u64)>) -> anyhow::
 }
 
 impl Args {
+    /// Are some files left out, beside those of other brands?
+    fn is_part(&self) -> bool {
+        !self.states.is_empty() || self.inbox.is_some() || self.since.is_some()
+    }
+
     fn filter(&self, limit: Option<u32>) -> Filter {
         let since = self.since.map(rfc3339);
         // each state once, however often it was named
@@ -164,7 +189,11 @@ async fn page(settings: &Settings, report: &Report, args: &Args) -> anyhow::Resu
         page += &(table(&rows) + "\n");
     }
     let counts = report.counts(args.brand).await?;
-    writeln!(page, "{}", summary_line(&counts))?;
+    let all = match args.is_part() {
+        true => tr!(" (of all files)", "（不计筛选条件）"),
+        false => String::new(),
+    };
+    writeln!(page, "{}{all}", summary_line(&counts))?;
     if rows.len() == limit as usize && counts.total() > u64::from(limit) {
         let more = tr!(
             "the latest {limit} are shown; --limit shows more",
@@ -231,9 +260,22 @@ pub(super) fn table(rows: &[StatusRow]) -> String {
     table.text()
 }
 
+/// What is worth a word of a file with which nothing is wrong.
+fn remark(row: &StatusRow) -> String {
+    if row.state == State::Uploaded && row.slot.is_none() {
+        tr!("its slot was released", "序号已释放")
+    } else if row.file_name.contains("\\x") {
+        tr!("its name is no UTF-8 (GBK?)", "文件名不是 UTF-8（像是 GBK）")
+    } else {
+        String::new()
+    }
+}
+
 /// Why it is in its state, and when it is tried again.
 pub(super) fn why(row: &StatusRow) -> String {
-    let Some(kind) = row.error_kind else { return String::new() };
+    let Some(kind) = row.error_kind else {
+        return remark(row);
+    };
     let message = lang::detail(row.error_message.as_deref().unwrap_or_default());
     let code = row.error_code.as_ref().map(|code| format!(" [{}]", style::visible(code))).unwrap_or_default();
     let waits = row.state == State::Retrying && !kind.waits_for_breaker();

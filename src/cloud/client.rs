@@ -88,9 +88,11 @@ impl Clients {
     /// may carry a signature.
     pub(super) fn error(&self, service: Service, url: &Url, error: &reqwest::Error) -> CloudError {
         let host = url.host_str().unwrap_or_default();
+        // `None` is the scheme's own
+        let host = url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
         let peer = match self.proxy(url) {
             Some(proxy) => format!("{host} through the proxy {proxy}"),
-            None => host.to_owned(),
+            None => host,
         };
         CloudError::from_client(service, &peer, error)
     }

@@ -13,6 +13,7 @@ mod secret;
 mod settings;
 mod token;
 mod values;
+mod wording;
 
 pub use locate::locate;
 pub use problem::{Problem, Problems};

@@ -14,6 +14,7 @@ use toml::de::{DeString, DeTable, DeValue};
 
 use super::file::File;
 use super::problem::{Problem, Problems, Source};
+use super::wording;
 
 /// `BRANDPOST_<SECTION>__<KEY>` overrides a key.
 pub const ENV_PREFIX: &str = "BRANDPOST_";
@@ -47,7 +48,12 @@ pub(super) fn read(
     let mut source = Source::new(path, text);
     let (mut table, errors) = DeTable::parse_recoverable(text);
     if !errors.is_empty() {
-        let syntax = |error: &toml::de::Error| problem(&source, error.span().as_ref(), "", error.message());
+        let syntax = |error: &toml::de::Error| {
+            let span = error.span();
+            let rest = span.as_ref().and_then(|span| text.get(span.start..));
+            let message = wording::of_syntax(error.message(), rest);
+            problem(&source, span.as_ref(), "", message)
+        };
         return Err(Problems(errors.iter().map(syntax).collect()));
     }
     for (name, value) in overlay {
@@ -138,6 +144,7 @@ fn in_order(mut problems: Vec<(usize, Problem)>) -> Vec<Problem> {
 struct Entry {
     section: String,
     key: Option<String>,
+    /// Which item of a list of sections, as in `[[brand]]`.
     number: Option<usize>,
 }
 
@@ -154,7 +161,7 @@ impl Entry {
             None if ["gateway", "alerts"].contains(&self.section.as_str()) => {
                 format!("must be a section of keys, as in [{}]", self.section)
             }
-            _ => message.replace("unknown field", "unknown key"),
+            _ => wording::of_entry(message),
         }
     }
 
@@ -190,12 +197,10 @@ fn find(table: &DeTable<'_>, span: &Range<usize>) -> Option<Entry> {
             }
         }
         for (number, item) in value.get_ref().as_array().into_iter().flatten().enumerate() {
-            let in_keys = |(key, value): (&Spanned<DeString<'_>>, &Spanned<DeValue<'_>>)| {
-                within(key.span()) || within(value.span())
-            };
-            if within(item.span()) || item.get_ref().as_table().is_some_and(|table| table.iter().any(in_keys))
-            {
-                return entry(None, Some(number));
+            let mut keys = item.get_ref().as_table().into_iter().flatten();
+            let hit = keys.find(|(key, value)| within(key.span()) || within(value.span()));
+            if hit.is_some() || within(item.span()) {
+                return entry(hit.map(|(key, _)| key.get_ref().to_string()), Some(number));
             }
         }
         if within(section.span()) || within(value.span()) {
@@ -250,6 +255,7 @@ fn problem(source: &Source, span: Option<&Range<usize>>, key: &str, message: &st
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::texts::problem_in_chinese;
 
     fn messages(text: &str, overlay: &[(&str, &str)]) -> Vec<String> {
         let overlay: Vec<_> = overlay.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
@@ -270,7 +276,7 @@ mod tests {
         };
         has("config.toml:2: gateway.urll: unknown key `urll`");
         has("config.toml:4: watch.settle: invalid value: string \"soon\", expected a duration such as");
-        has("config.toml:6: limits.concurrency: invalid type: string \"four\", expected u32");
+        has("config.toml:6: limits.concurrency: invalid type: string \"four\", expected a whole number");
         has("config.toml:7: oops: unknown key `oops`");
     }
 
@@ -278,6 +284,56 @@ mod tests {
     fn broken_toml_names_its_line() {
         let messages = messages("[gateway]\nurl = \n", &[]);
         assert!(messages[0].starts_with("config.toml:2: "), "{messages:?}");
+    }
+
+    #[test]
+    fn quotation_marks_of_a_word_processor_are_named() {
+        let messages = messages("[gateway]\napp_id = “a1B2”\n", &[]);
+        assert!(messages[0].starts_with("config.toml:2: these quotation marks are no \""), "{messages:?}");
+    }
+
+    #[test]
+    fn a_key_of_a_brand_is_named() {
+        let messages = messages("[[brand]]\ntype = \"OWNBRAND\"\nid = \"1\"\npath = \"x\"\n", &[]);
+        let text =
+            "config.toml:3: brand.id: invalid type: string \"1\", expected a whole number, without quotes";
+        assert_eq!(messages, [text]);
+    }
+
+    #[test]
+    fn what_the_parser_finds_is_read_in_chinese() {
+        for (text, chinese) in [
+            ("[gateway]\napp_id = a1B2\n", "文本要加英文双引号"),
+            ("[gateway]\napp_id = “a1B2”\n", "用了中文引号，请改成英文双引号，例如 \"text\""),
+            ("[gateway]\napp_id = \"a\nx = 1", "文本里有不能用的字符，或缺少结尾的英文双引号"),
+            ("[gateway]\nurl = \"a\"\nurl = \"b\"\n", "重复的配置项"),
+            ("[gateway\n", "配置段缺少“]”"),
+            ("[gateway]\nurl\n", "缺少“=”和值"),
+            ("[log]\nlevell = \"x\"\n", "没有配置项 levell，可用的有 `format`、`level`；是不是 level？"),
+            ("[slots]\nbuy = \"x\"\n", "没有配置项 buy，可用的有 `by`；是不是 by？"),
+            ("[log]\nlevel = 1\n", "应为文本，要加英文双引号，写的是整数 1"),
+            ("[images]\nmax_per_brand = \"ten\"\n", "应为大于等于 0 的整数，不加引号，写的是文本 \"ten\""),
+            ("[images]\nmax_per_brand = -1\n", "应为大于等于 0 的整数，不加引号，写的是整数 -1"),
+            (
+                "[images]\nmax_bytes = \"big\"\n",
+                "应为大小，例如 \"20MiB\"、\"500KB\"，或字节数，写的是文本 \"big\"",
+            ),
+            (
+                "[watch]\nsettle = 1\n",
+                "应为时间，例如 \"500ms\"、\"5s\"、\"10m\"、\"1h\"、\"90d\"，写的是整数 1",
+            ),
+            ("[watch]\nignore = \"x\"\n", "应为列表，例如 [\"a\", \"b\"]，写的是文本 \"x\""),
+            ("watch = 1\n", "应为配置段，写的是整数 1"),
+            ("[[brand]]\ntype = \"OWNBRAND\"\nid = 1\n", "缺少 path"),
+        ] {
+            let problems = match read(Path::new("config.toml"), text, &[]) {
+                Ok((_, problems)) => problems,
+                Err(problems) => problems.0,
+            };
+            let said: Vec<_> = problems.iter().map(|problem| problem.message.as_str()).collect();
+            let read: Vec<_> = said.iter().map(|said| problem_in_chinese(said)).collect();
+            assert_eq!(read, [Some(chinese.to_owned())], "{text:?}: {said:?}");
+        }
     }
 
     #[test]

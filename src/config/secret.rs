@@ -108,7 +108,7 @@ pub enum SecretError {
     #[error("{0} is in {1}, which other users can read: run `chmod {2} {1}`, or use {0}_file")]
     ExposedInline(Key, String, &'static str),
     /// Nothing like it can be a secret; it was pasted wrongly.
-    #[error("{0} in {1} {2}")]
+    #[error("{0} in {1} cannot be used: it {2}")]
     Unusable(Key, String, String),
 }
 
@@ -321,11 +321,14 @@ mod tests {
             load(WEBHOOK, SecretPlace::Environment(Secret::from("example.com/x".to_owned()))).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "alerts.webhook in $BRANDPOST_ALERTS__WEBHOOK is no URL: copy it whole from the robot's settings"
+            "alerts.webhook in $BRANDPOST_ALERTS__WEBHOOK cannot be used: it is no URL: copy it whole from the robot's settings"
         );
         let variable = SecretPlace::Environment(Secret::from("a b".to_owned()));
         let error = load(ALERT_SECRET, variable).unwrap_err().to_string();
-        assert!(error.starts_with("alerts.secret in $BRANDPOST_ALERTS__SECRET has a blank"), "{error}");
+        assert!(
+            error.starts_with("alerts.secret in $BRANDPOST_ALERTS__SECRET cannot be used: it has a blank"),
+            "{error}"
+        );
     }
 
     #[test]

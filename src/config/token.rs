@@ -43,7 +43,9 @@ pub enum TokenError {
     )]
     Weak(String),
     /// The daemon has not generated one.
-    #[error("there is no token yet: the daemon generates one when it starts with http.listen set")]
+    #[error(
+        "there is no token yet: the daemon generates one when http.listen is set and it has started or reloaded"
+    )]
     NotGenerated,
     /// This user may not read it.
     #[error(

@@ -285,7 +285,7 @@ impl Generation {
                 }
                 () = shutdown.reload.notified() => match self.reload(clock) {
                     Ok(next) => break Some(next),
-                    Err(error) => tracing::error!(message_id = event::RELOAD_REFUSED, "the new configuration is refused, the old one stays: {error:#}"),
+                    Err(error) => refuse_reload(&error),
                 }
             }
         };
@@ -306,6 +306,15 @@ impl Generation {
         tracing::info!(message_id = event::RELOADED, "works with the new configuration");
         Ok(End::Reload(Box::new(next)))
     }
+}
+
+/// Where an operator looks for it: in the log, and in what `systemctl status` shows.
+fn refuse_reload(error: &anyhow::Error) {
+    tracing::error!(
+        message_id = event::RELOAD_REFUSED,
+        "the new configuration is refused, the old one stays: {error:#}"
+    );
+    lifecycle::notify(&[NotifyState::Status(&format!("the new configuration is refused: {error:#}"))]);
 }
 
 fn is(error: &anyhow::Error, what: impl Fn(&LedgerError) -> bool) -> bool {

@@ -24,7 +24,7 @@ impl Glob {
     /// When it can match no name.
     pub fn parse(text: &str) -> Result<Self, String> {
         if text.is_empty() || text.contains('/') {
-            return Err("is a pattern of names, without \"/\", as in \"*.bak\"".into());
+            return Err("is for names, without \"/\", as in \"*.bak\"".into());
         }
         let (mut parts, mut chars) = (Vec::new(), text.chars().flat_map(char::to_lowercase));
         while let Some(c) = chars.next() {

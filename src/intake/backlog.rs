@@ -47,6 +47,7 @@ impl Backlog {
                 backlog.partial = true;
                 break;
             }
+            backlog.unrecognized.extend(subfolders_in(settings, &path));
             match files_in(settings, &path) {
                 Ok(files) => backlog.files.extend(files.into_iter().map(|file| (brand, file))),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
@@ -93,6 +94,15 @@ impl Backlog {
 
 fn changed(folder: &Path) -> Option<SystemTime> {
     std::fs::metadata(folder).and_then(|folder| folder.modified()).ok()
+}
+
+/// Folders in a brand's folder, which somebody may take for watched ones.
+fn subfolders_in(settings: &Settings, path: &Path) -> Vec<(PathBuf, String)> {
+    let names = files::open_brand_folder(settings.top_of(path), path)
+        .and_then(|folder| scan::subfolders(&folder, &settings.watch.ignore));
+    let why =
+        "folders in a brand's folder are not looked into; put the pictures into the brand's folder itself";
+    names.unwrap_or_default().into_iter().map(|name| (path.join(name), why.to_owned())).collect()
 }
 
 fn files_in(settings: &Settings, path: &Path) -> io::Result<Vec<PathBuf>> {

@@ -63,6 +63,7 @@ use labels::Labels;
 use orphans::Orphans;
 pub use progress::IntakeProgress;
 use root::Root;
+pub(crate) use scan::is_ignored;
 pub use scans::{CompletedScan, FolderScan};
 use schedule::Schedule;
 use tracked::TrackedFolders;

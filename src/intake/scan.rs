@@ -69,6 +69,9 @@ pub(super) fn list(folder: OwnedFd, ignored: &[Glob]) -> io::Result<Listing> {
 /// A folder with more counts as one that cannot be read, so nothing of it is taken for deleted.
 const MAX_NAMES: usize = 20_000;
 
+/// So many folders in a brand's folder are named.
+const MAX_SUBFOLDERS: usize = 10;
+
 /// The names in a folder that may count. Of those that are surely folders, none does.
 ///
 /// # Errors
@@ -91,9 +94,29 @@ pub(super) fn names(folder: &OwnedFd, ignored: &[Glob]) -> io::Result<Vec<OsStri
     Ok(names)
 }
 
+/// The folders in a folder that was opened for this, a few of them: their files are never looked at.
+///
+/// # Errors
+/// When the folder cannot be read.
+pub(super) fn subfolders(folder: &OwnedFd, ignored: &[Glob]) -> io::Result<Vec<OsString>> {
+    let mut names = Vec::new();
+    for item in Dir::new(folder.try_clone()?)?.take(MAX_NAMES) {
+        let item = item?;
+        let name = OsStr::from_bytes(item.file_name().to_bytes());
+        if item.file_type() == FileType::Directory
+            && !is_ignored(name, ignored)
+            && names.len() < MAX_SUBFOLDERS
+        {
+            names.push(name.to_owned());
+        }
+    }
+    names.sort();
+    Ok(names)
+}
+
 /// Unfinished copies and downloads, editors' leavings, what operating systems and NAS boxes strew about, and what
 /// the operator names.
-pub(super) fn is_ignored(name: &OsStr, ignored: &[Glob]) -> bool {
+pub(crate) fn is_ignored(name: &OsStr, ignored: &[Glob]) -> bool {
     const SUFFIXES: [&[u8]; 10] = [
         b".part",
         b".partial",
@@ -191,6 +214,10 @@ mod tests {
         let listing = list(files::open_named_folder(folder.path()).unwrap(), &[]).unwrap();
         let names: Vec<_> = listing.entries.iter().map(|entry| entry.name.to_str().unwrap()).collect();
         assert_eq!(names, ["2.jpg", "3.jpg", "10.jpg"]);
+        assert_eq!(
+            subfolders(&files::open_named_folder(folder.path()).unwrap(), &[]).unwrap(),
+            ["deeper.jpg"]
+        );
         assert_eq!(listing.entries[1].meta.kind, Kind::Link);
     }
 

@@ -28,9 +28,10 @@ impl Ledger {
     /// # Errors
     /// When the database fails.
     pub async fn suspend(&self, why: &str) -> Result<()> {
-        let reason = if why.is_empty() { String::new() } else { format!(": {why}") };
-        let message =
-            format!("uploads are paused by an operator{reason}; `brandpost resume` lets them go on");
+        let message = match why {
+            "" => "uploads are paused by an operator; `brandpost resume` lets them go on".to_owned(),
+            why => format!("uploads are paused by an operator: {why}; `brandpost resume` lets them go on"),
+        };
         self.set_notice(NoticeName::Suspended, &message).await
     }
 

@@ -88,10 +88,10 @@ async fn inboxes(pool: &Pool, server: &Server, connections: i64, found: &mut Ser
     for row in rows {
         let (name, host): (&str, &str) = (row.get("name")?, row.get("host")?);
         let seen = row.get::<Option<&str>>("seen_at")?.unwrap_or("never");
-        let ours = if name == server.inbox { " (this host's inbox)" } else { "" };
+        let name = if name == server.inbox { format!("{name} (this host's inbox)") } else { name.to_owned() };
         found.good.push(match row.get("kept")? {
-            true => format!("inbox {name}{ours} is kept by {host}"),
-            false => format!("inbox {name}{ours} has no keeper, last seen {seen}"),
+            true => format!("inbox {name} is kept by {host}"),
+            false => format!("inbox {name} has no keeper, last seen {seen}"),
         });
     }
     Ok(())

@@ -4,14 +4,16 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Path, Query, State};
-use axum::http::StatusCode;
+use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
+use percent_encoding::{NON_ALPHANUMERIC, percent_encode};
 use serde::{Deserialize, Serialize};
 
 use super::Shared;
 use super::said::{Said, said};
 use crate::domain::brand::{BrandKey, UploadId};
 use crate::domain::notice::NoticeName;
+use crate::domain::texts::detail_in_chinese;
 use crate::domain::upload::State as Upload;
 use crate::ledger::{
     AttemptRow, Cursor, Filter, LedgerError, Notice, RetrySelection, StatusRow, SummaryRow, Taken,
@@ -24,7 +26,10 @@ const USUAL: u32 = 100;
 /// So many refused files of a brand are listed with it.
 const REFUSED: u32 = 20;
 
-/// The error in place of an answer.
+/// What an error says, in Chinese, percent-encoded.
+const MESSAGE_ZH: &str = "x-brandpost-message-zh";
+
+/// The error in place of an answer: in English, with its Chinese in a header for the page, if it is a text of ours.
 pub(super) struct Refusal(StatusCode, String);
 
 impl Refusal {
@@ -35,7 +40,16 @@ impl Refusal {
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
-        (self.0, self.1 + "\n").into_response()
+        let Self(status, text) = self;
+        // a header has no room for Chinese as it is
+        let chinese = detail_in_chinese(&text)
+            .map(|text| percent_encode(text.as_bytes(), NON_ALPHANUMERIC).to_string());
+        let chinese = chinese.and_then(|text| HeaderValue::try_from(text).ok());
+        let mut response = (status, text + "\n").into_response();
+        if let Some(chinese) = chinese {
+            response.headers_mut().insert(MESSAGE_ZH, chinese);
+        }
+        response
     }
 }
 

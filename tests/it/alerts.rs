@@ -102,7 +102,10 @@ async fn a_pause_and_its_end_are_told_in_chinese_with_a_signature() {
     }
     robot.until(1).await;
     let (query, first) = robot.told()[0].clone();
-    assert!(first["text"]["content"].as_str().unwrap().contains("【故障】上传已自动暂停"), "{first}");
+    assert!(
+        first["text"]["content"].as_str().unwrap().contains("【故障】云端暂时收不了图片，上传已自动暂停"),
+        "{first}"
+    );
     assert!(query.contains("access_token=very-secret&timestamp=") && query.contains("&sign="), "{query}");
     bench.sandbox.clear_faults();
     bench.quiet().await;

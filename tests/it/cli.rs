@@ -601,3 +601,50 @@ async fn brands_are_shown_with_their_labels() {
     let (_, out, _) = run(&bench, &["brands", "--csv"]).await;
     assert!(out.lines().next().unwrap().ends_with(",last_uploaded_at,label"), "{out}");
 }
+
+/// What a new user does wrong first: the configuration, the secret, the arguments.
+#[tokio::test(flavor = "multi_thread")]
+async fn mistakes_are_named_in_chinese() {
+    let bench = Bench::new().await;
+    let config = bench.folder.path().join("config.toml");
+    let good = fs::read_to_string(&config).unwrap();
+    let cases = [
+        (good.replace("app_key", "app_kye"), "gateway.app_kye：没有配置项 app_kye"),
+        (good.replace("app_key", "app_kye"), "gateway.app_key：没有填写"),
+        (good.replacen("[gateway]", "[gateway]\ntimeout = 1", 1), "gateway.timeout：应为时间"),
+        (good.replacen("[gateway]", "[gateway]\nstage = “PRE”", 1), "用了中文引号"),
+    ];
+    for (text, expected) in cases {
+        write_private(&config, &text);
+        for args in [&[ZH, "check"][..], &[ZH, "status"]] {
+            let (code, out, err) = run(&bench, args).await;
+            assert!(code == 1 && (out + &err).contains(expected), "{args:?}: {expected}");
+        }
+    }
+    write_private(&config, &good);
+    fs::remove_file(bench.folder.path().join("secret")).unwrap();
+    let (_, out, _) = run(&bench, &[ZH, "check", "--config-only"]).await;
+    assert!(out.contains("读取 gateway.app_secret：没有这个文件或目录"), "{out}");
+    for (args, expected) in [
+        (&[ZH, "status", "1001"][..], "“1001”不是品牌，请写成 OWNBRAND/1001"),
+        (&[ZH, "statsu"], "没有“statsu”这个命令；是不是 status？"),
+        (&[ZH, "status", "--state", "好"], "rejected"),
+    ] {
+        let (code, _, err) = run(&bench, args).await;
+        assert!(code == 2 && err.contains(expected) && err.contains("错误："), "{err}");
+    }
+    assert_eq!(run(&bench, &[ZH, "status", "--state", "不合格"]).await.0, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn folders_below_a_brands_are_named() {
+    let bench = Bench::new().await;
+    bench.brand(OWN);
+    fs::create_dir_all(bench.folder.path().join("inbox/OWNBRAND/1001/子目录")).unwrap();
+    fs::create_dir_all(bench.folder.path().join("inbox/OWNBRAND/1001/@eaDir")).unwrap();
+    run(&bench, &["run", "--once"]).await;
+    for command in ["check", "status"] {
+        let (_, out, _) = run(&bench, &[ZH, command]).await;
+        assert!(out.contains("1001/子目录：品牌目录里的子文件夹不会处理") && !out.contains("eaDir"), "{out}");
+    }
+}

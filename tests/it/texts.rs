@@ -1,4 +1,4 @@
-//! Every text of a failure or a notice has its Chinese, and every Chinese one its text: the source is read.
+//! Every text of a failure, a notice or an error has its Chinese, and every Chinese one its text: the source is read.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -7,8 +7,18 @@ use brandpost::domain::texts::patterns;
 
 use crate::support::source::{literals, rust_files};
 
-/// Files whose texts are all details, beside the crate `pictures`. Others that make one are found by what they call.
-const MAKERS: [&str; 7] = [
+/// Files whose texts are all read by people, beside the crate `pictures` and the configuration: they are found by what
+/// they call.
+const MAKERS: [&str; 14] = [
+    // errors that end a command
+    "#[error(",
+    "bail!(",
+    "with_context(",
+    "found.wrong",
+    "Refusal(StatusCode",
+    "LedgerError::Open {",
+    "Result<(), String>",
+    // details of failures and notices
     "Failure::new(",
     "CloudError::new(",
     "use super::fail;",
@@ -30,12 +40,25 @@ const OTHERS: &[&str] = &[
     // what the gateway says, and what is wrong with a number
     "App authorization expired",
     "no number",
-    // of a database, for the log
+    // of a database, for the log, and in the database
     "it is damaged, and cannot be put aside: {}",
     "the new database cannot be written out",
-    "was deleted, and written back,",
-    "was replaced",
-    // of a reload, for the log
+    "a daemon has worked with the database beside this file\n",
+    "COMMENT ON SCHEMA brandpost IS 'what brandpost knows of brands and their pictures'",
+    // of folders that are watched, for the log
+    "not watched by inotify",
+    "too many are watched: sysctl fs.inotify.max_user_watches",
+    "it is not there",
+    // what the parser of the configuration says, by which it is told
+    "unknown field",
+    "unknown field `",
+    "expected a sequence",
+    // help, and an error of the standard library
+    "The configuration file [default: $BRANDPOST_CONFIG, ./config.toml, /etc/brandpost/config.toml]",
+    "failed printing to stdout",
+    // of a reload, for the log and systemd
+    "the new configuration is refused, the old one stays: {}",
+    "the new configuration is refused: {}",
     "http.listen = \"{}\" cannot be used; choose another port (an address on the same port needs a restart)",
 ];
 
@@ -53,6 +76,10 @@ fn normal(literal: &str) -> String {
 /// Two words of lower-case letters, side by side: names and formats have none.
 fn is_prose(text: &str) -> bool {
     if ["INSERT INTO", "SELECT ", "UPDATE ", "DELETE "].iter().any(|sql| text.contains(sql)) {
+        return false;
+    }
+    // it is Chinese itself
+    if text.contains(|c: char| ('\u{4e00}'..='\u{9fff}').contains(&c)) {
         return false;
     }
     let words: Vec<_> = text.split(' ').collect();
@@ -76,7 +103,7 @@ fn texts(files: impl IntoIterator<Item = PathBuf>) -> BTreeSet<(PathBuf, String)
 fn every_detail_has_its_chinese() {
     let ours = rust_files(&here().join("src")).into_iter().filter(|file| {
         let source = std::fs::read_to_string(file).unwrap();
-        MAKERS.iter().any(|maker| source.contains(maker))
+        file.starts_with(here().join("src/config")) || MAKERS.iter().any(|maker| source.contains(maker))
     });
     let files: Vec<_> = rust_files(&here().join("crates/pictures/src")).into_iter().chain(ours).collect();
     assert!(files.len() > 30, "{files:?}");

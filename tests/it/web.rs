@@ -113,6 +113,9 @@ async fn operators_retry_release_pause_and_resume() {
     assert_eq!(post(&bench, &release).send().await.unwrap().status(), StatusCode::NO_CONTENT);
     let answer = post(&bench, &release).send().await.unwrap();
     assert_eq!(answer.status(), StatusCode::CONFLICT);
+    // “…本来就是空的”, percent-encoded
+    let chinese = answer.headers()["x-brandpost-message-zh"].to_str().unwrap();
+    assert!(chinese.starts_with("OWNBRAND%2F1001") && chinese.contains("%E5%BA%8F%E5%8F%B7"), "{chinese}");
     assert!(answer.text().await.unwrap().contains("is free already"));
 
     assert_eq!(post(&bench, "/api/v1/pause").send().await.unwrap().status(), StatusCode::NO_CONTENT);

@@ -21,7 +21,7 @@ pub enum Flaw {
     #[error("the name says {0}, the bytes are a {1}")]
     Mismatch(String, Format),
     /// It has too many bytes.
-    #[error("{0} bytes ({mib:.1} MiB) are over images.max_bytes = {1}", mib = mib(*.0))]
+    #[error("{0} bytes ({mib:.1} MiB) are over images.max_bytes = {1} ({most:.1} MiB)", mib = mib(*.0), most = mib(*.1))]
     TooLarge(u64, u64),
     /// Nothing is known of it: others have the memory. It is to be looked at again later.
     #[error("there is no memory to check the picture now")]

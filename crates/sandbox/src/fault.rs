@@ -197,6 +197,11 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_scenario_of_the_documentation_is_one() {
+        assert!(Scenario::parse(include_str!("../../../docs/bad-day.json")).unwrap().faults.len() > 3);
+    }
+
+    #[test]
     fn a_scenario_is_a_json_list_and_refuses_what_it_does_not_know() {
         let json = r#"[{"service":"oss","times":2,"matches":"x","action":{"do":"oss_error","status":503,
             "code":"ServiceUnavailable","message":"busy"}},{"service":"gateway","action":{"do":"reset"}}]"#;

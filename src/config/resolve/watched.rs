@@ -55,7 +55,7 @@ impl Resolver<'_> {
         for pattern in patterns {
             match Glob::parse(pattern) {
                 Ok(glob) => globs.push(glob),
-                Err(why) => self.wrong("watch.ignore", format!("\"{pattern}\" {why}")),
+                Err(why) => self.wrong("watch.ignore", format!("the pattern \"{pattern}\" {why}")),
             }
         }
         globs

@@ -94,7 +94,7 @@ impl Brand {
     /// Frees slots: an uploaded file keeps its row without a slot, a reservation ends.
     ///
     /// # Errors
-    /// When a slot is free already, or its file is still to be sent; then some may be free.
+    /// When a slot is free already or none of the brand's, or its file is still to be sent; then some may be free.
     pub fn release(&mut self, slots: &[u32], at: &Moment) -> Result<(), Refusal> {
         for slot in slots {
             self.release_one(*slot, at)?;
@@ -108,7 +108,12 @@ impl Brand {
             return Ok(());
         }
         let brand = self.key;
-        let owner = self.owner(slot).ok_or(Refusal::FreeAlready { slot, brand })?;
+        let total = self.slots_total;
+        let nobodys = match (1..=total).contains(&slot) {
+            true => Refusal::FreeAlready { slot, brand },
+            false => Refusal::NoSuchSlot { slot, brand, total },
+        };
+        let owner = self.owner(slot).ok_or(nobodys)?;
         let (id, state) = (owner.id, owner.state.name());
         if state.is_pending() {
             return Err(Refusal::StillToBeSent { slot, brand, file: name(owner), state });

@@ -1,27 +1,40 @@
-//! The details of failures and notices in Chinese.
+//! The details of failures and notices, errors, and mistakes of the configuration, in Chinese.
 //!
 //! The database keeps them in English, made by the code that finds them out. Here each of those texts stands once more,
 //! as a pattern, with its Chinese: a message is read by its pattern, and its values, which may be texts of ours too, go
 //! into the other one. So no row needs a second column, and what others say (a cloud, the system) stays as it came. A test
 //! compares the patterns with the texts in the source, both ways.
 
-use super::failures;
-use super::pictures;
+use super::{configuration, database, failures, parser, pictures};
 use crate::domain::failure::ErrorKind;
 
-/// All patterns that stand in our source, with their Chinese; `{}` stands for a value, `{1}` for the second one.
+/// A text in English and the same in Chinese; `{}` stands for a value, `{1}` for the second one.
+pub(super) type Pattern = (&'static str, &'static str);
+
+/// All patterns that stand in our source, with their Chinese.
 pub fn patterns() -> impl Iterator<Item = (&'static str, &'static str)> {
-    pictures::TEXTS.iter().chain(failures::TEXTS).copied()
+    let tables = [pictures::TEXTS, failures::TEXTS, configuration::TEXTS, database::TEXTS];
+    tables.into_iter().flatten().copied()
 }
 
-/// A detail in Chinese; `None`: it is none of our texts.
+/// A detail, or an error, in Chinese; `None`: it is none of our texts.
 pub fn chinese(text: &str) -> Option<String> {
-    let all = patterns().chain(failures::SYSTEM.iter().copied());
+    translated(text, failures::SYSTEM)
+}
+
+/// What is wrong with the configuration in Chinese, also where the parser has found it; `None`: unknown words.
+pub fn problem_in_chinese(text: &str) -> Option<String> {
+    parser::syntax(text).or_else(|| translated(text, parser::TEXTS)).or_else(|| chinese(text))
+}
+
+/// By our patterns, and those of others.
+fn translated(text: &str, others: &[Pattern]) -> Option<String> {
+    let all = patterns().chain(others.iter().copied());
     let fitting = all.filter_map(|(english, chinese)| Some((english, chinese, values(english, text)?)));
     // the one that says most of it
     let best = fitting.max_by_key(|(english, _, values)| (english.len() - 2 * values.len(), *english));
     let (_, chinese, values) = best.or_else(|| failure(text))?;
-    Some(fill(chinese, &values))
+    Some(fill(chinese, &values, others))
 }
 
 /// `network: no route` and `credentials [A403IS]: Invalid Signature`, as a failure is written within another text.
@@ -35,7 +48,7 @@ fn failure(text: &str) -> Option<(&'static str, &'static str, Vec<&str>)> {
     Some(if code.is_empty() {
         ("", "{}：{}", vec![name, rest])
     } else {
-        ("", "{}［{}］：{}", vec![name, code, rest])
+        ("", "{} [{}]：{}", vec![name, code, rest])
     })
 }
 
@@ -55,7 +68,7 @@ fn values<'t>(pattern: &str, text: &'t str) -> Option<Vec<&'t str>> {
 }
 
 /// Values are put in their places, in Chinese where they are texts of ours.
-fn fill(pattern: &str, values: &[&str]) -> String {
+fn fill(pattern: &str, values: &[&str], others: &[Pattern]) -> String {
     let mut text = String::new();
     let mut next = values.iter();
     let mut rest = pattern;
@@ -68,7 +81,8 @@ fn fill(pattern: &str, values: &[&str]) -> String {
         };
         let value = value.copied().unwrap_or_default();
         text += before;
-        text += &chinese(value).unwrap_or_else(|| value.to_owned());
+        let state = || value.parse().ok().map(|state| super::state_in_chinese(state).to_owned());
+        text += &translated(value, others).or_else(state).unwrap_or_else(|| value.to_owned());
         rest = behind;
     }
     text + rest
@@ -99,7 +113,7 @@ mod tests {
             ),
             (
                 "the gateway does not accept our credentials; nothing is sent until it does: credentials [A403IS]: Invalid Signature",
-                "网关不接受我们的凭证，在此之前不会上传：凭证无效［A403IS］：Invalid Signature",
+                "网关不接受我们的凭证，在此之前不会上传：凭证无效 [A403IS]：Invalid Signature",
             ),
             (
                 "cannot connect to a.b through the proxy p: x; check this machine's clock (NTP)",
@@ -116,6 +130,10 @@ mod tests {
         ] {
             assert_eq!(chinese(english).as_deref(), Some(expected));
         }
+        assert_eq!(
+            chinese("slot 3 of OWNBRAND/1 belongs to 3.jpg (uploaded); release it first").as_deref(),
+            Some("OWNBRAND/1 的序号 3 属于 3.jpg（已上传），请先释放")
+        );
         assert_eq!(chinese("Record not found / 资质记录不存在"), None);
     }
 
@@ -129,7 +147,7 @@ mod tests {
             let message = values.iter().fold(english.to_owned(), |text, value| text.replacen("{}", value, 1));
             let said = chinese(&message).unwrap_or_else(|| panic!("{message}"));
             assert!(values.iter().all(|value| said.contains(value)), "{message} → {said}");
-            let own = fill(translated, &values.iter().map(String::as_str).collect::<Vec<_>>());
+            let own = fill(translated, &values.iter().map(String::as_str).collect::<Vec<_>>(), &[]);
             assert_eq!(said, own, "another pattern takes {message}");
             assert!(!said.is_ascii() && !said.contains(['{', '}']), "{said}");
         }

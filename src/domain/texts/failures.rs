@@ -1,8 +1,10 @@
 //! What goes wrong elsewhere: the clouds, files and folders, slots, and the notices. In English where it is found out, in
 //! Chinese here.
 
+use super::details::Pattern;
+
 /// A text of ours and the same in Chinese; `{}` stands for a value.
-pub(super) const TEXTS: &[(&str, &str)] = &[
+pub(super) const TEXTS: &[Pattern] = &[
     // slots
     ("the same picture is there already as {}", "同一张图片已经存在，文件名是 {}"),
     ("the same picture is there already as {} in the inbox {}", "同一张图片已经存在：收件箱 {1} 里的 {0}"),
@@ -13,25 +15,6 @@ pub(super) const TEXTS: &[(&str, &str)] = &[
     (
         "files wait for {} hosts that are away: {}; `brandpost inboxes` lists them",
         "有文件在等待 {} 台失联的主机：{}；详情见 `brandpost inboxes`",
-    ),
-    (
-        "another brandpost works with {} already; stop it first (systemctl stop brandpost)",
-        "另一个 brandpost 正在使用 {}；请先停掉它（systemctl stop brandpost）",
-    ),
-    (
-        "cannot open the database {}: there is none yet; `brandpost run` creates it",
-        "打不开数据库 {}：还没有数据库，`brandpost run` 会创建",
-    ),
-    ("{} exists already; name a new file", "{} 已经存在，请换一个文件名"),
-    ("there is one inbox, this host's: it cannot be retired", "只有本机一个收件箱，不能停用"),
-    (
-        "the daemon of the inbox {} came back meanwhile: {} files are gone, the others are its own again",
-        "收件箱 {} 的守护进程在此期间已恢复：{} 个文件已作废，其余仍归它处理",
-    ),
-    ("there is no inbox {}; `brandpost inboxes` lists them", "没有收件箱 {}；可用 `brandpost inboxes` 查看"),
-    (
-        "the inbox {} is kept by the daemon on {}; stop that first",
-        "收件箱 {} 正由 {} 上的守护进程使用，请先停止它",
     ),
     (
         "all {} slots of this brand are taken; this file waits for a free one",
@@ -93,12 +76,16 @@ pub(super) const TEXTS: &[(&str, &str)] = &[
     ),
     (
         "\"{}\" is no brand's folder: its name is a record id (without leading zeros), or a record id and a label, as in \"1001-Acme\"",
-        "“{}”不是品牌目录：目录名应为资质记录 id（不带前导零），后面可以加名称，例如“1001-海尔”",
+        "“{}”不是品牌目录：目录名应为资质记录 id（半角数字，不带前导零），后面可以加名称，编号与名称之间要有空格、-、_ 或 .，例如“1001-海尔”",
     ),
     ("is a symbolic link, which is not followed", "是符号链接，不会跟随"),
     (
         "is no folder; pictures go into TYPE/ID, as in OWNBRAND/1001",
         "不是文件夹；图片要放进“类型/编号”，例如 OWNBRAND/1001",
+    ),
+    (
+        "folders in a brand's folder are not looked into; put the pictures into the brand's folder itself",
+        "品牌目录里的子文件夹不会处理；请把图片直接放在品牌目录下",
     ),
     ("it cannot be read: {}", "无法读取：{}"),
     ("it holds more than {} brands' folders", "其中的品牌目录超过 {} 个"),
@@ -208,8 +195,12 @@ pub(super) const TEXTS: &[(&str, &str)] = &[
         "云端要求放慢，暂时一个也收不了，速度会逐步降低：{}",
     ),
     (
-        "uploads are paused by an operator{}; `brandpost resume` lets them go on",
-        "上传已被人工暂停{}；用 `brandpost resume` 恢复",
+        "uploads are paused by an operator; `brandpost resume` lets them go on",
+        "上传已被人工暂停；用 `brandpost resume` 恢复",
+    ),
+    (
+        "uploads are paused by an operator: {}; `brandpost resume` lets them go on",
+        "上传已被人工暂停：{}；用 `brandpost resume` 恢复",
     ),
     (
         "{}; it was rebuilt from the folders. Files from before {} are held: `brandpost retry --held` sends them again, `brandpost adopt --all` takes them as sent",
@@ -223,8 +214,8 @@ pub(super) const TEXTS: &[(&str, &str)] = &[
     ),
 ];
 
-/// What the system says, most often.
-pub(super) const SYSTEM: &[(&str, &str)] = &[
+/// What the system and SQLite say, most often.
+pub(super) const SYSTEM: &[Pattern] = &[
     ("No such file or directory (os error 2)", "没有这个文件或目录"),
     ("Input/output error (os error 5)", "读写错误"),
     ("Permission denied (os error 13)", "没有权限"),
@@ -238,4 +229,22 @@ pub(super) const SYSTEM: &[(&str, &str)] = &[
     ("Connection refused (os error 111)", "连接被拒绝"),
     ("No route to host (os error 113)", "没有到主机的路由"),
     ("Stale file handle (os error 116)", "文件句柄已失效"),
+    ("File exists (os error 17)", "已经存在"),
+    ("Is a directory (os error 21)", "是目录，不是文件"),
+    ("Operation not permitted (os error 1)", "不允许的操作"),
+    ("Connection timed out (os error 110)", "连接超时"),
+    ("Cannot assign requested address (os error 99)", "本机没有这个地址"),
+    ("invalid digit found in string", "应为数字"),
+    ("number too large to fit in target type", "数字太大"),
+    ("database: {}", "数据库：{}"),
+    ("database: error communicating with database: {}", "{}"),
+    ("database: database disk image is malformed", "数据库已损坏，守护进程启动时会自动改名保存并重建"),
+    ("database: attempt to write a readonly database", "数据库不可写：请用 sudo 或以服务用户执行"),
+    ("attempt to write a readonly database", "数据库不可写"),
+    ("unable to open database file", "无法打开数据库文件"),
+    ("database disk image is malformed", "文件已损坏"),
+    ("file is not a database", "文件不是数据库"),
+    ("database is locked", "正被别的程序占用"),
+    ("database or disk is full", "磁盘已满"),
+    ("disk I/O error", "磁盘读写错误"),
 ];

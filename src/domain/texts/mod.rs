@@ -2,9 +2,12 @@
 //! do about them, and the details. The command line, the page and the alerts take them from here, each in its reader's
 //! language; the database and the log speak English.
 
+mod configuration;
+mod database;
 mod details;
 mod failures;
 mod kinds;
+mod parser;
 mod pictures;
 
 use serde_json::{Value, json};
@@ -13,7 +16,7 @@ use super::failure::ErrorKind;
 use super::notice::NoticeName;
 use super::upload::State;
 
-pub use details::{chinese as detail_in_chinese, patterns};
+pub use details::{chinese as detail_in_chinese, patterns, problem_in_chinese};
 pub use kinds::advice;
 
 /// The reader's language.
@@ -63,6 +66,11 @@ fn state_in_english(state: State) -> &'static str {
         State::Rejected => "Not accepted",
         State::Gone => "File deleted",
     }
+}
+
+/// What a notice says in Chinese, in few words.
+pub fn notice_in_chinese(name: NoticeName) -> &'static str {
+    notice(name)[0][0]
 }
 
 /// What a notice says, in Chinese and in English, and what to do.

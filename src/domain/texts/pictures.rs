@@ -1,12 +1,17 @@
 //! What the crate `pictures` says of files: in English there, in Chinese here.
 
+use super::details::Pattern;
+
 /// A text of the crate and the same in Chinese; `{}` stands for a value.
-pub(super) const TEXTS: &[(&str, &str)] = &[
+pub(super) const TEXTS: &[Pattern] = &[
     ("the file ends too early: {}", "文件不完整：{}"),
     ("the picture is damaged: {}", "图片已损坏：{}"),
     ("{} is over images.max_pixels = {}", "{}，超过了 images.max_pixels = {}"),
     ("the name says {}, the bytes are a {}", "文件名后缀是 {}，内容实际是 {}"),
-    ("{} bytes ({} MiB) are over images.max_bytes = {}", "{} 字节（{} MiB），超过了 images.max_bytes = {}"),
+    (
+        "{} bytes ({} MiB) are over images.max_bytes = {} ({} MiB)",
+        "{} 字节（{} MiB），超过了 images.max_bytes = {}（{} MiB）",
+    ),
     ("there is no memory to check the picture now", "目前没有足够内存检查这张图片"),
     // what is not there, or broken
     ("it is empty", "文件是空的"),

@@ -1,6 +1,6 @@
 // The server: /api/v1.
 
-import { t } from './words.js';
+import { language, t } from './words.js';
 
 let unauthorized = () => {};
 
@@ -17,6 +17,12 @@ export async function ask(path, post) {
     throw new Error(t('unreachable'));
   }
   if (answer.status === 401 && path !== 'login') unauthorized();
-  if (!answer.ok) throw Object.assign(new Error((await answer.text()).trim() || `HTTP ${answer.status}`), { status: answer.status });
+  if (!answer.ok) throw Object.assign(new Error(await refusal(answer)), { status: answer.status });
   return post ? null : answer.json();
+}
+
+/** What the server says of it, in the reader's language where it is a text of brandpost. */
+async function refusal(answer) {
+  const chinese = language() === 'zh' && answer.headers.get('x-brandpost-message-zh');
+  return chinese ? decodeURIComponent(chinese) : (await answer.text()).trim() || `HTTP ${answer.status}`;
 }

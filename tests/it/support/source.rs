@@ -53,7 +53,10 @@ pub fn literals(source: &str) -> Vec<String> {
             continue;
         }
         let (text, behind) = quoted(rest);
-        if !before.ends_with('b') && !before.ends_with(".expect(") {
+        // the text of `tr!` has its Chinese beside it
+        let is_none =
+            before.ends_with('b') || before.ends_with(".expect(") || before.trim_end().ends_with("tr!(");
+        if !is_none {
             found.push(text);
         }
         rest = behind;

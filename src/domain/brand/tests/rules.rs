@@ -66,6 +66,9 @@ fn a_slot_whose_file_is_still_to_be_sent_is_not_released() {
     take_in(&mut brand, 1, 1);
     assert!(matches!(brand.release(&[1], &moment(1)), Err(Refusal::StillToBeSent { slot: 1, .. })));
     assert!(matches!(brand.release(&[2], &moment(1)), Err(Refusal::FreeAlready { slot: 2, .. })));
+    for slot in [0, brand.slots_total + 1] {
+        assert!(matches!(brand.release(&[slot], &moment(1)), Err(Refusal::NoSuchSlot { .. })));
+    }
 }
 
 #[test]

@@ -1,0 +1,68 @@
+//! What the parser says of a mistake, in words of people who do not know Rust.
+
+/// Word processors and Chinese keyboards write other quotation marks than TOML has.
+const QUOTES: [char; 8] = ['“', '”', '‘', '’', '「', '」', '＂', '＇'];
+
+/// A mistake in the syntax; `rest` is the text from there on.
+pub(super) fn of_syntax<'m>(message: &'m str, rest: Option<&str>) -> &'m str {
+    match rest.is_some_and(|rest| rest.trim_start().starts_with(QUOTES)) {
+        true => {
+            "these quotation marks are no \" but those of a word processor: write the text as in \"text\""
+        }
+        false => message,
+    }
+}
+
+/// A key that there is not, or a value of the wrong type.
+pub(super) fn of_entry(message: &str) -> String {
+    let (what, expected) = message.rsplit_once("expected ").unwrap_or((message, ""));
+    let expected = match expected {
+        "i64" => "a whole number, without quotes",
+        "u32" | "u64" => "a whole number of 0 or more, without quotes",
+        other => other,
+    };
+    let Some(unknown) = what.strip_prefix("unknown field `").and_then(|rest| rest.split('`').next()) else {
+        return if expected.is_empty() { message.to_owned() } else { format!("{what}expected {expected}") };
+    };
+    let known = expected.split('`').skip(1).step_by(2);
+    let nearest = known.map(|key| (distance(key, unknown), key)).min();
+    let text = format!("unknown key `{unknown}`, expected {expected}");
+    match nearest {
+        Some((0..=2, key)) => format!("{text}; did you mean `{key}`?"),
+        _ => text,
+    }
+}
+
+/// How many characters must be changed, put in or taken out (Levenshtein).
+fn distance(one: &str, other: &str) -> usize {
+    let mut row: Vec<usize> = (0..=other.chars().count()).collect();
+    for (at, a) in one.chars().enumerate() {
+        let mut diagonal = std::mem::replace(&mut row[0], at + 1);
+        for (column, b) in other.chars().enumerate() {
+            let least = (diagonal + usize::from(a != b)).min(row[column] + 1).min(row[column + 1] + 1);
+            diagonal = std::mem::replace(&mut row[column + 1], least);
+        }
+    }
+    row[row.len() - 1]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_that_was_mistyped_is_guessed() {
+        let message = "unknown field `app_kye`, expected one of `url`, `app_id`, `app_key`";
+        assert!(of_entry(message).ends_with("; did you mean `app_key`?"), "{}", of_entry(message));
+        assert!(
+            !of_entry("unknown field `colour`, expected one of `url`, `app_id`").contains("did you mean")
+        );
+    }
+
+    #[test]
+    fn changes_are_counted() {
+        for (one, other, count) in [("", "", 0), ("level", "levell", 1), ("kye", "key", 2), ("", "ab", 2)] {
+            assert_eq!((distance(one, other), distance(other, one)), (count, count), "{one} {other}");
+        }
+    }
+}
