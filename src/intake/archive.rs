@@ -5,7 +5,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
-use std::io;
+use std::io::{self, Read};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
@@ -15,6 +15,7 @@ use rustix::io::Errno;
 use rustix::process::geteuid;
 
 use crate::domain::brand::BrandKey;
+use crate::domain::upload::Stamp;
 use crate::files;
 
 const WRITABLE_BY_OTHERS: u32 = 0o022;
@@ -70,18 +71,18 @@ fn close_to_others(folder: OwnedFd, owner_of_archive: u32) -> io::Result<OwnedFd
 }
 
 /// Moves a file in under the first name that is free. What others can still write, by its owner, its mode or another name,
-/// and what is on another file system, is copied: what is archived stays as it is.
+/// and what is on another file system, is copied: what is archived stays as it is. Nothing but the file with this stamp is.
 ///
 /// # Errors
-/// When it cannot be moved; then it is where it was.
-pub(super) fn take_in(archive: &OwnedFd, from: impl AsFd, name: &OsStr) -> io::Result<()> {
+/// When it cannot be moved, or changes; then it is where it was.
+pub(super) fn take_in(archive: &OwnedFd, from: impl AsFd, name: &OsStr, stamp: Stamp) -> io::Result<()> {
     if is_ours_alone(&from, name)? {
         match rename_to_free(&from, name, archive, name) {
             Err(Errno::XDEV) => {}
             moved => return Ok(moved?),
         }
     }
-    let copy = copy(&from, name, archive)?;
+    let copy = copy(&from, name, archive, stamp)?;
     if let Err(error) = rename_to_free(archive, &copy, archive, name) {
         let _ = fs::unlinkat(archive, &copy, AtFlags::empty());
         return Err(error.into());
@@ -124,9 +125,11 @@ fn numbered(name: &OsStr, number: u32) -> OsString {
     OsString::from_vec([&stem[..end], number.as_bytes(), suffix].concat())
 }
 
-/// Copies under a hidden name of its own, and gives it back. A copy that a crash left there is replaced.
-fn copy(from: impl AsFd, name: &OsStr, to: &OwnedFd) -> io::Result<OsString> {
-    let mut source = files::open_regular(&from, name)?;
+/// Copies under a hidden name of its own, and gives it back. A copy that a crash left there is replaced. Its owner may make the
+/// file longer meanwhile, but the copy grows no longer than the file was.
+fn copy(from: impl AsFd, name: &OsStr, to: &OwnedFd, stamp: Stamp) -> io::Result<OsString> {
+    let source = files::open_regular(&from, name)?;
+    is_still(&source, stamp)?;
     let stat = fs::fstat(&source)?;
     let hidden = OsString::from(format!(".brandpost-{}", stat.st_ino));
     match fs::unlinkat(to, &hidden, AtFlags::empty()) {
@@ -135,11 +138,8 @@ fn copy(from: impl AsFd, name: &OsStr, to: &OwnedFd) -> io::Result<OsString> {
     }
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let mut target = File::from(fs::openat(to, &hidden, flags, Mode::RUSR | Mode::WUSR)?);
-    let stamp = files::stamp(&source)?;
-    let copied = io::copy(&mut source, &mut target).and_then(|_| {
-        if files::stamp(&source)? != stamp {
-            return Err(io::Error::other("it changed while it was archived"));
-        }
+    let copied = io::copy(&mut (&source).take(stamp.size), &mut target).and_then(|_| {
+        is_still(&source, stamp)?;
         keep_mode_and_times(&target, &stat);
         target.sync_all()
     });
@@ -149,6 +149,13 @@ fn copy(from: impl AsFd, name: &OsStr, to: &OwnedFd) -> io::Result<OsString> {
             let _ = fs::unlinkat(to, &hidden, AtFlags::empty());
             Err(error)
         }
+    }
+}
+
+fn is_still(file: &File, stamp: Stamp) -> io::Result<()> {
+    match files::stamp(file)? == stamp {
+        true => Ok(()),
+        false => Err(io::Error::other("it changed while it was archived")),
     }
 }
 
@@ -198,11 +205,29 @@ mod tests {
         // what a crash left
         let left = place.path().join("to").join(format!(".brandpost-{}", path.metadata().unwrap().ino()));
         std::fs::write(&left, "pic").unwrap();
-        let hidden = copy(&folder, OsStr::new("a.jpg"), &to).unwrap();
+        let stamp = files::look(&folder, OsStr::new("a.jpg")).unwrap().stamp;
+        let hidden = copy(&folder, OsStr::new("a.jpg"), &to, stamp).unwrap();
         let copied = place.path().join("to").join(hidden);
         assert_eq!(std::fs::read_to_string(&copied).unwrap(), "picture");
         let (before, after) = (path.metadata().unwrap(), copied.metadata().unwrap());
         assert_eq!(after.mode(), before.mode());
         assert_eq!(after.modified().unwrap(), long_ago);
+    }
+    /// Its owner can make it as long as he likes, after it was compared with what was sent.
+    #[test]
+    fn a_file_that_is_no_longer_what_was_sent_is_not_copied() {
+        use std::os::unix::fs::PermissionsExt;
+        let place = tempfile::tempdir().unwrap();
+        std::fs::write(place.path().join("a.jpg"), "picture").unwrap();
+        let others_may_write = std::fs::Permissions::from_mode(0o666);
+        std::fs::set_permissions(place.path().join("a.jpg"), others_may_write).unwrap();
+        let folder = files::open_named_folder(place.path()).unwrap();
+        let stamp = files::look(&folder, OsStr::new("a.jpg")).unwrap().stamp;
+        File::options().write(true).open(place.path().join("a.jpg")).unwrap().set_len(1 << 40).unwrap();
+        std::fs::create_dir(place.path().join("to")).unwrap();
+        let to = files::open_named_folder(&place.path().join("to")).unwrap();
+        take_in(&to, &folder, OsStr::new("a.jpg"), stamp).unwrap_err();
+        assert_eq!(std::fs::read_dir(place.path().join("to")).unwrap().count(), 0);
+        assert!(place.path().join("a.jpg").exists());
     }
 }

@@ -33,7 +33,9 @@ impl Reconcile<'_> {
         known: &HashMap<OsString, UploadSnapshot>,
         missing: &mut Vec<&UploadSnapshot>,
     ) -> Result<Vec<&'l Entry>, IntakeError> {
-        self.folder.stability.keep_only(&listing.names());
+        let names = listing.names();
+        self.folder.stability.keep_only(&names);
+        self.folder.unreadable.retain(|name| names.contains(name.as_os_str()));
         let mut ready = Vec::new();
         // a new file that is before them by name is about to be complete: those behind it wait for their turn
         let mut turn = None;

@@ -28,6 +28,8 @@ pub(super) enum PollReason {
     Remote(&'static str),
     /// It cannot be watched, for this reason.
     Unwatched(String),
+    /// So much happens in it that its events would fill the queue of all.
+    Flooded,
 }
 
 impl Default for FolderLog {
@@ -84,6 +86,9 @@ impl FolderLog {
             }
             PollReason::Unwatched(why) => {
                 tracing::warn!(%path, "cannot be watched by inotify ({why}); it is polled");
+            }
+            PollReason::Flooded => {
+                tracing::warn!(%path, "so much happens in it that others' events could be lost; it is polled for a while");
             }
         }
     }

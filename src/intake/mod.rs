@@ -13,6 +13,7 @@ mod decide;
 mod delayed;
 mod devices;
 pub(crate) mod discovery;
+mod event_rate;
 mod folder;
 mod folder_log;
 pub(crate) mod inspect;

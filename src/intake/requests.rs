@@ -6,6 +6,7 @@ use std::path::Path;
 use tokio::time::Instant;
 
 use super::agenda::Priority;
+use super::folder_log::PollReason;
 use super::tracked::{Gathering, ScanRequest, TrackedFolder};
 use super::watch::FolderEvents;
 use super::{GATHER, Intake, IntakeError};
@@ -18,12 +19,11 @@ impl Intake {
         if !events.folders.is_empty() {
             self.ctx.metrics.event(self.ctx.ledger.now());
         }
-        if events.lost {
+        if events.lost && self.schedule.full_after_loss(now) {
             tracing::warn!(
                 message_id = event::OVERFLOW,
                 "more events than the queue holds; all folders are scanned"
             );
-            self.schedule.full_at(now);
         }
         for path in &events.moved_or_removed {
             self.moved_or_removed(path);
@@ -38,8 +38,14 @@ impl Intake {
     }
 
     fn take_folder_events(&mut self, path: &Path, events: FolderEvents, now: Instant) {
+        let is_flooded = |folder: &mut TrackedFolder| folder.events.are_too_many(events.count, now);
+        if self.tracked.update(path, is_flooded).unwrap_or_default() {
+            self.log.polled(path, PollReason::Flooded);
+            self.watch.remove(path);
+            self.tracked.update(path, |folder| folder.watch = None);
+        }
         let gather = |folder: &mut TrackedFolder| {
-            folder.closed.extend(events.closed);
+            folder.note_closed(events.closed);
             folder.gather(now, events.writing_only)
         };
         let at = match self.tracked.update(path, gather).flatten() {

@@ -7,6 +7,10 @@ use tokio::time::Instant;
 /// Events that came since the last discovery of what is new cause another one no sooner than this after it.
 const PAUSE: Duration = Duration::from_secs(1);
 
+/// After events were lost, everything is discovered no sooner than this after the last time: whoever makes more events than
+/// the queue holds, again and again, costs no more than that.
+const PAUSE_AFTER_LOSS: Duration = Duration::from_secs(5);
+
 /// The times of the next discoveries.
 #[derive(Debug)]
 pub(super) struct Schedule {
@@ -15,6 +19,7 @@ pub(super) struct Schedule {
     /// An event requests a discovery of what is new.
     requested: Option<Instant>,
     last: Option<Instant>,
+    last_full: Option<Instant>,
     /// The identities of the root and of configured folders are checked.
     pub(super) identity_check: Instant,
 }
@@ -30,7 +35,7 @@ pub(super) enum Scope {
 
 impl Schedule {
     pub(super) fn new(now: Instant) -> Self {
-        Self { full: now, requested: None, last: None, identity_check: now }
+        Self { full: now, requested: None, last: None, last_full: None, identity_check: now }
     }
 
     /// The discovery to begin now. The next full one is due after `rescan`.
@@ -42,7 +47,7 @@ impl Schedule {
     /// A discovery begins; the next full one comes after `rescan`.
     pub(super) fn begin(&mut self, scope: Scope, now: Instant, rescan: Duration) {
         if scope == Scope::Full {
-            self.full = now + rescan;
+            (self.full, self.last_full) = (now + rescan, Some(now));
         }
         (self.requested, self.last) = (None, Some(now));
     }
@@ -55,6 +60,14 @@ impl Schedule {
     /// The next full discovery comes at this time at the latest.
     pub(super) fn full_by(&mut self, at: Instant) {
         self.full = self.full.min(at);
+    }
+
+    /// Events were lost: everything is discovered soon. False: it is anyway.
+    pub(super) fn full_after_loss(&mut self, now: Instant) -> bool {
+        let soonest = self.last_full.map_or(now, |last| last + PAUSE_AFTER_LOSS).max(now);
+        let is_news = soonest < self.full;
+        self.full_by(soonest);
+        is_news
     }
 
     /// An event tells of new folders: they are discovered after `gather`, but not in quick succession.
@@ -101,5 +114,20 @@ mod tests {
         schedule.request(start + PAUSE * 9, GATHER);
         assert_eq!(schedule.due(start + PAUSE * 9 + GATHER), Some(Scope::Changes));
         assert_eq!(schedule.due(start + RESCAN), Some(Scope::Full));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn events_that_are_lost_again_and_again_cause_full_discoveries_that_are_a_pause_apart() {
+        let start = Instant::now();
+        let mut schedule = Schedule::new(start);
+        schedule.begin(Scope::Full, start, RESCAN);
+        assert!(schedule.full_after_loss(start), "it is said once");
+        assert!(!schedule.full_after_loss(start + GATHER));
+        assert_eq!(schedule.due(start + GATHER), None);
+        let next = start + PAUSE_AFTER_LOSS;
+        assert_eq!(schedule.due(next), Some(Scope::Full));
+        schedule.begin(Scope::Full, next, RESCAN);
+        assert!(schedule.full_after_loss(next + PAUSE_AFTER_LOSS * 2), "nothing was lost for long");
+        assert_eq!(schedule.due(next + PAUSE_AFTER_LOSS * 2), Some(Scope::Full));
     }
 }

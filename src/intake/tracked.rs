@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 use tokio::time::Instant;
 
 use super::discovery::BrandFolder;
+use super::event_rate::EventRate;
 use super::folder::Folder;
+use super::watch::MAX_NAMES;
 use super::{GATHER, LONGEST_GATHER};
 use crate::domain::brand::BrandKey;
 use crate::files::Identity;
@@ -31,6 +33,8 @@ pub(super) struct TrackedFolder {
     pub(super) unreadable: bool,
     /// Names that were closed after writing since the last scan began.
     pub(super) closed: HashSet<OsString>,
+    /// How many events come.
+    pub(super) events: EventRate,
     /// When the first event came that no scan has seen yet, and until when others are gathered.
     gathering: Option<(Instant, Instant)>,
 }
@@ -105,8 +109,15 @@ impl TrackedFolder {
             incomplete: 0,
             unreadable: false,
             closed: HashSet::new(),
+            events: EventRate::default(),
             gathering: None,
         }
+    }
+
+    /// These names were closed after writing. A scan may take long, so no more are remembered than of one look.
+    pub(super) fn note_closed(&mut self, names: HashSet<OsString>) {
+        let room = MAX_NAMES.saturating_sub(self.closed.len());
+        self.closed.extend(names.into_iter().take(room));
     }
 
     /// Something has happened in the folder: the scan waits until it is quiet, but not for long. `None`: bytes were
@@ -311,6 +322,15 @@ mod tests {
         assert!(folders.begin_scan(Path::new(PATH)).is_none());
         folders.remove(Path::new(PATH));
         assert_eq!(folders.totals(), Totals::default());
+    }
+
+    #[test]
+    fn names_that_are_closed_while_a_scan_goes_on_are_remembered_up_to_a_number() {
+        let mut folder = TrackedFolder::new("OWNBRAND/1".parse().unwrap());
+        for look in 0..3 {
+            folder.note_closed((0..MAX_NAMES).map(|number| format!("{look}-{number}").into()).collect());
+            assert_eq!(folder.closed.len(), MAX_NAMES);
+        }
     }
 
     #[test]

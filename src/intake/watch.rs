@@ -15,7 +15,7 @@ use tokio::sync::Notify;
 const EMFILE: i32 = rustix::io::Errno::MFILE.raw_os_error();
 
 /// More names than this are not remembered for one folder; the rest settle by themselves.
-const MAX_NAMES: usize = 4096;
+pub(super) const MAX_NAMES: usize = 4096;
 
 /// Nor more paths of what was moved or removed: then everything is scanned.
 const MAX_MOVED_OR_REMOVED: usize = 65_536;
@@ -30,6 +30,8 @@ pub(super) struct FolderEvents {
     pub(super) closed: HashSet<OsString>,
     /// Only bytes were written: no hurry.
     pub(super) writing_only: bool,
+    /// How many events there were.
+    pub(super) count: u32,
 }
 
 /// What happened since the events were taken last.
@@ -181,8 +183,9 @@ impl Shared {
             return;
         };
         let mut events = self.lock();
-        let new = || FolderEvents { closed: HashSet::new(), writing_only: true };
+        let new = || FolderEvents { closed: HashSet::new(), writing_only: true, count: 0 };
         let events = events.folders.entry(folder.to_owned()).or_insert_with(new);
+        events.count = events.count.saturating_add(1);
         events.writing_only &= meaning == Meaning::Writing;
         if meaning == Meaning::Closed && events.closed.len() < MAX_NAMES {
             events.closed.insert(name.to_owned());

@@ -194,8 +194,9 @@ impl Intake {
 
     /// Makes sure that the folder that is there now is the one that is watched.
     pub(super) fn watch_folder(&mut self, path: &Path, identity: Option<Identity>) {
-        let Some(before) = self.tracked.get(path).map(|folder| folder.watch) else { return };
-        if before.is_some() && before == identity {
+        let Some(folder) = self.tracked.get(path) else { return };
+        let before = folder.watch;
+        if (before.is_some() && before == identity) || folder.events.were_too_many(Instant::now()) {
             return;
         }
         if before.is_some() {

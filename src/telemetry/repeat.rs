@@ -27,6 +27,10 @@ const MEMORY: Duration = Duration::from_hours(1);
 /// How many times in a row a problem that comes back is logged at once.
 const RETURNS: u32 = 2;
 
+/// More problems than this at a time are not told apart any more: whoever can make them (folders that are no brand's, say)
+/// must not take memory. Those that are over are forgotten first.
+const MOST: usize = 1000;
+
 /// Decides which occurrences of a problem are logged. `P` says what the problem is: another `P` is another problem.
 #[derive(Debug)]
 pub(crate) struct RepeatLimiter<P> {
@@ -83,6 +87,12 @@ impl<P: Eq + Hash + Clone> RepeatLimiter<P> {
     pub(crate) fn should_log(&self, problem: P) -> Option<u64> {
         let now = Instant::now();
         let mut problems = self.lock();
+        if problems.len() >= MOST && !problems.contains_key(&problem) {
+            problems.retain(|_, problem| problem.resolved.is_none());
+            if problems.len() >= MOST {
+                return None;
+            }
+        }
         let problem = problems.entry(problem).or_insert_with(|| Problem::new(now));
         if problem.is_forgotten(now) {
             *problem = Problem::new(now);
@@ -285,5 +295,15 @@ mod tests {
         limiter.should_log("b.txt");
         assert_eq!(limiter.resolved_where(|name| *name == "b.txt").unwrap().problem, "b.txt");
         assert_eq!(limiter.current(), Some("a.txt"));
+    }
+    #[tokio::test(start_paused = true)]
+    async fn only_so_many_are_remembered_and_those_that_are_over_are_forgotten_first() {
+        let limiter = RepeatLimiter::default();
+        for number in 0..2 * MOST {
+            assert_eq!(limiter.should_log(number).is_some(), number < MOST, "{number}");
+        }
+        limiter.resolved_where(|number| *number > 9);
+        assert_eq!(limiter.should_log(2 * MOST), Some(1));
+        assert_eq!(limiter.lock().len(), 11);
     }
 }

@@ -13,20 +13,22 @@ pub(super) const ASK: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(super) struct Places {
     free: Arc<Semaphore>,
+    /// How many there are.
+    count: usize,
     /// Reads that take long and keep their place.
     slow: Count,
 }
 
 impl Places {
     pub(super) fn new(count: usize) -> Self {
-        Self { free: Arc::new(Semaphore::new(count)), slow: Count::default() }
+        Self { free: Arc::new(Semaphore::new(count)), count, slow: Count::default() }
     }
 
-    /// Waits for a place, but not for those who take long.
+    /// Waits for a place, but not when all are of those who take long: any other is free again soon.
     pub(super) async fn take(&self) -> Option<OwnedSemaphorePermit> {
         let mut place = std::pin::pin!(self.free.clone().acquire_owned());
         loop {
-            let waits = self.slow.get() == 0;
+            let waits = self.slow.get() < self.count;
             let patience = if waits { ASK } else { Duration::ZERO };
             match tokio::time::timeout(patience, &mut place).await {
                 Ok(place) => return place.ok(),

@@ -232,6 +232,37 @@ async fn a_folder_whose_files_all_take_long_does_not_hold_up_another() {
     assert_eq!((begun, under_way), (12, 3 + MOST_SLOW_OF_FOLDER), "so many of one folder are read");
 }
 
+/// The last thread is free again soon, whoever has it: it is worth waiting for.
+#[tokio::test(start_paused = true)]
+async fn two_other_folders_that_come_together_share_the_last_thread() {
+    let reads = Arc::new(Reads::new(2));
+    let begin = |path: String, work| {
+        let reads = reads.clone();
+        tokio::spawn(async move { reads.read_one(Path::new(&path), meta(0), DISK, work).await })
+    };
+    let (senders, works): (Vec<_>, Vec<_>) = (0..6).map(|_| slow()).unzip();
+    let slow_ones: Vec<_> = works
+        .into_iter()
+        .enumerate()
+        .map(|(number, work)| begin(format!("/disk/a/{number}"), work))
+        .collect();
+    // two go on beside the threads, then two keep theirs
+    pass((WAIT + ASK) * 2).await;
+    let (go, first) = slow();
+    let first = begin("/disk/b/0".into(), first);
+    pass(ASK).await;
+    let (end, second) = slow();
+    drop(end);
+    let second = begin("/disk/c/0".into(), second);
+    pass(ASK).await;
+    assert!(!second.is_finished(), "it waits for its turn");
+    drop(go);
+    for other in [first, second] {
+        assert!(matches!(other.await.unwrap(), Reading::Done(Ok(None))));
+    }
+    drop((senders, slow_ones));
+}
+
 /// Its owner can mount one file system that never answers after the other.
 #[tokio::test(start_paused = true)]
 async fn a_folder_takes_only_so_many_threads_whatever_is_mounted_there() {
