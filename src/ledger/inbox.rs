@@ -20,6 +20,7 @@ const TAKE: &str = "
                      epoch = epoch + 1
     WHERE id = $1 RETURNING epoch";
 
+const NAMES: &str = "SELECT id, name FROM inbox";
 const FIND: &str = "SELECT id FROM inbox WHERE name = $1";
 const ADD: &str = "INSERT INTO inbox (name) VALUES ($1) ON CONFLICT DO NOTHING";
 
@@ -198,8 +199,6 @@ async fn ask(tx: &mut Tx, host: &Host) -> Result<InboxId> {
     }
     Ok(id)
 }
-
-const NAMES: &str = "SELECT id, name FROM inbox";
 
 /// With SQLite there is one inbox.
 pub(super) const SQLITE: InboxId = InboxId(1);

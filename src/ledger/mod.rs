@@ -1,10 +1,11 @@
-//! The ledger: what became of every file, in one SQLite database. The only SQL.
+//! The ledger: what became of every file, in a SQLite file or, for several hosts, on a PostgreSQL server. The only SQL.
 //!
 //! **One way to write** a file's fate: `Ledger::update` loads its brand, applies a rule of `domain::brand`, and writes
 //! back what changed; `writer` commits all updates that wait together. What is no file's fate (notices, the outbox of
-//! alerts, leases) is a statement of its own, at the head of its file, in a transaction of its own.
+//! alerts, leases) is a statement of its own, in a transaction of its own.
 //!
-//! Transactions are short, begin as writers (`BEGIN IMMEDIATE`), and have nothing else inside them. A task that
+//! Transactions are short, begin as writers (`BEGIN IMMEDIATE`; on a server, with a lock of the inbox's row), and have
+//! nothing else inside them. A task that
 //! waits for changes subscribes to [`Ledger::changes`], and then reads the table.
 
 mod access;

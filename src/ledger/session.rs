@@ -15,6 +15,7 @@ use crate::domain::clock::Clock;
 use crate::domain::event;
 use crate::telemetry::repeat::RepeatLimiter;
 
+const EMPTY_WAL: &str = "PRAGMA wal_checkpoint(TRUNCATE)";
 const EPOCH: &str = "SELECT epoch FROM inbox WHERE id = $1";
 
 /// The one connection that writes, and what announces its writes.
@@ -93,7 +94,7 @@ impl Session {
             Err(sqlx::Error::InvalidSavePointStatement) => {
                 self.pool.close_one().await?;
                 // what is in the WAL needs no second place on a full disk
-                let _ = sql("PRAGMA wal_checkpoint(TRUNCATE)").execute(&self.pool).await;
+                let _ = sql(EMPTY_WAL).execute(&self.pool).await;
                 Ok(self.pool.begin(kept).await?)
             }
             begun => Ok(begun?),

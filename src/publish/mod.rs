@@ -1,7 +1,7 @@
 //! Publish, the second reconciler: rows → bucket.
 //!
-//! It claims one row when there is a permit, the circuit breaker lets a file pass and the pace allows, and spawns the
-//! attempt. It is woken by commits, by the end of an attempt and by a tick; due times are in the rows.
+//! It claims as many rows as there are permits, the circuit breaker lets pass and the pace allows, and spawns an attempt
+//! for each. It is woken by commits, by the end of an attempt and by a tick; due times are in the rows.
 //!
 //! Read `attempt` first: one claim → one outcome. `policy` decides what follows from it, and `conclude` does that.
 

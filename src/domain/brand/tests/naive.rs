@@ -1,4 +1,4 @@
-//! The contract's rules once more, as simply as can be: no row is kept up to date, everything is sought in a list.
+//! The same rules once more, as simply as possible: no row is kept up to date, everything is sought in a list.
 
 use crate::domain::upload::State;
 
