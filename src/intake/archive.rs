@@ -74,7 +74,7 @@ fn close_to_others(folder: OwnedFd, owner_of_archive: u32) -> io::Result<OwnedFd
 ///
 /// # Errors
 /// When it cannot be moved; then it is where it was.
-pub(super) fn take_in(archive: &OwnedFd, from: impl AsFd, name: &OsStr) -> io::Result<()> {
+pub(super) fn store(archive: &OwnedFd, from: impl AsFd, name: &OsStr) -> io::Result<()> {
     if is_ours_alone(&from, name)? {
         match rename_to_free(&from, name, archive, name) {
             Err(Errno::XDEV) => {}
