@@ -137,8 +137,8 @@ impl Ledger {
 
     /// Resolves when nothing may be sent any more, because another daemon may soon keep the inbox. The daemon that kept it
     /// ends its work then.
-    pub async fn lease_has_ended(&self) {
-        while !self.is_lease_over() {
+    pub async fn keeper_lease_has_ended(&self) {
+        while !self.is_keeper_lease_over() {
             match self.lease() {
                 Some(lease) => sleep_until(lease.last_moment).await,
                 None => std::future::pending().await,
@@ -147,7 +147,7 @@ impl Ledger {
     }
 
     /// May nothing be sent any more, because another daemon may keep the inbox?
-    pub fn is_lease_over(&self) -> bool {
+    pub fn is_keeper_lease_over(&self) -> bool {
         self.lease().is_some_and(|lease| Instant::now() >= lease.last_moment)
     }
 

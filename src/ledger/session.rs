@@ -36,7 +36,7 @@ pub(super) struct Session {
     /// The connections must be opened again before they are used.
     pub(super) stale: Arc<AtomicBool>,
     /// SQLite: counts up when the connection is another one, whose view of other writers begins anew.
-    pub(super) generation: Arc<AtomicU64>,
+    pub(super) connection_number: Arc<AtomicU64>,
     pub(super) hook: Arc<OnceLock<Arc<dyn CommitHook>>>,
 }
 
@@ -46,7 +46,7 @@ impl Session {
         report: Report,
         keeper: Arc<Keeper>,
         clock: Arc<dyn Clock>,
-        generation: Arc<AtomicU64>,
+        connection_number: Arc<AtomicU64>,
     ) -> Self {
         Self {
             pool,
@@ -59,7 +59,7 @@ impl Session {
             problems: Arc::default(),
             standing_by: Arc::default(),
             stale: Arc::default(),
-            generation,
+            connection_number,
             hook: Arc::default(),
         }
     }
@@ -70,8 +70,8 @@ impl Session {
         Timestamp::from_millisecond(now.as_millisecond()).unwrap_or(now)
     }
 
-    pub(super) fn generation(&self) -> u64 {
-        self.generation.load(Ordering::Relaxed)
+    pub(super) fn connection_number(&self) -> u64 {
+        self.connection_number.load(Ordering::Relaxed)
     }
 
     /// What a test wants to happen before a transaction begins.
