@@ -1,4 +1,4 @@
-//! Questions to file systems that may never answer: a dead file server must not hold up those that are well.
+//! Calls that may never return: a dead file server must not hold up those that are well.
 
 use std::any::Any;
 use std::collections::HashMap;
@@ -71,7 +71,7 @@ impl FsTimeouts {
     }
 }
 
-/// An open file that is closed on a thread of its own: a file system in userspace is asked at that, too.
+/// An open file that is closed on a thread of its own. Closing also calls a FUSE file system, which may not answer.
 #[derive(Debug)]
 pub struct OpenFile(Option<File>);
 

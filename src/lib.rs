@@ -5,7 +5,7 @@
 //! Somebody drops `front.jpg` into `inbox/OWNBRAND/1001`. inotify wakes [`intake`], which means no more than
 //! "scan again": the folder is listed and compared with the table. The file is new and was closed after
 //! writing, so it is opened (through [`files`], which follows no links) and inspected: sniffed by content,
-//! walked to its end, decoded and hashed in one pass.
+//! read to its last coded block and hashed, in one pass.
 //!
 //! What may become of it is decided in one place, [`domain::brand`]: a picture that is new to its brand gets the lowest
 //! free slot and is queued. The [`ledger`] loads the brand, applies the rule and commits what changed. That commit is the
@@ -20,22 +20,21 @@
 //! Whenever the process dies in between, the next start finds the row as the last commit left it and the
 //! folder as it is, and goes the same way.
 
-// in the order of a file's life: words first, then the table and its two sides
-pub mod domain;
-
+// what all use
 pub mod config;
-
+pub(crate) mod descriptors;
+pub mod domain;
 pub mod files;
 pub(crate) mod fs_timeout;
-
-pub mod intake;
-
-pub(crate) mod descriptors;
-pub mod ledger;
 pub mod memory;
 pub mod metrics;
 pub(crate) mod sockets;
 pub(crate) mod telemetry;
+
+// a file's life: folder, table, bucket
+pub mod intake;
+
+pub mod ledger;
 
 pub mod publish;
 

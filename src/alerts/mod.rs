@@ -194,7 +194,7 @@ impl Sender {
         if let Some(times) = self.problems.should_log(why.to_owned()) {
             let channel = self.channel.name();
             tracing::warn!(
-                message_id = event::ALERT_LOST,
+                message_id = event::ALERT_DELAYED,
                 channel,
                 times,
                 "an alert cannot be sent, and is tried again: {why}"

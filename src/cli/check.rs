@@ -43,23 +43,23 @@ pub(super) struct Args {
 type Finding = Result<String, String>;
 
 pub(super) async fn check(path: &Path, args: &Args) -> anyhow::Result<ExitCode> {
-    let mut sheet = Sheet::default();
+    let mut findings = Findings::default();
     match Settings::load(path) {
         Ok(settings) => {
-            sheet.note("config", Ok(path.display().to_string()));
+            findings.note("config", Ok(path.display().to_string()));
             match args.config_only {
-                true => reloadable(&mut sheet, &settings),
-                false => offline(&mut sheet, &settings).await,
+                true => reloadable(&mut findings, &settings),
+                false => offline(&mut findings, &settings).await,
             }
             if args.online {
-                sheet.note("gateway", online(&settings).await);
+                findings.note("gateway", online(&settings).await);
             }
         }
         Err(problems) => {
-            problems.0.iter().for_each(|problem| sheet.note("config", Err(lang::problem(problem))));
+            problems.0.iter().for_each(|problem| findings.note("config", Err(lang::problem(problem))));
         }
     }
-    Ok(if sheet.failures == 0 { ExitCode::SUCCESS } else { ExitCode::from(NO) })
+    Ok(if findings.failures == 0 { ExitCode::SUCCESS } else { ExitCode::from(NO) })
 }
 
 /// An error with all its causes, on one line.
@@ -68,11 +68,11 @@ fn whole(error: impl std::error::Error + 'static) -> String {
 }
 
 #[derive(Default)]
-struct Sheet {
+struct Findings {
     failures: usize,
 }
 
-impl Sheet {
+impl Findings {
     fn note(&mut self, what: &str, finding: Finding) {
         match finding {
             Ok(text) => {
@@ -97,36 +97,36 @@ fn warn(what: &str, text: &str) {
 }
 
 /// Without it a reload is refused.
-fn reloadable(sheet: &mut Sheet, settings: &Settings) {
-    secrets(sheet, settings);
-    page(sheet, settings);
-    network(sheet, settings);
+fn reloadable(findings: &mut Findings, settings: &Settings) {
+    secrets(findings, settings);
+    page(findings, settings);
+    network(findings, settings);
 }
 
 /// What is wrong with certificates and proxies keeps the daemon from its start.
-fn network(sheet: &mut Sheet, settings: &Settings) {
+fn network(findings: &mut Findings, settings: &Settings) {
     if let Err(error) = Clients::new(settings) {
-        sheet.note("network", Err(whole(error)));
+        findings.note("network", Err(whole(error)));
     }
 }
 
-async fn offline(sheet: &mut Sheet, settings: &Settings) {
-    secrets(sheet, settings);
+async fn offline(findings: &mut Findings, settings: &Settings) {
+    secrets(findings, settings);
     if let Some(text) = robot::wrong_kind(settings) {
         warn("alerts", &text);
     }
     encryption(settings);
-    page(sheet, settings);
-    address(sheet, settings).await;
-    folders(sheet, settings).await;
-    sheet.note("inotify", inotify());
-    sheet.note("database", database::database(settings).await);
-    sheet.note("clock", clock());
-    network(sheet, settings);
+    page(findings, settings);
+    address(findings, settings).await;
+    folders(findings, settings).await;
+    findings.note("inotify", inotify());
+    findings.note("database", database::database(settings).await);
+    findings.note("clock", clock());
+    network(findings, settings);
 }
 
 /// The operator's token; a generated one is always good.
-fn page(sheet: &mut Sheet, settings: &Settings) {
+fn page(findings: &mut Findings, settings: &Settings) {
     let (Some(address), TokenSource::File(path)) = (settings.http.listen, &settings.http.token) else {
         return;
     };
@@ -143,12 +143,12 @@ fn page(sheet: &mut Sheet, settings: &Settings) {
                 ),
             );
         }
-        token => sheet.note("page", token.map(|_| format!("http://{address}")).map_err(whole)),
+        token => findings.note("page", token.map(|_| format!("http://{address}")).map_err(whole)),
     }
 }
 
 /// Can the page be served? While a daemon runs, `status` says so.
-async fn address(sheet: &mut Sheet, settings: &Settings) {
+async fn address(findings: &mut Findings, settings: &Settings) {
     let Some(address) = settings.http.listen else { return };
     if is_at_work(&settings.database.path).await {
         return;
@@ -156,7 +156,7 @@ async fn address(sheet: &mut Sheet, settings: &Settings) {
     match TcpListener::bind(address) {
         Err(error) if [ErrorKindOfIo::AddrInUse, ErrorKindOfIo::AddrNotAvailable].contains(&error.kind()) => {
             let why = lang::detail(&error.to_string());
-            sheet.note("page", Err(tr!(
+            findings.note("page", Err(tr!(
                 "http.listen = \"{address}\" cannot be used: {why}; choose another port, or stop what uses it",
                 "http.listen = \"{address}\" 无法使用：{why}；请换一个端口，或停掉占用它的程序"
             )));
@@ -172,7 +172,7 @@ async fn is_at_work(database: &Path) -> bool {
 }
 
 /// Is each there, fit for use, and closed to others?
-fn secrets(sheet: &mut Sheet, settings: &Settings) {
+fn secrets(findings: &mut Findings, settings: &Settings) {
     let (gateway, alerts) = (&settings.gateway, &settings.alerts);
     let others = [&gateway.iot_token, &alerts.webhook, &alerts.secret].into_iter().flatten();
     for source in std::iter::once(&gateway.secret).chain(others) {
@@ -190,7 +190,7 @@ fn secrets(sheet: &mut Sheet, settings: &Settings) {
             }
             secret => {
                 let good = |_| tr!("{} is there", "{} 已就绪", source.key);
-                sheet.note("secret", secret.map(good).map_err(whole));
+                findings.note("secret", secret.map(good).map_err(whole));
             }
         }
     }
@@ -213,7 +213,7 @@ fn encryption(settings: &Settings) {
     }
 }
 
-async fn folders(sheet: &mut Sheet, settings: &Settings) {
+async fn folders(findings: &mut Findings, settings: &Settings) {
     let (settings, database, root) =
         (settings.clone(), &settings.database.path, settings.watch.root.display().to_string());
     let ours = service::can_answer(database);
@@ -223,16 +223,16 @@ async fn folders(sheet: &mut Sheet, settings: &Settings) {
         Ok(Some(backlog)) => backlog,
         Ok(None) => {
             let text = tr!("this user cannot ask as the service's", "无法以服务用户的身份检查");
-            return sheet.note("folders", Err(text));
+            return findings.note("folders", Err(text));
         }
         Err(_) => {
             let text = tr!("a file system of theirs does not answer", "所在的文件系统没有响应");
-            return sheet.note("folders", Err(tr!("{root}: {text}", "{root}：{text}")));
+            return findings.note("folders", Err(tr!("{root}: {text}", "{root}：{text}")));
         }
     };
     if backlog.folders > 0 || backlog.missing.is_empty() {
         let found = brands(backlog.folders);
-        sheet.note("folders", Ok(tr!("{root}: {found}", "{root}：{found}")));
+        findings.note("folders", Ok(tr!("{root}: {found}", "{root}：{found}")));
     }
     for path in &backlog.missing {
         let path = path.display();
@@ -240,12 +240,12 @@ async fn folders(sheet: &mut Sheet, settings: &Settings) {
             "{path} is not there; make the folder, or correct watch.root or the path of its [[brand]]",
             "{path} 不存在；请创建目录，或修改 watch.root 或 [[brand]] 的 path"
         );
-        sheet.note("folders", Err(text));
+        findings.note("folders", Err(text));
     }
     for (path, why) in &backlog.unread {
         let (path, why) = (path.display(), lang::detail(why));
         match ours {
-            true => sheet.note(
+            true => findings.note(
                 "folders",
                 Err(tr!("{path}: {why}; give the service's user access", "{path}：{why}；请给服务用户授权")),
             ),

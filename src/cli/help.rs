@@ -75,7 +75,7 @@ fn words(what: &str) -> Option<&'static str> {
 }
 
 /// The command line in the reader's language.
-pub(super) fn spoken(command: Command) -> Command {
+pub(super) fn localized(command: Command) -> Command {
     if lang::chinese() { chinese(command) } else { command }
 }
 

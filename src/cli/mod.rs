@@ -92,7 +92,7 @@ enum Command {
 impl Cli {
     /// Reads the command line; help is in the reader's language. Mistakes and `--help` end the process.
     pub fn read() -> Self {
-        let matches = help::spoken(Self::command()).try_get_matches();
+        let matches = help::localized(Self::command()).try_get_matches();
         matches.and_then(|matches| Self::from_arg_matches(&matches)).unwrap_or_else(|error| {
             let Some(text) = usage::explain(&error) else { error.exit() };
             anstream::eprintln!("{text}");

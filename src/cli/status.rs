@@ -132,7 +132,7 @@ async fn watch(settings: &Settings, report: &Report, args: &Args) -> anyhow::Res
         while uploaded.len() > 2 && uploaded.front().is_some_and(|(then, _)| then.elapsed() > RATE) {
             uploaded.pop_front();
         }
-        let text = page(settings, report, args).await? + &pulse(report, &uploaded).await?;
+        let text = page(settings, report, args).await? + &rate_line(report, &uploaded).await?;
         let text = if colours { text } else { anstream::adapter::strip_str(&text).to_string() };
         let mut room = style::height().saturating_sub(1);
         let fits = |line: &&str| room.checked_sub(style::rows(line)).map(|left| room = left).is_some();
@@ -150,7 +150,7 @@ fn draw(text: &str) -> std::io::Result<()> {
 }
 
 /// How fast it goes, and what comes next.
-async fn pulse(report: &Report, uploaded: &VecDeque<(Instant, u64)>) -> anyhow::Result<String> {
+async fn rate_line(report: &Report, uploaded: &VecDeque<(Instant, u64)>) -> anyhow::Result<String> {
     let rate = match (uploaded.front(), uploaded.back()) {
         (Some((then, before)), Some((now, after))) if now > then => {
             let count = u32::try_from(after.saturating_sub(*before)).unwrap_or(u32::MAX);

@@ -155,7 +155,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn defaults_are_those_of_the_contract() {
+    fn defaults_are_those_of_the_reference() {
         let file = File::default();
         assert_eq!(file.watch.settle, Span::secs(1));
         assert_eq!(file.images.max_bytes, Size(20 * 1024 * 1024));

@@ -160,7 +160,7 @@ pub struct BrandFolder {
 /// How thoroughly pictures are checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Check {
-    /// Pixels too.
+    /// All coded data.
     Decode,
     /// Markers and chunks to the end of the file.
     Structure,

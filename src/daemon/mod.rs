@@ -1,4 +1,4 @@
-//! The daemon: the whole topology on one screen.
+//! The daemon: the whole topology.
 //!
 //! Two reconcilers, one database, and the tasks around them. A task that ends before it is stopped, by an error or a
 //! panic, ends the process with an error, so that systemd starts it again.

@@ -54,8 +54,8 @@ events! {
     STRAY = "3b91deff28fa48c19acfe6c0655af049",
     /// More events than the queue holds: all folders are looked at.
     OVERFLOW = "565c6aaeb92c46b38226a3b978ff0e3d",
-    /// An alert could not be sent.
-    ALERT_LOST = "5d0f6c1e0e9b4e1c8f0a7b7d1a2c3e4f",
+    /// An alert could not be sent, and is tried again.
+    ALERT_DELAYED = "5d0f6c1e0e9b4e1c8f0a7b7d1a2c3e4f",
     /// Pictures go to another host than before.
     HOST_CHANGED = "0c9d3f0b6a1f4b5d9a1b7c2e5f8d4a36",
     /// The machine's clock is wrong or was set.

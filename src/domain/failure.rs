@@ -195,7 +195,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_classes_are_those_of_the_contract() {
+    fn the_classes_are_those_of_the_reference() {
         let count = |class| ErrorKind::ALL.into_iter().filter(|kind| kind.class() == class).count();
         assert_eq!([Class::Rejected, Class::Failed, Class::Retrying].map(count), [10, 5, 9]);
     }

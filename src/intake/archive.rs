@@ -75,7 +75,7 @@ fn close_to_others(folder: OwnedFd, owner_of_archive: u32) -> io::Result<OwnedFd
 ///
 /// # Errors
 /// When it cannot be moved, or changes; then it is where it was.
-pub(super) fn take_in(archive: &OwnedFd, from: impl AsFd, name: &OsStr, stamp: Stamp) -> io::Result<()> {
+pub(super) fn store(archive: &OwnedFd, from: impl AsFd, name: &OsStr, stamp: Stamp) -> io::Result<()> {
     if is_ours_alone(&from, name)? {
         match rename_to_free(&from, name, archive, name) {
             Err(Errno::XDEV) => {}
@@ -226,7 +226,7 @@ mod tests {
         File::options().write(true).open(place.path().join("a.jpg")).unwrap().set_len(1 << 40).unwrap();
         std::fs::create_dir(place.path().join("to")).unwrap();
         let to = files::open_named_folder(&place.path().join("to")).unwrap();
-        take_in(&to, &folder, OsStr::new("a.jpg"), stamp).unwrap_err();
+        store(&to, &folder, OsStr::new("a.jpg"), stamp).unwrap_err();
         assert_eq!(std::fs::read_dir(place.path().join("to")).unwrap().count(), 0);
         assert!(place.path().join("a.jpg").exists());
     }

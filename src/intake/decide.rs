@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::IntakeError;
 use super::reconcile::Reconcile;
 use super::scan::{Entry, Listing};
-use super::settle::Stability;
+use super::stability::Stability;
 use crate::domain::brand::UploadId;
 use crate::domain::text::visible;
 use crate::domain::upload::State;
@@ -37,8 +37,8 @@ impl Reconcile<'_> {
         self.folder.stability.keep_only(&names);
         self.folder.unreadable.retain(|name| names.contains(name.as_os_str()));
         let mut ready = Vec::new();
-        // a new file that is before them by name is about to be complete: those behind it wait for their turn
-        let mut turn = None;
+        // a new file that is before them by name is about to be complete: those behind it wait until then
+        let mut first_until = None;
         for entry in &listing.entries {
             let row = known.get(&entry.name);
             match self.step(entry, row, missing) {
@@ -53,13 +53,16 @@ impl Reconcile<'_> {
                         ready.push(entry);
                     }
                 }
-                Step::Inspect if row.is_none() && turn > Some(self.now.steady) && self.is_new(entry) => {
-                    self.hold_back(entry, turn);
+                Step::Inspect
+                    if row.is_none() && first_until > Some(self.now.steady) && self.is_new(entry) =>
+                {
+                    self.wait_in_order(entry, first_until);
                 }
                 Step::Inspect => ready.push(entry),
                 Step::Wait(at) => {
                     let settle = self.ctx.settings.watch.settle;
-                    turn = turn.max(self.folder.stability.is_new_until(&entry.name, self.now, settle));
+                    first_until =
+                        first_until.max(self.folder.stability.is_new_until(&entry.name, self.now, settle));
                     self.wait(entry, at);
                 }
             }
@@ -80,11 +83,11 @@ impl Reconcile<'_> {
         Ok(state == State::Rejected)
     }
 
-    /// A complete file waits for its turn.
-    fn hold_back(&mut self, entry: &Entry, turn: Option<Instant>) {
+    /// A complete file waits for those before it by name.
+    fn wait_in_order(&mut self, entry: &Entry, first_until: Option<Instant>) {
         self.folder.stability.closed([entry.name.clone()]);
-        self.held_back = true;
-        self.scan_again(turn.unwrap_or(self.now.steady));
+        self.waits_in_order = true;
+        self.scan_again(first_until.unwrap_or(self.now.steady));
         self.outcome.incomplete += 1;
     }
 

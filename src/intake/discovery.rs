@@ -54,7 +54,7 @@ const MAX_BRANDS: usize = 50_000;
 /// So many names that mean nothing are remembered.
 const MAX_UNRECOGNIZED: usize = 1000;
 
-/// As `discovery`, without the folders of `[[brand]]`.
+/// What is under the root. The folders of `[[brand]]` are another matter.
 pub(super) fn discover_root(settings: &Settings) -> io::Result<Discovery> {
     let root = &settings.watch.root;
     let mut discovery = Discovery { root: Some(files::named_identity(root)?), ..Discovery::default() };

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use tokio::time::Instant;
 
 use super::limit_log::LimitLog;
-use super::settle::StabilityTracker;
+use super::stability::StabilityTracker;
 use crate::ledger::BrandRow;
 use crate::telemetry::repeat::RepeatLimiter;
 

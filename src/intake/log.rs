@@ -36,14 +36,14 @@ impl Reconcile<'_> {
         }
     }
 
-    /// A file has a row. Those that were refused are logged at the end of the scan.
+    /// A file has a row. Those that were rejected are logged at the end of the scan.
     pub(super) fn log_recorded(&mut self, recorded: RecordResult) {
-        match &recorded.refused {
-            // a file that grows, as a log does, is refused again and again for one reason
+        match &recorded.rejected {
+            // a file that grows, as a log does, is rejected again and again for one reason
             Some(_) if !recorded.news => {}
             Some(failure) => {
                 self.ctx.metrics.rejected(failure.kind);
-                self.refused.push(recorded);
+                self.rejected.push(recorded);
             }
             None => {
                 let (brand, id, state) = (self.folder.brand.brand, recorded.id.0, recorded.state);
@@ -54,11 +54,11 @@ impl Reconcile<'_> {
         }
     }
 
-    /// Files that were refused for one reason are one warning.
-    pub(super) fn log_refused(&mut self) {
+    /// Files that were rejected for one reason are one warning.
+    pub(super) fn log_rejected(&mut self) {
         let mut groups: Vec<(Failure, Vec<RecordResult>)> = Vec::new();
-        for recorded in std::mem::take(&mut self.refused) {
-            let Some(failure) = recorded.refused.clone() else { continue };
+        for recorded in std::mem::take(&mut self.rejected) {
+            let Some(failure) = recorded.rejected.clone() else { continue };
             match groups.iter_mut().find(|(other, _)| *other == failure) {
                 Some((_, files)) => files.push(recorded),
                 None => groups.push((failure, vec![recorded])),
@@ -78,7 +78,7 @@ impl Reconcile<'_> {
 
     /// `files`: all of them, or the first few.
     fn log_group(&self, files: &[RecordResult], count: usize) {
-        let Some((first, failure)) = files.first().and_then(|first| Some((first, first.refused.as_ref()?)))
+        let Some((first, failure)) = files.first().and_then(|first| Some((first, first.rejected.as_ref()?)))
         else {
             return;
         };

@@ -38,7 +38,7 @@ impl Reconcile<'_> {
             // no other file takes its place
             State::Rejected => true,
             // a file that was held back may be it under a new name
-            _ => !self.held_back,
+            _ => !self.waits_in_order,
         };
         let ids: Vec<_> = missing.iter().filter(is_open).map(|row| row.id).collect();
         if ids.is_empty() {

@@ -33,7 +33,7 @@ mod root;
 mod scan;
 mod scans;
 mod schedule;
-mod settle;
+mod stability;
 mod take_in;
 mod tidy;
 mod tracked;
@@ -48,7 +48,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pictures::Budget;
-use tokio::sync::watch as state;
+use tokio::sync::watch as watch_channel;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -98,7 +98,7 @@ pub enum IntakeError {
 pub struct Intake {
     ctx: Arc<Context>,
     /// Marked whenever the database has changed.
-    rechecks: state::Receiver<u64>,
+    rechecks: watch_channel::Receiver<u64>,
     watch: Watch,
     tracked: TrackedFolders,
     scans: JoinSet<CompletedScan>,
@@ -116,7 +116,7 @@ pub struct Intake {
     discovered: bool,
     /// All files that there were at the start have their rows, and the database knows it.
     all_found: bool,
-    progress: state::Sender<IntakeProgress>,
+    progress: watch_channel::Sender<IntakeProgress>,
 }
 
 impl Intake {
@@ -150,12 +150,12 @@ impl Intake {
             log: FolderLog::default(),
             discovered: false,
             all_found: false,
-            progress: state::Sender::new(IntakeProgress::default()),
+            progress: watch_channel::Sender::new(IntakeProgress::default()),
         }
     }
 
     /// How far it is.
-    pub fn progress(&self) -> state::Receiver<IntakeProgress> {
+    pub fn progress(&self) -> watch_channel::Receiver<IntakeProgress> {
         self.progress.subscribe()
     }
 

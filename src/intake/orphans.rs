@@ -24,13 +24,13 @@ pub(super) struct Orphans {
 
 impl Orphans {
     /// The folder is a brand's again.
-    pub(super) fn adopted(&mut self, folder: &Path) {
+    pub(super) fn folder_is_back(&mut self, folder: &Path) {
         self.doubted.retain(|file| file.parent() != Some(folder));
     }
 }
 
 impl Intake {
-    pub(super) async fn settle_orphans(
+    pub(super) async fn resolve_orphans(
         &mut self,
         is_concerned: impl Fn(&BrandRow) -> bool,
     ) -> Result<(), IntakeError> {
@@ -50,7 +50,7 @@ impl Intake {
         self.follow_orphans(&mut all).await?;
         let missing = self.missing_orphans(&all).await;
         for (brand, orphans) in all {
-            self.settle(brand, orphans, &missing).await?;
+            self.resolve(brand, orphans, &missing).await?;
         }
         Ok(())
     }
@@ -94,7 +94,7 @@ impl Intake {
         missing.unwrap_or_default()
     }
 
-    async fn settle(
+    async fn resolve(
         &mut self,
         brand: BrandRow,
         orphans: Vec<UploadSnapshot>,

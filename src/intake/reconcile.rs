@@ -15,7 +15,7 @@ use super::context::Context;
 use super::folder::Folder;
 use super::mounts::UNMOUNTED;
 use super::scan::{self, Entry, Listing};
-use super::settle::Now;
+use super::stability::Now;
 use crate::domain::brand::UploadId;
 use crate::domain::upload::State;
 use crate::files;
@@ -30,20 +30,20 @@ pub(super) struct Reconcile<'a> {
     pub(super) ctx: &'a Arc<Context>,
     pub(super) folder: &'a mut Folder,
     pub(super) now: Now,
-    pub(super) outcome: Outcome,
+    pub(super) outcome: ScanResult,
     /// A complete file waits for one before it.
-    pub(super) held_back: bool,
+    pub(super) waits_in_order: bool,
     /// Names that are not decided yet: a recheck that was requested of them stays requested.
     pub(super) waiting: HashSet<OsString>,
     /// Files that it takes long to read: how many bytes of how many were read.
     pub(super) reading: Vec<(OsString, u64, u64)>,
-    /// Files that were refused, and are to be logged.
-    pub(super) refused: Vec<RecordResult>,
+    /// Files that were rejected, and are to be logged.
+    pub(super) rejected: Vec<RecordResult>,
 }
 
 /// What a scan leaves to do.
 #[derive(Debug, Default)]
-pub(super) struct Outcome {
+pub(super) struct ScanResult {
     /// When the folder must be scanned again.
     pub(super) next: Option<Instant>,
     /// How many of its files are not complete yet.
@@ -67,16 +67,16 @@ impl<'a> Reconcile<'a> {
             ctx,
             folder,
             now,
-            outcome: Outcome::default(),
-            held_back: false,
+            outcome: ScanResult::default(),
+            waits_in_order: false,
             waiting: HashSet::new(),
             reading: Vec::new(),
-            refused: Vec::new(),
+            rejected: Vec::new(),
         }
     }
 
     /// Scans once.
-    pub(super) async fn run(mut self) -> Result<Outcome, IntakeError> {
+    pub(super) async fn run(mut self) -> Result<ScanResult, IntakeError> {
         if let Some(listing) = self.list().await? {
             self.reconcile(&listing).await?;
         }
@@ -98,7 +98,7 @@ impl<'a> Reconcile<'a> {
             self.cannot_be_read(name, error);
         }
         let taken = self.take_in_all(listing, &ready, known).await;
-        self.log_refused();
+        self.log_rejected();
         if !taken? {
             return Ok(());
         }

@@ -80,7 +80,7 @@ impl Intake {
             }
         }
         if self.discovered && !orphans.is_empty() {
-            self.settle_orphans(|brand| orphans.contains(&brand.id)).await?;
+            self.resolve_orphans(|brand| orphans.contains(&brand.id)).await?;
         }
         Ok(())
     }

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::agenda::Priority;
 use super::folder::Folder;
-use super::reconcile::{Outcome, Reconcile};
+use super::reconcile::{Reconcile, ScanResult};
 use super::tracked::{Job, Presence, TrackedFolder};
 use super::{GATHER, Intake, IntakeError};
 
@@ -21,7 +21,7 @@ pub type FolderScan = Pin<Box<dyn Future<Output = CompletedScan> + Send>>;
 /// A folder that was scanned, to be handed back with [`Intake::end`].
 pub struct CompletedScan {
     folder: Box<Folder>,
-    outcome: Result<Outcome, IntakeError>,
+    outcome: Result<ScanResult, IntakeError>,
 }
 
 impl Intake {
@@ -95,12 +95,12 @@ impl Intake {
     }
 
     /// The folder is idle again. Gives back when it must be scanned next.
-    fn take_back(&mut self, folder: Box<Folder>, outcome: Option<Outcome>) -> Vec<(Instant, Priority)> {
+    fn take_back(&mut self, folder: Box<Folder>, outcome: Option<ScanResult>) -> Vec<(Instant, Priority)> {
         let (path, now) = (folder.path.clone(), Instant::now());
         let poll = now + self.ctx.settings.watch.poll_interval;
         let take_back = |tracked: &mut TrackedFolder| {
             tracked.first_scan_pending &= outcome.is_none();
-            let Outcome { next, incomplete } = outcome.unwrap_or_default();
+            let ScanResult { next, incomplete } = outcome.unwrap_or_default();
             tracked.incomplete = incomplete;
             tracked.unreadable = folder.problems.current().is_some();
             let before = std::mem::replace(&mut tracked.job, Job::Idle(folder));

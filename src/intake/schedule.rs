@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// Events that came since the last discovery of what is new cause another one no sooner than this after it.
-const PAUSE: Duration = Duration::from_secs(1);
+const MIN_GAP: Duration = Duration::from_secs(1);
 
 /// After events were lost, everything is discovered no sooner than this after the last time: whoever makes more events than
 /// the queue holds, again and again, costs no more than that.
@@ -72,7 +72,7 @@ impl Schedule {
 
     /// An event tells of new folders: they are discovered after `gather`, but not in quick succession.
     pub(super) fn request(&mut self, now: Instant, gather: Duration) {
-        let soonest = self.last.map_or(now, |last| last + PAUSE);
+        let soonest = self.last.map_or(now, |last| last + MIN_GAP);
         self.requested.get_or_insert(soonest.max(now + gather));
     }
 
@@ -108,11 +108,11 @@ mod tests {
         schedule.begin(Scope::Full, start, RESCAN);
         schedule.request(start, GATHER);
         assert_eq!(schedule.due(start + GATHER), None);
-        assert_eq!(schedule.due(start + PAUSE), Some(Scope::Changes));
-        schedule.begin(Scope::Changes, start + PAUSE, RESCAN);
-        assert_eq!(schedule.due(start + PAUSE * 9), None);
-        schedule.request(start + PAUSE * 9, GATHER);
-        assert_eq!(schedule.due(start + PAUSE * 9 + GATHER), Some(Scope::Changes));
+        assert_eq!(schedule.due(start + MIN_GAP), Some(Scope::Changes));
+        schedule.begin(Scope::Changes, start + MIN_GAP, RESCAN);
+        assert_eq!(schedule.due(start + MIN_GAP * 9), None);
+        schedule.request(start + MIN_GAP * 9, GATHER);
+        assert_eq!(schedule.due(start + MIN_GAP * 9 + GATHER), Some(Scope::Changes));
         assert_eq!(schedule.due(start + RESCAN), Some(Scope::Full));
     }
 

@@ -41,7 +41,7 @@ pub(super) fn tidy(
     let uploaded =
         files::look(&staging, name).is_ok_and(|look| look.kind == Kind::Regular && look.stamp == stamp);
     let done = match (uploaded, archived) {
-        (true, Some(archived)) => archive::take_in(&archived, &staging, name, stamp),
+        (true, Some(archived)) => archive::store(&archived, &staging, name, stamp),
         (true, None) => Ok(fs::unlinkat(&staging, name, AtFlags::empty())?),
         (false, _) => Err(io::Error::other("it was replaced by another file in the same moment")),
     };

@@ -7,7 +7,7 @@ use std::path::Path;
 use super::inspect::{Flaw, Inspected};
 use super::reconcile::Reconcile;
 use super::scan::Entry;
-use super::settle;
+use super::stability;
 use crate::config::SlotsBy;
 use crate::domain::failure::{ErrorKind, Failure};
 use crate::domain::upload::{Picture, Stamp};
@@ -36,7 +36,7 @@ impl Reconcile<'_> {
                     }
                     None => Some(match result {
                         Ok(picture) => self.picture(entry, stamp, picture),
-                        Err(flaw) => self.found(entry, stamp, Inspection::Refused(Failure::from(&flaw))),
+                        Err(flaw) => self.found(entry, stamp, Inspection::Rejected(Failure::from(&flaw))),
                     }),
                 }
             }
@@ -77,12 +77,12 @@ impl Reconcile<'_> {
                 return None;
             }
         };
-        Some(self.found(entry, entry.meta.stamp, Inspection::Refused(failure)))
+        Some(self.found(entry, entry.meta.stamp, Inspection::Rejected(failure)))
     }
 
     /// Did it change within the grace?
     fn is_young(&self, entry: &Entry) -> bool {
-        settle::age(&entry.meta, self.now.wall) < Some(self.ctx.settings.watch.grace)
+        stability::age(&entry.meta, self.now.wall) < Some(self.ctx.settings.watch.grace)
     }
 
     fn picture(&self, entry: &Entry, stamp: Stamp, picture: Picture) -> InspectedFile {
@@ -94,7 +94,7 @@ impl Reconcile<'_> {
                 } else {
                     let message =
                         "the name gives no slot: with slots.by = \"filename\" it is a number, as in 3.jpg";
-                    Inspection::Refused(Failure::new(ErrorKind::SlotTaken, message))
+                    Inspection::Rejected(Failure::new(ErrorKind::SlotTaken, message))
                 }
             }
         };

@@ -143,7 +143,7 @@ pub(super) fn why_unwatched(error: &notify::Error) -> String {
 
 fn sink(shared: &Arc<Shared>) -> impl Fn(notify::Result<Event>) + Send + use<> {
     let shared = shared.clone();
-    move |event| shared.take_in(event)
+    move |event| shared.note_event(event)
 }
 
 impl Shared {
@@ -151,7 +151,7 @@ impl Shared {
         self.events.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn take_in(&self, event: notify::Result<Event>) {
+    fn note_event(&self, event: notify::Result<Event>) {
         match event {
             // paths come second: an overflow has none
             Ok(event) if event.need_rescan() => self.lock().lost = true,
@@ -229,17 +229,17 @@ mod tests {
     #[test]
     fn an_overflow_means_scan_everything() {
         let shared = Shared::default();
-        shared.take_in(Ok(Event::new(EventKind::Other).set_flag(Flag::Rescan)));
+        shared.note_event(Ok(Event::new(EventKind::Other).set_flag(Flag::Rescan)));
         assert!(shared.lock().lost);
     }
 
     #[test]
     fn a_close_after_writing_is_remembered_by_name() {
         let shared = Shared::default();
-        shared.take_in(Ok(event(EventKind::Modify(ModifyKind::Data(DataChange::Any)))));
+        shared.note_event(Ok(event(EventKind::Modify(ModifyKind::Data(DataChange::Any)))));
         assert!(shared.lock().folders[Path::new("/inbox/OWNBRAND/1")].writing_only);
-        shared.take_in(Ok(event(EventKind::Create(CreateKind::File))));
-        shared.take_in(Ok(event(EventKind::Access(AccessKind::Close(AccessMode::Write)))));
+        shared.note_event(Ok(event(EventKind::Create(CreateKind::File))));
+        shared.note_event(Ok(event(EventKind::Access(AccessKind::Close(AccessMode::Write)))));
         let events = shared.lock();
         let events = &events.folders[Path::new("/inbox/OWNBRAND/1")];
         assert!(!events.writing_only && events.closed.contains(std::ffi::OsStr::new("a.jpg")));
@@ -256,8 +256,8 @@ mod tests {
     #[test]
     fn our_own_reading_is_no_event() {
         let shared = Shared::default();
-        shared.take_in(Ok(event(EventKind::Access(AccessKind::Open(AccessMode::Any)))));
-        shared.take_in(Ok(event(EventKind::Access(AccessKind::Close(AccessMode::Read)))));
+        shared.note_event(Ok(event(EventKind::Access(AccessKind::Open(AccessMode::Any)))));
+        shared.note_event(Ok(event(EventKind::Access(AccessKind::Close(AccessMode::Read)))));
         assert!(shared.lock().folders.is_empty());
     }
 }

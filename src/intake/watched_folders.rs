@@ -86,7 +86,7 @@ impl Intake {
                     false => self.root_is_missing(&error.to_string()).await?,
                 }
                 self.tracked.set_presence(&configured, |_| true);
-                self.adopt(&configured).await?;
+                self.register_and_watch(&configured).await?;
                 self.update_labels(&configured, |_| true).await?;
             }
         }
@@ -142,14 +142,14 @@ impl Intake {
         // what is in a folder that cannot be read is not gone
         let is_unknown = |path: &Path| self.unreadable_parents.iter().any(|folder| path.starts_with(folder));
         self.tracked.set_presence(&found.folders, is_unknown);
-        self.adopt(&found.folders).await?;
+        self.register_and_watch(&found.folders).await?;
         let unreadable = self.unreadable_parents.clone();
         self.update_labels(&found.folders, |type_folder| unreadable.contains(type_folder)).await?;
         self.follow_renamed_folders().await?;
         if self.discovered && !self.orphans.unknown {
             return Ok(());
         }
-        self.settle_orphans(|_| true).await
+        self.resolve_orphans(|_| true).await
     }
 
     /// Watches the root and the type folders, in which new folders may appear. True when a watch is new.
@@ -176,13 +176,13 @@ impl Intake {
     }
 
     /// Registers folders that are new, and watches them before the first scan.
-    async fn adopt(&mut self, found: &[BrandFolder]) -> Result<(), IntakeError> {
+    async fn register_and_watch(&mut self, found: &[BrandFolder]) -> Result<(), IntakeError> {
         let new: Vec<_> = found.iter().filter(|folder| self.tracked.is_unregistered(&folder.path)).collect();
         let brands: Vec<_> =
             new.iter().map(|folder| (folder.brand, self.ctx.settings.slots_of(folder.brand))).collect();
         let rows = if brands.is_empty() { Vec::new() } else { self.ctx.ledger.register(&brands).await? };
         for (brand, BrandFolder { path, .. }) in rows.into_iter().zip(new) {
-            self.orphans.adopted(path);
+            self.orphans.folder_is_back(path);
             let job = Job::Idle(Box::new(Folder::new(brand, path.clone())));
             self.tracked.update(path, |folder| folder.job = job);
         }

@@ -10,6 +10,8 @@ use sqlx::SqlitePool;
 use super::error::{LedgerError, Result};
 use super::with_suffix;
 
+pub(super) const VACUUM_INTO: &str = "VACUUM INTO $1";
+
 /// Writes a copy, which is for its owner alone. It is whole and on the disk, or it is not there.
 ///
 /// # Errors
@@ -23,7 +25,7 @@ pub(super) async fn copy(pool: &SqlitePool, to: &Path) -> Result<()> {
     // made by us, so that it is closed to others from the beginning; SQLite fills a file that is empty
     let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&to);
     let file = file.map_err(|error| cannot_be_made(&to, &error))?;
-    let written = sqlx::query("VACUUM INTO $1").bind(name).execute(pool).await.map_err(LedgerError::from);
+    let written = sqlx::query(VACUUM_INTO).bind(name).execute(pool).await.map_err(LedgerError::from);
     let written = written.and_then(|_| Ok(sync(&file, &to).map_err(sqlx::Error::Io)?));
     if written.is_err() {
         let _ = std::fs::remove_file(with_suffix(&to, "-journal"));

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::engine::{Pool, Row, Tx, Value, postgres, sql};
 use super::error::{LedgerError, Result};
 use super::postgres::Server;
-use super::recovery::date;
+use super::recovery::{INTEGRITY_CHECK, date};
 use super::{DaemonLock, Ledger, with_suffix};
 use crate::domain::clock::Clock;
 
@@ -34,7 +34,6 @@ const ROWS: &str = "SELECT (SELECT count(*) FROM upload) + (SELECT count(*) FROM
 const FORGET_INBOXES: &str = "DELETE FROM inbox";
 const NAME_INBOX: &str = "UPDATE inbox SET name = $1, keeper = NULL";
 const COLUMNS: &str = "SELECT name, type FROM pragma_table_info($1) ORDER BY cid";
-const CHECK: &str = "PRAGMA integrity_check(1)";
 
 /// So many rows are read at a time,
 const READ: i64 = 1000;
@@ -87,7 +86,7 @@ async fn copy(file: &Ledger, server: &Server) -> Result<usize> {
     let source = file.report().pool();
     // commands, which need no daemon, write nothing meanwhile that would be missing on the server
     let unchanged = file.session.pool.begin(None).await?;
-    let verdict: String = sql(CHECK).scalar(source).await?;
+    let verdict: String = sql(INTEGRITY_CHECK).scalar(source).await?;
     if verdict != "ok" {
         return Err(LedgerError::Damaged(verdict));
     }

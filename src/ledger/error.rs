@@ -225,7 +225,7 @@ impl LedgerError {
                 Some(state) => postgres::is_transient(&state),
                 None => primary(error).is_some_and(|code| PASSING.contains(&code)),
             },
-            // the last is a connection that was left inside a transaction, see `Ledger::begin`
+            // the last is a connection that was left inside a transaction, see `Session::begin`
             LedgerError::Sql(
                 sqlx::Error::PoolTimedOut
                 | sqlx::Error::Io(_)

@@ -20,6 +20,7 @@ const TAKE: &str = "
                      epoch = epoch + 1
     WHERE id = $1 RETURNING epoch";
 
+const NAMES: &str = "SELECT id, name FROM inbox";
 const FIND: &str = "SELECT id FROM inbox WHERE name = $1";
 const ADD: &str = "INSERT INTO inbox (name) VALUES ($1) ON CONFLICT DO NOTHING";
 
@@ -136,8 +137,8 @@ impl Ledger {
 
     /// Resolves when nothing may be sent any more, because another daemon may soon keep the inbox. The daemon that kept it
     /// ends its work then.
-    pub async fn lease_has_ended(&self) {
-        while !self.is_lease_over() {
+    pub async fn keeper_lease_has_ended(&self) {
+        while !self.is_keeper_lease_over() {
             match self.lease() {
                 Some(lease) => sleep_until(lease.last_moment).await,
                 None => std::future::pending().await,
@@ -146,7 +147,7 @@ impl Ledger {
     }
 
     /// May nothing be sent any more, because another daemon may keep the inbox?
-    pub fn is_lease_over(&self) -> bool {
+    pub fn is_keeper_lease_over(&self) -> bool {
         self.lease().is_some_and(|lease| Instant::now() >= lease.last_moment)
     }
 
@@ -198,8 +199,6 @@ async fn ask(tx: &mut Tx, host: &Host) -> Result<InboxId> {
     }
     Ok(id)
 }
-
-const NAMES: &str = "SELECT id, name FROM inbox";
 
 /// With SQLite there is one inbox.
 pub(super) const SQLITE: InboxId = InboxId(1);

@@ -129,7 +129,7 @@ impl FromStr for Cursor {
 
 /// A slot that is taken.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[expect(missing_docs, reason = "named as the columns of the view")]
+#[expect(missing_docs, reason = "named as the columns of `TAKEN`")]
 pub struct Taken {
     pub slot: i64,
     /// Filled by other means; nothing else is known of it.
@@ -141,7 +141,7 @@ pub struct Taken {
 
 /// The file that has a slot.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[expect(missing_docs, reason = "named as the columns of the view")]
+#[expect(missing_docs, reason = "named as the columns of `TAKEN`")]
 pub struct TakenBy {
     pub id: UploadId,
     pub state: State,

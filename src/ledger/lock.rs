@@ -108,8 +108,8 @@ impl DaemonLock {
         self.past
     }
 
-    /// When a daemon worked with the database for the first time: no earlier than that is it now.
-    pub(super) fn last_seen(&self) -> Option<jiff::Timestamp> {
+    /// When a daemon first worked with the database; the time now cannot be earlier.
+    pub(super) fn first_worked_at(&self) -> Option<jiff::Timestamp> {
         self.file.metadata().and_then(|file| file.modified()).ok()?.try_into().ok()
     }
 

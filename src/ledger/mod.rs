@@ -1,10 +1,11 @@
-//! The ledger: what became of every file, in one SQLite database. The only SQL.
+//! The ledger: what became of every file, in a SQLite file or, for several hosts, on a PostgreSQL server. The only SQL.
 //!
 //! **One way to write** a file's fate: `Ledger::update` loads its brand, applies a rule of `domain::brand`, and writes
 //! back what changed; `writer` commits all updates that wait together. What is no file's fate (notices, the outbox of
-//! alerts, leases) is a statement of its own, at the head of its file, in a transaction of its own.
+//! alerts, leases) is a statement of its own, in a transaction of its own.
 //!
-//! Transactions are short, begin as writers (`BEGIN IMMEDIATE`), and have nothing else inside them. A task that
+//! Transactions are short, begin as writers (`BEGIN IMMEDIATE`; on a server, with a lock of the inbox's row), and have
+//! nothing else inside them. A task that
 //! waits for changes subscribes to [`Ledger::changes`], and then reads the table.
 
 mod access;
@@ -37,9 +38,9 @@ mod row;
 mod schema;
 mod server_check;
 mod session;
-mod snapshots;
 mod store;
 mod transitions;
+mod upload_snapshots;
 mod writer;
 
 use std::fmt;
@@ -73,7 +74,7 @@ pub use recovery::Started;
 pub use report::{AttemptRow, InboxRow, Notice, Report, StatusRow, SummaryRow};
 pub use row::BrandRow;
 pub use server_check::{ServerFindings, check_server};
-pub use snapshots::UploadSnapshot;
+pub use upload_snapshots::UploadSnapshot;
 
 pub use crate::domain::brand::{
     AttemptEnd, Claim, ClaimTerms, InspectedFile, Inspection, RecordResult, Refusal,
@@ -154,10 +155,10 @@ impl Ledger {
     /// cannot be reached, does not let us in, or holds something else.
     pub async fn open(location: impl Into<Location>, clock: Arc<dyn Clock>) -> Result<Self> {
         let location = location.into();
-        let generation = Arc::new(AtomicU64::new(0));
+        let connection_number = Arc::new(AtomicU64::new(0));
         let pool = match &location {
             Location::File(path) => {
-                let pool = sqlite::writer(path, generation.clone()).await?;
+                let pool = sqlite::writer(path, connection_number.clone()).await?;
                 schema::migrate(&pool, path).await?;
                 Pool::Sqlite(pool)
             }
@@ -172,7 +173,7 @@ impl Ledger {
         let report = Report::open(&location).await?;
         let place = Place::of(location)?;
         let keeper = Arc::new(Keeper::new(report.inbox().clone()));
-        let session = Session::new(pool, report, keeper, clock, generation);
+        let session = Session::new(pool, report, keeper, clock, connection_number);
         let (updates, waiting) = mpsc::unbounded_channel();
         // it ends with the last handle to this ledger
         tokio::spawn(writer::run(session.clone(), waiting));
@@ -245,7 +246,7 @@ impl Ledger {
     /// with the database.
     pub fn current_problem(&self) -> Option<String> {
         let standing_by = self.session.standing_by.get().cloned();
-        let deposed = || self.is_lease_over().then(|| self.deposed().to_string());
+        let deposed = || self.is_keeper_lease_over().then(|| self.deposed().to_string());
         standing_by.or_else(deposed).or_else(|| self.session.problems.current())
     }
 

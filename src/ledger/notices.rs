@@ -18,8 +18,8 @@ const SET_PAUSED: &str = "
 
 const CLEAR: &str = "DELETE FROM notice WHERE name = $2 AND (inbox_id = $1 OR name = 'suspended')";
 
-/// A pause is one matter for all hosts.
-const ONE_PAUSE: &str = "DELETE FROM notice WHERE name = 'suspended' AND inbox_id <> $1";
+/// A suspension is one for all hosts.
+const ONE_SUSPENSION: &str = "DELETE FROM notice WHERE name = 'suspended' AND inbox_id <> $1";
 
 impl Ledger {
     /// Sends nothing from now on, until `resume`, also after a restart; what is being sent ends. Files are
@@ -85,7 +85,7 @@ impl Ledger {
         let mut tx = self.begin().await?;
         let inbox = self.inbox_id();
         if name == NoticeName::Suspended {
-            sql(ONE_PAUSE).bind(inbox).execute(&mut tx).await?;
+            sql(ONE_SUSPENSION).bind(inbox).execute(&mut tx).await?;
         }
         let query = sql(SET).bind(inbox).bind(name.as_str()).bind(message).bind(since).bind(open);
         query.execute(&mut tx).await?;
@@ -109,7 +109,7 @@ impl Ledger {
         Ok(())
     }
 
-    /// A pause is all hosts'.
+    /// A suspension is all hosts'.
     async fn tell_others_of(&self, notice: NoticeName) {
         if notice == NoticeName::Suspended {
             self.notify_others().await;

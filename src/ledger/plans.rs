@@ -9,7 +9,7 @@ use sqlx::{AssertSqlSafe, Row, SqlitePool};
 
 use super::{
     Ledger, alert_outbox, attempts, brands, gauges, inboxes, listing, mounts, objects, operator, queue,
-    reading, recovery, report, snapshots, store, transitions,
+    reading, recovery, report, store, transitions, upload_snapshots,
 };
 use crate::domain::clock::SystemClock;
 
@@ -28,12 +28,12 @@ const QUERIES: &[(&str, &str)] = &[
     ("operator::HELD", operator::HELD),
     ("operator::IN_STATE", operator::IN_STATE),
     ("operator::BRANDS_WITH_HELD", operator::BRANDS_WITH_HELD),
-    ("snapshots::KNOWN", snapshots::KNOWN),
-    ("snapshots::KNOWN_OF", snapshots::KNOWN_OF),
-    ("snapshots::RECHECKS", snapshots::RECHECKS),
-    ("snapshots::OPEN_BRANDS", snapshots::OPEN_BRANDS),
-    ("snapshots::OPEN_BELOW", snapshots::OPEN_BELOW),
-    ("snapshots::LAST_OBJECT", snapshots::LAST_OBJECT),
+    ("upload_snapshots::KNOWN", upload_snapshots::KNOWN),
+    ("upload_snapshots::KNOWN_OF", upload_snapshots::KNOWN_OF),
+    ("upload_snapshots::RECHECKS", upload_snapshots::RECHECKS),
+    ("upload_snapshots::OPEN_BRANDS", upload_snapshots::OPEN_BRANDS),
+    ("upload_snapshots::OPEN_BELOW", upload_snapshots::OPEN_BELOW),
+    ("upload_snapshots::LAST_OBJECT", upload_snapshots::LAST_OBJECT),
     ("attempts::LAST_ERRORS", attempts::LAST_ERRORS),
     ("attempts::FORGET", attempts::FORGET),
     ("objects::HOLDER", objects::HOLDER),

@@ -9,9 +9,11 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use rustix::fs::CWD;
 
+use super::copy::VACUUM_INTO;
 use super::engine::{Tx, sql};
 use super::error::{LedgerError, Result};
 use super::inbox::Host;
+use super::report::QUICK_CHECK;
 use super::{DaemonLock, Ledger, Location, Place, PreviousRun, with_suffix};
 use crate::domain::brand::InboxId;
 use crate::domain::clock::{Clock, rfc3339};
@@ -24,6 +26,8 @@ pub(super) const END_REBUILD: &str = "
        AND NOT EXISTS (SELECT 1 FROM upload WHERE held = 1)";
 
 const IS_REBUILT: &str = "SELECT count(*) FROM notice WHERE inbox_id = $1 AND name = $2";
+pub(super) const INTEGRITY_CHECK: &str = "PRAGMA integrity_check(1)";
+const REINDEX: &str = "REINDEX";
 const ALL_FOUND: &str = "UPDATE notice SET open = 0 WHERE inbox_id = $1";
 
 /// What SQLite keeps beside the database, and must stay with it.
@@ -79,7 +83,7 @@ impl Ledger {
         match Self::open_sound(path, clock.clone(), lock.past()).await {
             Err(error) if error.is_loss() && lock.past() != PreviousRun::None => {
                 // a clock that was reset by a power loss must not make all files look new
-                let now = clock.now().max(lock.last_seen().unwrap_or(Timestamp::MIN));
+                let now = clock.now().max(lock.first_worked_at().unwrap_or(Timestamp::MIN));
                 let cutoff = last_word.filter(|_| error.is_damage()).unwrap_or(now);
                 let message = rebuild(path, clock.clone(), &error, cutoff).await?;
                 Ok((Self::open(path, clock).await?, Some(message)))
@@ -106,7 +110,7 @@ impl Ledger {
         let ledger = Self::open(path, clock).await?;
         let sound = match suspect.exists() {
             true => ledger.check_and_repair().await,
-            false if after_a_crash => ledger.integrity_check("PRAGMA quick_check(1)").await,
+            false if after_a_crash => ledger.integrity_check(QUICK_CHECK).await,
             false => Ok(()),
         };
         if let Err(error) = sound {
@@ -125,18 +129,17 @@ impl Ledger {
 
     /// SQLite has met damage, which may be in an index alone: those are rebuilt from their tables.
     async fn check_and_repair(&self) -> Result<()> {
-        const ALL: &str = "PRAGMA integrity_check(1)";
-        let Err(damage) = self.integrity_check(ALL).await else { return Ok(()) };
+        let Err(damage) = self.integrity_check(INTEGRITY_CHECK).await else { return Ok(()) };
         if !damage.is_damage() {
             return Err(damage);
         }
-        match sql("REINDEX").execute(&self.session.pool).await.map_err(LedgerError::from) {
+        match sql(REINDEX).execute(&self.session.pool).await.map_err(LedgerError::from) {
             Err(error) if error.is_transient() => return Err(error),
             // what the index should have kept out is in the table
             Err(error) => return Err(LedgerError::Damaged(format!("{damage}; {error}"))),
             Ok(_) => {}
         }
-        self.integrity_check(ALL).await?;
+        self.integrity_check(INTEGRITY_CHECK).await?;
         tracing::warn!(
             message_id = event::DATABASE_REBUILT,
             "an index of the database was damaged and has been rebuilt ({damage}); nothing is lost, but check the disk"
@@ -163,7 +166,7 @@ impl Ledger {
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let fresh = fresh(path)?;
-                let copy = sql("VACUUM INTO $1").bind(fresh.to_string_lossy().into_owned());
+                let copy = sql(VACUUM_INTO).bind(fresh.to_string_lossy().into_owned());
                 copy.execute(&self.session.pool).await?;
                 self.leave_no_wal(path)?;
                 // another one that was put there meanwhile is wanted there

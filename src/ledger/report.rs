@@ -52,7 +52,7 @@ macro_rules! row {
     ($(#[$doc:meta])* $name:ident { $($column:ident: $type:ty),* $(,)? }) => {
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-        #[expect(missing_docs, reason = "the columns of the view, which the contract describes")]
+        #[expect(missing_docs, reason = "the columns of the view, which docs/reference.md describes")]
         pub struct $name { $(pub $column: $type),* }
 
         impl $name {

@@ -15,6 +15,7 @@ use crate::domain::clock::Clock;
 use crate::domain::event;
 use crate::telemetry::repeat::RepeatLimiter;
 
+const EMPTY_WAL: &str = "PRAGMA wal_checkpoint(TRUNCATE)";
 const EPOCH: &str = "SELECT epoch FROM inbox WHERE id = $1";
 
 /// The one connection that writes, and what announces its writes.
@@ -35,7 +36,7 @@ pub(super) struct Session {
     /// The connections must be opened again before they are used.
     pub(super) stale: Arc<AtomicBool>,
     /// SQLite: counts up when the connection is another one, whose view of other writers begins anew.
-    pub(super) generation: Arc<AtomicU64>,
+    pub(super) connection_number: Arc<AtomicU64>,
     pub(super) hook: Arc<OnceLock<Arc<dyn CommitHook>>>,
 }
 
@@ -45,7 +46,7 @@ impl Session {
         report: Report,
         keeper: Arc<Keeper>,
         clock: Arc<dyn Clock>,
-        generation: Arc<AtomicU64>,
+        connection_number: Arc<AtomicU64>,
     ) -> Self {
         Self {
             pool,
@@ -58,7 +59,7 @@ impl Session {
             problems: Arc::default(),
             standing_by: Arc::default(),
             stale: Arc::default(),
-            generation,
+            connection_number,
             hook: Arc::default(),
         }
     }
@@ -69,8 +70,8 @@ impl Session {
         Timestamp::from_millisecond(now.as_millisecond()).unwrap_or(now)
     }
 
-    pub(super) fn generation(&self) -> u64 {
-        self.generation.load(Ordering::Relaxed)
+    pub(super) fn connection_number(&self) -> u64 {
+        self.connection_number.load(Ordering::Relaxed)
     }
 
     /// What a test wants to happen before a transaction begins.
@@ -93,7 +94,7 @@ impl Session {
             Err(sqlx::Error::InvalidSavePointStatement) => {
                 self.pool.close_one().await?;
                 // what is in the WAL needs no second place on a full disk
-                let _ = sql("PRAGMA wal_checkpoint(TRUNCATE)").execute(&self.pool).await;
+                let _ = sql(EMPTY_WAL).execute(&self.pool).await;
                 Ok(self.pool.begin(kept).await?)
             }
             begun => Ok(begun?),

@@ -69,8 +69,8 @@ const ATTEMPT: &str = "
 const REFUSED: &str = "INSERT INTO alert (inbox_id, upload_id, state) VALUES ($1, $2, $3)";
 const COMPLETED: &str = "INSERT INTO alert (inbox_id, brand_id, state) VALUES ($1, $2, 'complete')";
 
-/// So many rows are written by one statement: one that is here, so that few statements differ, and a database has all of
-/// them prepared.
+/// So many rows are written by one statement. One of these sizes, so that there are few distinct statements and each can
+/// stay prepared.
 const ROWS: [usize; 5] = [16, 8, 4, 2, 1];
 
 /// What a transaction finds when it has begun.

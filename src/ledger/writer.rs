@@ -173,10 +173,10 @@ fn sound(brand: &Brand) -> Result<()> {
 /// The brands of the last groups, so that one that is written again and again is not read again and again.
 #[derive(Debug, Default)]
 struct Cache {
-    /// With the number that says, as long as it is the same, that a brand is as it is in the database.
+    /// Each with its version: while that is unchanged, the brand here equals the one in the database.
     brands: BTreeMap<BrandId, (i64, Brand)>,
     /// SQLite: they were seen by this connection.
-    generation: u64,
+    connection_number: u64,
     ids: Ids,
 }
 
@@ -191,8 +191,8 @@ impl Cache {
         versions: &BTreeMap<BrandId, i64>,
         session: &Session,
     ) -> Result<Brands> {
-        if self.generation != session.generation() {
-            self.generation = session.generation();
+        if self.connection_number != session.connection_number() {
+            self.connection_number = session.connection_number();
             self.brands.clear();
         }
         let (mut brands, mut unknown) = (Brands::new(), BTreeSet::new());

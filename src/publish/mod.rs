@@ -1,7 +1,7 @@
 //! Publish, the second reconciler: rows → bucket.
 //!
-//! It claims one row when there is a permit, the circuit breaker lets a file pass and the pace allows, and spawns the
-//! attempt. It is woken by commits, by the end of an attempt and by a tick; due times are in the rows.
+//! It claims as many rows as there are permits, the circuit breaker lets pass and the pace allows, and spawns an attempt
+//! for each. It is woken by commits, by the end of an attempt and by a tick; due times are in the rows.
 //!
 //! Read `attempt` first: one claim → one outcome. `policy` decides what follows from it, and `conclude` does that.
 
@@ -9,7 +9,7 @@ mod attempt;
 mod breaker;
 mod conclude;
 mod database;
-mod hosts;
+mod destination;
 mod leases;
 mod notices;
 mod objects;
@@ -260,7 +260,7 @@ impl Publish {
         if due.is_empty() {
             return self.next_due(order, now).await;
         }
-        if let Err(turn) = take_turns(&shared.pace, &mut due, now) {
+        if let Err(turn) = take_permits(&shared.pace, &mut due, now) {
             return Ok(Next::Wait(turn.min(now + TICK)));
         }
         let claims = shared.ledger.claim(due, ClaimTerms { lease: LEASE, horizon }).await?;
@@ -290,7 +290,7 @@ impl Publish {
             let outcome = tokio::select! {
                 biased;
                 // the file is sent by who keeps the inbox next: this daemon ends, or takes it over again
-                () = shared.ledger.lease_has_ended() => None,
+                () = shared.ledger.keeper_lease_has_ended() => None,
                 outcome = attempt(&shared, &claim) => Some(outcome),
             };
             if let Some(outcome) = outcome {
@@ -310,7 +310,7 @@ impl Publish {
 }
 
 /// Takes a turn of the pace for as many files as there are turns now. Without any, says when there is one.
-fn take_turns(pace: &Pace, files: &mut Vec<Candidate>, now: Instant) -> Result<(), Instant> {
+fn take_permits(pace: &Pace, files: &mut Vec<Candidate>, now: Instant) -> Result<(), Instant> {
     let mut next = Ok(());
     let take = |_: &&Candidate| {
         next = pace.upload(now);

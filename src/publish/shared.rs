@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::breaker::CircuitBreaker;
-use super::hosts::Hosts;
+use super::destination::Hosts;
 use super::objects::Objects;
 use super::pace::Pace;
 use super::report::Reporter;

@@ -10,7 +10,7 @@ use percent_encoding::{NON_ALPHANUMERIC, percent_encode};
 use serde::{Deserialize, Serialize};
 
 use super::Shared;
-use super::said::{Said, said};
+use super::with_chinese::{WithChinese, said};
 use crate::domain::brand::{BrandKey, UploadId};
 use crate::domain::notice::NoticeName;
 use crate::domain::texts::detail_in_chinese;
@@ -88,7 +88,7 @@ pub(super) struct Summary {
     now: String,
     counts: serde_json::Map<String, serde_json::Value>,
     held: u64,
-    notices: Vec<Said<Notice>>,
+    notices: Vec<WithChinese<Notice>>,
     paused_by_operator: bool,
 }
 
@@ -158,7 +158,7 @@ impl Ask {
 pub(super) async fn uploads(
     State(shared): State<Arc<Shared>>,
     Query(ask): Query<Ask>,
-) -> Answer<Page<Said<StatusRow>>> {
+) -> Answer<Page<WithChinese<StatusRow>>> {
     let items = shared.from.ledger.report().uploads(&ask.filter()?).await?;
     let more = items.len() == ask.limit() as usize;
     let next = items.last().filter(|_| more).map(|row| Cursor::behind(row).to_string());
@@ -168,8 +168,8 @@ pub(super) async fn uploads(
 /// A file with all its attempts.
 #[derive(Debug, Serialize)]
 pub(super) struct Whole {
-    upload: Said<StatusRow>,
-    attempts: Vec<Said<AttemptRow>>,
+    upload: WithChinese<StatusRow>,
+    attempts: Vec<WithChinese<AttemptRow>>,
 }
 
 pub(super) async fn upload(State(shared): State<Arc<Shared>>, Path(id): Path<UploadId>) -> Answer<Whole> {
@@ -184,7 +184,7 @@ pub(super) struct BrandItem {
     #[serde(flatten)]
     summary: SummaryRow,
     slots: Vec<Taken>,
-    refused: Vec<Said<StatusRow>>,
+    refused: Vec<WithChinese<StatusRow>>,
 }
 
 pub(super) async fn brands(

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use super::Shared;
 use super::api::Refusal;
-use super::said::said;
+use super::with_chinese::said;
 use crate::ledger::{Cursor, LedgerError};
 
 /// Changes that come this close together are sent together; the figures, less often.

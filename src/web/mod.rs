@@ -13,9 +13,9 @@ mod events;
 mod health;
 mod origin;
 mod page;
-mod said;
 mod thumbnail;
 mod turns;
+mod with_chinese;
 
 use std::io;
 use std::net::SocketAddr;

@@ -35,7 +35,7 @@ const KEPT: usize = 512;
 #[derive(Debug)]
 pub(super) struct Thumbnails {
     kept: Mutex<Kept>,
-    turn: Arc<Semaphore>,
+    permit: Arc<Semaphore>,
 }
 
 #[derive(Debug, Default)]
@@ -46,7 +46,7 @@ struct Kept {
 
 impl Default for Thumbnails {
     fn default() -> Self {
-        Self { kept: Mutex::default(), turn: Arc::new(Semaphore::new(1)) }
+        Self { kept: Mutex::default(), permit: Arc::new(Semaphore::new(1)) }
     }
 }
 
@@ -87,11 +87,11 @@ pub(super) async fn thumbnail(
     Ok((headers, picture).into_response())
 }
 
-/// Makes one when it is its turn. The turn ends with the work, also when nobody waits for it any more.
+/// Makes one at a time. The permit is held as long as the work lasts, also when nobody waits for it any more.
 async fn made(shared: Arc<Shared>, path: PathBuf, stamp: Stamp, sha256: String) -> Option<Bytes> {
-    let turn = shared.thumbnails.turn.clone().acquire_owned().await.ok()?;
+    let permit = shared.thumbnails.permit.clone().acquire_owned().await.ok()?;
     let work = move || {
-        let _turn = turn;
+        let _permit = permit;
         let picture = match shared.thumbnails.get(&sha256) {
             // somebody asked for the same one before
             Some(picture) => picture,

@@ -97,7 +97,7 @@ impl Model {
     fn found(&mut self, file: u8, content: u8, wish: u8) -> InspectedFile {
         self.stamps += 1;
         let inspection = match content {
-            0 => Inspection::Refused(Failure::new(ErrorKind::DamagedImage, "damaged")),
+            0 => Inspection::Rejected(Failure::new(ErrorKind::DamagedImage, "damaged")),
             content => {
                 let digests =
                     Digests { sha256: format!("{content:064}"), md5: "x".into(), crc64: u64::from(content) };

@@ -15,7 +15,7 @@ const ELSEWHERE: [(&str, &[&str]); 4] = [
             "cloud",
             "crowd",
             "endless",
-            "hosts",
+            "destination",
             "https",
             "hung",
             "labels",

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// When nothing comes back for so long, those who have it read from file systems that do not answer.
+/// When nothing comes back for so long, its holders are reading from file systems that do not answer.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Memory that is shared by all who work on pictures, in bytes. A clone is the same budget.

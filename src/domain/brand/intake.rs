@@ -16,7 +16,7 @@ pub enum Inspection {
     /// A sound picture, and the slot that its name asks for, if names decide.
     Picture(Picture, Option<u32>),
     /// Refused.
-    Refused(Failure),
+    Rejected(Failure),
 }
 
 /// A file that was looked at.
@@ -53,7 +53,7 @@ pub struct RecordResult {
     /// Its slot now.
     pub slot: Option<u32>,
     /// Why it is refused.
-    pub refused: Option<Failure>,
+    pub rejected: Option<Failure>,
     /// It was not refused for that reason before.
     pub news: bool,
 }
@@ -62,16 +62,16 @@ impl Brand {
     /// A file was looked at: it is renamed, touched, refused, a duplicate, or queued with a slot.
     pub fn take_in(&mut self, file: &InspectedFile, absent: Absent<'_>, at: &Moment) -> RecordResult {
         let row = self.row_of(file, absent, at);
-        let before = row.and_then(|id| self.file(id)).and_then(refused_for);
+        let before = row.and_then(|id| self.file(id)).and_then(rejected_for);
         let id = self.record(file, row, absent, at);
         self.settle(at);
         let now = &self.files[&id];
-        let refused = match &now.state {
+        let rejected = match &now.state {
             UploadState::Rejected { failure, .. } => Some(failure.clone()),
             _ => None,
         };
-        let news = refused.as_ref().is_none_or(|failure| before != Some(failure.kind));
-        RecordResult { id, path: file.path.clone(), state: now.state.name(), slot: now.slot, refused, news }
+        let news = rejected.as_ref().is_none_or(|failure| before != Some(failure.kind));
+        RecordResult { id, path: file.path.clone(), state: now.state.name(), slot: now.slot, rejected, news }
     }
 
     /// A file has another name: same inode, size and time, and the ctime that the renaming left. False when its row
@@ -163,7 +163,7 @@ impl Brand {
                 self.recheck_requested(id);
                 id
             }
-            (Inspection::Refused(failure), _) => self.refuse(file, row, failure, None, at),
+            (Inspection::Rejected(failure), _) => self.reject(file, row, failure, None, at),
             (Inspection::Picture(picture, _), Some(row)) if row.holds(picture) => {
                 let id = row.id;
                 self.touch(id, file, at);
@@ -286,6 +286,6 @@ impl Upload {
 }
 
 /// Why a file was refused before.
-fn refused_for(row: &Upload) -> Option<ErrorKind> {
+fn rejected_for(row: &Upload) -> Option<ErrorKind> {
     row.error_kind().filter(|_| row.state.name() == State::Rejected)
 }

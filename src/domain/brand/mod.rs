@@ -10,11 +10,14 @@
 //! | intake | [`Brand::vanished`] | `queued`, `retrying`, `failed`, `rejected` | `gone`; `uploaded` if OSS has these bytes; no row, of the oldest `gone` ones |
 //! | publish | [`Brand::start`] | `queued`, `retrying` | `uploading` |
 //! | publish | [`Brand::finish`] | `uploading`, with this claim | `uploaded`, `retrying`, `failed` |
+//! | publish | [`Brand::extend`] | `uploading`, with this claim | the same, with a longer lease |
 //! | publish | [`Brand::interrupted`] | `uploading` | `queued` |
-//! | operator | [`Brand::retry`] | any but `gone`, `uploading` | `queued`, or looked at again |
+//! | publish | [`Brand::make_due`] | `queued`, `retrying` | the same, due now: the clock was set |
+//! | operator | [`Brand::retry`] | any but `gone`, `uploading` | `queued`; `rejected`, if no slot is free; or looked at again |
 //! | operator | [`Brand::release`], [`Brand::reserve`] | | a slot is free, or kept free |
 //! | operator | [`Brand::adopt`] | `queued` and held | `uploaded` |
 //! | configuration | [`Brand::resize`] | | another number of slots |
+//! | each that ends in `settle` | | `rejected` for want of a slot | `queued` |
 //! | all | [`Brand::recheck_requested`], [`Brand::recheck_done`] | | intake looks at a file again |
 //!
 //! Whatever can free a slot, or change what a file stands for, ends in `settle`: free slots go to the files that wait

@@ -94,7 +94,8 @@ impl Brand {
     /// Frees slots: an uploaded file keeps its row without a slot, a reservation ends.
     ///
     /// # Errors
-    /// When a slot is free already or none of the brand's, or its file is still to be sent; then some may be free.
+    /// When a slot is free already or none of the brand's, or its file is still to be sent; then slots named before it
+    /// may already be free in this copy, which the ledger discards.
     pub fn release(&mut self, slots: &[u32], at: &Moment) -> Result<(), Refusal> {
         for slot in slots {
             self.release_one(*slot, at)?;

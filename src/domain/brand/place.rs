@@ -28,14 +28,14 @@ impl Brand {
             };
             let failure = Failure::new(ErrorKind::Duplicate, message);
             let original = original.id;
-            let id = self.refuse(file, row, &failure, content, at);
+            let id = self.reject(file, row, &failure, content, at);
             self.set_duplicate_of(id, original);
             return id;
         }
         let own = row.and_then(|id| self.file(id)).and_then(|row| row.slot);
         match own.or_else(|| self.free_for(wanted)) {
             Some(slot) => self.queue_new(file, row, (picture, wanted), slot, at),
-            None => self.refuse(file, row, &self.no_slot(wanted), content, at),
+            None => self.reject(file, row, &self.no_slot(wanted), content, at),
         }
     }
 
@@ -94,7 +94,7 @@ impl Brand {
     }
 
     /// Refuses a file. It keeps its slot only if something of it may be on OSS.
-    pub(super) fn refuse(
+    pub(super) fn reject(
         &mut self,
         file: &InspectedFile,
         row: Option<UploadId>,

@@ -4,7 +4,7 @@ use super::slots::choose;
 use super::{Brand, Moment, Upload, UploadId, UploadState};
 
 impl Brand {
-    /// Each transition ends with this.
+    /// Each transition that may free a slot, or end a file's standing for its content, ends with this.
     pub(super) fn settle(&mut self, at: &Moment) {
         self.recheck_orphaned_copies();
         self.fill_free_slots(at);

@@ -25,7 +25,7 @@ pub(super) struct FileSystem {
 /// The reads of a folder's files, on whatever file systems.
 #[derive(Debug)]
 pub(super) struct Folder {
-    turns: Places,
+    places: Places,
     slow: Count,
 }
 
@@ -39,7 +39,7 @@ impl FileSystem {
 impl Folder {
     /// So many of its files are read at a time, beside slow ones.
     pub(super) fn new(most: usize) -> Self {
-        Self { turns: Places::new(most), slow: Count::default() }
+        Self { places: Places::new(most), slow: Count::default() }
     }
 }
 
@@ -50,25 +50,25 @@ pub(super) struct Limits {
     pub(super) folder: Arc<Folder>,
 }
 
-/// The right to read: a turn of the folder, and a thread of the file system.
+/// The right to read: a place of the folder, and a thread of the file system.
 #[derive(Debug)]
 pub(super) struct Permit {
-    _turn: OwnedSemaphorePermit,
+    _place: OwnedSemaphorePermit,
     _thread: OwnedSemaphorePermit,
 }
 
 impl Limits {
     /// Waits for both, but not for reads that take long.
     pub(super) async fn permit(&self) -> Option<Permit> {
-        let turn = self.folder.turns.take().await?;
+        let place = self.folder.places.take().await?;
         let thread = self.file_system.threads.take().await?;
-        Some(Permit { _turn: turn, _thread: thread })
+        Some(Permit { _place: place, _thread: thread })
     }
 }
 
 /// What a read that takes long holds.
 pub(super) enum Holding<'a> {
-    /// It keeps its turn and its thread, for which others wait.
+    /// It keeps its place and its thread, for which others wait.
     Thread {
         _permit: Permit,
         _counts: [Option<Counted<'a>>; 2],
@@ -83,7 +83,7 @@ pub(super) enum Holding<'a> {
 
 impl<'a> Holding<'a> {
     pub(super) fn keep(limits: &'a Limits, permit: Permit) -> Self {
-        let counts = [limits.folder.turns.slow(), limits.file_system.threads.slow()];
+        let counts = [limits.folder.places.slow(), limits.file_system.threads.slow()];
         Holding::Thread { _permit: permit, _counts: counts }
     }
 

@@ -168,7 +168,7 @@ impl Reads {
         }
     }
 
-    /// Of these files, the reads with these counts: later ones of the same files are others'.
+    /// Forgets these reads only if their counters match; a later read of the same file is left alone.
     fn forget(&self, paths: &[PathBuf], begun: &[Begun], which: impl Fn(&Read) -> bool) {
         let mut under_way = self.lock();
         for (path, begun) in paths.iter().zip(begun) {

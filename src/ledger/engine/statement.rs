@@ -65,7 +65,7 @@ impl Statement {
         self
     }
 
-    /// Placeholders with commas between them; nothing is `NULL`, which no value is one of.
+    /// Placeholders with commas between them. An empty list is written `NULL`, which matches no value.
     pub(in crate::ledger) fn push_list<V: Into<Value>>(
         &mut self,
         values: impl IntoIterator<Item = V>,

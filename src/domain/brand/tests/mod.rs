@@ -49,7 +49,7 @@ fn found(file: u8, content: u8, wanted: Option<u32>) -> InspectedFile {
         stamp: Stamp { size: 1, mtime_ns: i64::from(content), inode: u64::from(file) },
         ctime_ns: 0,
         inspection: match content {
-            0 => Inspection::Refused(Failure::new(ErrorKind::DamagedImage, "damaged")),
+            0 => Inspection::Rejected(Failure::new(ErrorKind::DamagedImage, "damaged")),
             content => Inspection::Picture(picture(content), wanted),
         },
     }

@@ -1,4 +1,4 @@
-//! The contract's rules once more, as simply as can be: no row is kept up to date, everything is sought in a list.
+//! The same rules once more, as simply as possible: no row is kept up to date, everything is sought in a list.
 
 use crate::domain::upload::State;
 
@@ -31,7 +31,7 @@ impl Row {
         (self.state, self.slot, self.waits) = (State::Queued, Some(slot), false);
     }
 
-    fn refuse(&mut self, waits: bool) {
+    fn reject(&mut self, waits: bool) {
         (self.state, self.waits) = (State::Rejected, waits);
         self.slot = self.slot.filter(|_| self.sent);
     }
@@ -71,7 +71,7 @@ impl Naive {
             _ if row.state == State::Uploading => return,
             0 => {
                 (row.content, row.wanted) = (0, None);
-                row.refuse(false);
+                row.reject(false);
             }
             content if held && row.content == content => return,
             content if row.state == State::Rejected && row.slot.is_some() && row.object == content => {
@@ -80,9 +80,9 @@ impl Naive {
             content => {
                 (row.content, row.wanted) = (content, wanted);
                 match slot {
-                    _ if copy => row.refuse(false),
+                    _ if copy => row.reject(false),
                     Some(slot) => row.queue(slot),
-                    None => row.refuse(true),
+                    None => row.reject(true),
                 }
             }
         }
@@ -94,7 +94,7 @@ impl Naive {
             && !matches!(row.state, State::Uploading | State::Uploaded | State::Gone)
         {
             let stored = row.slot.is_some() && row.content > 0 && row.object == row.content;
-            row.refuse(false);
+            row.reject(false);
             row.state = if stored { State::Uploaded } else { State::Gone };
         }
         self.settle();
@@ -118,7 +118,7 @@ impl Naive {
         if let Some(row) = self.row(file)
             && !matches!(row.state, State::Rejected)
         {
-            row.refuse(true);
+            row.reject(true);
             if let Some(slot) = slot {
                 row.queue(slot);
             }

@@ -262,7 +262,7 @@ fn the_same_path_on_another_host_is_another_file() {
     let copy = brand.take_in(&found(2, 1, None), Absent::default(), &there);
     assert_ne!(mine, theirs);
     assert_eq!((brand.file(mine).unwrap().slot, brand.file(theirs).unwrap().slot), (Some(1), Some(2)));
-    let message = copy.refused.unwrap().message;
+    let message = copy.rejected.unwrap().message;
     assert_eq!(message, "the same picture is there already as 1.jpg in the inbox hz-1");
     // nobody claims another's, or makes it due
     let terms = ClaimTerms { lease: Duration::from_mins(1), horizon: Duration::from_hours(1) };
