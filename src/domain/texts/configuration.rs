@@ -1,6 +1,6 @@
 //! What is wrong with the configuration and the secrets, and what ends a command before it begins.
 
-use super::details::Pattern;
+use super::Pattern;
 
 /// A text of ours and the same in Chinese; `{}` stands for a value.
 pub(super) const TEXTS: &[Pattern] = &[
