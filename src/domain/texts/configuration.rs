@@ -112,7 +112,7 @@ pub(super) const TEXTS: &[Pattern] = &[
     ("has a \"[\" without \"]\"", "有“[”而没有“]”"),
     (
         "is written as in \"postgres://brandpost@db.example.com/brandpost\", or \"postgres:///brandpost?host=/run/postgresql\"",
-        "的写法例如 \"postgres://brandpost@db.example.com/brandpost\"，或 \"postgres:///brandpost?host=/run/postgresql\"",
+        "应写成 \"postgres://brandpost@db.example.com/brandpost\"，或 \"postgres:///brandpost?host=/run/postgresql\"",
     ),
     (
         "has a password in it, which everybody can read here: use database.password_file",
