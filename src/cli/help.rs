@@ -63,7 +63,7 @@ const WORDS: &[(&str, &str)] = &[
     ("database copy", "复制到空的数据库，逐行核对；须先停止守护进程"),
     ("database copy to", "空数据库的 URL，与 database.url 的写法相同"),
     ("completions", "生成 shell 补全脚本"),
-    ("completions shell", "哪种 shell"),
+    ("completions shell", "哪种 shell：bash、elvish、fish、powershell、zsh"),
     ("man", "输出手册页"),
     ("man dir", "把每个命令的手册页写到这个目录"),
 ];
@@ -87,7 +87,6 @@ fn chinese(command: Command) -> Command {
         .disable_help_subcommand(true)
         .disable_help_flag(true)
         .disable_version_flag(true)
-        .subcommand_help_heading("命令")
         .arg(flag("help", 'h', ArgAction::Help, "显示帮助").global(true))
         .arg(flag("version", 'V', ArgAction::Version, "显示版本"));
     with_subcommands(command, "")
@@ -108,13 +107,16 @@ fn with_subcommands(command: Command, name: &str) -> Command {
 fn translated(command: Command, name: &str) -> Command {
     let about = words(name).map(StyledStr::from).unwrap_or_default();
     let template = "{about}\n\n用法：{usage}\n\n{all-args}{after-help}";
-    command.about(about).help_template(template).mut_args(|arg| {
+    command.about(about).help_template(template).subcommand_help_heading("命令").mut_args(|arg| {
         let text = match arg.get_id().as_str() {
             "config" => Some(CONFIG),
             id => words(&format!("{name} {id}")),
         };
         let heading = if arg.is_positional() { "参数" } else { "选项" };
-        text.map_or_else(|| arg.clone(), |text| arg.clone().help(text).help_heading(heading))
+        text.map_or_else(
+            || arg.clone(),
+            |text| arg.clone().help(text).help_heading(heading).hide_possible_values(arg.is_positional()),
+        )
     })
 }
 
@@ -156,6 +158,11 @@ mod tests {
         }
         let help =
             command.clone().try_get_matches_from(["brandpost", "status", "--help"]).unwrap_err().to_string();
+        for name in ["inboxes", "completions"] {
+            let help = command.clone().try_get_matches_from(["brandpost", name, "--help"]).unwrap_err();
+            let help = help.to_string();
+            assert!(!help.contains("Commands:") && !help.contains("possible values"), "{help}");
+        }
         for words in ["用法：", "选项", "参数", "显示帮助", "配置文件"] {
             assert!(help.contains(words), "{words} in {help}");
         }

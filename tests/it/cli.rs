@@ -133,7 +133,7 @@ async fn show_tells_one_file_whole() {
     assert_eq!(by_path, by_id);
     let (code, _, err) = run(&bench, &["show", "99"]).await;
     assert_eq!(code, 1);
-    assert_eq!(err, "brandpost: 99 is unknown; `brandpost status` lists what there is\n");
+    assert_eq!(err, "brandpost: 99 is unknown: write an id from `brandpost status`, or the path of a file\n");
 }
 
 #[tokio::test(flavor = "multi_thread")]

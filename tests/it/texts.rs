@@ -53,6 +53,8 @@ const OTHERS: &[&str] = &[
     "unknown field",
     "unknown field `",
     "expected a sequence",
+    // what a word is, in an error that its reader replaces
+    "topic of alerts",
     // help, and an error of the standard library
     "The configuration file [default: $BRANDPOST_CONFIG, ./config.toml, /etc/brandpost/config.toml]",
     "failed printing to stdout",

@@ -1,6 +1,6 @@
 //! What is wrong with the configuration and the secrets, and what ends a command before it begins.
 
-use super::details::Pattern;
+use super::Pattern;
 
 /// A text of ours and the same in Chinese; `{}` stands for a value.
 pub(super) const TEXTS: &[Pattern] = &[
@@ -112,7 +112,7 @@ pub(super) const TEXTS: &[Pattern] = &[
     ("has a \"[\" without \"]\"", "有“[”而没有“]”"),
     (
         "is written as in \"postgres://brandpost@db.example.com/brandpost\", or \"postgres:///brandpost?host=/run/postgresql\"",
-        "的写法例如 \"postgres://brandpost@db.example.com/brandpost\"，或 \"postgres:///brandpost?host=/run/postgresql\"",
+        "应写成 \"postgres://brandpost@db.example.com/brandpost\"，或 \"postgres:///brandpost?host=/run/postgresql\"",
     ),
     (
         "has a password in it, which everybody can read here: use database.password_file",

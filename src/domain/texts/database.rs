@@ -1,6 +1,6 @@
 //! Why a database cannot be used, and what to do about it.
 
-use super::details::Pattern;
+use super::Pattern;
 
 /// A text of ours and the same in Chinese; `{}` stands for a value.
 pub(super) const TEXTS: &[Pattern] = &[

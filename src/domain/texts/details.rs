@@ -5,11 +5,8 @@
 //! into the other one. So no row needs a second column, and what others say (a cloud, the system) stays as it came. A test
 //! compares the patterns with the texts in the source, both ways.
 
-use super::{configuration, database, failures, parser, pictures};
+use super::{Pattern, configuration, database, failures, parser, pictures};
 use crate::domain::failure::ErrorKind;
-
-/// A text in English and the same in Chinese; `{}` stands for a value, `{1}` for the second one.
-pub(super) type Pattern = (&'static str, &'static str);
 
 /// All patterns that stand in our source, with their Chinese.
 pub fn patterns() -> impl Iterator<Item = (&'static str, &'static str)> {

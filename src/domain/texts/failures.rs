@@ -1,7 +1,7 @@
 //! What goes wrong elsewhere: the clouds, files and folders, slots, and the notices. In English where it is found out, in
 //! Chinese here.
 
-use super::details::Pattern;
+use super::Pattern;
 
 /// A text of ours and the same in Chinese; `{}` stands for a value.
 pub(super) const TEXTS: &[Pattern] = &[

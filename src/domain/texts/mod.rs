@@ -19,6 +19,9 @@ use super::upload::State;
 pub use details::{chinese as detail_in_chinese, patterns, problem_in_chinese};
 pub use kinds::advice;
 
+/// A text in English and the same in Chinese; `{}` stands for a value, `{1}` for the second one.
+type Pattern = (&'static str, &'static str);
+
 /// The reader's language.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Language {

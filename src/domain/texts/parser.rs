@@ -1,6 +1,6 @@
 //! What the parser of `config.toml` says, which is not ours: the messages of `toml` and `serde` that people meet, in Chinese.
 
-use super::details::Pattern;
+use super::Pattern;
 
 /// Only for the configuration: some are single words.
 pub(super) const TEXTS: &[Pattern] = &[

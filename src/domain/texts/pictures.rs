@@ -1,6 +1,6 @@
 //! What the crate `pictures` says of files: in English there, in Chinese here.
 
-use super::details::Pattern;
+use super::Pattern;
 
 /// A text of the crate and the same in Chinese; `{}` stands for a value.
 pub(super) const TEXTS: &[Pattern] = &[

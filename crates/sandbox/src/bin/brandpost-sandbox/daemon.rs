@@ -10,6 +10,8 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde::Deserialize;
 use tokio::process::{Child, Command};
 
+use crate::lang::{self, tr};
+
 /// The workspace that this program was built in, if it is still there.
 const WORKSPACE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../Cargo.toml");
 
@@ -52,12 +54,28 @@ impl Daemon {
     /// All files that it knows, the latest first.
     pub(crate) async fn rows(&mut self) -> anyhow::Result<Vec<Row>> {
         if let Some(status) = self.process.try_wait()? {
-            bail!("the daemon ended before its work was done ({status})");
+            bail!(tr!(
+                "the daemon ended before its work was done ({status})",
+                "守护进程没做完就结束了（{status}）"
+            ));
         }
         let output =
             self.ask(&["status", "--json"]).stdout(Stdio::piped()).spawn()?.wait_with_output().await?;
         ensure!(output.status.success(), "`brandpost status --json` failed");
         Ok(serde_json::from_slice(&output.stdout)?)
+    }
+
+    /// Why a file is in its state, in the reader's language.
+    pub(crate) async fn why(&self, row: &Row) -> Option<String> {
+        let english = row.error_message.clone()?;
+        if !lang::chinese() {
+            return Some(english);
+        }
+        let output = self.ask(&["show", &row.id.to_string()]).output().await.ok()?;
+        let text = String::from_utf8(output.stdout).ok()?;
+        let chinese =
+            text.lines().find_map(|line| line.strip_prefix("原因")).map(|why| why.trim().to_owned());
+        Some(chinese.unwrap_or(english))
     }
 
     /// Prints its table of files.

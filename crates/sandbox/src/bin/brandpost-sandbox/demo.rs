@@ -13,6 +13,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::daemon::{Daemon, Row};
 use crate::folder::Folder;
+use crate::lang::{self, tr};
 use crate::samples::{self, FILES};
 
 #[derive(Debug, clap::Args)]
@@ -34,8 +35,8 @@ pub(crate) async fn demo(args: Args) -> anyhow::Result<()> {
     let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let objects = tokio::select! {
         objects = show(&folder) => objects?,
-        _ = term.recv() => bail!("stopped"),
-        _ = int.recv() => bail!("stopped"),
+        _ = term.recv() => bail!(tr!("stopped", "已停止")),
+        _ = int.recv() => bail!(tr!("stopped", "已停止")),
     };
     farewell(&folder, objects, args.keep);
     if args.keep {
@@ -50,11 +51,14 @@ async fn show(folder: &Folder) -> anyhow::Result<usize> {
     let log = File::create(folder.path("brandpost.log"))?;
     samples::first_brand(&folder.path("inbox"))?;
     let mut daemon = Daemon::start(folder.path("config.toml"), log).await?;
-    let title = "Two brands, sixteen files: pictures in three formats, one cut off, one that is text.";
-    anstream::println!("{}\n{}\n", paint(BOLD, title), paint(FAINT, &folder.root().display().to_string()));
+    let title = tr!(
+        "Two brands, sixteen files: pictures in three formats, one cut off, one that is text.",
+        "两个品牌，十六个文件：三种格式的图片，一张不完整，一个其实是文本。"
+    );
+    anstream::println!("{}\n{}\n", paint(BOLD, &title), paint(FAINT, &folder.root().display().to_string()));
     let followed = tokio::time::timeout(LONGEST, follow(&mut daemon, folder)).await;
     followed
-        .context("the daemon is not done after two minutes")
+        .context(tr!("the daemon is not done after two minutes", "守护进程两分钟还没做完"))
         .flatten()
         .with_context(|| last_words(folder))?;
     anstream::println!();
@@ -68,7 +72,8 @@ async fn show(folder: &Folder) -> anyhow::Result<usize> {
 async fn start_sandbox(folder: &Folder) -> anyhow::Result<Sandbox> {
     let options = SandboxOptions { dir: Some(folder.path("objects")), ..SandboxOptions::default() };
     let sandbox = Sandbox::start(options.clone()).await;
-    let sandbox = sandbox.context("the sandbox cannot listen on a loopback port")?;
+    let sandbox = sandbox
+        .with_context(|| tr!("the sandbox cannot listen on a loopback port", "沙箱无法监听本机端口"))?;
     // one answer that has to be tried again, to see that it is
     let busy = FaultAction::OssError {
         status: 503,
@@ -84,7 +89,8 @@ async fn start_sandbox(folder: &Folder) -> anyhow::Result<Sandbox> {
 fn last_words(folder: &Folder) -> String {
     let log = std::fs::read_to_string(folder.path("brandpost.log")).unwrap_or_default();
     let lines: Vec<_> = log.lines().collect();
-    format!("its log ends with\n{}\n", lines[lines.len().saturating_sub(10)..].join("\n"))
+    let end = lines[lines.len().saturating_sub(10)..].join("\n");
+    tr!("its log ends with\n{end}\n", "日志的结尾：\n{end}\n")
 }
 
 /// Shows what happens while it happens, until all files have ended: a bar on a terminal, a line a change elsewhere.
@@ -99,7 +105,8 @@ async fn follow(daemon: &mut Daemon, folder: &Folder) -> anyhow::Result<()> {
         for row in rows.iter().rev() {
             let is_news = seen.insert(row.id, row.state.clone()).as_ref() != Some(&row.state);
             if is_news && !matches!(row.state.as_str(), "queued" | "uploading") {
-                bar.suspend(|| anstream::println!("{}", line(row)));
+                let line = line(row, daemon.why(row).await);
+                bar.suspend(|| anstream::println!("{line}"));
             }
         }
         let ended = rows.iter().filter(|row| row.has_ended()).count();
@@ -115,22 +122,32 @@ async fn follow(daemon: &mut Daemon, folder: &Folder) -> anyhow::Result<()> {
 fn bar() -> ProgressBar {
     let terminal = std::io::stderr().is_terminal();
     let bar = if terminal { ProgressBar::new(FILES as u64) } else { ProgressBar::hidden() };
-    if let Ok(look) = ProgressStyle::with_template("{bar:32.green} {pos}/{len} files ended  {msg}") {
+    let template = match lang::chinese() {
+        true => "{bar:32.green} {pos}/{len} 个文件有了结果  {msg}",
+        false => "{bar:32.green} {pos}/{len} files ended  {msg}",
+    };
+    if let Ok(look) = ProgressStyle::with_template(template) {
         bar.set_style(look);
     }
     bar
 }
 
-fn line(row: &Row) -> String {
+fn line(row: &Row, why: Option<String>) -> String {
     let colour = match row.state.as_str() {
         "uploaded" => AnsiColor::Green,
         "retrying" => AnsiColor::Yellow,
         _ => AnsiColor::Red,
     };
-    let state = paint(colour.on_default(), &format!("{:<9}", row.state));
-    let slot = row.slot.map(|slot| format!("  slot {slot}")).unwrap_or_default();
-    let why = row.error_message.as_ref().map(|why| format!("  {why}")).unwrap_or_default();
+    let state = paint(colour.on_default(), &padded(lang::state(&row.state), 9));
+    let slot = row.slot.map(|slot| tr!("  slot {slot}", "  序号 {slot}")).unwrap_or_default();
+    let why = why.map(|why| format!("  {why}")).unwrap_or_default();
     format!("{state} {}/{}/{}{slot}{why}", row.brand_type, row.brand_id, row.file_name)
+}
+
+/// Filled up to so many columns: a Chinese character takes two.
+fn padded(text: &str, columns: usize) -> String {
+    let width: usize = text.chars().map(|c| if c.is_ascii() { 1 } else { 2 }).sum();
+    text.to_owned() + &" ".repeat(columns.saturating_sub(width))
 }
 
 /// A text in a style; printing takes the style off again where it does not belong.
@@ -139,32 +156,43 @@ fn paint(style: Style, text: &str) -> String {
 }
 
 fn farewell(folder: &Folder, objects: usize, keep: bool) {
-    let line = |what: &str, text: String| {
-        anstream::println!("{} {text}", paint(FAINT, &format!("{what:<9}")));
+    let line = |what: String, text: String| {
+        anstream::println!("{} {text}", paint(FAINT, &padded(&what, 9)));
     };
     anstream::println!();
-    line("objects", format!("{objects} in {}", folder.path("objects/iotx-industry").display()));
-    line("database", folder.path("brandpost.db").display().to_string());
-    line("log", folder.path("brandpost.log").display().to_string());
+    let bucket = folder.path("objects/iotx-industry");
+    line(tr!("objects", "对象"), tr!("{objects} in {}", "{objects} 个，在 {}", bucket.display()));
+    line(tr!("database", "数据库"), folder.path("brandpost.db").display().to_string());
+    line(tr!("log", "日志"), folder.path("brandpost.log").display().to_string());
     if !keep {
-        line("", "all of it is taken away now; cargo demo --keep leaves it".into());
+        let text = tr!(
+            "all of it is taken away now; cargo demo --keep leaves it",
+            "以上内容随即删除；要保留请用 cargo demo --keep"
+        );
+        line(String::new(), text);
     }
-    anstream::println!("\nWhat to try next");
+    anstream::println!("\n{}", tr!("What to try next", "接下来可以试"));
     if keep {
         let config = folder.path("config.toml");
-        line("ask", format!("cargo run --bin brandpost -- --config {} status", config.display()));
         line(
-            "",
+            tr!("ask", "查询"),
+            format!("cargo run --bin brandpost -- --config {} status", config.display()),
+        );
+        line(
+            String::new(),
             format!(
                 "sqlite3 {} \"select file_name, state, slot, error_message from upload_status\"",
                 folder.path("brandpost.db").display()
             ),
         );
     }
-    line("sandbox", "cargo run --bin brandpost-sandbox -- serve".into());
+    line(tr!("sandbox", "沙箱"), "cargo run --bin brandpost-sandbox -- serve".into());
     line(
-        "daemon",
-        "mkdir -p inbox/OWNBRAND/1001 && cargo run -- run     (config.toml is made for the sandbox)".into(),
+        tr!("daemon", "守护进程"),
+        tr!(
+            "mkdir -p inbox/OWNBRAND/1001 && cargo run -- run     (config.toml is made for the sandbox)",
+            "mkdir -p inbox/OWNBRAND/1001 && cargo run -- run     （config.toml 原样可用）"
+        ),
     );
-    line("drop", "cp some.jpg inbox/OWNBRAND/1001/ && cargo run -- status".into());
+    line(tr!("drop", "放图片"), "cp some.jpg inbox/OWNBRAND/1001/ && cargo run -- status".into());
 }

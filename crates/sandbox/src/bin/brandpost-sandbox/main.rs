@@ -3,12 +3,13 @@
 mod daemon;
 mod demo;
 mod folder;
+mod lang;
 mod samples;
 mod serve;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 /// A stand-in for the API gateway and OSS that verifies signatures, keeps objects and fails on demand.
 #[derive(Debug, Parser)]
@@ -29,7 +30,9 @@ enum Command {
 #[tokio::main]
 async fn main() -> ExitCode {
     exit_on_broken_pipe();
-    let result = match Cli::parse().command {
+    let matches = lang::spoken(Cli::command()).get_matches();
+    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    let result = match cli.command {
         Command::Serve(args) => serve::serve(args).await,
         Command::Demo(args) => demo::demo(args).await,
     };

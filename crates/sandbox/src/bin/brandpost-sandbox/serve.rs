@@ -10,6 +10,8 @@ use anyhow::{Context, bail};
 use sandbox::{Sandbox, SandboxOptions, Scenario};
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::lang::tr;
+
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The address, on this machine
@@ -29,14 +31,17 @@ pub(crate) struct Args {
 pub(crate) async fn serve(args: Args) -> anyhow::Result<()> {
     let listen = args.listen;
     if !listen.ip().is_loopback() && !args.allow_remote {
-        bail!(
+        let port = listen.port();
+        bail!(tr!(
             "--listen {listen} lets other machines in, and the sandbox keeps what anybody sends: use a loopback address \
-             such as 127.0.0.1:{}, or say --allow-remote",
-            listen.port()
-        );
+             such as 127.0.0.1:{port}, or say --allow-remote",
+            "--listen {listen} 会让其他机器访问，而沙箱会保存任何人发来的内容：请改用本机地址，例如 127.0.0.1:{port}，\
+             或加上 --allow-remote"
+        ));
     }
     let scenario = args.scenario.map(|path| {
-        Scenario::load(&path).with_context(|| format!("the scenario {} cannot be used", path.display()))
+        Scenario::load(&path)
+            .with_context(|| tr!("the scenario {} cannot be used", "故障文件 {} 无法使用", path.display()))
     });
     let scenario = scenario.transpose()?;
     let options =
@@ -44,18 +49,31 @@ pub(crate) async fn serve(args: Args) -> anyhow::Result<()> {
     let (key, secret, app, host) =
         (options.app_key.clone(), options.app_secret.clone(), options.app_id.clone(), options.bucket_host());
     let started = Sandbox::start(options).await;
-    let mut sandbox =
-        started.with_context(|| format!("{} cannot be used; choose another --listen", args.listen))?;
+    let mut sandbox = started.with_context(|| {
+        tr!("{listen} cannot be used; choose another --listen", "{listen} 无法使用；请换一个 --listen")
+    })?;
     if let Some(scenario) = scenario {
         sandbox.scenario(scenario);
     }
     let file = args.dir.join("app_secret");
-    write_private(&file, &secret).with_context(|| format!("{} cannot be written", file.display()))?;
+    write_private(&file, &secret)
+        .with_context(|| tr!("{} cannot be written", "无法写入 {}", file.display()))?;
     let address = sandbox.addr();
-    anstream::println!("gateway  http://{address}   app_id {app}, app_key {key}, app_secret {secret}");
-    anstream::println!("OSS      http://{host}, resolved to {address} by network.resolve");
-    anstream::println!("objects  {}", args.dir.join("iotx-industry").display());
-    anstream::println!("control  http://{address}/_sandbox/requests  …/objects  …/faults");
+    let objects = args.dir.join("iotx-industry");
+    anstream::println!(
+        "{}",
+        tr!(
+            "gateway  http://{address}   app_id {app}, app_key {key}, app_secret {secret}\n\
+             OSS      http://{host}, resolved to {address} by network.resolve\n\
+             objects  {}\n\
+             control  http://{address}/_sandbox/requests  …/objects  …/faults",
+            "网关     http://{address}   app_id {app}，app_key {key}，app_secret {secret}\n\
+             OSS      http://{host}，由 network.resolve 指到 {address}\n\
+             对象     {}\n\
+             控制     http://{address}/_sandbox/requests  …/objects  …/faults",
+            objects.display()
+        )
+    );
     let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     tokio::select! {
         result = sandbox.wait() => result.context("the sandbox ended"),
