@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::summary::Summary;
-use crate::config::AlertTopic;
+use crate::domain::alert::AlertTopic;
 use crate::domain::brand::UploadId;
 use crate::domain::failure::ErrorKind;
 use crate::domain::notice::NoticeName;

@@ -20,8 +20,8 @@ pub use problem::{Problem, Problems};
 pub use read::ENV_PREFIX;
 pub use secret::{Secret, SecretError, SecretPlace, SecretSource};
 pub use settings::{
-    After, AlertKind, AlertTopic, Alerts, BrandFolder, Check, Database, DatabaseServer, Gateway, HostPattern,
-    Http, Https, Images, Limits, Log, LogFormat, Mismatch, Network, Oss, Retry, Settings, SignatureChoice,
-    SlotsBy, Upload, Watch, WatchMode,
+    After, AlertKind, Alerts, BrandFolder, Check, Database, DatabaseServer, Gateway, HostPattern, Http,
+    Https, Images, Limits, Log, LogFormat, Mismatch, Network, Oss, Retry, Settings, SignatureChoice, SlotsBy,
+    Upload, Watch, WatchMode,
 };
 pub use token::{TokenError, TokenSource};

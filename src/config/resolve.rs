@@ -15,10 +15,10 @@ use super::problem::{Problem, Problems};
 use super::read::Document;
 use super::secret;
 use super::settings::{
-    AlertKind, AlertTopic, Alerts, Check, Http, Images, Limits, Log, LogFormat, Mismatch, Retry, Settings,
-    SlotsBy,
+    AlertKind, Alerts, Check, Http, Images, Limits, Log, LogFormat, Mismatch, Retry, Settings, SlotsBy,
 };
 use super::token::TokenSource;
+use crate::domain::alert::AlertTopic;
 use crate::domain::backoff::Backoff;
 use cloud::credential;
 

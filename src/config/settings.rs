@@ -10,11 +10,11 @@ use url::Url;
 
 use super::secret::SecretSource;
 use super::token::TokenSource;
+use crate::domain::alert::AlertTopic;
 use crate::domain::backoff::Backoff;
 use crate::domain::brand::{BrandKey, read_folder_name};
 use crate::domain::glob::Glob;
 use crate::domain::text::readable;
-use crate::domain::word::words;
 
 /// The resolved configuration.
 #[derive(Debug, Clone)]
@@ -307,20 +307,6 @@ pub enum AlertKind {
     Dingtalk,
     Wecom,
     Feishu,
-}
-
-words! {
-    /// What alerts are about.
-    pub enum AlertTopic("topic of alerts") {
-        /// Files are refused.
-        Refused = "refused",
-        /// Nothing moves any more, or something else needs an operator.
-        Trouble = "paused",
-        /// It moves again.
-        Resumed = "resumed",
-        /// All of a brand's files that waited are uploaded.
-        Complete = "complete",
-    }
 }
 
 /// Where alerts are sent.

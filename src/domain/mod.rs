@@ -1,6 +1,7 @@
 //! The words of the trade, and their rules: pure, no I/O.
 
 pub(crate) mod address;
+pub mod alert;
 pub(crate) mod backoff;
 pub mod brand;
 pub mod clock;
@@ -13,4 +14,4 @@ pub(crate) mod order;
 pub mod text;
 pub mod texts;
 pub mod upload;
-pub(crate) mod word;
+mod word;

@@ -65,7 +65,7 @@ macro_rules! words {
         }
     };
 }
-pub(crate) use words;
+pub(super) use words;
 
 #[cfg(test)]
 #[expect(unreachable_pub, reason = "what the macro makes is public")]

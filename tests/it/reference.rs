@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
 use brandpost::cli::Cli;
-use brandpost::config::AlertTopic;
+use brandpost::domain::alert::AlertTopic;
 use brandpost::domain::failure::ErrorKind;
 use brandpost::domain::texts::{Language, Place, advice};
 use brandpost::domain::upload::State;
