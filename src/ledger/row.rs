@@ -24,122 +24,95 @@ pub struct BrandRow {
     pub brand: BrandKey,
 }
 
+/// A column of the table, and its value for a file.
+type Column = (&'static str, fn(&Upload) -> Value);
+
 /// The columns that say which file it is. They stay what they are while only its progress changes: then they are left
 /// out, and with them the indexes that they are in.
-pub(super) const IDENTITY: [&str; 17] = [
-    "path_bytes",
-    "path",
-    "file_name",
-    "slot",
-    "wanted_slot",
-    "size_bytes",
-    "mtime_ns",
-    "inode",
-    "ctime_ns",
-    "suffix",
-    "width",
-    "height",
-    "sha256",
-    "md5",
-    "crc64",
-    "revision",
-    "detected_at",
+const IDENTITY: &[Column] = &[
+    ("path_bytes", |file| file.path.as_os_str().as_bytes().into()),
+    ("path", |file| readable(file.path.as_os_str()).into()),
+    ("file_name", |file| readable(file.path.file_name().unwrap_or_default()).into()),
+    ("slot", |file| file.slot.into()),
+    ("wanted_slot", |file| file.wanted_slot.into()),
+    ("size_bytes", |file| file.stamp.size.cast_signed().into()),
+    ("mtime_ns", |file| file.stamp.mtime_ns.into()),
+    ("inode", |file| file.stamp.inode.cast_signed().into()),
+    ("ctime_ns", |file| file.ctime_ns.into()),
+    ("suffix", |file| file.picture.as_ref().map(|picture| picture.format.suffix()).into()),
+    ("width", |file| file.picture.as_ref().map(|picture| picture.dimensions.width).into()),
+    ("height", |file| file.picture.as_ref().map(|picture| picture.dimensions.height).into()),
+    ("sha256", |file| file.picture.as_ref().map(|picture| picture.digests.sha256.as_str()).into()),
+    ("md5", |file| file.picture.as_ref().map(|picture| picture.digests.md5.as_str()).into()),
+    ("crc64", |file| file.picture.as_ref().map(|picture| picture.digests.crc64.to_string()).into()),
+    ("revision", |file| file.revision.into()),
+    ("detected_at", |file| rfc3339(file.detected_at).into()),
 ];
 
 /// The columns that say how far it is.
-pub(super) const PROGRESS: [&str; 23] = [
-    "state",
-    "recheck_requested",
-    "recheck_done",
-    "duplicate_of",
-    "attempts",
-    "tries",
-    "next_attempt_at",
-    "turn",
-    "held",
-    "wanted_since",
-    "claimed_at",
-    "claimed_turn",
-    "lease_until",
-    "sent",
-    "object_sha256",
-    "object_url",
-    "etag",
-    "error_kind",
-    "error_code",
-    "error_message",
-    "request_id",
-    "uploaded_at",
-    "updated_at",
+const PROGRESS: &[Column] = &[
+    ("state", |file| file.state.name().as_str().into()),
+    ("recheck_requested", |file| file.recheck.requested.into()),
+    ("recheck_done", |file| file.recheck.done.into()),
+    ("duplicate_of", |file| duplicate_of(file).map(|id| id.0).into()),
+    ("attempts", |file| file.attempts.into()),
+    ("tries", |file| file.tries.into()),
+    ("next_attempt_at", |file| file.state.due().map(rfc3339).into()),
+    ("turn", |file| waiting_turn(file).into()),
+    ("held", |file| file.state.is_held().into()),
+    ("wanted_since", |file| file.wanted_since.map(rfc3339).into()),
+    ("claimed_at", |file| claim(file).map(|claim| rfc3339(claim.0)).into()),
+    ("claimed_turn", |file| claim(file).map(|claim| claim.1).into()),
+    ("lease_until", |file| claim(file).map(|claim| rfc3339(claim.2)).into()),
+    ("sent", |file| file.sent.into()),
+    ("object_sha256", |file| file.object_sha256.as_deref().into()),
+    ("object_url", |file| file.object_url.as_deref().into()),
+    ("etag", |file| file.etag.as_deref().into()),
+    ("error_kind", |file| file.state.failure().map(|failure| failure.kind.as_str()).into()),
+    ("error_code", |file| file.state.failure().and_then(|failure| failure.code.as_deref()).into()),
+    ("error_message", |file| file.state.failure().map(|failure| failure.message.as_str()).into()),
+    ("request_id", |file| file.request_id.as_deref().into()),
+    ("uploaded_at", |file| file.uploaded_at.map(rfc3339).into()),
+    ("updated_at", |file| rfc3339(file.updated_at).into()),
 ];
+
+/// The columns that are written, in the order of [`values`]: all but the ids, or only those of the progress.
+pub(super) fn columns(only_progress: bool) -> impl Iterator<Item = &'static str> {
+    let identity = IDENTITY.iter().filter(move |_| !only_progress);
+    identity.chain(PROGRESS).map(|(name, _)| *name)
+}
+
+/// The values of all columns but the ids.
+pub(super) fn values(file: &Upload) -> impl Iterator<Item = Value> {
+    IDENTITY.iter().chain(PROGRESS).map(|(_, value)| value(file))
+}
+
+/// Since when it is claimed, in which round of the queue, and until when at least.
+fn claim(file: &Upload) -> Option<(Timestamp, i64, Timestamp)> {
+    match &file.state {
+        UploadState::Uploading { started_at, turn, lease_until, .. } => {
+            Some((*started_at, *turn, *lease_until))
+        }
+        _ => None,
+    }
+}
+
+/// The round of the queue in which it may be sent: a held file has none before an operator says so.
+fn waiting_turn(file: &Upload) -> Option<i64> {
+    file.state.turn().filter(|_| claim(file).is_none() && !file.state.is_held())
+}
+
+fn duplicate_of(file: &Upload) -> Option<UploadId> {
+    match &file.state {
+        UploadState::Rejected { duplicate_of, .. } => *duplicate_of,
+        _ => None,
+    }
+}
 
 /// Is all of [`IDENTITY`] as it was?
 pub(super) fn is_same_file(before: &Upload, now: &Upload) -> bool {
     let seen = |file: &Upload| (file.slot, file.wanted_slot, file.stamp, file.ctime_ns, file.revision);
     seen(before) == seen(now) && before.path == now.path && before.picture == now.picture
-}
-
-/// The values of [`IDENTITY`], then those of [`PROGRESS`].
-pub(super) fn values(file: &Upload) -> impl Iterator<Item = Value> {
-    let picture = file.picture.as_ref();
-    let failure = file.state.failure();
-    let (claimed_at, claimed_turn, lease_until) = match &file.state {
-        UploadState::Uploading { started_at, turn, lease_until, .. } => {
-            (Some(*started_at), Some(*turn), Some(*lease_until))
-        }
-        _ => (None, None, None),
-    };
-    // a held file has no turn before an operator says so
-    let turn = file.state.turn().filter(|_| claimed_turn.is_none() && !file.state.is_held());
-    let duplicate_of = match &file.state {
-        UploadState::Rejected { duplicate_of, .. } => duplicate_of.map(|id| id.0),
-        _ => None,
-    };
-    let identity = [
-        Value::from(file.path.as_os_str().as_bytes()),
-        Value::from(readable(file.path.as_os_str())),
-        Value::from(readable(file.path.file_name().unwrap_or_default())),
-        Value::from(file.slot),
-        Value::from(file.wanted_slot),
-        Value::from(file.stamp.size.cast_signed()),
-        Value::from(file.stamp.mtime_ns),
-        Value::from(file.stamp.inode.cast_signed()),
-        Value::from(file.ctime_ns),
-        Value::from(picture.map(|picture| picture.format.suffix())),
-        Value::from(picture.map(|picture| picture.dimensions.width)),
-        Value::from(picture.map(|picture| picture.dimensions.height)),
-        Value::from(picture.map(|picture| picture.digests.sha256.as_str())),
-        Value::from(picture.map(|picture| picture.digests.md5.as_str())),
-        Value::from(picture.map(|picture| picture.digests.crc64.to_string())),
-        Value::from(file.revision),
-        Value::from(rfc3339(file.detected_at)),
-    ];
-    let progress = [
-        Value::from(file.state.name().as_str()),
-        Value::from(file.recheck.requested),
-        Value::from(file.recheck.done),
-        Value::from(duplicate_of),
-        Value::from(file.attempts),
-        Value::from(file.tries),
-        Value::from(file.state.due().map(rfc3339)),
-        Value::from(turn),
-        Value::from(file.state.is_held()),
-        Value::from(file.wanted_since.map(rfc3339)),
-        Value::from(claimed_at.map(rfc3339)),
-        Value::from(claimed_turn),
-        Value::from(lease_until.map(rfc3339)),
-        Value::from(file.sent),
-        Value::from(file.object_sha256.as_deref()),
-        Value::from(file.object_url.as_deref()),
-        Value::from(file.etag.as_deref()),
-        Value::from(failure.map(|failure| failure.kind.as_str())),
-        Value::from(failure.and_then(|failure| failure.code.as_deref())),
-        Value::from(failure.map(|failure| failure.message.as_str())),
-        Value::from(file.request_id.as_deref()),
-        Value::from(file.uploaded_at.map(rfc3339)),
-        Value::from(rfc3339(file.updated_at)),
-    ];
-    identity.into_iter().chain(progress)
 }
 
 /// A file from its row.

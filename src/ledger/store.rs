@@ -8,7 +8,7 @@ use super::engine::{Row, Statement, Tx, Value, sql};
 use super::error::{LedgerError, Result};
 use super::inbox::{Inboxes, Keeper};
 use super::recovery;
-use super::row::{self, IDENTITY, PROGRESS};
+use super::row;
 use crate::domain::brand::{AttemptRecord, Brand, BrandId, Changes, Inbox, Moment, Upload, UploadId};
 use crate::domain::clock::rfc3339;
 
@@ -260,7 +260,7 @@ fn statements<T>(mut rows: &[T]) -> impl Iterator<Item = &[T]> {
 /// One statement for rows that are new and rows that are there. `is_progress`: they are there, and the same files.
 fn upsert(files: &[(BrandId, &Upload)], is_progress: bool) -> Statement {
     let mut query = sql("INSERT INTO upload (id, brand_id, inbox_id");
-    for column in IDENTITY.into_iter().chain(PROGRESS) {
+    for column in row::columns(false) {
         query.push(", ").push(column);
     }
     query.push(") ");
@@ -269,8 +269,7 @@ fn upsert(files: &[(BrandId, &Upload)], is_progress: bool) -> Statement {
         ids.into_iter().chain(row::values(file)).collect()
     }));
     query.push(" ON CONFLICT (id) DO UPDATE SET ");
-    let identity = IDENTITY.into_iter().filter(|_| !is_progress);
-    for (at, column) in identity.chain(PROGRESS).enumerate() {
+    for (at, column) in row::columns(is_progress).enumerate() {
         query.push(if at > 0 { ", " } else { "" }).push(column).push(" = excluded.").push(column);
     }
     query
