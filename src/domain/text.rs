@@ -4,6 +4,7 @@ use std::ffi::OsStr;
 use std::fmt::Write;
 use std::ops::RangeInclusive;
 use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
 /// Lower-case hexadecimal.
 pub fn hex(bytes: &[u8]) -> String {
@@ -75,6 +76,16 @@ pub fn visible(text: &str) -> String {
     text.chars().map(show).collect()
 }
 
+/// A name or path from a disk as it may be shown; two of them stay two.
+pub fn shown(name: &OsStr) -> String {
+    visible(&readable(name))
+}
+
+/// The name of the file at `path`, as it may be shown.
+pub fn file_name(path: &Path) -> String {
+    shown(path.file_name().unwrap_or_default())
+}
+
 /// A text without a secret that it may repeat, or the beginning of it: texts are cut to a length.
 pub fn without_secret(text: &str, secret: &str) -> String {
     /// So much of a secret is enough to recognize it.
@@ -95,6 +106,13 @@ pub fn without_secret(text: &str, secret: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_of_files_stay_apart_and_hide_nothing() {
+        let name = |bytes: &[u8]| file_name(&Path::new("/inbox").join(OsStr::from_bytes(bytes)));
+        assert_eq!([name(b"a\xff.jpg"), name(b"a\xfe.jpg")], ["a\\xff.jpg", "a\\xfe.jpg"]);
+        assert_eq!(name("\u{202e}gpj.exe".as_bytes()), "\\u{202e}gpj.exe");
+    }
 
     #[test]
     fn secrets_that_are_repeated_are_left_out_whole_and_cut_short() {

@@ -10,7 +10,7 @@ use super::reconcile::Reconcile;
 use super::scan::{Entry, Listing};
 use super::stability::Stability;
 use crate::domain::brand::UploadId;
-use crate::domain::text::visible;
+use crate::domain::text::shown;
 use crate::domain::upload::State;
 use crate::files::Kind;
 use crate::ledger::UploadSnapshot;
@@ -77,7 +77,7 @@ impl Reconcile<'_> {
         if !self.ctx.ledger.renamed(self.folder.brand, id, &path, entry.meta.ctime_ns).await? {
             return Ok(true);
         }
-        let (brand, file) = (self.folder.brand.brand, visible(&entry.name.to_string_lossy()));
+        let (brand, file) = (self.folder.brand.brand, shown(&entry.name));
         tracing::info!(%brand, %file, id = id.0, "renamed; nothing is sent");
         // the name may have been the reason
         Ok(state == State::Rejected)

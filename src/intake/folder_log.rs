@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::discovery::Discovery;
 use crate::domain::event;
-use crate::domain::text::visible;
+use crate::domain::text::shown;
 use crate::telemetry::repeat::RepeatLimiter;
 
 /// So many folders that are left alone are logged by name at a time.
@@ -66,7 +66,7 @@ impl FolderLog {
         let new = new.filter(|(limiter, (path, _))| limiter.should_log(path.clone()).is_some());
         let new: Vec<_> = new.map(|(_, left)| left).collect();
         for (path, why) in new.iter().take(MAX_NAMED) {
-            let path = visible(&path.to_string_lossy());
+            let path = shown(path.as_os_str());
             tracing::warn!(message_id = event::STRAY, %path, "left alone: {why}");
         }
         if new.len() > MAX_NAMED {

@@ -9,7 +9,7 @@ use super::reconcile::Reconcile;
 use crate::domain::brand::BrandKey;
 use crate::domain::event;
 use crate::domain::failure::{ErrorKind, Failure};
-use crate::domain::text::visible;
+use crate::domain::text::{file_name, shown};
 use crate::domain::texts::{self, Language, Place};
 use crate::ledger::RecordResult;
 
@@ -47,7 +47,7 @@ impl Reconcile<'_> {
             }
             None => {
                 let (brand, id, state) = (self.folder.brand.brand, recorded.id.0, recorded.state);
-                let (file, slot) = (name(&recorded.path), recorded.slot);
+                let (file, slot) = (file_name(&recorded.path), recorded.slot);
                 tracing::info!(message_id = event::RECORDED, %brand, %file, id, %state, slot, "recorded");
                 self.folder.limit_log.resolved();
             }
@@ -83,13 +83,24 @@ impl Reconcile<'_> {
             return;
         };
         let (brand, id, state) = (self.folder.brand.brand, first.id.0, first.state);
-        let names: Vec<_> = files.iter().take(NAMED).map(|file| name(&file.path)).collect();
+        let names: Vec<_> = files.iter().take(NAMED).map(|file| file_name(&file.path)).collect();
         let names = names.join(", ");
         let file = match count.saturating_sub(NAMED) {
             0 => names,
             more => format!("{names} and {more} more"),
         };
-        tracing::warn!(message_id = event::REJECTED, %brand, %file, count, id, %state, error_kind = %failure.kind, "{}. {}", failure.message, texts::advice(failure.kind, Language::English, Place::CommandLine));
+        let advice = texts::advice(failure.kind, Language::English, Place::CommandLine);
+        tracing::warn!(
+            message_id = event::REJECTED,
+            %brand,
+            %file,
+            count,
+            id,
+            %state,
+            error_kind = %failure.kind,
+            "{}. {advice}",
+            failure.message
+        );
     }
 
     /// An archive that is full is full for all files.
@@ -99,7 +110,7 @@ impl Reconcile<'_> {
             Ok(()) => untidied.succeeded(),
             Err((name, error)) => {
                 if let Some(times) = untidied.should_log(error.to_string()) {
-                    let file = visible(&name.to_string_lossy());
+                    let file = shown(name);
                     tracing::warn!(%brand, %file, times, "uploaded files cannot be tidied away; they stay, are not sent again, and it is tried every minute: {error}");
                 }
             }
@@ -107,7 +118,7 @@ impl Reconcile<'_> {
     }
 
     pub(super) fn log_unreadable_file(&self, path: &Path, error: &io::Error) {
-        let file = visible(&path.to_string_lossy());
+        let file = shown(path.as_os_str());
         let times = self.ctx.unreadable.should_log(error.to_string());
         if times.is_some() {
             tracing::warn!(%file, %error, times, "the file cannot be read now; it is tried again");
@@ -118,7 +129,7 @@ impl Reconcile<'_> {
 
     pub(super) fn log_slow_file(&self, path: &Path, size: u64) {
         if self.ctx.slow.should_log(()).is_some() {
-            let file = visible(&path.to_string_lossy());
+            let file = shown(path.as_os_str());
             tracing::warn!(%file, size, "files are read slowly; each is taken in when it has been read to its end, and delays no others");
         }
     }
@@ -133,8 +144,4 @@ impl Reconcile<'_> {
             tracing::info!(times, error, "files can be read again");
         }
     }
-}
-
-fn name(path: &Path) -> String {
-    visible(&path.file_name().unwrap_or_default().to_string_lossy())
 }

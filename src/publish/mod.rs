@@ -244,13 +244,8 @@ impl Publish {
         };
         let concurrency = shared.settings.limits.concurrency as usize;
         let permits = match self.permits.free(concurrency, self.leases.len(), now) {
-            Ok(permits) => {
-                if probe {
-                    1
-                } else {
-                    permits
-                }
-            }
+            Ok(_) if probe => 1,
+            Ok(permits) => permits,
             // the end of an attempt wakes us
             Err(gathered) => return Ok(Next::Wait(gathered.unwrap_or(now + TICK))),
         };

@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 
 use super::database::until_available;
 use crate::domain::failure::{ErrorKind, Failure};
-use crate::domain::text::visible;
+use crate::domain::text::{file_name, visible};
 use crate::ledger::{Claim, Holder, Ledger};
 
 /// Which file is on its way to which object. The ledger knows only the objects that have arrived.
@@ -44,7 +44,7 @@ impl Objects {
             Entry::Occupied(entry) if entry.get().id != claim.id() => Err(entry.get().clone()),
             Entry::Occupied(_) => Ok(()),
             Entry::Vacant(entry) => {
-                let file_name = name(claim);
+                let file_name = file_name(&claim.path);
                 entry.insert(Holder { id: claim.id(), brand: claim.brand, file_name, slot: claim.slot });
                 Ok(())
             }
@@ -56,15 +56,11 @@ impl Objects {
     }
 }
 
-fn name(claim: &Claim) -> String {
-    claim.path.file_name().unwrap_or_default().to_string_lossy().into_owned()
-}
-
 fn taken(object_url: &str, claim: &Claim, holder: &Holder) -> Failure {
     let message = format!(
         "the gateway wants {} in the object of {} (slot {} of {}), {object_url}: nothing was sent, or one would \
          overwrite the other; its uploadUrl must differ for each index",
-        visible(&name(claim)),
+        file_name(&claim.path),
         visible(&holder.file_name),
         holder.slot,
         holder.brand,

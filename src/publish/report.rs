@@ -9,7 +9,7 @@ use crate::domain::clock::until;
 use crate::domain::event;
 use crate::domain::failure::{ErrorKind, Failure};
 use crate::domain::notice::PauseCause;
-use crate::domain::text::visible;
+use crate::domain::text::file_name;
 use crate::domain::texts::{self, Language, Place};
 use crate::ledger::{AttemptEnd, Claim};
 use crate::metrics::Metrics;
@@ -58,7 +58,7 @@ impl Reporter {
 
     /// An attempt has ended, and the ledger has recorded how.
     pub(super) fn attempt_ended(&self, claim: &Claim, end: &AttemptEnd, took: Duration, now: Timestamp) {
-        let file = visible(&claim.path.file_name().unwrap_or_default().to_string_lossy());
+        let file = file_name(&claim.path);
         match end {
             AttemptEnd::Uploaded { request_id, bytes, .. } => {
                 self.metrics.uploaded(*bytes, claim.wanted_since.map(|since| until(since, now)));
@@ -98,7 +98,21 @@ impl Reporter {
         // a level is fixed where a line is written, so there are two of them
         macro_rules! log_at {
             ($level:ident) => {
-                tracing::$level!(message_id = event::RETRYING, %brand, %file, id, slot, state = "retrying", attempt, %due, oss_request_id = request_id, error_kind = %kind, error_code = code, times, "tried again later: {failure}")
+                tracing::$level!(
+                    message_id = event::RETRYING,
+                    %brand,
+                    %file,
+                    id,
+                    slot,
+                    state = "retrying",
+                    attempt,
+                    %due,
+                    oss_request_id = request_id,
+                    error_kind = %kind,
+                    error_code = code,
+                    times,
+                    "tried again later: {failure}"
+                )
             };
         }
         if times.is_some() { log_at!(warn) } else { log_at!(debug) }
@@ -109,12 +123,37 @@ fn uploaded(claim: &Claim, file: &str, request_id: Option<&str>, bytes: u64, too
     let Claim { brand, slot, .. } = claim;
     let (id, attempt) = (claim.id().0, claim.number());
     let millis = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
-    tracing::info!(message_id = event::UPLOADED, %brand, %file, id, slot, state = "uploaded", attempt, bytes, millis, oss_request_id = request_id, "uploaded");
+    tracing::info!(
+        message_id = event::UPLOADED,
+        %brand,
+        %file,
+        id,
+        slot,
+        state = "uploaded",
+        attempt,
+        bytes,
+        millis,
+        oss_request_id = request_id,
+        "uploaded"
+    );
 }
 
 fn failed(claim: &Claim, file: &str, failure: &Failure) {
     let Claim { brand, slot, .. } = claim;
     let (id, attempt) = (claim.id().0, claim.number());
     let Failure { kind, code, request_id, .. } = failure;
-    tracing::error!(message_id = event::FAILED, %brand, %file, id, slot, state = "failed", attempt, oss_request_id = request_id, error_kind = %kind, error_code = code, "failed: {failure}. {}", texts::advice(*kind, Language::English, Place::CommandLine));
+    let advice = texts::advice(*kind, Language::English, Place::CommandLine);
+    tracing::error!(
+        message_id = event::FAILED,
+        %brand,
+        %file,
+        id,
+        slot,
+        state = "failed",
+        attempt,
+        oss_request_id = request_id,
+        error_kind = %kind,
+        error_code = code,
+        "failed: {failure}. {advice}"
+    );
 }

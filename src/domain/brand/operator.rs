@@ -1,7 +1,8 @@
 //! What operators ask for: try again, free a slot, keep one free, take as sent.
 
-use super::{Brand, BrandKey, Moment, Upload, UploadId, UploadState};
+use super::{Brand, BrandKey, Moment, UploadId, UploadState};
 use crate::domain::failure::{ErrorKind, Failure};
+use crate::domain::text::file_name;
 use crate::domain::upload::State;
 
 /// Why what an operator asked for cannot be.
@@ -117,7 +118,7 @@ impl Brand {
         let owner = self.owner(slot).ok_or(nobodys)?;
         let (id, state) = (owner.id, owner.state.name());
         if state.is_pending() {
-            return Err(Refusal::StillToBeSent { slot, brand, file: name(owner), state });
+            return Err(Refusal::StillToBeSent { slot, brand, file: file_name(&owner.path), state });
         }
         if let Some(file) = self.file_mut(id) {
             (file.slot, file.sent, file.object_sha256, file.updated_at) = (None, false, None, at.now);
@@ -137,7 +138,7 @@ impl Brand {
             }
             if let Some(owner) = self.owner(*slot) {
                 let state = owner.state.name();
-                return Err(Refusal::Taken { slot: *slot, brand, file: name(owner), state });
+                return Err(Refusal::Taken { slot: *slot, brand, file: file_name(&owner.path), state });
             }
             self.reserved.insert(*slot);
         }
@@ -156,8 +157,4 @@ impl Brand {
         self.settle(at);
         held.len() as u64
     }
-}
-
-fn name(file: &Upload) -> String {
-    crate::domain::text::readable(file.path.file_name().unwrap_or_default())
 }

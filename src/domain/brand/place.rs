@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{Absent, Brand, InspectedFile, Moment, Recheck, Upload, UploadId, UploadState};
 use crate::domain::failure::{ErrorKind, Failure};
-use crate::domain::text::visible;
+use crate::domain::text::{file_name, visible};
 use crate::domain::upload::Picture;
 
 impl Brand {
@@ -20,8 +20,7 @@ impl Brand {
     ) -> UploadId {
         let content = Some((picture, wanted));
         if let Some(original) = self.original(picture, row, absent) {
-            let name = original.path.file_name().unwrap_or_default().to_string_lossy();
-            let (name, inbox) = (visible(&name), visible(&original.inbox.name));
+            let (name, inbox) = (file_name(&original.path), visible(&original.inbox.name));
             let message = match original.inbox == at.inbox {
                 true => format!("the same picture is there already as {name}"),
                 false => format!("the same picture is there already as {name} in the inbox {inbox}"),
