@@ -45,7 +45,7 @@ impl Summary {
     }
 }
 
-/// The day whose summary is the latest that may be sent: today's from this hour on, by this machine's clock and time zone.
+/// The day whose summary is the latest that may be sent: today's from this time of day on, by this machine's clock and time zone.
 pub(super) fn latest(now: Timestamp, at: Time) -> Date {
     let now = now.to_zoned(TimeZone::system());
     let today = now.date();
@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn the_hour_is_the_machine_s() {
+    fn the_time_of_day_is_the_machine_s() {
         let at = Time::constant(8, 0, 0, 0);
         let noon = date(2026, 11, 30).at(12, 0, 0, 0).to_zoned(TimeZone::system()).unwrap();
         assert_eq!(latest(noon.timestamp(), at), date(2026, 11, 30));

@@ -189,11 +189,11 @@ impl Resolver<'_> {
                     self.choice("alerts.on", topic, &AlertTopic::ALL.map(|topic| (topic.as_str(), topic)))
                 })
                 .collect(),
-            summary_at: self.hour("alerts.summary_at", &file.summary_at),
+            summary_at: self.time_of_day("alerts.summary_at", &file.summary_at),
         }
     }
 
-    fn hour(&mut self, key: &str, text: &str) -> Option<Time> {
+    fn time_of_day(&mut self, key: &str, text: &str) -> Option<Time> {
         if text.is_empty() {
             return None;
         }

@@ -289,16 +289,23 @@ impl Generation {
                 }
             }
         };
-        let Some(next) = next else {
-            lifecycle::notify(&[NotifyState::Stopping]);
-            shutdown.soon();
-            self.tasks.all_end().await?;
-            let intake = self.progress.intake.borrow();
-            return Ok(End::Stopped(Untaken {
-                incomplete: intake.incomplete,
-                unreadable: intake.unreadable,
-            }));
-        };
+        match next {
+            Some(next) => self.hand_over(next).await,
+            None => self.stop(shutdown).await,
+        }
+    }
+
+    /// Lets what is under way end, for good.
+    async fn stop(mut self, shutdown: &ShutdownSignals) -> anyhow::Result<End> {
+        lifecycle::notify(&[NotifyState::Stopping]);
+        shutdown.soon();
+        self.tasks.all_end().await?;
+        let intake = self.progress.intake.borrow();
+        Ok(End::Stopped(Untaken { incomplete: intake.incomplete, unreadable: intake.unreadable }))
+    }
+
+    /// Lets what is under way end, and a new configuration begin.
+    async fn hand_over(mut self, next: Setup) -> anyhow::Result<End> {
         lifecycle::notify_reloading();
         self.shutdown.soon();
         self.tasks.all_end().await?;
