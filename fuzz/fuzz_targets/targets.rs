@@ -25,8 +25,15 @@ pub fn check(grant: &Grant) {
         Ok(target) => {
             let url = target.object_url();
             assert!(OSS.allowed_hosts.iter().any(|pattern| pattern.matches(target.host())), "{url}");
-            assert!(url.starts_with("https://") && !url.contains(['?', '#', '@', '\n']), "{url}");
-            assert!(!target.key.is_empty() && !target.key.ends_with('/'), "{url}");
+            let (authority, key) = url.strip_prefix("https://").and_then(|url| url.split_once('/')).unwrap();
+            assert!(
+                authority == target.host() || authority.starts_with(&format!("{}:", target.host())),
+                "{url}"
+            );
+            assert!(
+                !key.contains(['?', '#', '\n']) && !target.key.is_empty() && !key.ends_with('/'),
+                "{url}"
+            );
         }
         Err(failure) => super::messages::check(&failure),
     }
