@@ -321,7 +321,9 @@ fn refuse_reload(error: &anyhow::Error) {
         message_id = event::RELOAD_REFUSED,
         "the new configuration is refused, the old one stays: {error:#}"
     );
-    lifecycle::notify(&[NotifyState::Status(&format!("the new configuration is refused: {error:#}"))]);
+    // one line: what follows a line break would be another field for systemd
+    let why = format!("the new configuration is refused: {error:#}").replace('\n', "; ");
+    lifecycle::notify(&[NotifyState::Status(&why)]);
 }
 
 fn is(error: &anyhow::Error, what: impl Fn(&LedgerError) -> bool) -> bool {
