@@ -128,11 +128,11 @@ impl<'a> Bits<'a> {
     }
 
     /// Gives back the whole bytes that were read ahead: what is ahead then is the rest of the byte that was begun, and
-    /// where the next byte stands.
+    /// where the next byte stands. Fill of any length may stand before a byte: what is no longer in the window stays read.
     pub(super) fn unread(self) -> (Ahead, usize) {
         let (mut at, left) = (self.at, self.ahead.count.max(0) % 8);
         for _ in 0..self.ahead.count.max(0) / 8 {
-            at -= 1;
+            at = at.saturating_sub(1);
             if at > 0 && self.window[at] == 0 && self.window[at - 1] == 0xff {
                 // stuffed, and perhaps filled
                 at = self.window[..at].iter().rposition(|byte| *byte != 0xff).map_or(0, |last| last + 1);
@@ -280,6 +280,14 @@ mod tests {
                 bits.take(8);
             }
             assert_eq!(bits.unread().1, begin, "{read} bytes");
+        }
+    }
+
+    #[test]
+    fn what_is_no_longer_in_the_window_is_not_given_back() {
+        let ahead = Ahead { bits: u64::MAX, count: 24 };
+        for (window, begin) in [(&[0xff, 0xff, 0x00][..], 0), (&[], 0), (&[0x12, 0xff, 0x00], 0)] {
+            assert_eq!(Bits::new(ahead, window, window.len()).unread().1, begin, "{window:x?}");
         }
     }
 

@@ -115,10 +115,10 @@ impl Scan {
         }
         let from = window.at - self.unlooked;
         (self.ahead, window.at) = if whole { bits.unread() } else { bits.rest() };
-        // what was only read ahead is perhaps no coded data
-        let to = if whole { window.at } else { window.at.saturating_sub(READ_AHEAD).max(from) };
+        // what was only read ahead is perhaps no coded data; with fill in it, it may begin before what was looked at
+        let to = if whole { window.at } else { window.at.saturating_sub(READ_AHEAD) }.max(from);
         self.suspicion.take(&window.bytes[from..to]);
-        self.unlooked = window.at - to;
+        self.unlooked = window.at.saturating_sub(to);
         Ok(whole)
     }
 

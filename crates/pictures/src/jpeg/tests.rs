@@ -35,6 +35,14 @@ fn draw() -> Vec<u8> {
     bytes
 }
 
+/// A picture whose blocks take a few bits each.
+fn grey() -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let picture = RgbImage::from_pixel(SIZE.width, SIZE.height, Rgb([127; 3]));
+    JpegEncoder::new(&mut bytes).encode_image(&picture).unwrap();
+    bytes
+}
+
 fn walk_in_parts(bytes: &[u8], part: usize, depth: Depth) -> Result<Whole, Flaw> {
     let mut walk = Walk::new(Format::Jpeg, depth, 1 << 30, &Budget::new(96 << 20));
     bytes.chunks(part.max(1)).try_for_each(|part| walk.feed(part))?;
@@ -238,6 +246,21 @@ proptest! {
         for depth in [Depth::Decode, Depth::Structure] {
             prop_assert_eq!(walk_in_parts(&bytes, part, depth), walk_in_parts(&bytes, usize::MAX, depth));
         }
+    }
+
+    /// Before a byte of data there may be fill of any length, also where data is read ahead of the last block.
+    #[test]
+    fn fill_makes_no_difference_in_portions_of_any_size(
+        part in 1usize..400, fills in prop::collection::vec(1usize..300, 0..9), back in 2usize..9
+    ) {
+        let mut bytes = grey();
+        let rest = bytes.split_off(bytes.len() - back);
+        fills.iter().for_each(|fill| bytes.extend([vec![0xff; *fill], vec![0]].concat()));
+        bytes.extend(rest);
+        prop_assert_eq!(
+            walk_in_parts(&bytes, part, Depth::Decode).is_ok(),
+            walk_in_parts(&bytes, usize::MAX, Depth::Decode).is_ok()
+        );
     }
 
     #[test]
