@@ -4,7 +4,7 @@
 /// Defines such an enum from one list of its variants and their words, so that none can be left out of `ALL` or be read
 /// as another. The text after its name says in an error what it is.
 ///
-/// ```ignore
+/// ```text
 /// words! {
 ///     /// How an attempt ended.
 ///     pub enum Outcome("outcome") {
