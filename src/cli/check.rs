@@ -21,7 +21,7 @@ use crate::cloud::{Clients, Clouds};
 use crate::config::{SecretError, Settings, TokenError, TokenSource};
 use crate::domain::clock::{Clock, SystemClock};
 use crate::domain::failure::ErrorKind;
-use crate::domain::text::visible;
+use crate::domain::text::{shown, visible};
 use crate::intake::{self, backlog::Backlog};
 use crate::ledger::DaemonLock;
 
@@ -235,7 +235,7 @@ async fn folders(findings: &mut Findings, settings: &Settings) {
         findings.note("folders", Ok(tr!("{root}: {found}", "{root}：{found}")));
     }
     for path in &backlog.missing {
-        let path = path.display();
+        let path = shown(path.as_os_str());
         let text = tr!(
             "{path} is not there; make the folder, or correct watch.root or the path of its [[brand]]",
             "{path} 不存在；请创建目录，或修改 watch.root 或 [[brand]] 的 path"
@@ -243,7 +243,7 @@ async fn folders(findings: &mut Findings, settings: &Settings) {
         findings.note("folders", Err(text));
     }
     for (path, why) in &backlog.unread {
-        let (path, why) = (path.display(), lang::detail(why));
+        let (path, why) = (shown(path.as_os_str()), lang::detail(why));
         match ours {
             true => findings.note(
                 "folders",

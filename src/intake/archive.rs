@@ -15,6 +15,7 @@ use rustix::io::Errno;
 use rustix::process::geteuid;
 
 use crate::domain::brand::BrandKey;
+use crate::domain::text::shown;
 use crate::domain::upload::Stamp;
 use crate::files;
 
@@ -50,7 +51,7 @@ pub(super) fn open(archive: &Path, brand: BrandKey) -> io::Result<OwnedFd> {
 }
 
 fn named(path: &Path, error: &io::Error) -> io::Error {
-    io::Error::new(error.kind(), format!("{}: {error}", path.display()))
+    io::Error::new(error.kind(), format!("{}: {error}", shown(path.as_os_str())))
 }
 
 /// The owner of a folder of the archive could take out what comes in. Ours are for nobody else to write.

@@ -29,7 +29,7 @@ pub(super) enum PollReason {
     /// It cannot be watched, for this reason.
     Unwatched(String),
     /// So much happens in it that its events would fill the queue of all.
-    Flooded,
+    Flooded(PathBuf),
 }
 
 impl Default for FolderLog {
@@ -50,7 +50,7 @@ impl FolderLog {
         for folder in unreadable_before.iter().filter(|path| !is_unread(path)) {
             let resolved = self.unreadable.resolved_where(|path| path == folder);
             if resolved.is_some() && found.parents.iter().any(|(path, _)| path == folder) {
-                let folder = folder.display();
+                let folder = shown(folder.as_os_str());
                 tracing::info!(message_id = event::FOLDER_BACK, %folder, "the folder can be read again");
             }
         }
@@ -79,7 +79,7 @@ impl FolderLog {
         if self.polled.should_log(reason.clone()).is_none() {
             return;
         }
-        let path = path.display();
+        let path = shown(path.as_os_str());
         match reason {
             PollReason::Remote(name) => {
                 tracing::info!(%path, "on {name}, where inotify does not see changes that others make; it is polled");
@@ -87,7 +87,7 @@ impl FolderLog {
             PollReason::Unwatched(why) => {
                 tracing::warn!(%path, "cannot be watched by inotify ({why}); it is polled");
             }
-            PollReason::Flooded => {
+            PollReason::Flooded(_) => {
                 tracing::warn!(%path, "so much happens in it that others' events could be lost; it is polled for a while");
             }
         }

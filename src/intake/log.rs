@@ -16,7 +16,7 @@ use crate::ledger::RecordResult;
 impl Reconcile<'_> {
     pub(super) fn log_unreadable_folder(&self, error: &io::Error) {
         let Some(times) = self.folder.problems.should_log(error.to_string()) else { return };
-        let folder = self.folder.path.display();
+        let folder = shown(self.folder.path.as_os_str());
         let what = match error.kind() {
             io::ErrorKind::NotFound => {
                 "is not there; its files wait (make it, or correct the path of its [[brand]])"
@@ -31,7 +31,7 @@ impl Reconcile<'_> {
 
     pub(super) fn log_readable_folder(&self) {
         if self.folder.problems.resolved().is_some() {
-            let folder = self.folder.path.display();
+            let folder = shown(self.folder.path.as_os_str());
             tracing::info!(message_id = event::FOLDER_BACK, %folder, "the folder can be read again");
         }
     }

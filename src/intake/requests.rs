@@ -40,7 +40,7 @@ impl Intake {
     fn take_folder_events(&mut self, path: &Path, events: FolderEvents, now: Instant) {
         let is_flooded = |folder: &mut TrackedFolder| folder.events.are_too_many(events.count, now);
         if self.tracked.update(path, is_flooded).unwrap_or_default() {
-            self.log.polled(path, PollReason::Flooded);
+            self.log.polled(path, PollReason::Flooded(path.to_owned()));
             self.watch.remove(path);
             self.tracked.update(path, |folder| folder.watch = None);
         }

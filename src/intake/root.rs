@@ -9,6 +9,7 @@ use super::mounts::UNMOUNTED;
 use super::{Intake, IntakeError};
 use crate::domain::event;
 use crate::domain::notice::NoticeName;
+use crate::domain::text::shown;
 use crate::files::Identity;
 use crate::telemetry::repeat::RepeatLimiter;
 
@@ -51,7 +52,7 @@ impl Intake {
     pub(super) async fn root_is_missing(&mut self, why: &str) -> Result<(), IntakeError> {
         let watch = &self.ctx.settings.watch;
         self.schedule.full_at(Instant::now() + watch.poll_interval);
-        let root = watch.root.display();
+        let root = shown(watch.root.as_os_str());
         let message =
             format!("the watched folder {root} is not there ({why}); its files wait until it is back");
         self.root.missing = true;
@@ -72,7 +73,7 @@ impl Intake {
         self.clear_root_notice().await?;
         self.root.missing = false;
         if self.root.problems.resolved().is_some() {
-            let root = self.ctx.settings.watch.root.display();
+            let root = shown(self.ctx.settings.watch.root.as_os_str());
             tracing::info!(message_id = event::FOLDER_BACK, %root, "the watched folder is back");
         }
         Ok(())

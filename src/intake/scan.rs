@@ -70,7 +70,7 @@ pub(super) fn list(folder: OwnedFd, ignored: &[Glob]) -> io::Result<Listing> {
 const MAX_NAMES: usize = 20_000;
 
 /// So many folders in a brand's folder are named.
-const MAX_SUBFOLDERS: usize = 10;
+const MAX_SUBFOLDERS: usize = 3;
 
 /// The names in a folder that may count. Of those that are surely folders, none does.
 ///

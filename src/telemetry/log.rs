@@ -11,6 +11,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer, Registry, reload};
 
 use crate::config::{Log, LogFormat};
+use crate::domain::text::visible;
 
 /// The filter that is in force, so that a reload can set another one.
 static FILTER: OnceLock<reload::Handle<EnvFilter, Registry>> = OnceLock::new();
@@ -81,11 +82,13 @@ fn field(
     field: &tracing::field::Field,
     value: &dyn std::fmt::Debug,
 ) -> std::fmt::Result {
+    // whoever names a folder or a file writes no line of his own here
+    let value = visible(&format!("{value:?}"));
     match field.name() {
         "message_id" => Ok(()),
-        "message" => write!(writer, "{value:?}"),
-        name if writer.has_ansi_escapes() => write!(writer, "{}={value:?}", paint(name)),
-        name => write!(writer, "{name}={value:?}"),
+        "message" => write!(writer, "{value}"),
+        name if writer.has_ansi_escapes() => write!(writer, "{}={value}", paint(name)),
+        name => write!(writer, "{name}={value}"),
     }
 }
 

@@ -8,11 +8,11 @@ use tokio::sync::OwnedSemaphorePermit;
 use super::places::{Count, Counted, Places};
 
 /// So many reads of one file system may go on beside its threads: slow ones, and stuck ones.
-pub(super) const MOST_SLOW: usize = 4;
-const MOST_STUCK: usize = 16;
+pub(super) const MOST_SLOW: usize = 16;
+const MOST_STUCK: usize = 32;
 
-/// So many of the slow ones may be of one folder.
-pub(super) const MOST_SLOW_OF_FOLDER: usize = MOST_SLOW / 2;
+/// So many of the slow ones may be of one folder: it takes the owners of eight folders to leave no room for others.
+pub(super) const MOST_SLOW_OF_FOLDER: usize = MOST_SLOW / 8;
 
 /// The threads that read from a file system, and what goes on beside them.
 #[derive(Debug)]

@@ -210,7 +210,7 @@ impl Reads {
         if let Some(reading) = taken(&mut under_way, file) {
             return Some(reading);
         }
-        if is_crowded(&under_way, &file.path) {
+        if is_crowded(&mut under_way, &file.path) {
             return Some(NOT_BEGUN);
         }
         let read = Read { meta: file.meta, count: ByteCount::default(), stuck: false, answer: None };
@@ -250,10 +250,15 @@ fn taken(under_way: &mut HashMap<PathBuf, Read>, file: &ToRead) -> Option<Readin
     read.answer.filter(|_| read.meta == file.meta).map(Reading::Done)
 }
 
-/// Do too many reads of the file's folder go on?
-fn is_crowded(under_way: &HashMap<PathBuf, Read>, path: &Path) -> bool {
-    let of_folder = |other: &&PathBuf| other.parent() == path.parent();
-    under_way.len() >= MAX_OF_FOLDER && under_way.keys().filter(of_folder).count() >= MAX_OF_FOLDER
+/// Do too many reads of the file's folder go on? Answers that nobody has taken, because the files are gone, are forgotten then.
+fn is_crowded(under_way: &mut HashMap<PathBuf, Read>, path: &Path) -> bool {
+    let is_of_folder = |other: &Path| other.parent() == path.parent();
+    let count = |reads: &HashMap<PathBuf, Read>| reads.keys().filter(|path| is_of_folder(path)).count();
+    if under_way.len() < MAX_OF_FOLDER || count(under_way) < MAX_OF_FOLDER {
+        return false;
+    }
+    under_way.retain(|path, read| read.answer.is_none() || !is_of_folder(path));
+    count(under_way) >= MAX_OF_FOLDER
 }
 
 #[cfg(test)]

@@ -62,11 +62,11 @@ async fn pass(time: Duration) {
 
 async fn begin(
     reads: &Arc<Reads>,
-    path: &'static str,
+    path: &str,
     work: impl FnOnce(&ByteCount) -> Answer + Send + 'static,
 ) -> Reading {
-    let reads = reads.clone();
-    let scan = tokio::spawn(async move { reads.read_one(Path::new(path), meta(0), NAS, work).await });
+    let (reads, path) = (reads.clone(), PathBuf::from(path));
+    let scan = tokio::spawn(async move { reads.read_one(&path, meta(0), NAS, work).await });
     pass(WAIT + ASK).await;
     scan.await.unwrap()
 }
@@ -144,27 +144,28 @@ async fn a_slow_file_system_holds_up_no_other_and_a_stuck_read_no_other() {
         reads.read_one(Path::new(path), meta(0), device, |_: &ByteCount| Ok(None)).await
     };
     let mut bytes = Vec::new();
-    let mut begin_slow = async |path| {
+    let mut begin_slow = async |path: String| {
         let (sender, work) = slow();
         bytes.push(sender);
-        begin(&reads, path, work).await;
+        // a byte now and then: they are slow, and not stuck
+        bytes.iter().for_each(|sender| sender.send(()).unwrap());
+        begin(&reads, &path, work).await;
     };
-    let paths = ["/nas/a/1", "/nas/a/2", "/nas/b/1", "/nas/b/2"];
-    assert_eq!(paths.len(), MOST_SLOW);
-    for path in paths {
-        begin_slow(path).await;
+    for number in 0..MOST_SLOW {
+        let path = format!("/nas/{}/{number}", number / MOST_SLOW_OF_FOLDER);
+        begin_slow(path.clone()).await;
         assert!(matches!(read("/nas/fast/1", NAS).await, Reading::Done(Ok(None))), "{path} is aside");
     }
-    begin_slow("/nas/c/1").await;
-    begin_slow("/nas/d/1").await;
+    begin_slow("/nas/c/1".into()).await;
+    begin_slow("/nas/d/1".into()).await;
     let waits = ReadStatus { bytes: None, stuck: false };
     let other = status(&read("/nas/fast/1", NAS).await);
     assert_eq!(other, waits, "both threads are taken, and nobody waits for them");
     assert!(matches!(read("/disk/f", DISK).await, Reading::Done(Ok(None))));
     pass(STUCK * 3).await;
-    assert!(status(&reads.read_one(Path::new("/nas/a/1"), meta(0), NAS, never).await).stuck);
+    assert!(status(&reads.read_one(Path::new("/nas/0/0"), meta(0), NAS, never).await).stuck);
     assert!(matches!(read("/nas/fast/1", NAS).await, Reading::Done(Ok(None))), "stuck reads take no thread");
-    assert!(matches!(read("/nas/a/3", NAS).await, Reading::Done(Ok(None))), "nor a turn");
+    assert!(matches!(read("/nas/0/more", NAS).await, Reading::Done(Ok(None))), "nor a turn");
 }
 
 #[tokio::test(start_paused = true)]
@@ -230,6 +231,27 @@ async fn a_folder_whose_files_all_take_long_does_not_hold_up_another() {
         under_way += usize::from(status(&look.await.unwrap()).bytes.is_some());
     }
     assert_eq!((begun, under_way), (12, 3 + MOST_SLOW_OF_FOLDER), "so many of one folder are read");
+}
+
+#[tokio::test(start_paused = true)]
+async fn answers_about_files_that_are_gone_do_not_close_a_folder() {
+    let reads = Arc::new(Reads::new(1));
+    for device in 0..MAX_OF_FOLDER as u64 {
+        let (bytes, work) = slow();
+        let (all, path) = (reads.clone(), PathBuf::from(format!("/mapped/{device}")));
+        let scan = tokio::spawn(async move { all.read_one(&path, meta(0), device, work).await });
+        pass(WAIT + ASK).await;
+        assert_eq!(status(&scan.await.unwrap()).bytes, Some(0));
+        // nobody asks for it again
+        drop(bytes);
+        let path = PathBuf::from(format!("/mapped/{device}"));
+        while reads.lock()[&path].answer.is_none() {
+            tokio::task::yield_now().await;
+        }
+        pass(ASK).await;
+    }
+    let more = reads.read_one(Path::new("/mapped/more"), meta(0), DISK, |_: &ByteCount| Ok(None)).await;
+    assert!(matches!(more, Reading::Done(Ok(None))), "{more:?}");
 }
 
 /// The last thread is free again soon, whoever has it: it is worth waiting for.
