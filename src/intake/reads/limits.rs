@@ -11,7 +11,7 @@ use super::places::{Count, Counted, Places};
 pub(super) const MOST_SLOW: usize = 16;
 const MOST_STUCK: usize = 32;
 
-/// So many of the slow ones may be of one folder: it takes the owners of eight folders to leave no room for others.
+/// So many of the slow ones may be of one folder, beside those that keep its places and their threads.
 pub(super) const MOST_SLOW_OF_FOLDER: usize = MOST_SLOW / 8;
 
 /// The threads that read from a file system, and what goes on beside them.
