@@ -148,7 +148,9 @@ async fn a_slow_file_system_holds_up_no_other_and_a_stuck_read_no_other() {
         let (sender, work) = slow();
         bytes.push(sender);
         // a byte now and then: they are slow, and not stuck
-        bytes.iter().for_each(|sender| sender.send(()).unwrap());
+        for sender in &bytes {
+            sender.send(()).unwrap();
+        }
         begin(&reads, &path, work).await;
     };
     for number in 0..MOST_SLOW {

@@ -255,7 +255,9 @@ proptest! {
     ) {
         let mut bytes = grey();
         let rest = bytes.split_off(bytes.len() - back);
-        fills.iter().for_each(|fill| bytes.extend([vec![0xff; *fill], vec![0]].concat()));
+        for fill in fills {
+            bytes.extend([vec![0xff; fill], vec![0]].concat());
+        }
         bytes.extend(rest);
         prop_assert_eq!(
             walk_in_parts(&bytes, part, Depth::Decode).is_ok(),
