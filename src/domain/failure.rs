@@ -70,38 +70,9 @@ pub enum Class {
 }
 
 impl ErrorKind {
-    /// Which state it leads to.
-    pub fn class(self) -> Class {
-        match self {
-            ErrorKind::UnsupportedFormat
-            | ErrorKind::DamagedImage
-            | ErrorKind::SuffixMismatch
-            | ErrorKind::TooLarge
-            | ErrorKind::TooManyPixels
-            | ErrorKind::NotAFile
-            | ErrorKind::Unreadable
-            | ErrorKind::LimitReached
-            | ErrorKind::Duplicate
-            | ErrorKind::SlotTaken => Class::Rejected,
-            ErrorKind::GatewayRejected
-            | ErrorKind::OssRejected
-            | ErrorKind::ForbiddenHost
-            | ErrorKind::BadUploadUrl
-            | ErrorKind::AttemptsExhausted => Class::Failed,
-            ErrorKind::Network
-            | ErrorKind::Timeout
-            | ErrorKind::GatewayError
-            | ErrorKind::OssError
-            | ErrorKind::Throttled
-            | ErrorKind::Credentials
-            | ErrorKind::ClockSkew
-            | ErrorKind::ChecksumMismatch
-            | ErrorKind::FileChanged => Class::Retrying,
-        }
-    }
-
-    /// What else follows from it. A file that is given up, or never tried, asks for nothing more.
-    fn consequences(self) -> &'static [Consequence] {
+    /// What follows from it: which state it leads to, and what else. A file that is given up, or never tried, asks for nothing
+    /// more.
+    fn rule(self) -> (Class, &'static [Consequence]) {
         use Consequence::{AsksForRecheck, CountsAsAttempt, MeansOutage, WaitsForBreaker};
         match self {
             ErrorKind::UnsupportedFormat
@@ -113,42 +84,51 @@ impl ErrorKind {
             | ErrorKind::Unreadable
             | ErrorKind::LimitReached
             | ErrorKind::Duplicate
-            | ErrorKind::SlotTaken
-            | ErrorKind::GatewayRejected
+            | ErrorKind::SlotTaken => (Class::Rejected, &[CountsAsAttempt]),
+            ErrorKind::GatewayRejected
             | ErrorKind::OssRejected
             | ErrorKind::ForbiddenHost
             | ErrorKind::BadUploadUrl
-            | ErrorKind::AttemptsExhausted
-            | ErrorKind::ClockSkew => &[CountsAsAttempt],
+            | ErrorKind::AttemptsExhausted => (Class::Failed, &[CountsAsAttempt]),
             ErrorKind::Network | ErrorKind::Timeout | ErrorKind::GatewayError | ErrorKind::OssError => {
-                &[CountsAsAttempt, MeansOutage]
+                (Class::Retrying, &[CountsAsAttempt, MeansOutage])
             }
-            ErrorKind::ChecksumMismatch => &[CountsAsAttempt, MeansOutage, AsksForRecheck],
-            ErrorKind::Credentials => &[WaitsForBreaker],
-            ErrorKind::FileChanged => &[AsksForRecheck],
-            ErrorKind::Throttled => &[],
+            ErrorKind::ChecksumMismatch => (Class::Retrying, &[CountsAsAttempt, MeansOutage, AsksForRecheck]),
+            ErrorKind::ClockSkew => (Class::Retrying, &[CountsAsAttempt]),
+            ErrorKind::Credentials => (Class::Retrying, &[WaitsForBreaker]),
+            ErrorKind::FileChanged => (Class::Retrying, &[AsksForRecheck]),
+            ErrorKind::Throttled => (Class::Retrying, &[]),
         }
+    }
+
+    fn has(self, consequence: Consequence) -> bool {
+        self.rule().1.contains(&consequence)
+    }
+
+    /// Which state it leads to.
+    pub fn class(self) -> Class {
+        self.rule().0
     }
 
     /// Does an attempt that ends so count against `retry.max_attempts`? What the file is not to blame for
     /// does not: the cloud asked us to slow down, or takes none of our files.
     pub fn counts_as_attempt(self) -> bool {
-        self.consequences().contains(&Consequence::CountsAsAttempt)
+        self.has(Consequence::CountsAsAttempt)
     }
 
     /// Would any other file meet the same error now, so that uploads pause?
     pub fn means_outage(self) -> bool {
-        self.consequences().contains(&Consequence::MeansOutage)
+        self.has(Consequence::MeansOutage)
     }
 
     /// Is the file perhaps another one now, so that intake scans it again?
     pub fn asks_for_recheck(self) -> bool {
-        self.consequences().contains(&Consequence::AsksForRecheck)
+        self.has(Consequence::AsksForRecheck)
     }
 
     /// Does the circuit breaker decide when the file is sent, and not its due time?
     pub fn waits_for_breaker(self) -> bool {
-        self.consequences().contains(&Consequence::WaitsForBreaker)
+        self.has(Consequence::WaitsForBreaker)
     }
 }
 

@@ -38,11 +38,14 @@ impl Intake {
     }
 
     fn take_folder_events(&mut self, path: &Path, events: FolderEvents, now: Instant) {
-        let is_flooded = |folder: &mut TrackedFolder| folder.events.are_too_many(events.count, now);
+        let is_flooded = |folder: &mut TrackedFolder| {
+            let is_flooded = folder.events.are_too_many(events.count, now);
+            folder.watch = folder.watch.filter(|_| !is_flooded);
+            is_flooded
+        };
         if self.tracked.update(path, is_flooded).unwrap_or_default() {
             self.log.polled(path, PollReason::Flooded(path.to_owned()));
             self.watch.remove(path);
-            self.tracked.update(path, |folder| folder.watch = None);
         }
         let gather = |folder: &mut TrackedFolder| {
             folder.note_closed(events.closed);
