@@ -3,6 +3,7 @@
 //! Links are never followed and nothing but regular files is opened: the name is resolved beneath the brand's
 //! folder, and what counts is the `fstat` of the descriptor that came out.
 
+mod disk;
 mod named;
 
 use std::ffi::OsStr;
@@ -17,9 +18,20 @@ use rustix::fs::{
 use rustix::io::Errno;
 use rustix::path::Arg;
 
+pub use disk::LocalDisks;
 pub use named::{make_folder_in, make_named_folder, named_identity, open_named_folder};
 
 use crate::domain::upload::Stamp;
+
+/// How a file is opened: a link is not followed, and nothing makes it wait (a FIFO, a lease).
+const READ: OFlags = OFlags::RDONLY
+    .union(OFlags::NOFOLLOW)
+    .union(OFlags::NONBLOCK)
+    .union(OFlags::NOCTTY)
+    .union(OFlags::CLOEXEC);
+
+/// How a name in a folder is resolved.
+const BENEATH: ResolveFlags = ResolveFlags::BENEATH.union(ResolveFlags::NO_SYMLINKS);
 
 /// What stands under a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,8 +65,7 @@ fn open_folder_below(top: &Path, path: &Path) -> io::Result<OwnedFd> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let below = path.strip_prefix(top).map_err(|_| io::ErrorKind::InvalidInput)?;
     let mut folder = open_named_folder(top)?;
-    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
-    match fs::openat2(&folder, below, flags, Mode::empty(), resolve) {
+    match fs::openat2(&folder, below, flags, Mode::empty(), BENEATH) {
         // kernels before 5.6, and sandboxes that do not know the call
         Err(Errno::NOSYS | Errno::PERM) => {}
         opened => return Ok(opened?),
@@ -82,11 +93,9 @@ pub fn open_brand_folder(top: Option<&Path>, folder: &Path) -> io::Result<OwnedF
 /// # Errors
 /// Those of `open`; `InvalidInput` when the name stands for no regular file.
 pub fn open_regular(folder: impl AsFd, name: &OsStr) -> io::Result<File> {
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
-    let opened = match fs::openat2(&folder, name, flags, Mode::empty(), resolve) {
+    let opened = match fs::openat2(&folder, name, READ, Mode::empty(), BENEATH) {
         // kernels before 5.6, and sandboxes that do not know the call
-        Err(Errno::NOSYS | Errno::PERM) => fs::openat(&folder, name, flags, Mode::empty()),
+        Err(Errno::NOSYS | Errno::PERM) => fs::openat(&folder, name, READ, Mode::empty()),
         other => other,
     };
     let file = File::from(opened.map_err(refused)?);

@@ -71,20 +71,34 @@ impl FsTimeouts {
     }
 }
 
-/// An open file that is closed on a thread of its own. Closing also calls a FUSE file system, which may not answer.
+/// An open file that is closed on a thread of its own, unless it is on a local disk. Closing also calls a FUSE file
+/// system, which may not answer.
 #[derive(Debug)]
-pub struct OpenFile(Option<File>);
+pub struct OpenFile {
+    file: Option<File>,
+    on_disk: bool,
+}
 
 impl From<File> for OpenFile {
     fn from(file: File) -> Self {
-        Self(Some(file))
+        Self { file: Some(file), on_disk: false }
     }
 }
 
 impl OpenFile {
+    /// A file on a local disk, which makes nobody wait.
+    pub(crate) fn on_disk(file: File) -> Self {
+        Self { file: Some(file), on_disk: true }
+    }
+
+    /// Is it on a local disk?
+    pub(crate) fn is_on_disk(&self) -> bool {
+        self.on_disk
+    }
+
     /// Closes it on this thread, which may wait for it.
     pub fn close(mut self) {
-        drop(self.0.take());
+        drop(self.file.take());
     }
 }
 
@@ -92,13 +106,14 @@ impl Deref for OpenFile {
     type Target = File;
 
     fn deref(&self) -> &File {
-        self.0.as_ref().expect("it is there until it is dropped")
+        self.file.as_ref().expect("it is there until it is dropped")
     }
 }
 
 impl Drop for OpenFile {
     fn drop(&mut self) {
-        if let (Some(file), Ok(runtime)) = (self.0.take(), Handle::try_current()) {
+        let file = self.file.take().filter(|_| !self.on_disk);
+        if let (Some(file), Ok(runtime)) = (file, Handle::try_current()) {
             drop(runtime.spawn_blocking(move || drop(file)));
         }
     }

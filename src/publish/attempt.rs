@@ -5,7 +5,7 @@
 
 use std::collections::HashSet;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +15,7 @@ use super::shared::Shared;
 use crate::cloud::bucket::Object;
 use crate::cloud::{CloudError, Grant, GrantRequest, Receipt, Remedy, Target};
 use crate::domain::failure::{ErrorKind, Failure};
+use crate::domain::upload::Stamp;
 use crate::files;
 use crate::fs_timeout::{NOT_RESPONDING, OpenFile, STAT_TIMEOUT};
 use crate::ledger::Claim;
@@ -91,8 +92,12 @@ async fn once(shared: &Shared, claim: &Claim, toggle_content_type: bool) -> Resu
 /// Is the file that was sent another one now? What cannot be looked at, intake finds out.
 async fn has_changed(shared: &Shared, claim: &Claim, sent: Arc<OpenFile>) -> bool {
     let inspected = claim.stamp;
+    let is_another = move |sent: &OpenFile| files::stamp(&**sent).is_ok_and(|stamp| stamp != inspected);
+    if sent.is_on_disk() {
+        return is_another(&sent);
+    }
     let look = move || {
-        let changed = files::stamp(&**sent).is_ok_and(|stamp| stamp != inspected);
+        let changed = is_another(&sent);
         // this thread may wait for its end
         Arc::into_inner(sent).into_iter().for_each(OpenFile::close);
         changed
@@ -109,25 +114,35 @@ async fn target(shared: &Shared, claim: &Claim, grant: &Grant) -> Result<Target,
 
 /// Opens the file and makes sure that it is the one that was inspected.
 async fn open(shared: &Shared, claim: &Claim) -> Result<OpenFile, Outcome> {
-    let (path, stamp) = (claim.path.clone(), claim.stamp);
-    let folder = path.parent().unwrap_or(Path::new("/")).to_owned();
-    let top = shared.settings.top_of(&folder).map(Path::to_owned);
-    if top.as_ref().is_some_and(|top| !folder.starts_with(top)) {
+    let folder = claim.path.parent().unwrap_or(Path::new("/"));
+    let top = shared.settings.top_of(folder);
+    if top.is_some_and(|top| !folder.starts_with(top)) {
         return Err(changed("its folder is no brand's any more: name it in [[brand]], or move the file"));
     }
-    let open = move || {
-        let folder = files::open_brand_folder(top.as_deref(), &folder)?;
-        let file = OpenFile::from(files::open_regular(folder, path.file_name().unwrap_or_default())?);
-        let same = files::stamp(&*file)? == stamp;
-        io::Result::Ok((file, same))
+    let opened = match shared.disks.open(folder, claim.path.file_name().unwrap_or_default()) {
+        Some(file) => files::stamp(&file).map(|stamp| (OpenFile::on_disk(file), stamp)),
+        None => open_in_time(shared, claim, top.map(Path::to_owned)).await,
     };
-    let opened = shared.fs_timeouts.run(&claim.path, STAT_TIMEOUT, open).await;
-    match opened.unwrap_or_else(|| Err(io::Error::new(io::ErrorKind::TimedOut, NOT_RESPONDING))) {
-        Ok((file, true)) => Ok(file),
-        Ok((_, false)) => Err(changed("the file has changed since it was checked; it is checked again")),
+    match opened {
+        Ok((file, stamp)) if stamp == claim.stamp => Ok(file),
+        Ok(_) => Err(changed("the file has changed since it was checked; it is checked again")),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Err(changed("the file is not where it was")),
         Err(error) => Err(changed(&format!("the file cannot be opened now: {error}"))),
     }
+}
+
+/// Opens it on another thread, which may wait for ever.
+async fn open_in_time(shared: &Shared, claim: &Claim, top: Option<PathBuf>) -> io::Result<(OpenFile, Stamp)> {
+    let (path, disks) = (claim.path.clone(), shared.disks.clone());
+    let open = move || {
+        let folder = files::open_brand_folder(top.as_deref(), path.parent().unwrap_or(Path::new("/")))?;
+        let file = files::open_regular(folder, path.file_name().unwrap_or_default())?;
+        let stamp = files::stamp(&file)?;
+        let file = if disks.learn(&file) { OpenFile::on_disk(file) } else { file.into() };
+        io::Result::Ok((file, stamp))
+    };
+    let opened = shared.fs_timeouts.run(&claim.path, STAT_TIMEOUT, open).await;
+    opened.unwrap_or_else(|| Err(io::Error::new(io::ErrorKind::TimedOut, NOT_RESPONDING)))
 }
 
 fn changed(message: &str) -> Outcome {

@@ -9,6 +9,7 @@ use super::pace::Pace;
 use super::report::Reporter;
 use crate::cloud::{Clouds, Grants};
 use crate::config::Settings;
+use crate::files::LocalDisks;
 use crate::fs_timeout::FsTimeouts;
 use crate::ledger::Ledger;
 use crate::metrics::Metrics;
@@ -25,6 +26,7 @@ pub(super) struct Shared {
     pub(super) breaker: CircuitBreaker,
     pub(super) hosts: Hosts,
     pub(super) fs_timeouts: FsTimeouts,
+    pub(super) disks: Arc<LocalDisks>,
     pub(super) metrics: Metrics,
     pub(super) report: Reporter,
     /// Where the jitter of waits comes from.
@@ -43,6 +45,7 @@ impl Shared {
             objects: Objects::default(),
             hosts: Hosts::default(),
             fs_timeouts: FsTimeouts::default(),
+            disks: Arc::default(),
             report: Reporter::new(metrics.clone()),
             metrics,
             random: Mutex::new(fastrand::Rng::new()),

@@ -1,5 +1,5 @@
 //! How many reads a file system has at a time, and how many of them are of one folder. Reads that take long go on
-//! beside the threads, but only a few may.
+//! beside the threads, but only a few may, and they stay in their folder's number.
 
 use std::sync::Arc;
 
@@ -7,18 +7,18 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::places::{Count, Counted, Places};
 
-/// So many reads of one file system may go on beside its threads: slow ones, and stuck ones.
-pub(super) const MOST_SLOW: usize = 16;
-const MOST_STUCK: usize = 32;
+/// It takes slow files in so many folders at a time to hold up the rest of their file system.
+pub(super) const SLOW_FOLDERS: usize = 8;
 
-/// So many of the slow ones may be of one folder, beside those that keep its places and their threads.
-pub(super) const MOST_SLOW_OF_FOLDER: usize = MOST_SLOW / 8;
+/// So many stuck reads of one file system may go on beside its threads.
+const MOST_STUCK: usize = 32;
 
 /// The threads that read from a file system, and what goes on beside them.
 #[derive(Debug)]
 pub(super) struct FileSystem {
     threads: Places,
     slow: Count,
+    most_slow: usize,
     stuck: Count,
 }
 
@@ -26,20 +26,24 @@ pub(super) struct FileSystem {
 #[derive(Debug)]
 pub(super) struct Folder {
     places: Places,
-    slow: Count,
 }
 
 impl FileSystem {
-    /// There is one thread more than a folder may have: the last one is always for another folder.
+    /// There is one thread more than a folder may have, and room for the slow reads of some folders.
     pub(super) fn new(most_of_folder: usize) -> Self {
-        Self { threads: Places::new(most_of_folder + 1), slow: Count::default(), stuck: Count::default() }
+        Self {
+            threads: Places::new(most_of_folder + 1),
+            slow: Count::default(),
+            most_slow: SLOW_FOLDERS * most_of_folder,
+            stuck: Count::default(),
+        }
     }
 }
 
 impl Folder {
-    /// So many of its files are read at a time, beside slow ones.
+    /// So many of its files are read at a time, slow ones among them.
     pub(super) fn new(most: usize) -> Self {
-        Self { places: Places::new(most), slow: Count::default() }
+        Self { places: Places::new(most) }
     }
 }
 
@@ -53,8 +57,8 @@ pub(super) struct Limits {
 /// The right to read: a place of the folder, and a thread of the file system.
 #[derive(Debug)]
 pub(super) struct Permit {
-    _place: OwnedSemaphorePermit,
-    _thread: OwnedSemaphorePermit,
+    place: OwnedSemaphorePermit,
+    thread: OwnedSemaphorePermit,
 }
 
 impl Limits {
@@ -62,50 +66,64 @@ impl Limits {
     pub(super) async fn permit(&self) -> Option<Permit> {
         let place = self.folder.places.take().await?;
         let thread = self.file_system.threads.take().await?;
-        Some(Permit { _place: place, _thread: thread })
+        Some(Permit { place, thread })
     }
 }
 
-/// What a read that takes long holds.
+/// What a read that is not brief holds.
+#[derive(Debug)]
 pub(super) enum Holding<'a> {
-    /// It keeps its place and its thread, for which others wait.
-    Thread {
-        _permit: Permit,
-        _counts: [Option<Counted<'a>>; 2],
-    },
-    Slow {
-        _counts: [Counted<'a>; 2],
-    },
-    Stuck {
-        _count: Counted<'a>,
-    },
+    /// A place of its folder, and a thread, for which others wait: there are too many slow ones already.
+    Thread { place: Place<'a>, _thread: OwnedSemaphorePermit, _slow: Counted<'a> },
+    /// A place of its folder only.
+    Slow { place: Place<'a>, _slow: Counted<'a> },
+    /// Neither: perhaps it never ends.
+    Stuck { _stuck: Counted<'a> },
+}
+
+/// A place of a folder; counted among those of slow reads when the folder's other files are not to wait for it.
+#[derive(Debug)]
+pub(super) struct Place<'a> {
+    _place: OwnedSemaphorePermit,
+    slow: Option<Counted<'a>>,
 }
 
 impl<'a> Holding<'a> {
-    pub(super) fn keep(limits: &'a Limits, permit: Permit) -> Self {
-        let counts = [limits.folder.places.slow(), limits.file_system.threads.slow()];
-        Holding::Thread { _permit: permit, _counts: counts }
+    /// Its thread is free for others, if there is room beside the threads.
+    pub(super) fn slow(limits: &'a Limits, permit: Permit) -> Self {
+        let place = Place { _place: permit.place, slow: None };
+        let keep =
+            Holding::Thread { place, _thread: permit.thread, _slow: limits.file_system.threads.slow() };
+        keep.or_slow(limits)
     }
 
-    pub(super) fn or_slow(self, limits: &'a Limits) -> Self {
-        let slow = || {
-            let of_folder = limits.folder.slow.one_more(MOST_SLOW_OF_FOLDER)?;
-            Some([of_folder, limits.file_system.slow.one_more(MOST_SLOW)?])
-        };
+    fn or_slow(self, limits: &'a Limits) -> Self {
+        let room = || limits.file_system.slow.one_more(limits.file_system.most_slow);
         match self {
-            Holding::Thread { .. } => slow().map_or(self, |counts| Holding::Slow { _counts: counts }),
+            Holding::Thread { place, _thread, _slow } => match room() {
+                Some(slow) => Holding::Slow { place, _slow: slow },
+                None => Holding::Thread { place, _thread, _slow },
+            },
             other => other,
         }
+    }
+
+    /// Nobody waits for it any more.
+    pub(super) fn or_very_slow(self, limits: &'a Limits) -> Self {
+        let mut holding = self.or_slow(limits);
+        if let Holding::Thread { place, .. } | Holding::Slow { place, .. } = &mut holding {
+            place.slow.get_or_insert_with(|| limits.folder.places.slow());
+        }
+        holding
     }
 
     pub(super) fn or_stuck(self, limits: &'a Limits) -> Self {
         match self {
             Holding::Stuck { .. } => self,
-            _ => limits
-                .file_system
-                .stuck
-                .one_more(MOST_STUCK)
-                .map_or(self, |count| Holding::Stuck { _count: count }),
+            other => match limits.file_system.stuck.one_more(MOST_STUCK) {
+                Some(stuck) => Holding::Stuck { _stuck: stuck },
+                None => other,
+            },
         }
     }
 }

@@ -1,9 +1,10 @@
 //! Reads of pictures, which a slow file server makes long and a dead one endless. Each is begun once and goes on until
 //! it ends; a scan waits for it only briefly, and a later scan takes the result.
 //!
-//! No file system delays another: each has its own threads. A read that takes long gives its thread to
-//! others of its file system; only a few may, for they share what little it gives. Nor does a folder delay another, with
-//! very many files or with files that take long: its own wait behind each other, and it never has the last thread.
+//! No file system delays another: each has its own threads. A read that is not brief gives its thread to others of its
+//! file system and goes on beside them; there is room for those of a few folders, for they share what little it gives.
+//! Nor does a folder delay another, with very many files or with files that take long: so many of its own are read at a
+//! time, brief or not, and the others wait behind them.
 
 mod limits;
 mod places;
@@ -20,6 +21,9 @@ use super::byte_count::ByteCount;
 use super::inspect::Inspected;
 use crate::files::FileMeta;
 use limits::{FileSystem, Folder, Holding, Limits, Permit};
+
+/// A read that takes longer gives its thread to others.
+const BRIEF: Duration = Duration::from_secs(1);
 
 /// How long a scan waits for a read.
 const WAIT: Duration = Duration::from_secs(10);
@@ -142,12 +146,15 @@ impl Reads {
         };
         let (all, files, reads) = (self.clone(), paths.clone(), begun.clone());
         let mut work = tokio::task::spawn_blocking(move || all.answer(&files, &reads, work(&reads)));
-        let Ok(ended) = tokio::time::timeout(WAIT, &mut work).await else {
-            drop(tokio::spawn(self.clone().supervise(paths, begun, limits, permit, work)));
-            return Some(Ok(()));
+        let ended = match tokio::time::timeout(BRIEF, &mut work).await {
+            // what broke off is never answered
+            Ok(ended) => ended.inspect_err(|_| self.forget(&paths, &begun, |_| true)),
+            Err(_) => {
+                let ended = tokio::spawn(self.clone().supervise(paths, begun, limits, permit, work));
+                tokio::time::timeout(WAIT - BRIEF, ended).await.map_or(Ok(()), Result::flatten)
+            }
         };
-        // what broke off is never answered
-        Some(ended.inspect_err(|_| self.forget(&paths, &begun, |_| true)))
+        Some(ended)
     }
 
     fn counts(&self, which: &[usize], paths: &[PathBuf]) -> Vec<Begun> {
@@ -178,7 +185,7 @@ impl Reads {
         }
     }
 
-    /// Stays with a read that takes long, until it ends.
+    /// Stays with a read that is not brief, until it ends.
     async fn supervise(
         self: Arc<Self>,
         paths: Vec<PathBuf>,
@@ -186,10 +193,15 @@ impl Reads {
         limits: Limits,
         permit: Permit,
         mut work: JoinHandle<()>,
-    ) {
-        let mut holding = Holding::keep(&limits, permit).or_slow(&limits);
+    ) -> Result<(), JoinError> {
+        let mut holding = Holding::slow(&limits, permit);
         let mut before = None;
-        while tokio::time::timeout(STUCK, &mut work).await.is_err() {
+        let mut patience = WAIT - BRIEF;
+        let ended = loop {
+            match tokio::time::timeout(patience, &mut work).await {
+                Ok(ended) => break ended,
+                Err(_) => patience = STUCK,
+            }
             let mut under_way = self.lock();
             let bytes: u64 =
                 paths.iter().filter_map(|path| under_way.get(path)).map(|read| read.count.bytes()).sum();
@@ -198,10 +210,11 @@ impl Reads {
                 under_way.entry(path.clone()).and_modify(|read| read.stuck = stuck);
             }
             drop(under_way);
-            holding = if stuck { holding.or_stuck(&limits) } else { holding.or_slow(&limits) };
-        }
+            holding = if stuck { holding.or_stuck(&limits) } else { holding.or_very_slow(&limits) };
+        };
         // it broke off: nobody will ever answer
         self.forget(&paths, &begun, |read| read.answer.is_none());
+        ended
     }
 
     /// `None`: the file is not being read yet, and now the caller does it.

@@ -1,5 +1,5 @@
-use super::limits::{MOST_SLOW, MOST_SLOW_OF_FOLDER};
-use super::places::ASK;
+use super::limits::SLOW_FOLDERS;
+use super::places::{ASK, Places};
 use super::*;
 use crate::domain::upload::Stamp;
 use crate::files::Kind;
@@ -153,8 +153,8 @@ async fn a_slow_file_system_holds_up_no_other_and_a_stuck_read_no_other() {
         }
         begin(&reads, &path, work).await;
     };
-    for number in 0..MOST_SLOW {
-        let path = format!("/nas/{}/{number}", number / MOST_SLOW_OF_FOLDER);
+    for folder in 0..SLOW_FOLDERS {
+        let path = format!("/nas/{folder}/0");
         begin_slow(path.clone()).await;
         assert!(matches!(read("/nas/fast/1", NAS).await, Reading::Done(Ok(None))), "{path} is aside");
     }
@@ -232,7 +232,7 @@ async fn a_folder_whose_files_all_take_long_does_not_hold_up_another() {
     for look in looks {
         under_way += usize::from(status(&look.await.unwrap()).bytes.is_some());
     }
-    assert_eq!((begun, under_way), (12, 3 + MOST_SLOW_OF_FOLDER), "so many of one folder are read");
+    assert_eq!((begun, under_way), (12, 3), "so many of one folder are read");
 }
 
 #[tokio::test(start_paused = true)]
@@ -256,35 +256,60 @@ async fn answers_about_files_that_are_gone_do_not_close_a_folder() {
     assert!(matches!(more, Reading::Done(Ok(None))), "{more:?}");
 }
 
-/// The last thread is free again soon, whoever has it: it is worth waiting for.
+/// Their owners can make pictures that take as long as may be, and come together.
 #[tokio::test(start_paused = true)]
-async fn two_other_folders_that_come_together_share_the_last_thread() {
-    let reads = Arc::new(Reads::new(2));
-    let begin = |path: String, work| {
-        let reads = reads.clone();
-        tokio::spawn(async move { reads.read_one(Path::new(&path), meta(0), DISK, work).await })
-    };
-    let (senders, works): (Vec<_>, Vec<_>) = (0..6).map(|_| slow()).unzip();
-    let slow_ones: Vec<_> = works
-        .into_iter()
-        .enumerate()
-        .map(|(number, work)| begin(format!("/disk/a/{number}"), work))
-        .collect();
-    // two go on beside the threads, then two keep theirs
-    pass((WAIT + ASK) * 2).await;
-    let (go, first) = slow();
-    let first = begin("/disk/b/0".into(), first);
-    pass(ASK).await;
-    let (end, second) = slow();
-    drop(end);
-    let second = begin("/disk/c/0".into(), second);
-    pass(ASK).await;
-    assert!(!second.is_finished(), "it waits for its turn");
-    drop(go);
-    for other in [first, second] {
-        assert!(matches!(other.await.unwrap(), Reading::Done(Ok(None))));
+async fn slow_files_in_several_folders_hold_up_no_other_folder() {
+    for (most, folders) in
+        [(1, 2), (1, SLOW_FOLDERS - 1), (2, 2), (2, SLOW_FOLDERS - 1), (8, 2), (8, SLOW_FOLDERS - 1)]
+    {
+        let reads = Arc::new(Reads::new(most));
+        let begin = |path: String, work| {
+            let reads = reads.clone();
+            tokio::spawn(async move { reads.read_one(Path::new(&path), meta(0), DISK, work).await })
+        };
+        let mut senders = Vec::new();
+        for number in 0..folders * 16 {
+            let (sender, work) = slow();
+            senders.push(sender);
+            drop(begin(format!("/disk/{}/{number}", number % folders), work));
+        }
+        for step in 0..5 {
+            let (go, brief) = slow();
+            drop(go);
+            let other = begin(format!("/disk/other/{step}"), brief);
+            // each second as many go aside as there are threads
+            pass(BRIEF * 8).await;
+            for _ in 0..10_000 {
+                std::thread::yield_now();
+                tokio::task::yield_now().await;
+            }
+            assert!(other.is_finished(), "{most} of a folder, {folders} slow folders, step {step}");
+            assert!(matches!(other.await.unwrap(), Reading::Done(Ok(None))));
+        }
+        drop(senders);
     }
-    drop((senders, slow_ones));
+}
+
+/// A place that is not slow is free again soon, whoever has it: it is worth waiting for.
+#[tokio::test(start_paused = true)]
+async fn a_place_is_waited_for_unless_all_are_slow() {
+    let places = Arc::new(Places::new(3));
+    let take = || {
+        let places = places.clone();
+        tokio::spawn(async move { places.take().await })
+    };
+    let [first, second, third] = [take().await, take().await, take().await].map(Result::unwrap);
+    let slow = (places.slow(), places.slow());
+    let waits = take();
+    pass(WAIT).await;
+    assert!(!waits.is_finished());
+    drop(third);
+    let third = waits.await.unwrap();
+    assert!(third.is_some());
+    let all = (slow, places.slow());
+    assert!(take().await.unwrap().is_none());
+    drop((first, second, third, all));
+    assert!(take().await.unwrap().is_some());
 }
 
 /// Its owner can mount one file system that never answers after the other.
@@ -310,7 +335,7 @@ async fn a_folder_takes_only_so_many_threads_whatever_is_mounted_there() {
 
 #[tokio::test(start_paused = true)]
 async fn files_that_are_read_together_have_their_own_answers_and_are_stuck_together() {
-    let reads = Arc::new(Reads::new(1));
+    let reads = Arc::new(Reads::new(2));
     let files = ["/disk/a", "/disk/b", "/disk/c"];
     let files = Arc::new(files.map(|path| ToRead { path: path.into(), meta: meta(0) }));
     let (bytes, work) = slow();
