@@ -82,9 +82,15 @@ mod tests {
         std::os::unix::fs::symlink(path.join("a"), path.join("link")).unwrap();
         std::os::unix::fs::symlink(&path, path.join("b/folder")).unwrap();
         rustix::fs::mknodat(CWD, path.join("fifo"), rustix::fs::FileType::Fifo, Mode::RUSR, 0).unwrap();
-        for (folder, name) in
-            [("", "link"), ("", "fifo"), ("", "b"), ("", "none"), ("b/folder", "a"), ("b", "../a"), ("c", "a")]
-        {
+        for (folder, name) in [
+            ("", "link"),
+            ("", "fifo"),
+            ("", "b"),
+            ("", "none"),
+            ("b/folder", "a"),
+            ("b", "../a"),
+            ("c", "a"),
+        ] {
             assert!(disks.open(&path.join(folder), OsStr::new(name)).is_none(), "{folder} {name}");
         }
     }

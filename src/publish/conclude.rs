@@ -4,13 +4,24 @@ use tokio::time::Instant;
 
 use super::attempt::Outcome;
 use super::database::until_available;
+use super::permits::Permit;
 use super::policy::{self, Context, Decision};
 use super::shared::Shared;
 use crate::config::After;
 use crate::ledger::{AttemptEnd, Claim};
 
-/// Ends the attempt that `claim` allowed and that began at `began`. `probe`: the breaker let it through as a probe.
-pub(super) async fn conclude(shared: &Shared, claim: &Claim, outcome: Outcome, probe: bool, began: Instant) {
+/// An attempt whose outcome is known.
+pub(super) struct Ended {
+    /// Another file may be sent as soon as it is clear what follows from this one, before that is written down.
+    pub(super) permit: Permit,
+    /// The breaker let it through as a probe.
+    pub(super) probe: bool,
+    pub(super) began: Instant,
+}
+
+/// Ends the attempt that `claim` allowed.
+pub(super) async fn conclude(shared: &Shared, claim: &Claim, outcome: Outcome, attempt: Ended) {
+    let Ended { permit, probe, began } = attempt;
     if let Outcome::Uploaded { target, .. } = &outcome {
         shared.hosts.record(&shared.ledger, target.host()).await;
     }
@@ -20,6 +31,7 @@ pub(super) async fn conclude(shared: &Shared, claim: &Claim, outcome: Outcome, p
     shared.pace.record(&pace, now);
     let change = shared.breaker.record(breaker, claim.brand, probe, now);
     shared.report.breaker_changed(&change);
+    drop(permit);
     finish(shared, claim, &end, began).await;
 }
 

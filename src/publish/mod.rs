@@ -40,7 +40,7 @@ use crate::metrics::Metrics;
 use attempt::attempt;
 use breaker::Admission;
 pub use breaker::Pause;
-use conclude::conclude;
+use conclude::{Ended, conclude};
 use leases::{LEASE, Leases};
 use notices::Notices;
 use pace::Pace;
@@ -104,10 +104,10 @@ impl Publish {
     pub fn new(settings: Arc<Settings>, ledger: Ledger, clouds: Clouds, metrics: &Metrics) -> Self {
         Self {
             both_clocks: (ledger.now(), Instant::now()),
+            permits: Permits::new(settings.limits.concurrency as usize),
             shared: Arc::new(Shared::new(settings, ledger, clouds, metrics.clone())),
             jobs: JoinSet::new(),
             leases: Leases::default(),
-            permits: Permits::default(),
             external_writes: 0,
             notices: Notices::default(),
             progress: watch::Sender::default(),
@@ -145,6 +145,7 @@ impl Publish {
             tokio::select! {
                 () = stop.cancelled() => break,
                 Some(done) = self.jobs.join_next() => self.end(done?),
+                () = self.permits.given_back() => {}
                 Ok(()) = changes.changed() => {}
                 () = tokio::time::sleep_until(wait) => {}
             }
@@ -242,11 +243,10 @@ impl Publish {
             Admission::Probe => (ClaimOrder::LeastTried, true),
             Admission::ProbeOthers(brand) => (ClaimOrder::LeastTriedBut(brand), true),
         };
-        let concurrency = shared.settings.limits.concurrency as usize;
-        let permits = match self.permits.free(concurrency, self.leases.len(), now) {
+        let permits = match self.permits.free(now) {
             Ok(_) if probe => 1,
             Ok(permits) => permits,
-            // the end of an attempt wakes us
+            // one that is given back wakes us
             Err(gathered) => return Ok(Next::Wait(gathered.unwrap_or(now + TICK))),
         };
         // no policy sets a due time further off: one that is can only come from a clock that jumped
@@ -280,6 +280,7 @@ impl Publish {
             shared.breaker.probe_started(Instant::now());
         }
         self.leases.add(&claim);
+        let permit = self.permits.take();
         Box::pin(async move {
             let began = Instant::now();
             let outcome = tokio::select! {
@@ -289,7 +290,7 @@ impl Publish {
                 outcome = attempt(&shared, &claim) => Some(outcome),
             };
             if let Some(outcome) = outcome {
-                conclude(&shared, &claim, outcome, probe, began).await;
+                conclude(&shared, &claim, outcome, Ended { permit, probe, began }).await;
             }
             shared.objects.release(&claim);
             claim.token
