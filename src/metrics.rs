@@ -159,7 +159,7 @@ impl Metrics {
             ("put", "Time of a PUT to OSS", &self.put),
             (
                 "delivery",
-                "Time from the drop of a file, over all attempts, until it is on OSS",
+                "Time from when a file gets its slot, or an operator has it sent again, over all attempts, until it is on OSS",
                 &self.delivery,
             ),
         ] {

@@ -59,18 +59,19 @@ fn hmac(key: &[u8], text: &[u8]) -> Vec<u8> {
 
 /// For programs.
 pub(super) fn data(digest: &Digest, now: Timestamp) -> Value {
+    let Digest { failed, rejected, files, begun, over, completed, brands, summary } = digest;
     json!({
         "service": "brandpost",
         "time": crate::domain::clock::rfc3339(now),
         "text": english(digest),
-        "failed": digest.failed,
-        "rejected": digest.rejected,
-        "files": digest.files,
-        "begun": digest.begun,
-        "over": digest.over,
-        "completed": digest.completed,
-        "brands": digest.brands,
-        "summary": digest.summary,
+        "failed": failed,
+        "rejected": rejected,
+        "files": files,
+        "begun": begun,
+        "over": over,
+        "completed": completed,
+        "brands": brands,
+        "summary": summary,
     })
 }
 

@@ -7,33 +7,34 @@ use crate::domain::text::one_line;
 use crate::domain::texts::{self, Language, Place};
 
 pub(super) fn english(digest: &Digest) -> String {
+    let Digest { failed, rejected, files, begun, over, completed, brands, summary } = digest;
     let mut lines = Vec::new();
-    lines.extend(digest.begun.values().map(|message| format!("Trouble: {}", shortened(message))));
-    lines.extend(digest.over.values().map(|message| format!("Over: {}", shortened(message))));
-    if digest.failed > 0 {
-        lines.push(format!("{} refused by the cloud", files(digest.failed)));
+    lines.extend(begun.values().map(|message| format!("Trouble: {}", shortened(message))));
+    lines.extend(over.values().map(|message| format!("Over: {}", shortened(message))));
+    if *failed > 0 {
+        lines.push(format!("{} refused by the cloud", files_of(*failed)));
     }
-    if digest.rejected > 0 {
-        lines.push(format!("{} rejected", files(digest.rejected)));
+    if *rejected > 0 {
+        lines.push(format!("{} rejected", files_of(*rejected)));
     }
-    lines.extend(digest.files.iter().map(|file| {
+    lines.extend(files.iter().map(|file| {
         let message = shortened(file.error_message.as_deref().unwrap_or_default());
         format!("{}: {message}", name(file))
     }));
     if digest.unnamed() > 0 {
         lines.push(format!("and {} more", digest.unnamed()));
     }
-    if digest.completed > 0 {
-        let word = if digest.completed == 1 { "brand" } else { "brands" };
-        lines.push(format!("Complete: {} {word}, all that waited is uploaded", digest.completed));
+    if *completed > 0 {
+        let word = if *completed == 1 { "brand" } else { "brands" };
+        lines.push(format!("Complete: {completed} {word}, all that waited is uploaded"));
     }
-    lines.extend(digest.brands.iter().map(|brand| {
+    lines.extend(brands.iter().map(|brand| {
         let Completed { uploaded, failed, rejected, .. } = brand;
         let refused =
             if failed + rejected > 0 { format!(", {} refused", failed + rejected) } else { String::new() };
         format!("{}: {uploaded} uploaded{refused}", labelled(&brand.brand, brand.label.as_deref()))
     }));
-    lines.extend(digest.summary.iter().map(|summary| {
+    lines.extend(summary.iter().map(|summary| {
         let Summary { date, uploaded, waiting, held, failed, rejected } = summary;
         format!(
             "Summary of {date}: {uploaded} uploaded in 24 hours; now {waiting} waiting ({held} held), {failed} refused by the \
@@ -45,26 +46,27 @@ pub(super) fn english(digest: &Digest) -> String {
 
 /// The chat systems' readers are in China.
 pub(super) fn chinese(digest: &Digest) -> String {
+    let Digest { failed, rejected, files, begun, over, completed, brands, summary } = digest;
     let mut lines = Vec::new();
-    lines.extend(digest.begun.iter().map(|(name, message)| begins(*name, message)));
-    lines.extend(digest.over.iter().map(|(name, message)| match ends(*name) {
+    lines.extend(begun.iter().map(|(name, message)| begins(*name, message)));
+    lines.extend(over.iter().map(|(name, message)| match ends(*name) {
         Some(words) => words.to_owned(),
         None => format!("【恢复】{}", detail(message)),
     }));
-    if digest.failed > 0 {
-        lines.push(format!("【云端拒绝】{} 个文件", digest.failed));
+    if *failed > 0 {
+        lines.push(format!("【云端拒绝】{failed} 个文件"));
     }
-    if digest.rejected > 0 {
-        lines.push(format!("【不合格】{} 个文件", digest.rejected));
+    if *rejected > 0 {
+        lines.push(format!("【不合格】{rejected} 个文件"));
     }
-    lines.extend(digest.files.iter().map(|file| format!("{}：{}", name(file), reason(file))));
+    lines.extend(files.iter().map(|file| format!("{}：{}", name(file), reason(file))));
     if digest.unnamed() > 0 {
         lines.push(format!("另有 {} 个", digest.unnamed()));
     }
-    if digest.completed > 0 {
-        lines.push(format!("【完成】{} 个品牌的待传文件已全部上传", digest.completed));
+    if *completed > 0 {
+        lines.push(format!("【完成】{completed} 个品牌的待传文件已全部上传"));
     }
-    lines.extend(digest.brands.iter().map(|brand| {
+    lines.extend(brands.iter().map(|brand| {
         let Completed { uploaded, failed, rejected, .. } = brand;
         let refused = if failed + rejected > 0 {
             format!("，未通过 {} 个", failed + rejected)
@@ -73,7 +75,7 @@ pub(super) fn chinese(digest: &Digest) -> String {
         };
         format!("{}：共上传 {uploaded} 个{refused}", labelled(&brand.brand, brand.label.as_deref()))
     }));
-    lines.extend(digest.summary.iter().map(|summary| {
+    lines.extend(summary.iter().map(|summary| {
         let Summary { date, uploaded, waiting, held, failed, rejected } = summary;
         format!(
             "【每日汇总】{date}：近 24 小时上传 {uploaded} 个；目前等待 {waiting} 个（其中待确认 {held} 个），云端拒绝 {failed} 个，\
@@ -108,7 +110,7 @@ fn ends(notice: NoticeName) -> Option<&'static str> {
     }
 }
 
-fn files(count: u64) -> String {
+fn files_of(count: u64) -> String {
     if count == 1 { "1 file".into() } else { format!("{count} files") }
 }
 

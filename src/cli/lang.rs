@@ -69,8 +69,13 @@ pub(crate) fn advice(kind: ErrorKind) -> String {
 
 /// A failure, for people.
 pub(crate) fn failure(failure: &Failure) -> String {
-    let (kind, message) = (kind(failure.kind), detail(&failure.message));
-    let code = failure.code.as_ref().map(|code| format!(" [{}]", visible(code))).unwrap_or_default();
+    why(failure.kind, failure.code.as_deref(), &failure.message)
+}
+
+/// As `failure`, from the columns of a row.
+pub(crate) fn why(kind: ErrorKind, code: Option<&str>, message: &str) -> String {
+    let (kind, message) = (self::kind(kind), detail(message));
+    let code = code.map(|code| format!(" [{}]", visible(code))).unwrap_or_default();
     tr!("{kind}{code}: {message}", "{kind}{code}：{message}")
 }
 

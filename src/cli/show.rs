@@ -80,10 +80,7 @@ fn print_row(row: &StatusRow, several_hosts: bool) {
     }
     line(&tr!("state", "状态"), paint(style::of_state(row.state), lang::state(row.state)));
     if let (Some(kind), Some(message)) = (row.error_kind, &row.error_message) {
-        let code =
-            row.error_code.as_ref().map(|code| format!(" [{}]", style::visible(code))).unwrap_or_default();
-        let (kind_word, message) = (lang::kind(kind), lang::detail(message));
-        line(&tr!("why", "原因"), tr!("{kind_word}{code}: {message}", "{kind_word}{code}：{message}"));
+        line(&tr!("why", "原因"), lang::why(kind, row.error_code.as_deref(), message));
         line(&tr!("what to do", "处理办法"), lang::advice(kind));
     }
     line(&tr!("slot", "序号"), row.slot.map_or_else(|| tr!("none", "无"), |slot| slot.to_string()));
@@ -130,9 +127,7 @@ fn print_attempts(attempts: &[AttemptRow]) {
 }
 
 fn why(attempt: &AttemptRow) -> String {
-    let kind = attempt.error_kind.map(lang::kind).unwrap_or_default();
-    let code = attempt.error_code.as_ref().map(|code| format!(" [{code}]")).unwrap_or_default();
-    let message = attempt.error_message.as_ref().map(|text| lang::detail(text));
-    let message = message.map(|text| tr!(": {text}", "：{text}")).unwrap_or_default();
-    style::visible(&format!("{kind}{code}{message}"))
+    let message = attempt.error_message.as_deref().unwrap_or_default();
+    let why = |kind| lang::why(kind, attempt.error_code.as_deref(), message);
+    attempt.error_kind.map(why).unwrap_or_default()
 }

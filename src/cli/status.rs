@@ -276,17 +276,14 @@ pub(super) fn why(row: &StatusRow) -> String {
     let Some(kind) = row.error_kind else {
         return remark(row);
     };
-    let message = lang::detail(row.error_message.as_deref().unwrap_or_default());
-    let code = row.error_code.as_ref().map(|code| format!(" [{}]", style::visible(code))).unwrap_or_default();
+    let message = row.error_message.as_deref().unwrap_or_default();
     let waits = row.state == State::Retrying && !kind.waits_for_breaker();
     let again = row.next_attempt_at.as_ref().filter(|_| waits).map(|time| match time.parse::<Timestamp>() {
         // its time has come, and others are before it
         Ok(due) if due <= SystemClock.now() => tr!("; again soon", "；即将重试"),
         _ => tr!("; again at {}", "；{} 重试", style::local(time)),
     });
-    let next = again.unwrap_or_default();
-    let kind = lang::kind(kind);
-    tr!("{kind}{code}: {message}{next}", "{kind}{code}：{message}{next}")
+    lang::why(kind, row.error_code.as_deref(), message) + &again.unwrap_or_default()
 }
 
 /// `12 files: 10 uploaded, 2 rejected`.

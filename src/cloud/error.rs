@@ -26,11 +26,11 @@ pub enum Service {
 pub enum Remedy {
     /// Wait, try again.
     Later,
-    /// Wait, try again, but not for ever: nobody knows this answer.
+    /// Wait, try again, but not for ever: nobody knows this answer of the gateway.
     FewTimes,
     /// Slow down; the cloud may have said for how long.
     SlowDown(Option<Duration>),
-    /// Nothing can succeed until a person has set it right.
+    /// Nothing can succeed until a person has set right what the gateway knows of us: all uploads wait.
     Pause,
     /// At once, with new credentials; if that fails too, later.
     FreshGrant,

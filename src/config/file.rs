@@ -86,16 +86,24 @@ section!(Watch {
     poll_interval: Span = Span::secs(5),
 });
 
-/// One `[[brand]]`: a folder outside the root.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct BrandEntry {
-    pub(super) r#type: String,
-    pub(super) id: i64,
-    pub(super) path: String,
-    pub(super) label: Option<String>,
-    pub(super) max: Option<u32>,
+macro_rules! entry {
+    ($(#[$doc:meta])* $name:ident { $($key:ident: $type:ty),* $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Deserialize)]
+        #[serde(deny_unknown_fields)]
+        pub(super) struct $name { $(pub(super) $key: $type),* }
+
+        #[cfg(test)]
+        impl $name {
+            const KEYS: &[&str] = &[$(stringify!($key)),*];
+        }
+    };
 }
+
+entry!(
+    /// One `[[brand]]`: a folder outside the root.
+    BrandEntry { r#type: String, id: i64, path: String, label: Option<String>, max: Option<u32> }
+);
 
 section!(Images {
     max_per_brand: u32 = 10,
@@ -186,7 +194,8 @@ mod tests {
         // what they set on purpose
         let set = ["url", "app_id", "app_key", "root", "path", "archive", "https", "app_secret_file"];
         for name in ["config.toml", "packaging/config.toml"] {
-            let text = uncommented(&std::fs::read_to_string(here.join(name)).unwrap());
+            let shipped = std::fs::read_to_string(here.join(name)).unwrap();
+            let text = uncommented(&shipped);
             let mut file: File = toml::from_str(&text).unwrap_or_else(|error| panic!("{name}: {error}"));
             file.network.resolve.clear();
             for (shown, default) in values(&file).iter().zip(values(&File::default())) {
@@ -214,6 +223,10 @@ mod tests {
                 for key in keys.iter().filter(|key| !["app_secret", "app_secret_file"].contains(key)) {
                     assert!(chapter.contains(&format!("{key} = ")), "{name} does not name {section}.{key}");
                 }
+            }
+            let brand = shipped.split("[[brand]]").nth(1).unwrap_or_default().split("\n\n").next().unwrap();
+            for key in BrandEntry::KEYS.iter().map(|key| key.trim_start_matches("r#")) {
+                assert!(brand.contains(&format!("{key} = ")), "{name} does not name {key} of [[brand]]");
             }
         }
     }

@@ -175,7 +175,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_classes_are_those_of_the_reference() {
+    fn so_many_kinds_are_of_each_class() {
         let count = |class| ErrorKind::ALL.into_iter().filter(|kind| kind.class() == class).count();
         assert_eq!([Class::Rejected, Class::Failed, Class::Retrying].map(count), [10, 5, 9]);
     }

@@ -70,7 +70,7 @@ mod tests {
         std::fs::create_dir(path.join("b")).unwrap();
         let disks = LocalDisks::default();
         assert!(disks.open(&path, OsStr::new("a")).is_none(), "nothing is known of its disk");
-        let learned = disks.learn(File::open(path.join("a")).unwrap());
+        let learned = disks.learn(crate::files::open_named(&path.join("a")).unwrap());
         if !learned {
             // the checkout is on no disk (tmpfs, overlay): then nothing may ever be opened at once
             assert!(disks.open(&path, OsStr::new("a")).is_none());
@@ -97,6 +97,8 @@ mod tests {
 
     #[test]
     fn what_is_in_memory_only_is_no_disk() {
-        assert!(!LocalDisks::default().learn(File::open("/proc/self/status").unwrap()));
+        assert!(
+            !LocalDisks::default().learn(crate::files::open_named(Path::new("/proc/self/status")).unwrap())
+        );
     }
 }

@@ -85,7 +85,7 @@ impl Reconcile<'_> {
 
     /// A complete file waits for those before it by name.
     fn wait_in_order(&mut self, entry: &Entry, first_until: Option<Instant>) {
-        self.folder.stability.closed([entry.name.clone()]);
+        self.folder.stability.look_again(&entry.name);
         self.waits_in_order = true;
         self.scan_again(first_until.unwrap_or(self.now.steady));
         self.outcome.incomplete += 1;

@@ -31,7 +31,7 @@ impl Reconcile<'_> {
 
     /// It takes long to read a file, or that was not begun yet: a later scan takes the result.
     pub(super) fn read_under_way(&mut self, entry: &Entry, status: ReadStatus) {
-        self.folder.stability.closed([entry.name.clone()]);
+        self.folder.stability.look_again(&entry.name);
         if status.stuck {
             let error = io::Error::new(io::ErrorKind::TimedOut, NOT_RESPONDING);
             return self.cannot_be_read(&entry.name, &error);

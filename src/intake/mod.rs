@@ -97,7 +97,7 @@ pub enum IntakeError {
 /// The first reconciler.
 pub struct Intake {
     ctx: Arc<Context>,
-    /// Marked whenever the database has changed.
+    /// Marked when files are to be looked at again: somebody requested it, or another process has written.
     rechecks: watch_channel::Receiver<u64>,
     watch: Watch,
     tracked: TrackedFolders,

@@ -55,7 +55,7 @@ pub(super) struct KnownFiles<'a> {
     /// The rows of files in this folder.
     pub(super) here: &'a HashMap<OsString, UploadSnapshot>,
     /// Rows whose file is no longer where it was: a new file may be it.
-    pub(super) moved: Vec<UploadId>,
+    pub(super) missing: Vec<UploadId>,
     /// Those of them whose folder is no longer the brand's.
     pub(super) relocated: Vec<UploadId>,
 }
@@ -156,15 +156,15 @@ impl<'a> Reconcile<'a> {
         elsewhere: Vec<UploadSnapshot>,
         ready: &[&Entry],
     ) -> KnownFiles<'k> {
-        let mut moved: Vec<_> = missing.iter().map(|row| row.id).collect();
+        let mut missing: Vec<_> = missing.iter().map(|row| row.id).collect();
         let mut relocated = Vec::new();
         if !ready.is_empty() && !elsewhere.is_empty() {
             let (watched, left) = elsewhere.into_iter().partition(|row| self.is_watched(row));
-            moved.extend(self.gone_elsewhere(watched).await);
+            missing.extend(self.gone_elsewhere(watched).await);
             relocated = left.into_iter().map(|row: UploadSnapshot| row.id).collect();
         }
-        moved.extend(relocated.iter().copied());
-        KnownFiles { here, moved, relocated }
+        missing.extend(relocated.iter().copied());
+        KnownFiles { here, missing, relocated }
     }
 
     /// Rechecks that were requested are done, but for files that are not decided yet.

@@ -3,7 +3,7 @@
 //! It is complete when it was closed after writing or renamed into place, or when it has been still for
 //! `watch.settle`. Its times prove stability at once: no program can set a file's ctime back. Where they
 //! cannot (the file server's clock is ahead of ours), two equal observations that far apart do.
-//! One close does not prove that the copy is whole: a picture that ends too early is given `watch.grace`, from the
+//! One close does not prove that the copy is whole: a picture that ends too early, or is damaged, is given `watch.grace`, from the
 //! later of its times on: copiers set a file's own time back.
 
 use std::collections::{HashMap, HashSet};
@@ -51,6 +51,11 @@ impl StabilityTracker {
     /// These names were closed after writing or renamed into place.
     pub(super) fn closed(&mut self, names: impl IntoIterator<Item = OsString>) {
         self.closed.extend(names);
+    }
+
+    /// This name is looked at again without waiting until it settles, as if it had just been closed.
+    pub(super) fn look_again(&mut self, name: &OsStr) {
+        self.closed.insert(name.to_owned());
     }
 
     /// Was the file closed after writing, or is it not decided yet? Then it is inspected, whatever its times say.

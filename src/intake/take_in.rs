@@ -69,10 +69,10 @@ impl Reconcile<'_> {
         found: Vec<InspectedFile>,
         known: &mut KnownFiles<'_>,
     ) -> Result<(), IntakeError> {
-        let (moved, relocated) = (known.moved.clone(), known.relocated.clone());
-        for recorded in self.ctx.ledger.record(self.folder.brand, found, moved, relocated).await? {
+        let (missing, relocated) = (known.missing.clone(), known.relocated.clone());
+        for recorded in self.ctx.ledger.record(self.folder.brand, found, missing, relocated).await? {
             // the file whose new name it is, is no longer missing
-            known.moved.retain(|id| *id != recorded.id);
+            known.missing.retain(|id| *id != recorded.id);
             self.finish_recorded(recorded);
         }
         Ok(())

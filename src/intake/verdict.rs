@@ -63,7 +63,7 @@ impl Reconcile<'_> {
             }
             // the program that holds it (Samba for its clients, a scanner) is done in a moment
             io::ErrorKind::WouldBlock | io::ErrorKind::ResourceBusy if self.is_young(entry) => {
-                self.folder.stability.closed([entry.name.clone()]);
+                self.folder.stability.look_again(&entry.name);
                 self.wait(entry, self.now.steady + self.ctx.settings.watch.settle);
                 return None;
             }

@@ -155,6 +155,34 @@ impl Report {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ledger::{alert_outbox, inboxes, upload_snapshots};
+
+    /// A list of states that a statement repeats, and what it stands for.
+    type List = (&'static str, &'static str, fn(State) -> bool);
+
+    #[test]
+    fn the_states_in_each_statement_are_those_that_the_code_means() {
+        let may_change = |state| match state {
+            State::Queued | State::Retrying | State::Failed | State::Rejected => true,
+            State::Uploading | State::Uploaded | State::Gone => false,
+        };
+        let is_unsent = |state| match state {
+            State::Uploaded | State::Gone => false,
+            State::Queued | State::Uploading | State::Retrying | State::Failed | State::Rejected => true,
+        };
+        let lists: [List; 5] = [
+            ("OLDEST", OLDEST, State::is_pending),
+            ("COMPLETED", alert_outbox::COMPLETED, State::is_pending),
+            ("UNSENT", inboxes::UNSENT, is_unsent),
+            ("OPEN_BRANDS", upload_snapshots::OPEN_BRANDS, may_change),
+            ("OPEN_BELOW", upload_snapshots::OPEN_BELOW, may_change),
+        ];
+        for (name, text, is_meant) in lists {
+            for state in State::ALL {
+                assert_eq!(text.contains(&format!("'{state}'")), is_meant(state), "{state} in {name}");
+            }
+        }
+    }
 
     /// What is not listed would be taken for `uploaded`.
     #[test]

@@ -12,7 +12,8 @@ use crate::domain::brand::{BrandId, BrandKey, UploadId};
 use crate::domain::clock::{later, rfc3339};
 
 /// Files that are due and may be sent. A due time further away than `$2` can only come from a clock that jumped, so
-/// it counts as due. `$3`, `$4`: not of this brand. `$6`: the inbox.
+/// it counts as due. `$3`, `$4`: not of this brand. `$6`: the inbox. `Upload::is_due` has the say when it is claimed: if
+/// this proposes what that refuses, it is proposed again and again.
 macro_rules! candidates {
     ($order:literal, $limit:literal) => {
         concat!(

@@ -111,8 +111,7 @@ fn duplicate_of(file: &Upload) -> Option<UploadId> {
 
 /// Is all of [`IDENTITY`] as it was?
 pub(super) fn is_same_file(before: &Upload, now: &Upload) -> bool {
-    let seen = |file: &Upload| (file.slot, file.wanted_slot, file.stamp, file.ctime_ns, file.revision);
-    seen(before) == seen(now) && before.path == now.path && before.picture == now.picture
+    IDENTITY.iter().all(|(_, value)| value(before) == value(now))
 }
 
 /// A file from its row.

@@ -255,7 +255,7 @@ impl Publish {
         if due.is_empty() {
             return self.next_due(order, now).await;
         }
-        if let Err(turn) = take_permits(&shared.pace, &mut due, now) {
+        if let Err(turn) = take_turns(&shared.pace, &mut due, now) {
             return Ok(Next::Wait(turn.min(now + TICK)));
         }
         let claims = shared.ledger.claim(due, ClaimTerms { lease: LEASE, horizon }).await?;
@@ -306,7 +306,7 @@ impl Publish {
 }
 
 /// Takes a turn of the pace for as many files as there are turns now. Without any, says when there is one.
-fn take_permits(pace: &Pace, files: &mut Vec<Candidate>, now: Instant) -> Result<(), Instant> {
+fn take_turns(pace: &Pace, files: &mut Vec<Candidate>, now: Instant) -> Result<(), Instant> {
     let mut next = Ok(());
     let take = |_: &&Candidate| {
         next = pace.upload(now);

@@ -14,7 +14,7 @@ use super::with_chinese::{WithChinese, said};
 use crate::domain::brand::{BrandKey, UploadId};
 use crate::domain::notice::NoticeName;
 use crate::domain::texts::detail_in_chinese;
-use crate::domain::upload::State as Upload;
+use crate::domain::upload::State as FileState;
 use crate::ledger::{
     AttemptRow, Cursor, Filter, LedgerError, Notice, RetrySelection, StatusRow, SummaryRow, Taken,
 };
@@ -96,7 +96,8 @@ impl Shared {
     pub(super) async fn summary(&self) -> Result<Summary, LedgerError> {
         let report = self.from.ledger.report();
         let counts = report.counts(None).await?;
-        let counts = Upload::ALL.iter().map(|state| (state.to_string(), counts.of(*state).into())).collect();
+        let counts =
+            FileState::ALL.iter().map(|state| (state.to_string(), counts.of(*state).into())).collect();
         let notices = report.notices().await?;
         let paused_by_operator = notices.iter().any(|notice| notice.name == NoticeName::Suspended);
         let now = crate::domain::clock::rfc3339(self.from.ledger.now());
@@ -136,17 +137,17 @@ impl Ask {
 
     fn filter(&self) -> Result<Filter, Refusal> {
         let states: Vec<_> = self.state.iter().flat_map(|states| states.split(',')).collect();
-        if states.len() > Upload::ALL.len() {
+        if states.len() > FileState::ALL.len() {
             return Err(bad("state names more states than there are"));
         }
-        let states: Vec<Upload> =
+        let states: Vec<FileState> =
             states.into_iter().map(str::parse).collect::<Result<_, _>>().map_err(bad)?;
         let since =
             self.since.as_ref().map(|since| since.parse::<jiff::Timestamp>()).transpose().map_err(bad)?;
         Ok(Filter {
             inbox: None,
             brand: Self::brand(self.brand.as_ref())?,
-            states: Upload::ALL.into_iter().filter(|state| states.contains(state)).collect(),
+            states: FileState::ALL.into_iter().filter(|state| states.contains(state)).collect(),
             text: self.text().map(str::to_owned),
             since: since.map(crate::domain::clock::rfc3339),
             after: self.after.as_ref().map(|after| after.parse()).transpose().map_err(bad)?,
@@ -201,7 +202,7 @@ pub(super) async fn brands(
         let brand = summary.brand();
         let slots = report.taken(brand).await?;
         let refused = if summary.failed + summary.rejected > 0 {
-            let states = vec![Upload::Failed, Upload::Rejected];
+            let states = vec![FileState::Failed, FileState::Rejected];
             let filter = Filter { brand: Some(brand), states, limit: Some(REFUSED), ..Filter::default() };
             report.uploads(&filter).await?
         } else {

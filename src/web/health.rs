@@ -12,7 +12,7 @@ use prometheus_client::registry::{Registry, Unit};
 
 use super::Shared;
 use crate::domain::notice::{NoticeName, PauseCause};
-use crate::domain::upload::State as Upload;
+use crate::domain::upload::State as FileState;
 use crate::ledger::LedgerError;
 
 /// The name of a label and its value.
@@ -84,13 +84,13 @@ async fn files(registry: &mut Registry, shared: &Shared) -> Result<(), LedgerErr
     let (report, now) = (shared.from.ledger.report(), shared.from.ledger.now());
     let files: Family<Label, Gauge> = Family::default();
     let counts = report.counts(None).await?;
-    for state in Upload::ALL {
+    for state in FileState::ALL {
         set(&files, [("state", state.as_str())], counts.of(state));
     }
     registry.register("files", "Files by state", files);
 
     let oldest: Family<Label, Gauge> = Family::default();
-    for state in Upload::ALL.into_iter().filter(|state| state.is_pending()) {
+    for state in FileState::ALL.into_iter().filter(|state| state.is_pending()) {
         set(&oldest, [("state", state.as_str())], 0);
     }
     for (state, since) in report.oldest().await? {

@@ -200,6 +200,7 @@ fn stored(failure: &Failure) -> Failure {
 }
 
 impl Upload {
+    /// `ledger::queue` asks the table the same.
     fn is_due(&self, horizon: Duration, at: &Moment) -> bool {
         let waits = self.state.due().filter(|_| !self.state.is_held() && !at.suspended);
         waits.is_some_and(|due| due <= at.now || due > later(at.now, horizon))

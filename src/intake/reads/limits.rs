@@ -74,7 +74,7 @@ impl Limits {
 #[derive(Debug)]
 pub(super) enum Holding<'a> {
     /// A place of its folder, and a thread, for which others wait: there are too many slow ones already.
-    Thread { place: Place<'a>, _thread: OwnedSemaphorePermit, _slow: Counted<'a> },
+    Thread { place: Place<'a>, thread: OwnedSemaphorePermit, slow: Counted<'a> },
     /// A place of its folder only.
     Slow { place: Place<'a>, _slow: Counted<'a> },
     /// Neither: perhaps it never ends.
@@ -92,17 +92,16 @@ impl<'a> Holding<'a> {
     /// Its thread is free for others, if there is room beside the threads.
     pub(super) fn slow(limits: &'a Limits, permit: Permit) -> Self {
         let place = Place { _place: permit.place, slow: None };
-        let keep =
-            Holding::Thread { place, _thread: permit.thread, _slow: limits.file_system.threads.slow() };
+        let keep = Holding::Thread { place, thread: permit.thread, slow: limits.file_system.threads.slow() };
         keep.or_slow(limits)
     }
 
     fn or_slow(self, limits: &'a Limits) -> Self {
         let room = || limits.file_system.slow.one_more(limits.file_system.most_slow);
         match self {
-            Holding::Thread { place, _thread, _slow } => match room() {
-                Some(slow) => Holding::Slow { place, _slow: slow },
-                None => Holding::Thread { place, _thread, _slow },
+            Holding::Thread { place, thread, slow } => match room() {
+                Some(room) => Holding::Slow { place, _slow: room },
+                None => Holding::Thread { place, thread, slow },
             },
             other => other,
         }

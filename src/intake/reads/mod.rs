@@ -28,6 +28,9 @@ const BRIEF: Duration = Duration::from_secs(1);
 /// How long a scan waits for a read.
 const WAIT: Duration = Duration::from_secs(10);
 
+/// How much longer it waits for one that is not brief.
+const LONGER: Duration = WAIT.saturating_sub(BRIEF);
+
 /// A read that gets no byte for so long is stuck.
 const STUCK: Duration = Duration::from_mins(1);
 
@@ -146,15 +149,12 @@ impl Reads {
         };
         let (all, files, reads) = (self.clone(), paths.clone(), begun.clone());
         let mut work = tokio::task::spawn_blocking(move || all.answer(&files, &reads, work(&reads)));
-        let ended = match tokio::time::timeout(BRIEF, &mut work).await {
+        if let Ok(ended) = tokio::time::timeout(BRIEF, &mut work).await {
             // what broke off is never answered
-            Ok(ended) => ended.inspect_err(|_| self.forget(&paths, &begun, |_| true)),
-            Err(_) => {
-                let ended = tokio::spawn(self.clone().supervise(paths, begun, limits, permit, work));
-                tokio::time::timeout(WAIT - BRIEF, ended).await.map_or(Ok(()), Result::flatten)
-            }
-        };
-        Some(ended)
+            return Some(ended.inspect_err(|_| self.forget(&paths, &begun, |_| true)));
+        }
+        let ended = tokio::spawn(self.clone().supervise(paths, begun, limits, permit, work));
+        Some(tokio::time::timeout(LONGER, ended).await.map_or(Ok(()), Result::flatten))
     }
 
     fn counts(&self, which: &[usize], paths: &[PathBuf]) -> Vec<Begun> {
@@ -196,7 +196,7 @@ impl Reads {
     ) -> Result<(), JoinError> {
         let mut holding = Holding::slow(&limits, permit);
         let mut before = None;
-        let mut patience = WAIT - BRIEF;
+        let mut patience = LONGER;
         let ended = loop {
             match tokio::time::timeout(patience, &mut work).await {
                 Ok(ended) => break ended,
