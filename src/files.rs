@@ -136,6 +136,14 @@ pub fn stamp(file: impl AsFd) -> io::Result<Stamp> {
     Ok(look_of(&fs::fstat(file)?).stamp)
 }
 
+/// An open file as `look` would see it.
+///
+/// # Errors
+/// Those of `fstat`.
+pub fn look_at(file: impl AsFd) -> io::Result<FileMeta> {
+    Ok(look_of(&fs::fstat(file)?))
+}
+
 /// Which file system an open file or folder is on.
 ///
 /// # Errors

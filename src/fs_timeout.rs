@@ -71,8 +71,8 @@ impl FsTimeouts {
     }
 }
 
-/// An open file that is closed on a thread of its own, unless it is on a local disk. Closing also calls a FUSE file
-/// system, which may not answer.
+/// An open file that is closed on a thread of its own: a FUSE file system that is called may not answer, and the last one
+/// who closes a file that was deleted frees its blocks, which takes a disk seconds if there are many.
 #[derive(Debug)]
 pub struct OpenFile {
     file: Option<File>,
@@ -86,7 +86,7 @@ impl From<File> for OpenFile {
 }
 
 impl OpenFile {
-    /// A file on a local disk, which makes nobody wait.
+    /// A file on a local disk, which answers questions about it at once.
     pub(crate) fn on_disk(file: File) -> Self {
         Self { file: Some(file), on_disk: true }
     }
@@ -112,8 +112,7 @@ impl Deref for OpenFile {
 
 impl Drop for OpenFile {
     fn drop(&mut self) {
-        let file = self.file.take().filter(|_| !self.on_disk);
-        if let (Some(file), Ok(runtime)) = (file, Handle::try_current()) {
+        if let (Some(file), Ok(runtime)) = (self.file.take(), Handle::try_current()) {
             drop(runtime.spawn_blocking(move || drop(file)));
         }
     }

@@ -24,7 +24,7 @@ use super::signature::{
 };
 use super::target::{Signing, Target};
 use crate::config::Settings;
-use crate::domain::failure::ErrorKind;
+use crate::domain::failure::{ErrorKind, Failure};
 use crate::domain::image::Format;
 use crate::domain::upload::Digests;
 use crate::fs_timeout::OpenFile;
@@ -65,6 +65,8 @@ pub struct Object<'a> {
     pub digests: &'a Digests,
     /// A presigned URL refused the request with the `Content-Type`, or without it: now the other of the two.
     pub toggle_content_type: bool,
+    /// What arrived was something else: now what is sent is hashed.
+    pub hash: bool,
 }
 
 /// OSS has the object, and its checksums are those of our file.
@@ -145,7 +147,7 @@ impl Bucket {
         headers.extend(self.headers("PUT", target, grant, content)?);
         headers.insert(CONTENT_LENGTH, object.size.into());
         let signature = signature_of(&headers);
-        let transfer = Transfer::default();
+        let transfer = Transfer::new(object.hash);
         let source = Source {
             file: object.file,
             size: object.size,
@@ -162,9 +164,21 @@ impl Bucket {
             self.read(target, digests, answer).await
         };
         tokio::select! {
-            result = exchange => result.map_err(|error| error.without(&[&signature])),
+            result = exchange => {
+                result.map_err(|error| self.blame(error, &transfer, digests).without(&[&signature]))
+            }
             () = transfer.stalled(self.timeout) => Err(self.stalled(target, &transfer)),
         }
+    }
+
+    /// Other bytes arrived than were checked. If others were sent, nobody has altered them on the way.
+    fn blame(&self, error: CloudError, transfer: &Transfer, digests: &Digests) -> CloudError {
+        let is_altered = error.failure.kind == ErrorKind::ChecksumMismatch;
+        if !is_altered || transfer.sent_md5().is_none_or(|sent| sent == digests.md5) {
+            return error;
+        }
+        let message = "the file was changed while it was sent; it is checked again";
+        CloudError::of_file(Failure::new(ErrorKind::FileChanged, message), error.sent)
     }
 
     /// Nothing moved for the timeout: whose fault it is.

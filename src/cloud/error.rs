@@ -42,6 +42,9 @@ pub enum Remedy {
     CorrectClock,
     /// At once, with another signature.
     SignAgain,
+    /// At once, and what is sent is hashed: who changes a file while it is sent stops nobody else's. If it was what
+    /// was checked and arrives as something else again, later.
+    HashWhileSending,
     /// This file fails for good.
     GiveUp,
 }
@@ -54,7 +57,8 @@ impl Remedy {
             | Remedy::FreshGrantOrGiveUp
             | Remedy::ToggleContentType
             | Remedy::CorrectClock
-            | Remedy::SignAgain => true,
+            | Remedy::SignAgain
+            | Remedy::HashWhileSending => true,
             Remedy::Later | Remedy::FewTimes | Remedy::SlowDown(_) | Remedy::Pause | Remedy::GiveUp => false,
         }
     }
@@ -70,6 +74,7 @@ impl Remedy {
             | Remedy::ToggleContentType
             | Remedy::CorrectClock
             | Remedy::SignAgain
+            | Remedy::HashWhileSending
             | Remedy::GiveUp => false,
         }
     }
@@ -92,6 +97,11 @@ pub struct CloudError {
 impl CloudError {
     pub(super) fn new(service: Service, kind: ErrorKind, remedy: Remedy, message: impl Into<String>) -> Self {
         Self { service, failure: Failure::new(kind, message), remedy, sent: false }
+    }
+
+    /// The file is not what was checked. `sent`: its bytes may have arrived before that was found out.
+    pub(crate) fn of_file(failure: Failure, sent: bool) -> Self {
+        Self { service: Service::Oss, failure, remedy: Remedy::Later, sent }
     }
 
     /// No answer came, or one about other bytes: the file's bytes may have arrived.
@@ -126,7 +136,7 @@ impl CloudError {
     pub fn is_outage(&self) -> bool {
         match self.remedy {
             // what was repaired at once, and came again, would meet every file
-            Remedy::FreshGrant | Remedy::CorrectClock | Remedy::SignAgain => true,
+            Remedy::FreshGrant | Remedy::CorrectClock | Remedy::SignAgain | Remedy::HashWhileSending => true,
             Remedy::Later | Remedy::FewTimes => self.failure.kind.means_outage(),
             Remedy::SlowDown(_)
             | Remedy::Pause

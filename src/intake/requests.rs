@@ -19,7 +19,7 @@ impl Intake {
         if !events.folders.is_empty() {
             self.ctx.metrics.event(self.ctx.ledger.now());
         }
-        if events.lost && self.schedule.full_after_loss(now) {
+        if events.lost && self.schedule.full_soon(now) {
             tracing::warn!(
                 message_id = event::OVERFLOW,
                 "more events than the queue holds; all folders are scanned"

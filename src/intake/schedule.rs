@@ -7,9 +7,9 @@ use tokio::time::Instant;
 /// Events that came since the last discovery of what is new cause another one no sooner than this after it.
 const MIN_GAP: Duration = Duration::from_secs(1);
 
-/// After events were lost, everything is discovered no sooner than this after the last time: whoever makes more events than
-/// the queue holds, again and again, costs no more than that.
-const PAUSE_AFTER_LOSS: Duration = Duration::from_secs(5);
+/// After events were lost, or a folder was exchanged, everything is discovered no sooner than this after the last time: whoever
+/// does that again and again costs no more than that.
+const PAUSE: Duration = Duration::from_secs(5);
 
 /// The times of the next discoveries.
 #[derive(Debug)]
@@ -62,9 +62,9 @@ impl Schedule {
         self.full = self.full.min(at);
     }
 
-    /// Events were lost: everything is discovered soon. False: it is anyway.
-    pub(super) fn full_after_loss(&mut self, now: Instant) -> bool {
-        let soonest = self.last_full.map_or(now, |last| last + PAUSE_AFTER_LOSS).max(now);
+    /// Events were lost, or a folder was exchanged: everything is discovered soon. False: it is anyway.
+    pub(super) fn full_soon(&mut self, now: Instant) -> bool {
+        let soonest = self.last_full.map_or(now, |last| last + PAUSE).max(now);
         let is_news = soonest < self.full;
         self.full_by(soonest);
         is_news
@@ -121,13 +121,13 @@ mod tests {
         let start = Instant::now();
         let mut schedule = Schedule::new(start);
         schedule.begin(Scope::Full, start, RESCAN);
-        assert!(schedule.full_after_loss(start), "it is said once");
-        assert!(!schedule.full_after_loss(start + GATHER));
+        assert!(schedule.full_soon(start), "it is said once");
+        assert!(!schedule.full_soon(start + GATHER));
         assert_eq!(schedule.due(start + GATHER), None);
-        let next = start + PAUSE_AFTER_LOSS;
+        let next = start + PAUSE;
         assert_eq!(schedule.due(next), Some(Scope::Full));
         schedule.begin(Scope::Full, next, RESCAN);
-        assert!(schedule.full_after_loss(next + PAUSE_AFTER_LOSS * 2), "nothing was lost for long");
-        assert_eq!(schedule.due(next + PAUSE_AFTER_LOSS * 2), Some(Scope::Full));
+        assert!(schedule.full_soon(next + PAUSE * 2), "nothing was lost for long");
+        assert_eq!(schedule.due(next + PAUSE * 2), Some(Scope::Full));
     }
 }

@@ -38,7 +38,7 @@ impl Intake {
         };
         let other_root = root != self.root.identity && !self.root.missing;
         if self.discovered && (other_root || configured.iter().any(is_other)) {
-            self.schedule.full_at(Instant::now());
+            self.schedule.full_soon(Instant::now());
         }
         Ok(())
     }
@@ -236,7 +236,7 @@ impl Intake {
         let settings = &self.ctx.settings;
         if path == settings.watch.root || settings.top_of(path).is_none() {
             // no folder above it is watched that would report its return
-            self.schedule.full_at(Instant::now());
+            self.schedule.full_soon(Instant::now());
         }
         if self.parents.remove(path).is_some() {
             self.tracked.update_all(|folder, tracked| {

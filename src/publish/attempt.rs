@@ -15,8 +15,7 @@ use super::shared::Shared;
 use crate::cloud::bucket::Object;
 use crate::cloud::{CloudError, Grant, GrantRequest, Receipt, Remedy, Target};
 use crate::domain::failure::{ErrorKind, Failure};
-use crate::domain::upload::Stamp;
-use crate::files;
+use crate::files::{self, FileMeta, Kind};
 use crate::fs_timeout::{NOT_RESPONDING, OpenFile, STAT_TIMEOUT};
 use crate::ledger::Claim;
 
@@ -46,13 +45,19 @@ pub(super) enum Outcome {
 /// Makes one attempt.
 pub(super) async fn attempt(shared: &Shared, claim: &Claim) -> Outcome {
     let mut repaired = HashSet::new();
-    let mut toggle_content_type = false;
+    let (mut repair, mut sent) = (None, false);
     loop {
-        let error = match once(shared, claim, toggle_content_type).await {
+        let mut error = match once(shared, claim, repair).await {
+            Ok(Outcome::FileChanged(failure)) if sent => {
+                return Outcome::Refused(CloudError::of_file(failure, sent));
+            }
             Ok(outcome) => return outcome,
             Err(error) => error,
         };
-        toggle_content_type = error.remedy == Remedy::ToggleContentType;
+        // of what was sent before it was repaired, too
+        sent |= error.sent;
+        error.sent = sent;
+        repair = Some(error.remedy);
         if error.remedy.needs_fresh_grant() {
             shared.grants.forget(claim.id());
         }
@@ -64,7 +69,7 @@ pub(super) async fn attempt(shared: &Shared, claim: &Claim) -> Outcome {
     }
 }
 
-async fn once(shared: &Shared, claim: &Claim, toggle_content_type: bool) -> Result<Outcome, CloudError> {
+async fn once(shared: &Shared, claim: &Claim, repair: Option<Remedy>) -> Result<Outcome, CloudError> {
     let file = match open(shared, claim).await {
         Ok(file) => Arc::new(file),
         Err(outcome) => return Ok(outcome),
@@ -79,7 +84,14 @@ async fn once(shared: &Shared, claim: &Claim, toggle_content_type: bool) -> Resu
     };
     let sent = file.clone();
     let (format, digests) = (claim.format, &claim.digests);
-    let object = Object { file, size: claim.stamp.size, format, digests, toggle_content_type };
+    let object = Object {
+        file,
+        size: claim.stamp.size,
+        format,
+        digests,
+        toggle_content_type: repair == Some(Remedy::ToggleContentType),
+        hash: repair == Some(Remedy::HashWhileSending),
+    };
     let began = Instant::now();
     let receipt = shared.clouds.bucket.put(&target, &grant, object).await;
     shared.metrics.put(began.elapsed());
@@ -120,26 +132,33 @@ async fn open(shared: &Shared, claim: &Claim) -> Result<OpenFile, Outcome> {
         return Err(changed("its folder is no brand's any more: name it in [[brand]], or move the file"));
     }
     let opened = match shared.disks.open(folder, claim.path.file_name().unwrap_or_default()) {
-        Some(file) => files::stamp(&file).map(|stamp| (OpenFile::on_disk(file), stamp)),
+        Some(file) => with_meta(OpenFile::on_disk(file)),
         None => open_in_time(shared, claim, top.map(Path::to_owned)).await,
     };
     match opened {
-        Ok((file, stamp)) if stamp == claim.stamp => Ok(file),
+        Ok((file, meta)) if meta.kind == Kind::Regular && meta.stamp == claim.stamp => Ok(file),
         Ok(_) => Err(changed("the file has changed since it was checked; it is checked again")),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Err(changed("the file is not where it was")),
         Err(error) => Err(changed(&format!("the file cannot be opened now: {error}"))),
     }
 }
 
+fn with_meta(file: OpenFile) -> io::Result<(OpenFile, FileMeta)> {
+    let meta = files::look_at(&*file)?;
+    Ok((file, meta))
+}
+
 /// Opens it on another thread, which may wait for ever.
-async fn open_in_time(shared: &Shared, claim: &Claim, top: Option<PathBuf>) -> io::Result<(OpenFile, Stamp)> {
+async fn open_in_time(
+    shared: &Shared,
+    claim: &Claim,
+    top: Option<PathBuf>,
+) -> io::Result<(OpenFile, FileMeta)> {
     let (path, disks) = (claim.path.clone(), shared.disks.clone());
     let open = move || {
         let folder = files::open_brand_folder(top.as_deref(), path.parent().unwrap_or(Path::new("/")))?;
         let file = files::open_regular(folder, path.file_name().unwrap_or_default())?;
-        let stamp = files::stamp(&file)?;
-        let file = if disks.learn(&file) { OpenFile::on_disk(file) } else { file.into() };
-        io::Result::Ok((file, stamp))
+        with_meta(if disks.learn(&file) { OpenFile::on_disk(file) } else { file.into() })
     };
     let opened = shared.fs_timeouts.run(&claim.path, STAT_TIMEOUT, open).await;
     opened.unwrap_or_else(|| Err(io::Error::new(io::ErrorKind::TimedOut, NOT_RESPONDING)))

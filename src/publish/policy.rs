@@ -128,9 +128,12 @@ fn refused(error: CloudError, context: &Context) -> AttemptEnd {
             let failure = Failure { kind: ErrorKind::GatewayRejected, ..failure };
             AttemptEnd::Failed { failure, sent: false }
         }
-        Remedy::Later | Remedy::FewTimes | Remedy::FreshGrant | Remedy::CorrectClock | Remedy::SignAgain => {
-            retry(failure, None, sent, context)
-        }
+        Remedy::Later
+        | Remedy::FewTimes
+        | Remedy::FreshGrant
+        | Remedy::CorrectClock
+        | Remedy::SignAgain
+        | Remedy::HashWhileSending => retry(failure, None, sent, context),
     }
 }
 

@@ -2,11 +2,16 @@
 
 use std::fs::{self, File};
 use std::io::Write;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
 use brandpost::domain::upload::State;
+use sandbox::{Fault, FaultAction};
 
+use crate::crash::wait_for;
 use crate::support::pictures::jpg;
 use crate::support::{Bench, OWN};
 
@@ -113,5 +118,50 @@ async fn a_picture_whose_time_is_old_but_that_came_just_now_is_given_its_grace()
     tokio::time::sleep(Duration::from_millis(300)).await;
     bench.seen(OWN).await;
     assert!(!bench.rows().await.iter().any(|row| row.file_name == "a.jpg"), "it is still being copied");
+    bench.stop().await;
+}
+
+/// Their owners can write into a mapped file without touching its times: what is sent is never what was checked.
+#[tokio::test(flavor = "multi_thread")]
+async fn files_that_change_while_they_are_sent_stop_no_others() {
+    // no event tells of what is written, as none would of a mapped page
+    let config = "[retry]\nfirst_delay = \"300ms\"\n[watch]\nmode = \"poll\"\npoll_interval = \"10m\"\n";
+    let mut bench = Bench::with(config).await;
+    bench.sandbox.fault(Fault::gateway(FaultAction::Delay { ms: 500 }));
+    let mut paths = Vec::new();
+    for number in 0..20 {
+        let brand = format!("OWNBRAND/{}", 1 + number % 2);
+        let bytes = [jpg(number), b"what stands behind the end".to_vec()].concat();
+        let path = bench.drop_file(&brand, format!("{number}.jpg"), &bytes);
+        make_old(&path);
+        paths.push(path);
+    }
+    bench.start().await;
+    bench.until("all are recorded", |rows| rows.len() == 20).await;
+    let stop = Arc::new(AtomicBool::new(false));
+    let change = std::thread::spawn({
+        let stop = stop.clone();
+        move || {
+            let files: Vec<_> =
+                paths.iter().map(|path| File::options().write(true).open(path).unwrap()).collect();
+            for byte in (0..=u8::MAX).cycle().take_while(|_| !stop.load(Ordering::Relaxed)) {
+                for file in &files {
+                    let metadata = file.metadata().unwrap();
+                    file.write_at(&[byte], metadata.len() - 1).unwrap();
+                    file.set_modified(metadata.modified().unwrap()).unwrap();
+                }
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        }
+    });
+    let refused = || bench.puts().iter().filter(|put| put.status == Some(400)).count();
+    wait_for("twenty were refused", async || refused() >= 20).await;
+    let notices = bench.report().await.notices().await.unwrap();
+    assert!(notices.is_empty(), "{notices:#?}");
+    stop.store(true, Ordering::Relaxed);
+    change.join().unwrap();
+    bench.sandbox.clear_faults();
+    bench.quiet().await;
+    assert!(bench.rows().await.iter().all(|row| row.state == State::Uploaded));
     bench.stop().await;
 }

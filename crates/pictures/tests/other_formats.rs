@@ -131,6 +131,11 @@ fn what_is_not_needed_of_a_png_is_passed_over() {
 
 /// A still picture made an animation of two equal frames.
 fn animated(frames: u32, second: &dyn Fn(Vec<u8>) -> Vec<u8>) -> Vec<u8> {
+    animation(frames, &[second])
+}
+
+/// A still picture made an animation; what becomes of its data in each frame after the first.
+fn animation(promised: u32, others: &[&dyn Fn(Vec<u8>) -> Vec<u8>]) -> Vec<u8> {
     let parts = chunks(&picture(Format::Png));
     let data: Vec<u8> =
         parts.iter().filter(|(kind, _)| kind == b"IDAT").flat_map(|(_, data)| data.clone()).collect();
@@ -138,15 +143,18 @@ fn animated(frames: u32, second: &dyn Fn(Vec<u8>) -> Vec<u8>) -> Vec<u8> {
         let size = [SIZE.width, SIZE.height, 0, 0].map(u32::to_be_bytes).concat();
         [&number.to_be_bytes()[..], &size, &[0, 1, 0, 10, 0, 0]].concat()
     };
-    png(&[
+    let mut all = vec![
         parts[0].clone(),
-        (*b"acTL", [frames.to_be_bytes(), [0; 4]].concat()),
+        (*b"acTL", [promised.to_be_bytes(), [0; 4]].concat()),
         (*b"fcTL", control(0)),
         (*b"IDAT", data.clone()),
-        (*b"fcTL", control(1)),
-        (*b"fdAT", [&2u32.to_be_bytes()[..], &second(data)].concat()),
-        (*b"IEND", vec![]),
-    ])
+    ];
+    for (number, other) in (1u32..).step_by(2).zip(others) {
+        all.push((*b"fcTL", control(number)));
+        all.push((*b"fdAT", [&(number + 1).to_be_bytes()[..], &other(data.clone())].concat()));
+    }
+    all.push((*b"IEND", vec![]));
+    png(&all)
 }
 
 #[test]
@@ -161,6 +169,26 @@ fn every_frame_of_an_animated_png_counts() {
     assert!(walk(&short, Format::Png).is_err());
     let missing = walk(&animated(3, &|data| data), Format::Png).unwrap_err().to_string();
     assert!(missing.contains("only 2 of the 3 frames"), "{missing}");
+}
+
+/// A frame of a few bytes may have as many pixels as a picture may: very many of them are not unpacked.
+#[test]
+fn frames_are_unpacked_up_to_a_limit() {
+    let whole = |data: Vec<u8>| data;
+    let broken = |mut data: Vec<u8>| {
+        data[60] ^= 0xff;
+        data
+    };
+    let fourth = animation(5, &[&whole, &whole, &broken, &whole]);
+    let fifth = animation(5, &[&whole, &whole, &whole, &broken]);
+    let walk = |bytes: &[u8], max_pixels| {
+        let mut walk = Walk::new(Format::Png, Depth::Decode, max_pixels, &Budget::new(96 << 20));
+        walk.feed(bytes)?;
+        walk.finish()
+    };
+    assert!(walk(&fourth, SIZE.pixels()).is_err());
+    assert!(walk(&fifth, SIZE.pixels()).is_ok(), "four times the pixels of the largest picture are unpacked");
+    assert!(walk(&fifth, SIZE.pixels() * 2).is_err());
 }
 
 #[test]

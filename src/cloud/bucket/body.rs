@@ -9,10 +9,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
 use futures_util::stream::{self, Stream, StreamExt};
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use http_body::{Body, Frame, SizeHint};
+use md5::{Digest, Md5};
 use rustix::io::{Errno, ReadWriteFlags, preadv2};
 use tokio::time::Instant;
 
@@ -64,10 +67,13 @@ struct TransferState {
     in_file: bool,
     /// How long its file was waited for so far.
     reading: Duration,
+    /// What was sent so far, if it is hashed.
+    sent: Option<Md5>,
 }
 
-impl Default for Transfer {
-    fn default() -> Self {
+impl Transfer {
+    /// A PUT that begins now. `hash`: what is sent is hashed.
+    pub(super) fn new(hash: bool) -> Self {
         let moved = Instant::now();
         let state = TransferState {
             moved,
@@ -76,12 +82,22 @@ impl Default for Transfer {
             file_error: None,
             in_file: false,
             reading: Duration::ZERO,
+            sent: hash.then(Md5::new),
         };
         Self(Arc::new(Mutex::new(state)))
     }
-}
 
-impl Transfer {
+    fn hash(&self, piece: &[u8]) {
+        if let Some(md5) = &mut self.lock().sent {
+            md5.update(piece);
+        }
+    }
+
+    /// The MD5 of what was sent, in Base64, if it was hashed.
+    pub(super) fn sent_md5(&self) -> Option<String> {
+        Some(BASE64.encode(self.lock().sent.clone()?.finalize()))
+    }
+
     /// Resolves when nothing moved for so long.
     pub(super) async fn stalled(&self, timeout: Duration) {
         loop {
@@ -181,6 +197,7 @@ impl Source {
             self.unsent = self.read(sent).await?;
         }
         let piece = self.unsent.split_to(self.piece().min(self.unsent.len()));
+        self.transfer.hash(&piece);
         self.transfer.waits_for_limit();
         if let (Some(limiter), Some(count)) =
             (&self.limiter, NonZeroU32::new(u32::try_from(piece.len()).unwrap_or_default()))
@@ -288,7 +305,7 @@ mod tests {
             file: Arc::new(file.into()),
             size,
             unsent: Bytes::new(),
-            transfer: Transfer::default(),
+            transfer: Transfer::new(true),
             buffers: Arc::default(),
             limiter: None,
         }
@@ -309,6 +326,7 @@ mod tests {
                 sent.extend_from_slice(&piece);
             }
             assert!(sent == bytes, "{size}");
+            assert_eq!(source.transfer.sent_md5(), Some(BASE64.encode(Md5::digest(&bytes))));
         }
     }
 
@@ -330,7 +348,7 @@ mod tests {
 
     #[test]
     fn a_slow_file_server_that_gives_something_is_no_stall() {
-        let transfer = Transfer::default();
+        let transfer = Transfer::new(false);
         let long_ago = transfer.lock().moved.checked_sub(Duration::from_secs(1)).unwrap();
         let mut server = SlowServer { transfer: &transfer, long_ago, pieces: 0 };
         fill(&mut vec![0; 4 * PIECE], &mut server, &transfer, READ_GRACE).unwrap();
@@ -341,7 +359,7 @@ mod tests {
     #[test]
     fn a_file_that_is_read_too_slowly_gives_its_permit_back() {
         let size = 20 << 20;
-        let (transfer, longest) = (Transfer::default(), longest_read(size));
+        let (transfer, longest) = (Transfer::new(false), longest_read(size));
         assert_eq!(longest, Duration::from_secs(60 + 320));
         // each piece comes before the transfer is stalled
         let slow = Duration::from_secs(40);
@@ -350,7 +368,7 @@ mod tests {
         let error = transfer.read_in(Duration::ZERO, longest).unwrap_err();
         assert!(error.to_string().contains("64 KiB a second"), "{error}");
         // a slow line to a file server is fast enough
-        let transfer = Transfer::default();
+        let transfer = Transfer::new(false);
         assert!((0..160).all(|_| transfer.read_in(Duration::from_secs(2), longest).is_ok()));
     }
 }

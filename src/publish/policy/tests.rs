@@ -71,7 +71,7 @@ fn every_remedy_has_its_decision() {
         (Remedy::Later, Timeout, retry_in(2, Timeout), outage(Timeout), none.clone()),
         (Remedy::Later, GatewayError, retry_in(2, GatewayError), outage(GatewayError), none.clone()),
         (Remedy::Later, OssError, retry_in(2, OssError), outage(OssError), none.clone()),
-        (Remedy::Later, ChecksumMismatch, mismatch, outage(ChecksumMismatch), none.clone()),
+        (Remedy::HashWhileSending, ChecksumMismatch, mismatch, outage(ChecksumMismatch), none.clone()),
         (Remedy::FewTimes, GatewayError, retry_in(2, GatewayError), outage(GatewayError), none.clone()),
         (Remedy::SlowDown(None), Throttled, retry_in(2, Throttled), ok.clone(), slow(None)),
         (
@@ -111,7 +111,8 @@ fn remedies() -> impl Iterator<Item = Remedy> {
         Remedy::FreshGrantOrGiveUp => Some(Remedy::ToggleContentType),
         Remedy::ToggleContentType => Some(Remedy::CorrectClock),
         Remedy::CorrectClock => Some(Remedy::SignAgain),
-        Remedy::SignAgain => Some(Remedy::GiveUp),
+        Remedy::SignAgain => Some(Remedy::HashWhileSending),
+        Remedy::HashWhileSending => Some(Remedy::GiveUp),
         Remedy::GiveUp => None,
     })
 }

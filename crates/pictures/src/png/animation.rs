@@ -9,6 +9,8 @@ pub(super) struct Animation {
     promised: u32,
     frames: u32,
     next_number: u32,
+    /// How many pixels its frames have so far.
+    pixels: u64,
 }
 
 /// A chunk that animations are made of.
@@ -21,7 +23,7 @@ impl Animation {
     pub(super) fn new(content: &[u8]) -> Option<Self> {
         let possible = 1..1 << 31;
         let promised = number(content, 0).filter(|frames| content.len() == 8 && possible.contains(frames))?;
-        Some(Self { promised, frames: 0, next_number: 0 })
+        Some(Self { promised, frames: 0, next_number: 0, pixels: 0 })
     }
 
     /// Takes an fcTL; gives the size of the frame, which lies within the picture.
@@ -36,7 +38,14 @@ impl Animation {
             return Err(wrong());
         }
         self.frames += 1;
-        Dimensions::new(width, height).ok_or_else(wrong)
+        let frame = Dimensions::new(width, height).ok_or_else(wrong)?;
+        self.pixels = self.pixels.saturating_add(frame.pixels());
+        Ok(frame)
+    }
+
+    /// How many pixels the frames have, with the one that was taken last.
+    pub(super) fn pixels(&self) -> u64 {
+        self.pixels
     }
 
     /// Takes the sequence number of an fcTL or fdAT.

@@ -31,6 +31,10 @@ enum Place {
     End,
 }
 
+/// The frames of an animation are unpacked as long as they have no more pixels than so many of the largest pictures that are
+/// allowed: a deflated byte can stand for a thousand. Beyond that the checksums of their chunks count.
+const FRAMES: u64 = 4;
+
 /// Where the data of the still picture is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum ImageData {
@@ -266,9 +270,10 @@ impl Png {
             return Ok(());
         };
         let frame = animation.frame(&self.content, header.dimensions)?;
+        let is_unpacked = animation.pixels() <= self.max_pixels.saturating_mul(FRAMES);
         if self.data == ImageData::Past {
             self.end_of_image()?;
-            self.begin_image(Some(frame));
+            self.begin_image(Some(frame).filter(|_| is_unpacked));
         }
         Ok(())
     }
