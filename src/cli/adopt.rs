@@ -10,7 +10,7 @@ use crate::domain::brand::BrandKey;
 #[command(group(clap::ArgGroup::new("which").required(true)))]
 pub(super) struct Args {
     /// One brand, as in OWNBRAND/1001
-    #[arg(group = "which")]
+    #[arg(group = "which", value_parser = super::brand)]
     brand: Option<BrandKey>,
     /// All that are held
     #[arg(long, group = "which")]

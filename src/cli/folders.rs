@@ -32,7 +32,7 @@ pub(super) async fn lines(
     brand: Option<BrandKey>,
 ) -> anyhow::Result<String> {
     let mut lines = String::new();
-    if let Some(why) = unwritable(settings).await {
+    if let Some(why) = unwritable(settings).await.map(|why| lang::detail(&why)) {
         let text = tr!(
             "nothing can be written to the database: {why}; files wait until then",
             "数据库无法写入：{why}；文件等待恢复"
@@ -106,16 +106,22 @@ fn describe(
         unrecognized.map(|(path, why)| tr!("left alone: {path}: {why}", "未处理：{path}：{why}")).collect();
     let waiting: Vec<_> =
         backlog.files.iter().map(|(_, path)| waits(path, reading.get(path).copied(), grace)).collect();
-    for (texts, style) in [(unread, red), (waiting, AnsiColor::Yellow.on_default()), (unrecognized, FAINT)] {
+    let yellow = AnsiColor::Yellow.on_default();
+    for (texts, style, in_check) in
+        [(unread, red, true), (waiting, yellow, false), (unrecognized, FAINT, true)]
+    {
         for text in texts.iter().take(SHOWN) {
             writeln!(lines, "{}", paint(style, text))?;
         }
         if texts.len() > SHOWN {
             let more = texts.len() - SHOWN;
-            let text = tr!(
-                "and {more} more; `brandpost check` lists them",
-                "另有 {more} 项，`brandpost check` 可列出"
-            );
+            let text = match in_check {
+                true => tr!(
+                    "and {more} more; `brandpost check` lists them",
+                    "另有 {more} 项，`brandpost check` 可列出"
+                ),
+                false => tr!("and {more} more", "另有 {more} 项"),
+            };
             writeln!(lines, "{}", paint(style, &text))?;
         }
     }

@@ -34,7 +34,7 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::config::{Settings, locate};
 use crate::daemon;
-use crate::domain::brand::BrandKey;
+use crate::domain::brand::{BrandError, BrandKey, BrandType, read_folder_name};
 use crate::domain::clock::SystemClock;
 use crate::ledger::{BrandRow, Ledger, Location, Report};
 use lang::tr;
@@ -241,6 +241,15 @@ async fn ledger(settings: &Settings) -> anyhow::Result<Ledger> {
     })
 }
 
+/// A brand as it is written, or as its folder is called: `OWNBRAND/1001`, `OWNBRAND/1001-Acme`.
+fn brand(text: &str) -> Result<BrandKey, BrandError> {
+    let of_folder = || {
+        let (kind, folder) = text.split_once('/')?;
+        Some((kind.parse::<BrandType>().ok()?, read_folder_name(folder).ok()?.0).into())
+    };
+    text.parse().or_else(|error| of_folder().ok_or(error))
+}
+
 /// The row of a brand that must be known already.
 async fn known_brand(report: &Report, brand: BrandKey) -> anyhow::Result<BrandRow> {
     let row = report.brand(brand).await?.map(|(row, _)| row);
@@ -254,3 +263,20 @@ const CONFIG_HELP: &str =
 
 /// An answer of "no": not an error of the program.
 const NO: u8 = 1;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_brand_is_named_by_its_id_or_as_its_folder_is_called() {
+        let acme = brand("OWNBRAND/1001").unwrap();
+        for text in ["OWNBRAND/1001-海尔", "OWNBRAND/1001 Acme"] {
+            assert_eq!(brand(text).unwrap(), acme);
+        }
+        for text in ["OWNBRAND/海尔", "OWNBRAND/01", "brand/1", "1001", "OWNBRAND/1001x"] {
+            let error = text.parse::<BrandKey>().unwrap_err();
+            assert_eq!(brand(text).unwrap_err().to_string(), error.to_string());
+        }
+    }
+}

@@ -42,7 +42,7 @@ pub(super) async fn page(settings: &Settings) -> anyhow::Result<ExitCode> {
         bail!(tr!(
             "{}; who listens on {listen} meanwhile must not get the token",
             "{}；此时监听 {listen} 的是别的程序，口令不能给它",
-            unserved.message
+            super::lang::detail(&unserved.message)
         ));
     }
     // with a server there is no file; the folder in which it would be is the service's too

@@ -6,7 +6,7 @@ use anyhow::bail;
 
 use super::lang::tr;
 use crate::config::Settings;
-use crate::domain::brand::{BrandKey, UploadId};
+use crate::domain::brand::UploadId;
 use crate::ledger::RetrySelection;
 
 #[derive(Debug, clap::Args)]
@@ -34,7 +34,7 @@ pub(super) async fn retry(settings: &Settings, args: &Args) -> anyhow::Result<Ex
         _ if args.held => RetrySelection::Held,
         _ if args.rejected => RetrySelection::Rejected,
         [brand] if brand.contains('/') => {
-            let brand: BrandKey = brand.parse()?;
+            let brand = super::brand(brand)?;
             RetrySelection::Brand(super::known_brand(ledger.report(), brand).await?)
         }
         ids => RetrySelection::Ids(ids.iter().map(|id| parse_id(id)).collect::<anyhow::Result<_>>()?),

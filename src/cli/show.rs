@@ -1,6 +1,7 @@
 //! `brandpost show`.
 
 use std::ffi::OsString;
+use std::path::Path;
 use std::process::ExitCode;
 
 use unicode_width::UnicodeWidthStr;
@@ -10,7 +11,8 @@ use super::lang::{self, tr};
 use super::noted_table::NotedTable;
 use super::style::{self, paint, visible};
 use crate::config::Settings;
-use crate::ledger::{AttemptRow, Report, StatusRow};
+use crate::domain::notice::NoticeName;
+use crate::ledger::{AttemptRow, Notice, Report, StatusRow};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -22,17 +24,25 @@ pub(super) struct Args {
 pub(super) async fn show(settings: &Settings, args: &Args) -> anyhow::Result<ExitCode> {
     let report = super::report(settings).await?;
     let Some(row) = find(&report, &args.what).await? else {
-        anstream::eprintln!(
-            "{}",
-            tr!(
-                "brandpost: {} is unknown: write an id from `brandpost status`, or the path of a file",
-                "brandpost: 台账里没有 {}：请写 `brandpost status` 里的编号，或文件路径",
-                args.what.display()
-            )
-        );
+        let what = visible(&args.what.to_string_lossy());
+        let text = match Path::new(&args.what).exists() {
+            true => tr!(
+                "brandpost: {what} is not recorded: it is not complete yet, or its name or place does not count; \
+                 `brandpost status` and `brandpost inspect` say more",
+                "brandpost: 没有 {what} 的记录：它还没拷完，或者名字、位置不符合要求；`brandpost status` 和 `brandpost inspect` 会说明"
+            ),
+            false => tr!(
+                "brandpost: {what} is unknown: write an id from `brandpost status`, or the path of a file",
+                "brandpost: 没有 {what} 的记录：请写 `brandpost status` 里的编号，或文件路径"
+            ),
+        };
+        anstream::eprintln!("{text}");
         return Ok(ExitCode::from(NO));
     };
     print_row(&row, report.inboxes().await?.len() > 1);
+    if row.state.is_pending() && row.error_kind.is_none() {
+        print_waiting(&report.notices().await?);
+    }
     let attempts = report.attempts(row.id).await?;
     if !attempts.is_empty() {
         anstream::println!();
@@ -56,6 +66,17 @@ async fn find(report: &Report, what: &OsString) -> anyhow::Result<Option<StatusR
         },
         found => found,
     })
+}
+
+/// Why nothing is sent now, whatever the file.
+fn print_waiting(notices: &[Notice]) {
+    let stops = |notice: &&Notice| {
+        matches!(notice.name, NoticeName::Suspended | NoticeName::Paused | NoticeName::Rebuilt)
+    };
+    for notice in notices.iter().filter(stops) {
+        let name = paint(style::FAINT, &padded(&tr!("waits", "等待")));
+        anstream::println!("{name} {}", lang::detail(&notice.message));
+    }
 }
 
 /// Filled up to the width of the widest, as the terminal counts.

@@ -9,6 +9,7 @@ use crate::domain::brand::BrandKey;
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// The brand, as in OWNBRAND/1001
+    #[arg(value_parser = super::brand)]
     brand: BrandKey,
     /// The slots
     #[arg(value_name = "SLOT", required = true)]

@@ -31,6 +31,7 @@ const RATE: Duration = Duration::from_mins(1);
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// Only this brand, as in OWNBRAND/1001
+    #[arg(value_parser = super::brand)]
     brand: Option<BrandKey>,
     /// Only files in this state (may be repeated): queued, uploading, retrying, uploaded, failed, rejected, gone
     #[arg(long = "state", value_name = "STATE", value_parser = state)]

@@ -165,14 +165,14 @@ impl Bucket {
         };
         tokio::select! {
             result = exchange => {
-                result.map_err(|error| self.blame(error, &transfer, digests).without(&[&signature]))
+                result.map_err(|error| Self::blame(error, &transfer, digests).without(&[&signature]))
             }
             () = transfer.stalled(self.timeout) => Err(self.stalled(target, &transfer)),
         }
     }
 
     /// Other bytes arrived than were checked. If others were sent, nobody has altered them on the way.
-    fn blame(&self, error: CloudError, transfer: &Transfer, digests: &Digests) -> CloudError {
+    fn blame(error: CloudError, transfer: &Transfer, digests: &Digests) -> CloudError {
         let is_altered = error.failure.kind == ErrorKind::ChecksumMismatch;
         if !is_altered || transfer.sent_md5().is_none_or(|sent| sent == digests.md5) {
             return error;

@@ -110,7 +110,7 @@ mod tests {
             ),
             (
                 "the gateway does not accept our credentials; nothing is sent until it does: credentials [A403IS]: Invalid Signature",
-                "网关不接受我们的凭证，在此之前不会上传：凭证无效 [A403IS]：Invalid Signature",
+                "网关不接受我们的凭证，在它接受之前不会上传：凭证无效 [A403IS]：Invalid Signature",
             ),
             (
                 "cannot connect to a.b through the proxy p: x; check this machine's clock (NTP)",

@@ -61,6 +61,7 @@ pub(super) const TEXTS: &[Pattern] = &[
         "its folder is no brand's any more: name it in [[brand]], or move the file",
         "所在目录已不属于任何品牌：请在 [[brand]] 里写明，或移动文件",
     ),
+    ("the file was changed while it was sent; it is checked again", "上传过程中文件被改动，会重新检查"),
     ("the file has changed since it was checked; it is checked again", "文件在检查之后有变动，会重新检查"),
     ("the file is not where it was", "文件已不在原来的位置"),
     ("the file cannot be opened now: {}", "文件暂时打不开：{}"),
@@ -184,7 +185,7 @@ pub(super) const TEXTS: &[Pattern] = &[
     ),
     (
         "the gateway does not accept our credentials; nothing is sent until it does: {}",
-        "网关不接受我们的凭证，在此之前不会上传：{}",
+        "网关不接受我们的凭证，在它接受之前不会上传：{}",
     ),
     (
         "the cloud cannot be used; one file at a time is tried until it can: {}",
