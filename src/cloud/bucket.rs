@@ -135,7 +135,7 @@ impl Bucket {
     ) -> Result<Receipt, CloudError> {
         let (url, mut headers) = self.clients.route(&target.url);
         let pair = |name: HeaderName, value: &str| (name.to_string(), value.to_owned());
-        let digests = object.digests;
+        let (digests, size) = (object.digests, object.size);
         let mut content = Vec::new();
         if !without_content_type {
             content.push(pair(CONTENT_TYPE, object.format.content_type()));
@@ -145,12 +145,12 @@ impl Bucket {
             content.push(("content-md5".to_owned(), digests.md5.clone()));
         }
         headers.extend(self.headers("PUT", target, grant, content)?);
-        headers.insert(CONTENT_LENGTH, object.size.into());
+        headers.insert(CONTENT_LENGTH, size.into());
         let signature = signature_of(&headers);
         let transfer = Transfer::new(object.hash);
         let source = Source {
             file: object.file,
-            size: object.size,
+            size,
             unsent: Bytes::new(),
             transfer: transfer.clone(),
             buffers: self.buffers.clone(),
@@ -165,16 +165,16 @@ impl Bucket {
         };
         tokio::select! {
             result = exchange => {
-                result.map_err(|error| Self::blame(error, &transfer, digests).without(&[&signature]))
+                result.map_err(|error| Self::blame(error, transfer.sent_md5(size), digests).without(&[&signature]))
             }
             () = transfer.stalled(self.timeout) => Err(self.stalled(target, &transfer)),
         }
     }
 
     /// Other bytes arrived than were checked. If others were sent, nobody has altered them on the way.
-    fn blame(error: CloudError, transfer: &Transfer, digests: &Digests) -> CloudError {
+    fn blame(error: CloudError, sent: Option<String>, digests: &Digests) -> CloudError {
         let is_altered = error.failure.kind == ErrorKind::ChecksumMismatch;
-        if !is_altered || transfer.sent_md5().is_none_or(|sent| sent == digests.md5) {
+        if !is_altered || sent.is_none_or(|sent| sent == digests.md5) {
             return error;
         }
         let message = "the file was changed while it was sent; it is checked again";

@@ -67,8 +67,8 @@ struct TransferState {
     in_file: bool,
     /// How long its file was waited for so far.
     reading: Duration,
-    /// What was sent so far, if it is hashed.
-    sent: Option<Md5>,
+    /// What was sent so far, if it is hashed, and how many bytes that is.
+    sent: Option<(Md5, u64)>,
 }
 
 impl Transfer {
@@ -82,20 +82,22 @@ impl Transfer {
             file_error: None,
             in_file: false,
             reading: Duration::ZERO,
-            sent: hash.then(Md5::new),
+            sent: hash.then(|| (Md5::new(), 0)),
         };
         Self(Arc::new(Mutex::new(state)))
     }
 
     fn hash(&self, piece: &[u8]) {
-        if let Some(md5) = &mut self.lock().sent {
+        if let Some((md5, length)) = &mut self.lock().sent {
             md5.update(piece);
+            *length += piece.len() as u64;
         }
     }
 
-    /// The MD5 of what was sent, in Base64, if it was hashed.
-    pub(super) fn sent_md5(&self) -> Option<String> {
-        Some(BASE64.encode(self.lock().sent.clone()?.finalize()))
+    /// The MD5 of what was sent, in Base64, if it was hashed and all of this size was sent: an answer may come before.
+    pub(super) fn sent_md5(&self, size: u64) -> Option<String> {
+        let (md5, _) = self.lock().sent.clone().filter(|(_, length)| *length == size)?;
+        Some(BASE64.encode(md5.finalize()))
     }
 
     /// Resolves when nothing moved for so long.
@@ -326,7 +328,9 @@ mod tests {
                 sent.extend_from_slice(&piece);
             }
             assert!(sent == bytes, "{size}");
-            assert_eq!(source.transfer.sent_md5(), Some(BASE64.encode(Md5::digest(&bytes))));
+            let md5 = BASE64.encode(Md5::digest(&bytes));
+            assert_eq!(source.transfer.sent_md5(size as u64), Some(md5));
+            assert_eq!(source.transfer.sent_md5(size as u64 + 1), None, "not all of it");
         }
     }
 
