@@ -233,8 +233,8 @@ async fn rebuild(
     };
     let cutoff = rfc3339(cutoff);
     let message = format!(
-        "{what}; it was rebuilt from the folders. Files from before {cutoff} are held: `brandpost retry --held` \
-         sends them again, `brandpost adopt --all` takes them as sent"
+        "{what}; it was rebuilt from the folders, without its reservations: `brandpost reserve` them again. \
+         Files from before {cutoff} are held: `brandpost retry --held` sends them again, `brandpost adopt --all` takes them as sent"
     );
     let fresh = fresh(path)?;
     let ledger = Ledger::open(&fresh, clock).await?;

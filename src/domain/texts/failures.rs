@@ -204,8 +204,8 @@ pub(super) const TEXTS: &[Pattern] = &[
         "上传已被人工暂停：{}；用 `brandpost resume` 恢复",
     ),
     (
-        "{}; it was rebuilt from the folders. Files from before {} are held: `brandpost retry --held` sends them again, `brandpost adopt --all` takes them as sent",
-        "{}；已按目录重建。{} 以前的文件待确认：`brandpost retry --held` 全部重传，`brandpost adopt --all` 视为已上传",
+        "{}; it was rebuilt from the folders, without its reservations: `brandpost reserve` them again. Files from before {} are held: `brandpost retry --held` sends them again, `brandpost adopt --all` takes them as sent",
+        "{}；已按目录重建，预留的序号没有了，请重新 `brandpost reserve`。{} 以前的文件待确认：`brandpost retry --held` 全部重传，`brandpost adopt --all` 视为已上传",
     ),
     ("the database was missing", "数据库不见了"),
     ("the database was damaged and is now {}", "数据库已损坏，现在是 {}"),
