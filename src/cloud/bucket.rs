@@ -5,14 +5,15 @@ mod body;
 mod buffers;
 mod receipt;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, DATE};
 use http::{HeaderMap, HeaderName, StatusCode};
 use reqwest::Response;
+use tokio::time::Instant;
 
 use super::client::{self, Clients};
 use super::credentials::Grant;
@@ -34,6 +35,9 @@ use receipt::UNKNOWN_OBJECT;
 
 pub use body::BytesLimiter;
 
+/// After other bytes arrived than were checked, what is sent is hashed for so long.
+const HASH: Duration = Duration::from_mins(10);
+
 /// Reads an answer that is no receipt: for the fuzzer.
 #[doc(hidden)]
 pub fn read_refusal(status: StatusCode, headers: &HeaderMap, body: &[u8], target: &Target) -> CloudError {
@@ -50,6 +54,8 @@ pub struct Bucket {
     buffers: Arc<Buffers>,
     /// Presigned URLs were signed without a `Content-Type`, as far as it is known.
     without_content_type: AtomicBool,
+    /// Until then what is sent is hashed.
+    hash_until: Mutex<Option<Instant>>,
 }
 
 /// What is sent.
@@ -65,8 +71,6 @@ pub struct Object<'a> {
     pub digests: &'a Digests,
     /// A presigned URL refused the request with the `Content-Type`, or without it: now the other of the two.
     pub toggle_content_type: bool,
-    /// What arrived was something else: now what is sent is hashed.
-    pub hash: bool,
 }
 
 /// OSS has the object, and its checksums are those of our file.
@@ -88,6 +92,7 @@ impl Bucket {
             limiter,
             buffers: Arc::default(),
             without_content_type: AtomicBool::default(),
+            hash_until: Mutex::default(),
         }
     }
 
@@ -147,7 +152,7 @@ impl Bucket {
         headers.extend(self.headers("PUT", target, grant, content)?);
         headers.insert(CONTENT_LENGTH, size.into());
         let signature = signature_of(&headers);
-        let transfer = Transfer::new(object.hash);
+        let transfer = Transfer::new(self.is_hashing());
         let source = Source {
             file: object.file,
             size,
@@ -165,20 +170,39 @@ impl Bucket {
         };
         tokio::select! {
             result = exchange => {
-                result.map_err(|error| Self::blame(error, transfer.sent_md5(size), digests).without(&[&signature]))
+                result.map_err(|error| self.blame(error, &transfer, size, digests).without(&[&signature]))
             }
             () = transfer.stalled(self.timeout) => Err(self.stalled(target, &transfer)),
         }
     }
 
-    /// Other bytes arrived than were checked. If others were sent, nobody has altered them on the way.
-    fn blame(error: CloudError, sent: Option<String>, digests: &Digests) -> CloudError {
-        let is_altered = error.failure.kind == ErrorKind::ChecksumMismatch;
-        if !is_altered || sent.is_none_or(|sent| sent == digests.md5) {
-            return error;
+    fn is_hashing(&self) -> bool {
+        let until = self.hash_until.lock().unwrap_or_else(PoisonError::into_inner);
+        until.is_some_and(|until| Instant::now() < until)
+    }
+
+    /// Was it the file, and neither the way nor the cloud? It kept OSS waiting; or other bytes were sent than were checked,
+    /// which is known only if they were hashed, as they are from now on for a while.
+    fn blame(&self, error: CloudError, transfer: &Transfer, size: u64, digests: &Digests) -> CloudError {
+        let of_file =
+            |message| CloudError::of_file(Failure::new(ErrorKind::FileChanged, message), error.sent);
+        match error.failure.kind {
+            ErrorKind::Network | ErrorKind::Timeout | ErrorKind::OssError
+                if transfer.waited_long_for_file() =>
+            {
+                of_file("the file cannot be read to its end: its file system does not answer")
+            }
+            ErrorKind::ChecksumMismatch => {
+                let until = Instant::now() + HASH;
+                *self.hash_until.lock().unwrap_or_else(PoisonError::into_inner) = Some(until);
+                match transfer.sent_md5(size) {
+                    Some(sent) if sent == digests.md5 => error,
+                    Some(_) => of_file("the file was changed while it was sent; it is checked again"),
+                    None => CloudError { remedy: Remedy::HashNextTime, ..error },
+                }
+            }
+            _ => error,
         }
-        let message = "the file was changed while it was sent; it is checked again";
-        CloudError::of_file(Failure::new(ErrorKind::FileChanged, message), error.sent)
     }
 
     /// Nothing moved for the timeout: whose fault it is.

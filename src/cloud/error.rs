@@ -42,9 +42,9 @@ pub enum Remedy {
     CorrectClock,
     /// At once, with another signature.
     SignAgain,
-    /// At once, and what is sent is hashed: who changes a file while it is sent stops nobody else's. If it was what
-    /// was checked and arrives as something else again, later.
-    HashWhileSending,
+    /// Wait, try again: other bytes arrived than were checked, and nobody knows whether other ones were sent. From now on what
+    /// is sent is hashed, so that who changes a file meanwhile stops nobody else's.
+    HashNextTime,
     /// This file fails for good.
     GiveUp,
 }
@@ -57,9 +57,13 @@ impl Remedy {
             | Remedy::FreshGrantOrGiveUp
             | Remedy::ToggleContentType
             | Remedy::CorrectClock
-            | Remedy::SignAgain
-            | Remedy::HashWhileSending => true,
-            Remedy::Later | Remedy::FewTimes | Remedy::SlowDown(_) | Remedy::Pause | Remedy::GiveUp => false,
+            | Remedy::SignAgain => true,
+            Remedy::Later
+            | Remedy::HashNextTime
+            | Remedy::FewTimes
+            | Remedy::SlowDown(_)
+            | Remedy::Pause
+            | Remedy::GiveUp => false,
         }
     }
 
@@ -74,7 +78,7 @@ impl Remedy {
             | Remedy::ToggleContentType
             | Remedy::CorrectClock
             | Remedy::SignAgain
-            | Remedy::HashWhileSending
+            | Remedy::HashNextTime
             | Remedy::GiveUp => false,
         }
     }
@@ -136,9 +140,10 @@ impl CloudError {
     pub fn is_outage(&self) -> bool {
         match self.remedy {
             // what was repaired at once, and came again, would meet every file
-            Remedy::FreshGrant | Remedy::CorrectClock | Remedy::SignAgain | Remedy::HashWhileSending => true,
+            Remedy::FreshGrant | Remedy::CorrectClock | Remedy::SignAgain => true,
             Remedy::Later | Remedy::FewTimes => self.failure.kind.means_outage(),
             Remedy::SlowDown(_)
+            | Remedy::HashNextTime
             | Remedy::Pause
             | Remedy::FreshGrantOrGiveUp
             | Remedy::ToggleContentType

@@ -90,7 +90,6 @@ async fn once(shared: &Shared, claim: &Claim, repair: Option<Remedy>) -> Result<
         format,
         digests,
         toggle_content_type: repair == Some(Remedy::ToggleContentType),
-        hash: repair == Some(Remedy::HashWhileSending),
     };
     let began = Instant::now();
     let receipt = shared.clouds.bucket.put(&target, &grant, object).await;

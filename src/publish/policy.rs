@@ -95,6 +95,7 @@ fn signal(error: &CloudError) -> Signal {
     let failure = |cause| Signal::Failure { cause, error: error.failure.to_string() };
     match error.remedy {
         Remedy::Pause => failure(PauseCause::Credentials),
+        Remedy::HashNextTime => Signal::Inconclusive,
         _ if error.is_outage() => failure(PauseCause::Outage),
         _ => Signal::Success,
     }
@@ -133,7 +134,7 @@ fn refused(error: CloudError, context: &Context) -> AttemptEnd {
         | Remedy::FreshGrant
         | Remedy::CorrectClock
         | Remedy::SignAgain
-        | Remedy::HashWhileSending => retry(failure, None, sent, context),
+        | Remedy::HashNextTime => retry(failure, None, sent, context),
     }
 }
 

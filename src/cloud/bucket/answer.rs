@@ -66,7 +66,7 @@ fn by_code(code: &str, status: StatusCode, headers: &HeaderMap) -> (ErrorKind, R
         | "AccessKeyIdAndSecurityTokenNotMatch" => (OssError, Remedy::FreshGrant),
         "RequestTimeTooSkewed" => (ClockSkew, Remedy::CorrectClock),
         "SignatureDoesNotMatch" => (OssRejected, Remedy::FreshGrantOrGiveUp),
-        "InvalidDigest" | "BadDigest" => (ChecksumMismatch, Remedy::HashWhileSending),
+        "InvalidDigest" | "BadDigest" => (ChecksumMismatch, Remedy::Later),
         "RequestTimeout" | "ConnectionTimeout" | "InternalError" | "ServiceUnavailable" => {
             (OssError, Remedy::Later)
         }
@@ -172,8 +172,8 @@ mod tests {
             (403, "InDebt", OssRejected, Remedy::GiveUp),
             (404, "NoSuchBucket", OssRejected, Remedy::GiveUp),
             (400, "EntityTooLarge", OssRejected, Remedy::GiveUp),
-            (400, "InvalidDigest", ChecksumMismatch, Remedy::HashWhileSending),
-            (400, "BadDigest", ChecksumMismatch, Remedy::HashWhileSending),
+            (400, "InvalidDigest", ChecksumMismatch, Remedy::Later),
+            (400, "BadDigest", ChecksumMismatch, Remedy::Later),
             (400, "RequestTimeout", OssError, Remedy::Later),
             (400, "ConnectionTimeout", OssError, Remedy::Later),
             (500, "InternalError", OssError, Remedy::Later),

@@ -33,6 +33,9 @@ const PIECE: usize = 128 << 10;
 /// what lies elsewhere. It is tried again later.
 const SLOWEST: u64 = 64 << 10;
 
+/// Who waits for a piece of a file for so long may give up before the file does.
+const LONG_READ: Duration = Duration::from_secs(5);
+
 /// So much time has every file beside that.
 const READ_GRACE: Duration = Duration::from_mins(1);
 
@@ -65,8 +68,9 @@ struct TransferState {
     file_error: Option<String>,
     /// A thread reads from the file.
     in_file: bool,
-    /// How long its file was waited for so far.
+    /// How long its file was waited for so far, and for one piece at most.
     reading: Duration,
+    longest_read: Duration,
     /// What was sent so far, if it is hashed, and how many bytes that is.
     sent: Option<(Md5, u64)>,
 }
@@ -82,6 +86,7 @@ impl Transfer {
             file_error: None,
             in_file: false,
             reading: Duration::ZERO,
+            longest_read: Duration::ZERO,
             sent: hash.then(|| (Md5::new(), 0)),
         };
         Self(Arc::new(Mutex::new(state)))
@@ -135,6 +140,13 @@ impl Transfer {
         self.lock().in_file
     }
 
+    /// Did the cloud have to wait for the file, now or before?
+    pub(super) fn waited_long_for_file(&self) -> bool {
+        let state = self.lock();
+        let now = if state.in_file { state.moved.elapsed() } else { Duration::ZERO };
+        state.longest_read.max(now) > LONG_READ
+    }
+
     fn waits_for_limit(&self) {
         self.lock().limited = true;
     }
@@ -152,6 +164,7 @@ impl Transfer {
         self.moved();
         let mut state = self.lock();
         state.reading += took;
+        state.longest_read = state.longest_read.max(took);
         if state.reading <= longest {
             return Ok(());
         }
@@ -371,8 +384,10 @@ mod tests {
         assert_eq!(pieces, 9);
         let error = transfer.read_in(Duration::ZERO, longest).unwrap_err();
         assert!(error.to_string().contains("64 KiB a second"), "{error}");
+        assert!(transfer.waited_long_for_file(), "whoever gave up meanwhile waited for the file");
         // a slow line to a file server is fast enough
         let transfer = Transfer::new(false);
         assert!((0..160).all(|_| transfer.read_in(Duration::from_secs(2), longest).is_ok()));
+        assert!(!transfer.waited_long_for_file());
     }
 }

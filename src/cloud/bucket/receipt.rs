@@ -26,7 +26,7 @@ pub(super) fn receipt(
 ) -> Result<Receipt, CloudError> {
     let request_id = name(headers, "x-oss-request-id");
     let (etag, expected) = (etag(headers), md5_hex(digests));
-    let (remedy, what) = match (text(headers, "x-oss-hash-crc64ecma"), etag) {
+    let what = match (text(headers, "x-oss-hash-crc64ecma"), etag) {
         (Some(crc), etag) if crc.trim().parse() == Ok(digests.crc64) => {
             return Ok(Receipt { etag: etag.unwrap_or(expected), request_id });
         }
@@ -34,29 +34,22 @@ pub(super) fn receipt(
             return Ok(Receipt { etag, request_id });
         }
         (Some(crc), _) => {
-            let (crc, ours) = (short_name(crc), digests.crc64);
-            let what = format!("OSS has other bytes than the file: CRC-64 {crc} instead of {ours}");
-            (Remedy::HashWhileSending, what)
+            let crc = short_name(crc);
+            format!("OSS has other bytes than the file: CRC-64 {crc} instead of {}", digests.crc64)
         }
         _ if request_id.is_none() => {
             return Err(CloudError::intercepted(Service::Oss, host, status, headers));
         }
-        (None, Some(etag)) => {
-            let what = format!(
-                "the answer has no CRC-64, and its ETag {etag} is not the file's MD5 {expected}: nobody knows what \
-                 arrived; see what removes x-oss-hash-crc64ecma between here and {host}"
-            );
-            (Remedy::HashWhileSending, what)
-        }
-        (None, None) => {
-            let what = format!(
-                "the answer has no checksum, neither x-oss-hash-crc64ecma nor ETag: nobody knows what arrived; see \
-                 what removes them between here and {host}"
-            );
-            (Remedy::Later, what)
-        }
+        (None, Some(etag)) => format!(
+            "the answer has no CRC-64, and its ETag {etag} is not the file's MD5 {expected}: nobody knows what \
+             arrived; see what removes x-oss-hash-crc64ecma between here and {host}"
+        ),
+        (None, None) => format!(
+            "the answer has no checksum, neither x-oss-hash-crc64ecma nor ETag: nobody knows what arrived; see \
+             what removes them between here and {host}"
+        ),
     };
-    Err(CloudError::new(Service::Oss, ErrorKind::ChecksumMismatch, remedy, what)
+    Err(CloudError::new(Service::Oss, ErrorKind::ChecksumMismatch, Remedy::Later, what)
         .with_request_id(request_id)
         .perhaps_sent())
 }

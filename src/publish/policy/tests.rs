@@ -64,14 +64,15 @@ fn every_remedy_has_its_decision() {
     let slow = |wait| Feedback::SlowDown { wait, error: "throttled: why".into() };
     let failed = |kind| End::Failed { kind, sent: true };
     let at_once = End::RetryIn { seconds: 0, kind: Credentials, recheck: false, sent: false };
-    let mismatch = End::RetryIn { seconds: 2, kind: ChecksumMismatch, recheck: true, sent: true };
+    let mismatch = || End::RetryIn { seconds: 2, kind: ChecksumMismatch, recheck: true, sent: true };
     let (none, ok) = (Feedback::None, Signal::Success);
     let table = [
         (Remedy::Later, Network, retry_in(2, Network), outage(Network), none.clone()),
         (Remedy::Later, Timeout, retry_in(2, Timeout), outage(Timeout), none.clone()),
         (Remedy::Later, GatewayError, retry_in(2, GatewayError), outage(GatewayError), none.clone()),
         (Remedy::Later, OssError, retry_in(2, OssError), outage(OssError), none.clone()),
-        (Remedy::HashWhileSending, ChecksumMismatch, mismatch, outage(ChecksumMismatch), none.clone()),
+        (Remedy::Later, ChecksumMismatch, mismatch(), outage(ChecksumMismatch), none.clone()),
+        (Remedy::HashNextTime, ChecksumMismatch, mismatch(), Signal::Inconclusive, none.clone()),
         (Remedy::FewTimes, GatewayError, retry_in(2, GatewayError), outage(GatewayError), none.clone()),
         (Remedy::SlowDown(None), Throttled, retry_in(2, Throttled), ok.clone(), slow(None)),
         (
@@ -111,8 +112,8 @@ fn remedies() -> impl Iterator<Item = Remedy> {
         Remedy::FreshGrantOrGiveUp => Some(Remedy::ToggleContentType),
         Remedy::ToggleContentType => Some(Remedy::CorrectClock),
         Remedy::CorrectClock => Some(Remedy::SignAgain),
-        Remedy::SignAgain => Some(Remedy::HashWhileSending),
-        Remedy::HashWhileSending => Some(Remedy::GiveUp),
+        Remedy::SignAgain => Some(Remedy::HashNextTime),
+        Remedy::HashNextTime => Some(Remedy::GiveUp),
         Remedy::GiveUp => None,
     })
 }
