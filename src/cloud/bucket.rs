@@ -195,8 +195,8 @@ impl Bucket {
             ErrorKind::ChecksumMismatch => {
                 let until = Instant::now() + HASH;
                 *self.hash_until.lock().unwrap_or_else(PoisonError::into_inner) = Some(until);
-                match transfer.sent_md5(size) {
-                    Some(sent) if sent == digests.md5 => error,
+                match transfer.sent_sha256(size) {
+                    Some(sent) if sent == digests.sha256 => error,
                     Some(_) => of_file("the file was changed while it was sent; it is checked again"),
                     None => CloudError { remedy: Remedy::HashNextTime, ..error },
                 }

@@ -9,17 +9,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
 use futures_util::stream::{self, Stream, StreamExt};
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use http_body::{Body, Frame, SizeHint};
-use md5::{Digest, Md5};
 use rustix::io::{Errno, ReadWriteFlags, preadv2};
+use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 
 use super::buffers::{BUFFER, Buffers};
+use crate::domain::text::hex;
 use crate::fs_timeout::OpenFile;
 
 /// How much of a file that does not fit into one buffer is read in one go.
@@ -72,7 +71,7 @@ struct TransferState {
     reading: Duration,
     longest_read: Duration,
     /// What was sent so far, if it is hashed, and how many bytes that is.
-    sent: Option<(Md5, u64)>,
+    sent: Option<(Sha256, u64)>,
 }
 
 impl Transfer {
@@ -87,22 +86,23 @@ impl Transfer {
             in_file: false,
             reading: Duration::ZERO,
             longest_read: Duration::ZERO,
-            sent: hash.then(|| (Md5::new(), 0)),
+            sent: hash.then(|| (Sha256::new(), 0)),
         };
         Self(Arc::new(Mutex::new(state)))
     }
 
     fn hash(&self, piece: &[u8]) {
-        if let Some((md5, length)) = &mut self.lock().sent {
-            md5.update(piece);
+        if let Some((hash, length)) = &mut self.lock().sent {
+            hash.update(piece);
             *length += piece.len() as u64;
         }
     }
 
-    /// The MD5 of what was sent, in Base64, if it was hashed and all of this size was sent: an answer may come before.
-    pub(super) fn sent_md5(&self, size: u64) -> Option<String> {
-        let (md5, _) = self.lock().sent.clone().filter(|(_, length)| *length == size)?;
-        Some(BASE64.encode(md5.finalize()))
+    /// The SHA-256 of what was sent, in hexadecimal, if it was hashed and all of this size was sent: an answer may come before.
+    /// (Anybody can make two files with one MD5.)
+    pub(super) fn sent_sha256(&self, size: u64) -> Option<String> {
+        let (hash, _) = self.lock().sent.clone().filter(|(_, length)| *length == size)?;
+        Some(hex(&hash.finalize()))
     }
 
     /// Resolves when nothing moved for so long.
@@ -123,6 +123,9 @@ impl Transfer {
     /// The answer has begun.
     pub(super) fn answered(&self) {
         let mut state = self.lock();
+        if state.in_file {
+            state.longest_read = state.longest_read.max(state.moved.elapsed());
+        }
         (state.answered, state.moved) = (true, Instant::now());
     }
 
@@ -341,9 +344,9 @@ mod tests {
                 sent.extend_from_slice(&piece);
             }
             assert!(sent == bytes, "{size}");
-            let md5 = BASE64.encode(Md5::digest(&bytes));
-            assert_eq!(source.transfer.sent_md5(size as u64), Some(md5));
-            assert_eq!(source.transfer.sent_md5(size as u64 + 1), None, "not all of it");
+            let sha256 = hex(&Sha256::digest(&bytes));
+            assert_eq!(source.transfer.sent_sha256(size as u64), Some(sha256));
+            assert_eq!(source.transfer.sent_sha256(size as u64 + 1), None, "not all of it");
         }
     }
 
@@ -389,5 +392,11 @@ mod tests {
         let transfer = Transfer::new(false);
         assert!((0..160).all(|_| transfer.read_in(Duration::from_secs(2), longest).is_ok()));
         assert!(!transfer.waited_long_for_file());
+        // the cloud gives up while a piece is read
+        let mut state = transfer.lock();
+        (state.in_file, state.moved) = (true, state.moved.checked_sub(LONG_READ * 2).unwrap());
+        drop(state);
+        transfer.answered();
+        assert!(transfer.waited_long_for_file());
     }
 }
