@@ -32,7 +32,7 @@ const PIECE: usize = 128 << 10;
 /// what lies elsewhere. It is tried again later.
 const SLOWEST: u64 = 64 << 10;
 
-/// Who waits for a piece of a file for so long may give up before the file does.
+/// Who waits for a file for so long may give up before the file does.
 const LONG_READ: Duration = Duration::from_secs(5);
 
 /// So much time has every file beside that.
@@ -65,9 +65,9 @@ struct TransferState {
     /// The answer has begun: from now on nothing of the file counts, and the limit is one for the whole answer.
     answered: bool,
     file_error: Option<String>,
-    /// A thread reads from the file.
-    in_file: bool,
-    /// How long its file was waited for so far, and for one piece at most.
+    /// Since when a thread reads from the file; the cloud gets nothing meanwhile.
+    in_file: Option<Instant>,
+    /// How long its file was waited for so far, and at a time at most.
     reading: Duration,
     longest_read: Duration,
     /// What was sent so far, if it is hashed, and how many bytes that is.
@@ -83,7 +83,7 @@ impl Transfer {
             limited: false,
             answered: false,
             file_error: None,
-            in_file: false,
+            in_file: None,
             reading: Duration::ZERO,
             longest_read: Duration::ZERO,
             sent: hash.then(|| (Sha256::new(), 0)),
@@ -123,9 +123,6 @@ impl Transfer {
     /// The answer has begun.
     pub(super) fn answered(&self) {
         let mut state = self.lock();
-        if state.in_file {
-            state.longest_read = state.longest_read.max(state.moved.elapsed());
-        }
         (state.answered, state.moved) = (true, Instant::now());
     }
 
@@ -140,13 +137,23 @@ impl Transfer {
 
     /// Is it the file that does not move?
     pub(super) fn waits_for_file(&self) -> bool {
-        self.lock().in_file
+        self.lock().in_file.is_some()
+    }
+
+    fn reads(&self) {
+        self.lock().in_file = Some(Instant::now());
+    }
+
+    fn has_read(&self) {
+        let mut state = self.lock();
+        let took = state.in_file.take().map_or(Duration::ZERO, |since| since.elapsed());
+        state.longest_read = state.longest_read.max(took);
     }
 
     /// Did the cloud have to wait for the file, now or before?
     pub(super) fn waited_long_for_file(&self) -> bool {
         let state = self.lock();
-        let now = if state.in_file { state.moved.elapsed() } else { Duration::ZERO };
+        let now = state.in_file.map_or(Duration::ZERO, |since| since.elapsed());
         state.longest_read.max(now) > LONG_READ
     }
 
@@ -167,7 +174,6 @@ impl Transfer {
         self.moved();
         let mut state = self.lock();
         state.reading += took;
-        state.longest_read = state.longest_read.max(took);
         if state.reading <= longest {
             return Ok(());
         }
@@ -240,9 +246,9 @@ impl Source {
         let read = move || {
             buffers.filled(length, |buffer| fill(buffer, At { file: &file, at: sent }, &transfer, longest))
         };
-        self.transfer.lock().in_file = true;
+        self.transfer.reads();
         let read = tokio::task::spawn_blocking(read).await.map_err(io::Error::other)?;
-        self.transfer.lock().in_file = false;
+        self.transfer.has_read();
         read
     }
 
@@ -387,16 +393,24 @@ mod tests {
         assert_eq!(pieces, 9);
         let error = transfer.read_in(Duration::ZERO, longest).unwrap_err();
         assert!(error.to_string().contains("64 KiB a second"), "{error}");
-        assert!(transfer.waited_long_for_file(), "whoever gave up meanwhile waited for the file");
         // a slow line to a file server is fast enough
         let transfer = Transfer::new(false);
         assert!((0..160).all(|_| transfer.read_in(Duration::from_secs(2), longest).is_ok()));
         assert!(!transfer.waited_long_for_file());
-        // the cloud gives up while a piece is read
+    }
+
+    /// Several pieces are read before the first one is sent.
+    #[test]
+    fn who_gave_up_while_a_file_was_read_waited_for_the_file() {
+        let transfer = Transfer::new(false);
+        transfer.reads();
         let mut state = transfer.lock();
-        (state.in_file, state.moved) = (true, state.moved.checked_sub(LONG_READ * 2).unwrap());
+        state.in_file = state.in_file.and_then(|since| since.checked_sub(LONG_READ * 2));
         drop(state);
+        transfer.read_in(LONG_READ / 2, READ_GRACE).unwrap();
         transfer.answered();
-        assert!(transfer.waited_long_for_file());
+        assert!(transfer.waits_for_file() && transfer.waited_long_for_file());
+        transfer.has_read();
+        assert!(!transfer.waits_for_file() && transfer.waited_long_for_file());
     }
 }
