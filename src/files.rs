@@ -133,7 +133,7 @@ fn refused(error: Errno) -> io::Error {
 /// # Errors
 /// Those of `fstat`.
 pub fn stamp(file: impl AsFd) -> io::Result<Stamp> {
-    Ok(look_of(&fs::fstat(file)?).stamp)
+    Ok(look_at(file)?.stamp)
 }
 
 /// An open file as `look` would see it.

@@ -25,7 +25,7 @@ use super::signature::{
 };
 use super::target::{Signing, Target};
 use crate::config::Settings;
-use crate::domain::failure::{ErrorKind, Failure};
+use crate::domain::failure::ErrorKind;
 use crate::domain::image::Format;
 use crate::domain::upload::Digests;
 use crate::fs_timeout::OpenFile;
@@ -37,6 +37,9 @@ pub use body::BytesLimiter;
 
 /// After other bytes arrived than were checked, what is sent is hashed for so long.
 const HASH: Duration = Duration::from_mins(10);
+
+/// What is wrong with a file that kept OSS waiting.
+const NO_ANSWER: &str = "the file cannot be read to its end: its file system does not answer";
 
 /// Reads an answer that is no receipt: for the fuzzer.
 #[doc(hidden)]
@@ -184,20 +187,21 @@ impl Bucket {
     /// Was it the file, and neither the way nor the cloud? It kept OSS waiting; or other bytes were sent than were checked,
     /// which is known only if they were hashed, as they are from now on for a while.
     fn blame(&self, error: CloudError, transfer: &Transfer, size: u64, digests: &Digests) -> CloudError {
-        let of_file =
-            |message| CloudError::of_file(Failure::new(ErrorKind::FileChanged, message), error.sent);
         match error.failure.kind {
             ErrorKind::Network | ErrorKind::Timeout | ErrorKind::OssError
                 if transfer.waited_long_for_file() =>
             {
-                of_file("the file cannot be read to its end: its file system does not answer")
+                CloudError::of_file(NO_ANSWER, error.sent)
             }
             ErrorKind::ChecksumMismatch => {
                 let until = Instant::now() + HASH;
                 *self.hash_until.lock().unwrap_or_else(PoisonError::into_inner) = Some(until);
                 match transfer.sent_sha256(size) {
                     Some(sent) if sent == digests.sha256 => error,
-                    Some(_) => of_file("the file was changed while it was sent; it is checked again"),
+                    Some(_) => {
+                        let message = "the file was changed while it was sent; it is checked again";
+                        CloudError::of_file(message, error.sent)
+                    }
                     None => CloudError { remedy: Remedy::HashNextTime, ..error },
                 }
             }
@@ -208,8 +212,7 @@ impl Bucket {
     /// Nothing moved for the timeout: whose fault it is.
     fn stalled(&self, target: &Target, transfer: &Transfer) -> CloudError {
         if transfer.waits_for_file() {
-            let message = "the file cannot be read to its end: its file system does not answer";
-            return CloudError::new(Service::Oss, ErrorKind::FileChanged, Remedy::Later, message);
+            return CloudError::of_file(NO_ANSWER, false);
         }
         let message = format!("{} made no progress for {} s", target.host(), self.timeout.as_secs_f32());
         CloudError::new(Service::Oss, ErrorKind::Timeout, Remedy::Later, message).perhaps_sent()
@@ -217,7 +220,7 @@ impl Bucket {
 
     fn client_error(&self, target: &Target, transfer: &Transfer, error: &reqwest::Error) -> CloudError {
         match transfer.file_error() {
-            Some(message) => CloudError::new(Service::Oss, ErrorKind::FileChanged, Remedy::Later, message),
+            Some(message) => CloudError::of_file(message, false),
             None => self.clients.error(Service::Oss, &target.url, error),
         }
     }

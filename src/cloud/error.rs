@@ -104,8 +104,8 @@ impl CloudError {
     }
 
     /// The file is not what was checked. `sent`: its bytes may have arrived before that was found out.
-    pub(crate) fn of_file(failure: Failure, sent: bool) -> Self {
-        Self { service: Service::Oss, failure, remedy: Remedy::Later, sent }
+    pub(crate) fn of_file(message: impl Into<String>, sent: bool) -> Self {
+        Self { sent, ..Self::new(Service::Oss, ErrorKind::FileChanged, Remedy::Later, message) }
     }
 
     /// No answer came, or one about other bytes: the file's bytes may have arrived.

@@ -49,7 +49,7 @@ pub(super) async fn attempt(shared: &Shared, claim: &Claim) -> Outcome {
     loop {
         let mut error = match once(shared, claim, repair).await {
             Ok(Outcome::FileChanged(failure)) if sent => {
-                return Outcome::Refused(CloudError::of_file(failure, sent));
+                return Outcome::Refused(CloudError::of_file(failure.message, sent));
             }
             Ok(outcome) => return outcome,
             Err(error) => error,

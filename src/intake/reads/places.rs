@@ -40,7 +40,8 @@ impl Places {
 
     /// A read that has a place takes long.
     pub(super) fn slow(&self) -> Counted<'_> {
-        self.slow.one_more_of_any()
+        self.slow.0.fetch_add(1, Ordering::Relaxed);
+        Counted(&self.slow)
     }
 }
 
@@ -51,11 +52,6 @@ pub(super) struct Count(AtomicUsize);
 impl Count {
     fn get(&self) -> usize {
         self.0.load(Ordering::Relaxed)
-    }
-
-    fn one_more_of_any(&self) -> Counted<'_> {
-        self.0.fetch_add(1, Ordering::Relaxed);
-        Counted(self)
     }
 
     /// One more, if there are fewer than `most`.
