@@ -78,6 +78,18 @@ async fn until_released(reads: &Arc<Reads>) {
     }
 }
 
+/// What a read comes to that needs no more of the clock; its thread may be late.
+async fn ended(read: JoinHandle<Reading>, what: &str) -> Reading {
+    for _ in 0..20_000 {
+        if read.is_finished() {
+            return read.await.unwrap();
+        }
+        std::thread::sleep(Duration::from_millis(1));
+        tokio::task::yield_now().await;
+    }
+    panic!("it has not ended: {what}");
+}
+
 async fn end(reads: &Arc<Reads>, path: &str, ctime_ns: i64) -> Answer {
     loop {
         match reads.read_one(Path::new(path), meta(ctime_ns), NAS, never).await {
@@ -226,15 +238,8 @@ async fn a_folder_whose_files_all_take_long_does_not_hold_up_another() {
             let read =
                 async move { reads.read_one(Path::new(name), meta(0), DISK, |_: &ByteCount| Ok(None)).await };
             let other = tokio::spawn(read);
-            for _ in 0..200 {
-                std::thread::yield_now();
-                tokio::task::yield_now().await;
-            }
-            let thread = tokio::time::timeout(ASK * 3, other).await;
-            assert!(
-                matches!(thread, Ok(Ok(Reading::Done(Ok(None))))),
-                "{name} when {more} of them take long"
-            );
+            let other = ended(other, &format!("{name} when {more} of them take long")).await;
+            assert!(matches!(other, Reading::Done(Ok(None))));
         }
         pass(WAIT + ASK).await;
     }
@@ -291,12 +296,8 @@ async fn slow_files_in_several_folders_hold_up_no_other_folder() {
             let other = begin(format!("/disk/other/{step}"), brief);
             // each second as many go aside as there are threads
             pass(BRIEF * 8).await;
-            for _ in 0..10_000 {
-                std::thread::yield_now();
-                tokio::task::yield_now().await;
-            }
-            assert!(other.is_finished(), "{most} of a folder, {folders} slow folders, step {step}");
-            assert!(matches!(other.await.unwrap(), Reading::Done(Ok(None))));
+            let what = format!("{most} of a folder, {folders} slow folders, step {step}");
+            assert!(matches!(ended(other, &what).await, Reading::Done(Ok(None))));
         }
         drop(senders);
     }
