@@ -40,6 +40,8 @@ pub(super) struct Completed {
 /// What happened since the last alert.
 #[derive(Debug, Default)]
 pub(super) struct Digest {
+    /// Nothing did: an operator tries whether messages arrive.
+    pub(super) test: bool,
     /// How many files the cloud refused, and how many we refused.
     pub(super) failed: u64,
     pub(super) rejected: u64,
@@ -73,7 +75,7 @@ impl Digest {
             over: without(&pending.delivered, notices),
             completed: pending.completed,
             brands: pending.brands.iter().map(completed).collect(),
-            summary: None,
+            ..Self::default()
         }
     }
 
@@ -92,8 +94,12 @@ impl Digest {
 
     pub(super) fn is_empty(&self) -> bool {
         // of `files` and `brands` there are none without a count
-        let Self { failed, rejected, files: _, begun, over, completed, brands: _, summary } = self;
-        failed + rejected + completed == 0 && begun.is_empty() && over.is_empty() && summary.is_none()
+        let Self { test, failed, rejected, files: _, begun, over, completed, brands: _, summary } = self;
+        !test
+            && failed + rejected + completed == 0
+            && begun.is_empty()
+            && over.is_empty()
+            && summary.is_none()
     }
 
     /// How many refused files are not named.

@@ -61,6 +61,36 @@ pub(crate) fn check(settings: &Settings) -> Result<(), SecretError> {
     secrets.map(SecretSource::load).try_for_each(|secret| secret.map(drop))
 }
 
+/// A test message for each channel.
+pub(crate) struct Trial {
+    channels: Vec<Channel>,
+}
+
+impl Trial {
+    /// Of the channels that are configured.
+    ///
+    /// # Errors
+    /// When no HTTP client can be made, or a secret cannot be loaded.
+    pub(crate) fn new(settings: &Settings) -> anyhow::Result<Self> {
+        Ok(Self { channels: Channel::all(&settings.alerts, &Clients::new(settings)?)? })
+    }
+
+    /// Is there none?
+    pub(crate) fn is_empty(&self) -> bool {
+        self.channels.is_empty()
+    }
+
+    /// Sends them: the names of the channels, and why one cannot be sent.
+    pub(crate) async fn run(self, now: Timestamp) -> Vec<(&'static str, Result<(), String>)> {
+        let digest = Digest { test: true, ..Digest::default() };
+        let mut results = Vec::new();
+        for channel in self.channels {
+            results.push((channel.name(), channel.send(&digest, now).await));
+        }
+        results
+    }
+}
+
 /// Sends alerts until `stop`. A message that is being sent then is sent to its end and recorded, so that it is neither
 /// lost nor sent twice.
 ///

@@ -59,11 +59,12 @@ fn hmac(key: &[u8], text: &[u8]) -> Vec<u8> {
 
 /// For programs.
 pub(super) fn data(digest: &Digest, now: Timestamp) -> Value {
-    let Digest { failed, rejected, files, begun, over, completed, brands, summary } = digest;
+    let Digest { test, failed, rejected, files, begun, over, completed, brands, summary } = digest;
     json!({
         "service": "brandpost",
         "time": crate::domain::clock::rfc3339(now),
         "text": english(digest),
+        "test": test,
         "failed": failed,
         "rejected": rejected,
         "files": files,

@@ -7,8 +7,9 @@ use crate::domain::text::one_line;
 use crate::domain::texts::{self, Language, Place};
 
 pub(super) fn english(digest: &Digest) -> String {
-    let Digest { failed, rejected, files, begun, over, completed, brands, summary } = digest;
+    let Digest { test, failed, rejected, files, begun, over, completed, brands, summary } = digest;
     let mut lines = Vec::new();
+    lines.extend(test.then(|| "A test: alerts arrive here.".to_owned()));
     lines.extend(begun.values().map(|message| format!("Trouble: {}", shortened(message))));
     lines.extend(over.values().map(|message| format!("Over: {}", shortened(message))));
     if *failed > 0 {
@@ -46,8 +47,9 @@ pub(super) fn english(digest: &Digest) -> String {
 
 /// The chat systems' readers are in China.
 pub(super) fn chinese(digest: &Digest) -> String {
-    let Digest { failed, rejected, files, begun, over, completed, brands, summary } = digest;
+    let Digest { test, failed, rejected, files, begun, over, completed, brands, summary } = digest;
     let mut lines = Vec::new();
+    lines.extend(test.then(|| "【测试】告警可以送达这里".to_owned()));
     lines.extend(begun.iter().map(|(name, message)| begins(*name, message)));
     lines.extend(over.iter().map(|(name, message)| match ends(*name) {
         Some(words) => words.to_owned(),

@@ -6,10 +6,13 @@ use super::lang::{self, tr};
 use super::style::{self, paint};
 use crate::config::Settings;
 use crate::domain::upload::State;
-use crate::ledger::SummaryRow;
+use crate::ledger::{Report, SummaryRow};
 
 /// Brands with more slots than this are shown as a number.
 const STRIP: i64 = 20;
+
+/// Of so many brands it is said which slots are reserved.
+const SHOWN: usize = 10;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -27,7 +30,8 @@ pub(super) struct Args {
 }
 
 pub(super) async fn brands(settings: &Settings, args: &Args) -> anyhow::Result<ExitCode> {
-    let rows = super::report(settings).await?.brands(args.text.as_deref(), None, args.limit).await?;
+    let report = super::report(settings).await?;
+    let rows = report.brands(args.text.as_deref(), None, args.limit).await?;
     if args.json || args.csv {
         super::data::print(&rows, &SummaryRow::COLUMNS, args.csv)?;
     } else if let Some(text) = args.text.as_ref().filter(|_| rows.is_empty()) {
@@ -36,8 +40,21 @@ pub(super) async fn brands(settings: &Settings, args: &Args) -> anyhow::Result<E
         anstream::println!("{}", tr!("no brands yet", "还没有品牌"));
     } else {
         print(&rows);
+        print_reserved(&report, &rows).await?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Which slots are reserved, of the first brands that have such.
+async fn print_reserved(report: &Report, rows: &[SummaryRow]) -> anyhow::Result<()> {
+    for row in rows.iter().filter(|row| row.slots_reserved > 0).take(SHOWN) {
+        let reserved = report.taken(row.brand()).await?.into_iter().filter(|taken| taken.reserved);
+        let slots: Vec<_> = reserved.map(|taken| taken.slot.to_string()).collect();
+        let (brand, slots) = (row.brand(), slots.join(&tr!(", ", "、")));
+        let text = tr!("{brand}: reserved: {slots}", "{brand}：已预留序号 {slots}");
+        anstream::println!("{}", paint(style::FAINT, &text));
+    }
+    Ok(())
 }
 
 fn print(rows: &[SummaryRow]) {

@@ -1,6 +1,8 @@
 //! `brandpost check`: a line a check, a hint a failure.
 
+mod alerts;
 mod database;
+mod state;
 
 use std::io::ErrorKind as ErrorKindOfIo;
 use std::net::TcpListener;
@@ -35,8 +37,11 @@ pub(super) struct Args {
     #[arg(long)]
     online: bool,
     /// Only what a reload needs: the configuration file and the secrets
-    #[arg(long, conflicts_with = "online")]
+    #[arg(long, conflicts_with_all = ["online", "alerts"])]
     config_only: bool,
+    /// Send a test message through every channel of alerts
+    #[arg(long)]
+    alerts: bool,
 }
 
 /// The outcome of one check: what is so, or what is wrong and what to do.
@@ -53,6 +58,9 @@ pub(super) async fn check(path: &Path, args: &Args) -> anyhow::Result<ExitCode> 
             }
             if args.online {
                 findings.note("gateway", online(&settings).await);
+            }
+            if args.alerts {
+                alerts::try_out(&mut findings, &settings).await;
             }
         }
         Err(problems) => {
@@ -121,6 +129,7 @@ async fn offline(findings: &mut Findings, settings: &Settings) {
     folders(findings, settings).await;
     findings.note("inotify", inotify());
     findings.note("database", database::database(settings).await);
+    state::state(findings, settings).await;
     findings.note("clock", clock());
     network(findings, settings);
 }

@@ -50,6 +50,7 @@ const WORDS: &[(&str, &str)] = &[
     ("check", "检查配置、目录、权限、数据库、密钥和时钟"),
     ("check online", "向网关发一次签名请求，不占序号"),
     ("check config_only", "只检查重新加载所需的：配置文件和密钥"),
+    ("check alerts", "向每个告警渠道发一条测试消息"),
     ("inspect", "检查还没放进目录的图片是否合格"),
     ("inspect files", "图片文件"),
     ("inspect json", "输出 JSON 数组"),

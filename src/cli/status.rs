@@ -146,8 +146,12 @@ async fn watch(settings: &Settings, report: &Report, args: &Args) -> anyhow::Res
 /// Where the cursor goes is no colour: `NO_COLOR` leaves it in.
 fn draw(text: &str) -> std::io::Result<()> {
     let mut out = std::io::stdout().lock();
-    out.write_all(text.as_bytes())?;
-    out.flush()
+    let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    written.inspect_err(|error| {
+        if error.kind() == std::io::ErrorKind::BrokenPipe {
+            super::exit_as_sigpipe();
+        }
+    })
 }
 
 /// How fast it goes, and what comes next.
@@ -207,7 +211,7 @@ async fn page(settings: &Settings, report: &Report, args: &Args) -> anyhow::Resu
         let text = paint(AnsiColor::Red.on_default(), &lang::detail(&notice.message));
         writeln!(page, "{}", tr!("{text} (since {since})", "{text}（自 {since}）"))?;
     }
-    page += &away(report).await?;
+    page += &away(report, |inbox| args.brand.is_none() || rows.iter().any(|row| row.inbox == inbox)).await?;
     page += &folders::lines(settings, report, args.brand).await?;
     if let Some(offset) = style::offset() {
         writeln!(page, "{offset}")?;
@@ -215,11 +219,16 @@ async fn page(settings: &Settings, report: &Report, args: &Args) -> anyhow::Resu
     Ok(page)
 }
 
-/// Hosts that are away, with files that wait for them.
-async fn away(report: &Report) -> anyhow::Result<String> {
+/// Hosts that are away, with files that wait for them, if their inboxes are wanted.
+async fn away(report: &Report, is_wanted: impl Fn(&str) -> bool) -> anyhow::Result<String> {
     let mut lines = String::new();
     let now = SystemClock.now();
-    for inbox in report.inboxes().await?.iter().filter(|inbox| inbox.is_away(now, SignedDuration::ZERO)) {
+    for inbox in report
+        .inboxes()
+        .await?
+        .iter()
+        .filter(|inbox| is_wanted(&inbox.inbox) && inbox.is_away(now, SignedDuration::ZERO))
+    {
         let waiting = inbox.waiting();
         let (name, host) = (style::visible(&inbox.inbox), style::visible(&inbox.host));
         let seen = inbox.seen_at.as_deref().map(style::local).unwrap_or_default();

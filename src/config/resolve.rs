@@ -33,7 +33,7 @@ pub(super) fn resolve(
     document: &Document,
     problems: Vec<Problem>,
 ) -> Result<Settings, Problems> {
-    let mut resolver = Resolver { document, base: base(path), problems };
+    let mut resolver = Resolver { document, base: base(path), unread: problems.len(), problems };
     let settings = resolver.settings(path);
     match resolver.problems.is_empty() {
         true => Ok(settings),
@@ -46,6 +46,8 @@ struct Resolver<'a> {
     document: &'a Document,
     base: PathBuf,
     problems: Vec<Problem>,
+    /// So many of them were found when the file was read: of those keys nothing more is known.
+    unread: usize,
 }
 
 impl Resolver<'_> {
@@ -55,7 +57,10 @@ impl Resolver<'_> {
 
     fn wrong(&mut self, key: &str, message: impl Into<String>) {
         let place = self.document.place(key);
-        self.problems.push(Problem { place, key: key.into(), message: message.into() });
+        let is_unread = |problem: &Problem| problem.key == key && problem.place == place;
+        if !self.problems[..self.unread].iter().any(is_unread) {
+            self.problems.push(Problem { place, key: key.into(), message: message.into() });
+        }
     }
 
     fn choice<T: Copy>(&mut self, key: &str, value: &str, choices: &[(&str, T)]) -> T {

@@ -38,9 +38,8 @@ impl Backlog {
     /// by [`Backlog::untaken`].
     pub(crate) fn list(settings: &Settings, only: Option<BrandKey>, deadline: Instant) -> Self {
         let mut backlog = Self::default();
-        let mut folders = backlog.brand_folders(settings);
+        let mut folders = backlog.brand_folders(settings, only);
         backlog.folders = folders.len();
-        folders.retain(|folder| only.is_none_or(|only| folder.brand == only));
         folders.sort_by_cached_key(|folder| std::cmp::Reverse(changed(&folder.path)));
         for BrandFolder { brand, path, .. } in folders {
             if Instant::now() > deadline {
@@ -73,15 +72,22 @@ impl Backlog {
         Ok(self)
     }
 
-    fn brand_folders(&mut self, settings: &Settings) -> Vec<BrandFolder> {
+    fn brand_folders(&mut self, settings: &Settings, only: Option<BrandKey>) -> Vec<BrandFolder> {
+        let is_wanted = |folder: &BrandFolder| only.is_none_or(|only| folder.brand == only);
+        let configured = discovery::configured_brands(settings).filter(is_wanted);
         let (mut folders, missing): (Vec<_>, Vec<_>) =
-            discovery::configured_brands(settings).partition(|folder| folder.identity.is_some());
+            configured.partition(|folder| folder.identity.is_some());
         self.missing.extend(missing.into_iter().map(|folder| folder.path));
         let root = &settings.watch.root;
         match discovery::discover_root(settings) {
             Ok(discovery) => {
-                folders.extend(discovery.folders);
+                folders.extend(discovery.folders.into_iter().filter(is_wanted));
                 (self.unread, self.unrecognized) = (discovery.unread, discovery.unrecognized);
+                if let Some(only) = only {
+                    // what is another's, or nobody's
+                    self.unread.retain(|(path, _)| root.join(only.kind().as_str()).starts_with(path));
+                    self.unrecognized.clear();
+                }
             }
             // with configured folders no root is needed
             Err(error) if error.kind() == io::ErrorKind::NotFound && !settings.brands.is_empty() => {}

@@ -336,3 +336,28 @@ async fn the_daily_summary_is_sent_once_a_day() {
     bench.stop().await;
     assert_eq!(robot.told().len(), 2, "{:?}", robot.told());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operator_can_try_whether_messages_arrive() {
+    let (robot, url) = Robot::start(Some(r#"{"errcode": 0}"#)).await;
+    let bench = Bench::with(&config(&url, "kind = \"dingtalk\"\ncommand = [\"/bin/false\"]\n")).await;
+    let check = async || {
+        let (code, out, _) = crate::cli::run(&bench, &["check", "--alerts"]).await;
+        (code, out)
+    };
+    let (code, out) = check().await;
+    assert!(out.contains("ok    alerts    webhook: the test message was accepted"), "{out}");
+    assert!(
+        code == 1 && out.contains("FAIL  alerts    command: alerts.command /bin/false: exit status: 1"),
+        "{out}"
+    );
+    let text = robot.told()[0].1["text"]["content"].clone();
+    assert_eq!(text, "brandpost 品牌资质图片上传\n【测试】告警可以送达这里");
+    *robot.answer.lock().unwrap() = Some(r#"{"errcode": 310000, "errmsg": "sign not match"}"#);
+    let (_, out) = check().await;
+    assert!(out.contains("FAIL  alerts    webhook: the robot refuses it [310000]: sign not match"), "{out}");
+    assert!(!out.contains("very-secret"), "{out}");
+    bench.configure("");
+    let (code, out) = check().await;
+    assert!(code == 1 && out.contains("FAIL  alerts    nobody is told anything"), "{out}");
+}

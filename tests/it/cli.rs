@@ -24,7 +24,7 @@ fn brandpost(config: &Path, args: &[&str]) -> Output {
 }
 
 /// Runs where an executor is already running, as the bench's sandbox needs one.
-async fn run(bench: &Bench, args: &[&str]) -> (i32, String, String) {
+pub(crate) async fn run(bench: &Bench, args: &[&str]) -> (i32, String, String) {
     let (config, args) = (bench.config(), args.iter().map(|arg| (*arg).to_owned()).collect::<Vec<_>>());
     let output = tokio::task::spawn_blocking(move || {
         let args: Vec<_> = args.iter().map(String::as_str).collect();
@@ -226,22 +226,6 @@ fn the_sample_configuration_is_accepted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn check_says_what_is_and_what_is_wrong() {
-    let bench = Bench::new().await;
-    let (code, out, _) = run(&bench, &["check", "--online"]).await;
-    assert_eq!(code, 0, "{out}");
-    assert!(out.contains("api.link.aliyun.com accepts the signature"), "{out}");
-    assert_eq!(bench.puts().len(), 0);
-    fs::write(bench.folder.path().join("secret"), "wrong").unwrap();
-    let (code, out, _) = run(&bench, &["check", "--online"]).await;
-    assert_eq!(code, 1);
-    assert!(
-        out.contains("FAIL  gateway   api.link.aliyun.com: credentials [A403IS]: Invalid Signature. Check"),
-        "{out}"
-    );
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn a_backup_is_a_whole_database() {
     let mut bench = Bench::new().await;
     bench.drop_file(OWN, "a.jpg", &jpg(1));
@@ -318,21 +302,6 @@ async fn secrets_that_lie_open_are_refused() {
     assert!(!err.contains("/key"), "{err}");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn check_warns_of_a_gateway_without_encryption() {
-    let bench = Bench::new().await;
-    let (code, out, _) = run(&bench, &["check"]).await;
-    assert_eq!(code, 0, "{out}");
-    assert!(
-        out.contains("WARN  gateway   gateway.url = \"http://api.link.aliyun.com\" is not encrypted"),
-        "{out}"
-    );
-    let text = fs::read_to_string(bench.config()).unwrap();
-    write_private(&bench.config(), &text.replace("http://api.link.aliyun.com", "http://127.0.0.1:9610"));
-    let (_, out, _) = run(&bench, &["check"]).await;
-    assert!(!out.contains("WARN"), "{out}");
-}
-
 /// Asked in the moment in which the daemon makes its database.
 #[tokio::test(flavor = "multi_thread")]
 async fn status_of_a_database_that_is_being_made_is_empty() {
@@ -354,25 +323,7 @@ fn help_completions_and_the_manual_are_there() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn check_tells_how_far_the_clock_is_off() {
-    for (off, code, words) in [(-300, 0, "300 s fast"), (1200, 1, "1200 s slow")] {
-        let now = || brandpost::domain::clock::Clock::now(&brandpost::domain::clock::SystemClock);
-        let time: sandbox::Clock = std::sync::Arc::new(move || now() + jiff::SignedDuration::from_secs(off));
-        let options = sandbox::SandboxOptions { time, ..Default::default() };
-        let bench = Bench::build(options, "").await;
-        let (found, out, _) = run(&bench, &["check", "--online"]).await;
-        // a second may pass between the two clocks
-        let near = |text: &str| out.contains(text);
-        let (a, b) = (words.to_owned(), words.replace("300", "299").replace("1200", "1199"));
-        assert!(
-            found == code && (near(&a) || near(&b) || near(&words.replace("300", "301"))),
-            "{off}: {out}"
-        );
-    }
-}
-
-const ZH: &str = "zh_CN.UTF-8";
+pub(crate) const ZH: &str = "zh_CN.UTF-8";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn operators_in_china_read_chinese() {
@@ -611,6 +562,10 @@ async fn mistakes_are_named_in_chinese() {
     let cases = [
         (good.replace("app_key", "app_kye"), "gateway.app_kye：没有配置项 app_kye"),
         (good.replace("app_key", "app_kye"), "gateway.app_key：没有填写"),
+        (
+            good.replace("\"30001234\"", "30001234"),
+            "gateway.app_key：应为文本，要加英文双引号，写的是整数 30001234",
+        ),
         (good.replacen("[gateway]", "[gateway]\ntimeout = 1", 1), "gateway.timeout：应为时间"),
         (good.replacen("[gateway]", "[gateway]\nstage = “PRE”", 1), "用了中文引号"),
     ];
@@ -618,7 +573,9 @@ async fn mistakes_are_named_in_chinese() {
         write_private(&config, &text);
         for args in [&[ZH, "check"][..], &[ZH, "status"]] {
             let (code, out, err) = run(&bench, args).await;
-            assert!(code == 1 && (out + &err).contains(expected), "{args:?}: {expected}");
+            let said = out + &err;
+            assert!(code == 1 && said.contains(expected), "{args:?}: {expected}");
+            assert!(said.matches("gateway.app_key：").count() <= 1, "one mistake, one line: {said}");
         }
     }
     write_private(&config, &good);
@@ -647,4 +604,54 @@ async fn folders_below_a_brands_are_named() {
         let (_, out, _) = run(&bench, &[ZH, command]).await;
         assert!(out.contains("1001/子目录：品牌目录里的子文件夹不会处理") && !out.contains("eaDir"), "{out}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn brands_names_the_slots_that_are_reserved() {
+    let bench = Bench::new().await;
+    run(&bench, &["reserve", OWN, "3", "7"]).await;
+    run(&bench, &["reserve", "OTHERBRAND/2", "1"]).await;
+    let (_, out, _) = run(&bench, &["brands"]).await;
+    assert!(
+        out.contains("OWNBRAND/1001: reserved: 3, 7\n") && out.contains("OTHERBRAND/2: reserved: 1\n"),
+        "{out}"
+    );
+    run(&bench, &["release", OWN, "3", "7"]).await;
+    let (_, out, _) = run(&bench, &["brands", "1001"]).await;
+    assert!(out.contains(OWN) && !out.contains("reserved:"), "{out}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_status_of_one_brand_says_nothing_of_others() {
+    let bench = Bench::with("[[brand]]\ntype = \"OWNBRAND\"\nid = 5\npath = \"away\"\n").await;
+    for folder in ["OWNBRAND/1001/mine", "OWNBRAND/1002/theirs", "OWNBRAND/nobodys"] {
+        fs::create_dir_all(bench.folder.path().join("inbox").join(folder)).unwrap();
+    }
+    run(&bench, &["run", "--once"]).await;
+    let (_, out, _) = run(&bench, &["status"]).await;
+    for words in ["1001/mine", "1002/theirs", "OWNBRAND/nobodys", "not there: "] {
+        assert!(out.contains(words), "{words}: {out}");
+    }
+    let (_, out, _) = run(&bench, &["status", OWN]).await;
+    assert!(out.contains("1001/mine"), "{out}");
+    for words in ["1002/theirs", "OWNBRAND/nobodys", "not there: "] {
+        assert!(!out.contains(words), "{words}: {out}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reader_that_closes_the_pipe_ends_a_watched_status_without_a_word() {
+    let bench = Bench::new().await;
+    run(&bench, &["run", "--once"]).await;
+    let config = bench.config();
+    let ended = tokio::task::spawn_blocking(move || {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_brandpost"));
+        command.arg("--config").arg(config).args(["status", "--watch"]);
+        let pipes = (std::process::Stdio::piped(), std::process::Stdio::piped());
+        let mut child = command.stdout(pipes.0).stderr(pipes.1).spawn().unwrap();
+        drop(child.stdout.take());
+        child.wait_with_output().unwrap()
+    });
+    let output = ended.await.unwrap();
+    assert_eq!((output.status.code(), String::from_utf8(output.stderr).unwrap()), (Some(141), String::new()));
 }

@@ -11,6 +11,7 @@ mod alerts;
 mod answers;
 mod architecture;
 mod backlog;
+mod check;
 mod checksums;
 mod cli;
 mod cloud;

@@ -12,7 +12,7 @@ use brandpost::ledger::{AttemptRow, InboxRow, StatusRow, SummaryRow};
 use clap::CommandFactory;
 
 /// The chapters, in their order in both languages.
-const CHAPTERS: [&str; 5] = ["commands", "keys", "states", "kinds", "columns"];
+const CHAPTERS: [&str; 6] = ["commands", "keys", "states", "kinds", "columns", "http"];
 const LANGUAGES: [(&str, Language); 2] =
     [("reference.md", Language::English), ("reference.zh-CN.md", Language::Chinese)];
 
@@ -138,4 +138,15 @@ fn every_column_of_the_views_is_in_it() {
         columns.iter().map(|column| format!("{view}.{column}")).collect::<Vec<_>>()
     };
     assert_names("columns", views.into_iter().flat_map(columns));
+}
+
+#[test]
+fn every_request_of_the_api_is_in_it() {
+    let source = file("src/web/mod.rs");
+    let routes = source.lines().filter_map(|line| line.trim().strip_prefix(".route(\""));
+    let request = |route: &str| {
+        let (path, handler) = route.split_once("\", ").unwrap();
+        format!("{} {path}", handler.split('(').next().unwrap().to_uppercase())
+    };
+    assert_names("http", routes.map(request));
 }

@@ -83,7 +83,7 @@ async fn contents(path: &Path) -> Result<(String, u64), String> {
 }
 
 /// Has the service's user ask the database.
-async fn ask_as_service<T: Send + 'static>(
+pub(super) async fn ask_as_service<T: Send + 'static>(
     path: &Path,
     ask: impl AsyncFnOnce() -> Result<T, String> + Send + 'static,
 ) -> Result<T, String> {

@@ -5,7 +5,7 @@ use super::Pattern;
 /// A text of the crate and the same in Chinese; `{}` stands for a value.
 pub(super) const TEXTS: &[Pattern] = &[
     ("the file ends too early: {}", "文件不完整：{}"),
-    ("the picture is damaged: {}", "图片已损坏：{}"),
+    ("the picture is damaged: {}", "{}"),
     ("{} is over images.max_pixels = {}", "{}，超过了 images.max_pixels = {}"),
     ("the name says {}, the bytes are a {}", "文件名后缀是 {}，内容实际是 {}"),
     (

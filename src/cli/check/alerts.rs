@@ -1,0 +1,43 @@
+//! `brandpost check --alerts`: do messages arrive?
+
+use super::Findings;
+use crate::alerts::Trial;
+use crate::cli::lang::{self, tr};
+use crate::cli::service;
+use crate::config::Settings;
+use crate::domain::clock::{Clock, SystemClock};
+
+/// Sends a test message through each channel; a program is run by the service's user, as the daemon does.
+pub(super) async fn try_out(findings: &mut Findings, settings: &Settings) {
+    let trial = match Trial::new(settings) {
+        Ok(trial) => trial,
+        Err(error) => return findings.note("alerts", Err(lang::error(error.as_ref()))),
+    };
+    if trial.is_empty() {
+        let text = tr!(
+            "nobody is told anything: neither alerts.webhook nor alerts.command is set",
+            "不会通知任何人：alerts.webhook 和 alerts.command 都没有设置"
+        );
+        return findings.note("alerts", Err(text));
+    }
+    let send = move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        std::io::Result::Ok(runtime.block_on(trial.run(SystemClock.now())))
+    };
+    let results = match service::as_service(&settings.database.path, send).await {
+        Some(Ok(results)) => results,
+        Some(Err(error)) => return findings.note("alerts", Err(error.to_string())),
+        None => {
+            let text = tr!("this user cannot send as the service's", "无法以服务用户的身份发送");
+            return findings.note("alerts", Err(text));
+        }
+    };
+    for (channel, result) in results {
+        let accepted = |()| tr!("{channel}: the test message was accepted", "{channel}：测试消息已被接收");
+        let refused = |why: String| {
+            let why = lang::detail(&why);
+            tr!("{channel}: {why}", "{channel}：{why}")
+        };
+        findings.note("alerts", result.map(accepted).map_err(refused));
+    }
+}
