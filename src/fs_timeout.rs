@@ -13,8 +13,10 @@ use tokio::runtime::Handle;
 /// How long an answer is waited for: to one look at a name, and to the reading of a folder. Together they are well
 /// below the unit's `WatchdogSec`.
 pub(crate) const STAT_TIMEOUT: Duration = Duration::from_secs(5);
-/// As above.
-pub(crate) const READDIR_TIMEOUT: Duration = Duration::from_secs(30);
+const READDIR_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// An archive on another file system gets copies.
+const TIDY_TIMEOUT: Duration = Duration::from_secs(40);
 
 /// The error when none comes.
 pub(crate) const NOT_RESPONDING: &str = "its file system does not answer";
@@ -22,23 +24,63 @@ pub(crate) const NOT_RESPONDING: &str = "its file system does not answer";
 /// An answer that came after its time: the next one who asks gets it, so that a slow answer is not none at all.
 type Late = Option<Box<dyn Any + Send>>;
 
+/// What a file system is asked about a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Question {
+    /// Which folder is it?
+    Identity,
+    /// Is a file system mounted there?
+    IsMountPoint,
+    /// Which brands' folders are in the root?
+    Discover,
+    /// What is in a brand's folder?
+    List,
+    /// Which of a brand's files elsewhere are not there any more? Of the first of them.
+    GoneElsewhere,
+    /// Which of the files without a folder are not there? Of the first of them.
+    GoneOrphans,
+    /// Where are the files of a folder that has another name now?
+    FindMoved,
+    /// Opens a file that is to be sent.
+    Open,
+    /// Has the file changed that was sent?
+    HasChanged,
+    /// Deletes or archives what was uploaded.
+    Tidy,
+}
+
+impl Question {
+    /// How long an answer is waited for.
+    fn limit(self) -> Duration {
+        match self {
+            Question::Identity
+            | Question::IsMountPoint
+            | Question::GoneOrphans
+            | Question::FindMoved
+            | Question::Open
+            | Question::HasChanged => STAT_TIMEOUT,
+            Question::Discover | Question::List | Question::GoneElsewhere => READDIR_TIMEOUT,
+            Question::Tidy => TIDY_TIMEOUT,
+        }
+    }
+}
+
 /// The questions that are outstanding. None is asked twice.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct FsTimeouts(Arc<Mutex<HashMap<Question, Late>>>);
+pub(crate) struct FsTimeouts(Arc<Mutex<HashMap<Asked, Late>>>);
 
-/// The path, and how long the answer is waited for.
-type Question = (PathBuf, Duration);
+/// A question about a path.
+type Asked = (PathBuf, Question);
 
 impl FsTimeouts {
-    /// Does `work`, which asks for `path`, on a thread of its own. `None`: there is no answer yet. Questions with
-    /// another limit are other questions.
+    /// Does `work`, which asks this about `path`, on a thread of its own. `None`: there is no answer yet.
     pub(crate) async fn run<T: Send + 'static>(
         &self,
         path: &Path,
-        limit: Duration,
+        question: Question,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Option<T> {
-        let key = (path.to_owned(), limit);
+        let key = (path.to_owned(), question);
         if let Some(late) = self.begin(&key) {
             return late.and_then(|late| late.downcast().ok()).map(|late| *late);
         }
@@ -48,13 +90,13 @@ impl FsTimeouts {
             all.outstanding().insert(asked, Some(Box::new(answer)));
         });
         // the answer is taken from where it was put: in time, or by the next one who asks
-        tokio::time::timeout(limit, answer).await.ok()?.ok()?;
+        tokio::time::timeout(question.limit(), answer).await.ok()?.ok()?;
         let late = self.begin(&key)??;
         late.downcast().ok().map(|answer| *answer)
     }
 
     /// `None`: nobody asks, and now the caller does. `Some`: somebody does, and perhaps there is an answer to take.
-    fn begin(&self, key: &Question) -> Option<Late> {
+    fn begin(&self, key: &Asked) -> Option<Late> {
         let mut outstanding = self.outstanding();
         match outstanding.get(key) {
             None => {
@@ -66,7 +108,7 @@ impl FsTimeouts {
         }
     }
 
-    fn outstanding(&self) -> MutexGuard<'_, HashMap<Question, Late>> {
+    fn outstanding(&self) -> MutexGuard<'_, HashMap<Asked, Late>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -129,22 +171,23 @@ mod tests {
         let (answer, silence) = mpsc::channel::<i32>();
         let dead = tokio::spawn({
             let fs_timeouts = fs_timeouts.clone();
-            async move { fs_timeouts.run(path, STAT_TIMEOUT, move || silence.recv().unwrap()).await }
+            async move { fs_timeouts.run(path, Question::Open, move || silence.recv().unwrap()).await }
         });
         tokio::task::yield_now().await;
-        assert_eq!(fs_timeouts.run(path, STAT_TIMEOUT, || 7).await, None);
-        assert_eq!(fs_timeouts.run(Path::new("/well"), STAT_TIMEOUT, || 7).await, Some(7));
+        assert_eq!(fs_timeouts.run(path, Question::Open, || 7).await, None);
+        assert_eq!(fs_timeouts.run(path, Question::HasChanged, || 7).await, Some(7), "another question");
+        assert_eq!(fs_timeouts.run(Path::new("/well"), Question::Open, || 7).await, Some(7));
         // a paused clock stands still while a thread is at work: the limit is passed by hand
         tokio::time::advance(STAT_TIMEOUT).await;
         assert_eq!(dead.await.unwrap(), None);
         answer.send(8).unwrap();
         let late = loop {
-            match fs_timeouts.run(path, STAT_TIMEOUT, || 7).await {
+            match fs_timeouts.run(path, Question::Open, || 7).await {
                 Some(late) => break late,
                 None => tokio::task::yield_now().await,
             }
         };
         assert_eq!(late, 8, "an answer that comes late is an answer");
-        assert_eq!(fs_timeouts.run(path, STAT_TIMEOUT, || 7).await, Some(7));
+        assert_eq!(fs_timeouts.run(path, Question::Open, || 7).await, Some(7));
     }
 }

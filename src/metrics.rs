@@ -15,6 +15,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
+use crate::domain::brand::Outcome;
 use crate::domain::failure::{Class, ErrorKind};
 use crate::domain::notice::PauseCause;
 
@@ -63,14 +64,14 @@ impl Metrics {
             last_event: Arc::default(),
             last_rescan: Arc::default(),
         };
-        for outcome in ["uploaded", "interrupted"] {
-            drop(metrics.attempts.get_or_create(&[("outcome", outcome), ("error_kind", "")]));
+        for outcome in [Outcome::Uploaded, Outcome::Interrupted] {
+            drop(metrics.attempts.get_or_create(&without_error(outcome)));
         }
         for kind in ErrorKind::ALL {
             match kind.class() {
                 Class::Rejected => drop(metrics.rejections.get_or_create(&[("error_kind", kind.as_str())])),
-                Class::Failed => drop(metrics.attempts.get_or_create(&attempt("failed", kind))),
-                Class::Retrying => drop(metrics.attempts.get_or_create(&attempt("retrying", kind))),
+                Class::Failed => drop(metrics.attempts.get_or_create(&attempt(Outcome::Failed, kind))),
+                Class::Retrying => drop(metrics.attempts.get_or_create(&attempt(Outcome::Retrying, kind))),
             }
         }
         for cause in PauseCause::ALL {
@@ -81,7 +82,7 @@ impl Metrics {
 
     /// A file is on OSS. `waited`: since it was to be sent.
     pub fn uploaded(&self, bytes: u64, waited: Option<Duration>) {
-        self.attempts.get_or_create(&[("outcome", "uploaded"), ("error_kind", "")]).inc();
+        self.attempts.get_or_create(&without_error(Outcome::Uploaded)).inc();
         self.uploaded_bytes.inc_by(bytes);
         if let Some(waited) = waited {
             self.delivery.observe(waited.as_secs_f64());
@@ -90,17 +91,17 @@ impl Metrics {
 
     /// So many attempts were broken off by the end of a daemon.
     pub fn interrupted(&self, count: u64) {
-        self.attempts.get_or_create(&[("outcome", "interrupted"), ("error_kind", "")]).inc_by(count);
+        self.attempts.get_or_create(&without_error(Outcome::Interrupted)).inc_by(count);
     }
 
     /// An attempt is made again later.
     pub fn retrying(&self, kind: ErrorKind) {
-        self.attempts.get_or_create(&attempt("retrying", kind)).inc();
+        self.attempts.get_or_create(&attempt(Outcome::Retrying, kind)).inc();
     }
 
     /// The cloud refuses a file.
     pub fn failed(&self, kind: ErrorKind) {
-        self.attempts.get_or_create(&attempt("failed", kind)).inc();
+        self.attempts.get_or_create(&attempt(Outcome::Failed, kind)).inc();
     }
 
     /// We refuse a file.
@@ -192,6 +193,10 @@ fn seconds(millis: i64) -> Gauge<f64, std::sync::atomic::AtomicU64> {
     gauge
 }
 
-fn attempt(outcome: &'static str, kind: ErrorKind) -> Labels {
-    [("outcome", outcome), ("error_kind", kind.as_str())]
+fn attempt(outcome: Outcome, kind: ErrorKind) -> Labels {
+    [("outcome", outcome.as_str()), ("error_kind", kind.as_str())]
+}
+
+fn without_error(outcome: Outcome) -> Labels {
+    [("outcome", outcome.as_str()), ("error_kind", "")]
 }

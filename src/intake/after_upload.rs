@@ -14,15 +14,11 @@ use crate::config::{After, Upload};
 use crate::domain::brand::BrandKey;
 use crate::domain::upload::{Stamp, State};
 use crate::files;
-use crate::fs_timeout::NOT_RESPONDING;
+use crate::fs_timeout::{NOT_RESPONDING, Question};
 use crate::ledger::UploadSnapshot;
 
 /// After files could not be tidied away, it is tried again after this time.
 const RETRY: Duration = Duration::from_mins(1);
-
-/// How long tidying is waited for. (Another limit than those of other calls on the folder: `FsTimeouts` tells calls
-/// apart by it.)
-const TIDY_TIMEOUT: Duration = Duration::from_secs(40);
 
 /// What came of it.
 struct Tidied {
@@ -72,7 +68,7 @@ impl Reconcile<'_> {
     async fn tidy(&self, brand: BrandKey, folder: Arc<OwnedFd>, work: Vec<(OsString, Stamp)>) -> Tidied {
         let rules = self.ctx.settings.upload.clone();
         let tidy = move || tidy_all(&rules, brand, &folder, work);
-        let tidied = self.ctx.fs_timeouts.run(&self.folder.path, TIDY_TIMEOUT, tidy).await;
+        let tidied = self.ctx.fs_timeouts.run(&self.folder.path, Question::Tidy, tidy).await;
         tidied.unwrap_or_else(|| {
             let error = io::Error::new(io::ErrorKind::TimedOut, NOT_RESPONDING);
             Tidied { done: Err((OsString::new(), error)), put_back: HashMap::new() }

@@ -8,7 +8,7 @@ use super::scan::Listing;
 use crate::domain::brand::UploadId;
 use crate::domain::event;
 use crate::domain::upload::State;
-use crate::fs_timeout::READDIR_TIMEOUT;
+use crate::fs_timeout::Question;
 use crate::ledger::UploadSnapshot;
 
 impl Reconcile<'_> {
@@ -17,7 +17,7 @@ impl Reconcile<'_> {
     pub(super) async fn gone_elsewhere(&self, rows: Vec<UploadSnapshot>) -> Vec<UploadId> {
         let Some(first) = rows.first().map(|row| row.path.clone()) else { return Vec::new() };
         let gone = move || rows.iter().filter(|row| !row.path.exists()).map(|row| row.id).collect();
-        self.ctx.fs_timeouts.run(&first, READDIR_TIMEOUT, gone).await.unwrap_or_default()
+        self.ctx.fs_timeouts.run(&first, Question::GoneElsewhere, gone).await.unwrap_or_default()
     }
 
     /// The folder was removed, and all that was in it.

@@ -3,21 +3,16 @@
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use tokio::sync::Mutex;
 
 use super::IntakeError;
 use crate::files;
-use crate::fs_timeout::FsTimeouts;
+use crate::fs_timeout::{FsTimeouts, Question};
 use crate::ledger::Ledger;
 
 /// Why nothing is known of such a folder.
 pub(super) const UNMOUNTED: &str = "an empty folder is in its place: is it unmounted?";
-
-/// How long the check for a mount point is waited for. (Another limit than those of other calls on the folder:
-/// `FsTimeouts` tells calls apart by it.)
-const STATX: Duration = Duration::from_secs(4);
 
 /// Which folders were mount points when there was something in them.
 #[derive(Debug)]
@@ -36,8 +31,10 @@ impl Mounts {
     /// Is the folder only what an unmounted file system left? One with something in it is remembered.
     pub(super) async fn is_unmounted(&self, path: &Path, empty: bool) -> Result<bool, IntakeError> {
         let folder = path.to_owned();
-        let is_one =
-            self.fs_timeouts.run(path, STATX, move || files::is_mount_point(&folder).unwrap_or(false)).await;
+        let is_one = self
+            .fs_timeouts
+            .run(path, Question::IsMountPoint, move || files::is_mount_point(&folder).unwrap_or(false))
+            .await;
         // what does not answer may be unmounted
         match is_one {
             Some(is_one) => self.is_left(path, is_one, empty).await,

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::{Intake, IntakeError};
 use crate::domain::brand::UploadId;
 use crate::domain::upload::State;
-use crate::fs_timeout::STAT_TIMEOUT;
+use crate::fs_timeout::Question;
 use crate::ledger::{BrandRow, UploadSnapshot};
 
 /// What is known of files without a folder.
@@ -89,7 +89,7 @@ impl Intake {
         });
         let check =
             move || files.into_iter().filter(|(_, path)| is_missing(path)).map(|(id, _)| id).collect();
-        let missing = self.ctx.fs_timeouts.run(&first, STAT_TIMEOUT, check).await;
+        let missing = self.ctx.fs_timeouts.run(&first, Question::GoneOrphans, check).await;
         self.orphans.unknown = missing.is_none();
         missing.unwrap_or_default()
     }

@@ -19,7 +19,7 @@ use super::stability::Now;
 use crate::domain::brand::UploadId;
 use crate::domain::upload::State;
 use crate::files;
-use crate::fs_timeout::{NOT_RESPONDING, READDIR_TIMEOUT};
+use crate::fs_timeout::{NOT_RESPONDING, Question};
 use crate::ledger::{RecordResult, UploadSnapshot};
 
 /// What could not be read for a reason that may pass (a file server's hiccup) is tried again after this time.
@@ -117,7 +117,7 @@ impl<'a> Reconcile<'a> {
             files::open_brand_folder(settings.top_of(&path), &path)
                 .and_then(|folder| scan::list(folder, &settings.watch.ignore))
         };
-        let listed = self.ctx.fs_timeouts.run(&self.folder.path, READDIR_TIMEOUT, list).await;
+        let listed = self.ctx.fs_timeouts.run(&self.folder.path, Question::List, list).await;
         match listed.unwrap_or_else(|| Err(io::Error::new(io::ErrorKind::TimedOut, NOT_RESPONDING))) {
             Ok(listing) => return Ok(Some(listing)),
             Err(error) if error.kind() == io::ErrorKind::NotFound && self.folder.removed => {

@@ -10,7 +10,7 @@ use crate::config::Settings;
 use crate::domain::brand::UploadId;
 use crate::domain::upload::State;
 use crate::files;
-use crate::fs_timeout::STAT_TIMEOUT;
+use crate::fs_timeout::Question;
 use crate::ledger::{BrandRow, UploadSnapshot};
 
 impl Intake {
@@ -44,7 +44,7 @@ impl Intake {
         };
         let settings = self.ctx.settings.clone();
         let find = move || find(&settings, &rows, &folders);
-        let found = self.ctx.fs_timeouts.run(&before, STAT_TIMEOUT, find).await.unwrap_or_default();
+        let found = self.ctx.fs_timeouts.run(&before, Question::FindMoved, find).await.unwrap_or_default();
         let ids = found.iter().map(|(id, _)| *id).collect();
         if !found.is_empty() {
             let count = self.ctx.ledger.moved(brand, found).await?;

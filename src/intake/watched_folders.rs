@@ -20,7 +20,7 @@ use super::tracked::{Job, Presence, ScanRequest, TrackedFolder};
 use super::{Intake, IntakeError, watch};
 use crate::config::WatchMode;
 use crate::files::{self, Identity};
-use crate::fs_timeout::{NOT_RESPONDING, READDIR_TIMEOUT, STAT_TIMEOUT};
+use crate::fs_timeout::{NOT_RESPONDING, Question};
 
 /// How often the identities of the root and of configured folders are checked: one `stat` each.
 const IDENTITY_CHECK: Duration = Duration::from_secs(1);
@@ -50,7 +50,7 @@ impl Intake {
             let identity = files::named_identity(&folder).ok();
             identity.inspect(|identity| devices.learn(&folder, *identity))
         };
-        self.ctx.fs_timeouts.run(path, STAT_TIMEOUT, identity).await.flatten()
+        self.ctx.fs_timeouts.run(path, Question::Identity, identity).await.flatten()
     }
 
     /// The folders of `[[brand]]`. One that does not answer delays no other.
@@ -99,7 +99,7 @@ impl Intake {
         let root = settings.watch.root.clone();
         let discover =
             move || discovery::discover_root(&settings).inspect(|discovery| devices.learn_all(discovery));
-        let discovery = self.ctx.fs_timeouts.run(&root, READDIR_TIMEOUT, discover).await;
+        let discovery = self.ctx.fs_timeouts.run(&root, Question::Discover, discover).await;
         discovery.unwrap_or_else(|| Err(io::Error::new(io::ErrorKind::TimedOut, NOT_RESPONDING)))
     }
 

@@ -70,7 +70,7 @@ impl Ledger {
         resized: &[(BrandKey, u32)],
         known: &HashMap<BrandKey, (BrandRow, u32)>,
     ) -> Result<()> {
-        if self.session.pool.sqlite().is_some() {
+        if !self.session.pool.engine().is_shared() {
             return Ok(());
         }
         for (brand, ours) in resized {

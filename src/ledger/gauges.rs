@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use jiff::Timestamp;
 
-use super::engine::sql;
+use super::engine::{Engine, sql};
 use super::error::{LedgerError, Result};
 use super::report::Report;
 use super::with_suffix;
@@ -140,10 +140,16 @@ impl Report {
 
     /// How many bytes the database and its write-ahead log take.
     pub async fn sizes(&self) -> [(&'static str, u64); 2] {
-        if self.pool().sqlite().is_none() {
-            let size: i64 = sql(SIZE).scalar(self.pool()).await.unwrap_or_default();
-            return [("database", size.unsigned_abs()), ("wal", 0)];
+        match self.pool().engine() {
+            Engine::Sqlite => self.file_sizes().await,
+            Engine::Postgres => {
+                let size: i64 = sql(SIZE).scalar(self.pool()).await.unwrap_or_default();
+                [("database", size.unsigned_abs()), ("wal", 0)]
+            }
         }
+    }
+
+    async fn file_sizes(&self) -> [(&'static str, u64); 2] {
         let file: Option<String> = sql(FILE).scalar(self.pool()).await.ok();
         let path = PathBuf::from(file.unwrap_or_default());
         [("database", ""), ("wal", "-wal")].map(|(name, end)| {

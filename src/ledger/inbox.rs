@@ -11,7 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 
 use super::Ledger;
-use super::engine::{Pool, Tx, postgres, sql};
+use super::engine::{Engine, Pool, Tx, postgres, sql};
 use super::error::{LedgerError, Result};
 use crate::domain::brand::{Inbox, InboxId};
 
@@ -83,7 +83,10 @@ impl Ledger {
     pub(super) async fn take_inbox(&self, host: &Host) -> Result<()> {
         let asked = Instant::now();
         let mut tx = self.begin().await?;
-        let id = if tx.is_postgres() { ask(&mut tx, host).await? } else { SQLITE };
+        let id = match tx.engine() {
+            Engine::Sqlite => SQLITE,
+            Engine::Postgres => ask(&mut tx, host).await?,
+        };
         let epoch = sql(TAKE)
             .bind(id.0)
             .bind(&host.inbox)
@@ -93,7 +96,7 @@ impl Ledger {
             .bind(host.slots_total)
             .bind(self.now_text());
         let epoch = epoch.scalar(&mut tx).await?;
-        if tx.is_postgres() {
+        if tx.engine().is_shared() {
             sql(LEASE_IT).bind(id.0).bind(epoch).execute(&mut tx).await?;
         }
         self.commit(tx).await?;
@@ -290,7 +293,7 @@ impl Inboxes {
     /// Reads their names. With SQLite there is one, which keeps its name while the daemon works.
     pub(super) async fn read(&self, tx: &mut Tx) -> Result<()> {
         let is_known = !self.0.read().unwrap_or_else(PoisonError::into_inner).is_empty();
-        if is_known && !tx.is_postgres() {
+        if is_known && !tx.engine().is_shared() {
             return Ok(());
         }
         for row in sql(NAMES).all(tx).await? {

@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use super::engine::{Statement, Value, sql};
+use super::engine::{Engine, Statement, Value, sql};
 use super::error::Result;
 use super::report::{Report, StatusRow, SummaryRow};
 use crate::domain::brand::{BrandKey, BrandType, UploadId};
@@ -180,7 +180,10 @@ impl Report {
     /// # Errors
     /// When the database fails.
     pub async fn changed_after(&self, cursor: &Cursor, limit: u32) -> Result<Vec<StatusRow>> {
-        let text = if self.pool().sqlite().is_some() { CHANGED_AFTER } else { CHANGED_AFTER_POSTGRES };
+        let text = match self.pool().engine() {
+            Engine::Sqlite => CHANGED_AFTER,
+            Engine::Postgres => CHANGED_AFTER_POSTGRES,
+        };
         let query = sql(text);
         let rows = query.bind(&cursor.updated_at).bind(cursor.id.0).bind(limit).all(self.pool()).await?;
         rows.iter().map(StatusRow::read).collect()

@@ -104,7 +104,7 @@ impl Session {
     /// As `begin`, for who has no [`super::store::begin`] next: makes sure that the inbox is still ours.
     pub(super) async fn begin_alone(&self) -> Result<Tx> {
         let mut tx = self.begin().await?;
-        if let (true, Some((inbox, _))) = (tx.is_postgres(), self.keeper.kept()) {
+        if let (true, Some((inbox, _))) = (tx.engine().is_shared(), self.keeper.kept()) {
             self.keeper.check(sql(EPOCH).bind(inbox.0).scalar(&mut tx).await?)?;
         }
         Ok(tx)

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
-use super::engine::{Row, Statement, Tx, Value, sql};
+use super::engine::{Engine, Row, Statement, Tx, Value, sql};
 use super::error::{LedgerError, Result};
 use super::inbox::{Inboxes, Keeper};
 use super::recovery;
@@ -85,7 +85,10 @@ pub(super) struct Beginning {
 /// Reads it, and makes sure that the inbox is still ours.
 pub(super) async fn begin(tx: &mut Tx, keeper: &Keeper, now: Timestamp) -> Result<Beginning> {
     let inbox = keeper.inbox();
-    let text = if tx.is_postgres() { MOMENT_POSTGRES } else { MOMENT };
+    let text = match tx.engine() {
+        Engine::Sqlite => MOMENT,
+        Engine::Postgres => MOMENT_POSTGRES,
+    };
     let row = sql(text).bind(inbox.id.0).one(&mut *tx).await?;
     keeper.check(row.get("epoch")?)?;
     let now = match row.get::<Option<&str>>("now")?.and_then(|now| now.parse().ok()) {
@@ -109,7 +112,7 @@ pub(super) async fn lock(
     ids: &BTreeSet<BrandId>,
     version: i64,
 ) -> Result<BTreeMap<BrandId, i64>> {
-    if !tx.is_postgres() {
+    if !tx.engine().is_shared() {
         return Ok(ids.iter().map(|id| (*id, version)).collect());
     }
     let mut query = id_list(LOCK, ids);
@@ -164,14 +167,8 @@ pub(super) async fn save(
     by: &Inbox,
     versions: &mut BTreeMap<BrandId, i64>,
 ) -> Result<()> {
-    if tx.is_postgres() {
-        let ids: BTreeSet<_> = changed.iter().map(|(brand, _)| brand.id()).collect();
-        let mut bump = id_list(BUMP, &ids);
-        bump.push(")");
-        bump.execute(&mut *tx).await?;
-        for id in ids {
-            *versions.entry(id).or_default() += 1;
-        }
+    if tx.engine().is_shared() {
+        count_up(tx, changed, versions).await?;
     }
     for (brand, changes) in changed {
         let id = brand.id();
@@ -201,9 +198,25 @@ pub(super) async fn save(
     Ok(())
 }
 
+/// The brands' versions, where each has its own.
+async fn count_up(
+    tx: &mut Tx,
+    changed: &[(&Brand, Changes<'_>)],
+    versions: &mut BTreeMap<BrandId, i64>,
+) -> Result<()> {
+    let ids: BTreeSet<_> = changed.iter().map(|(brand, _)| brand.id()).collect();
+    let mut bump = id_list(BUMP, &ids);
+    bump.push(")");
+    bump.execute(tx).await?;
+    for id in ids {
+        *versions.entry(id).or_default() += 1;
+    }
+    Ok(())
+}
+
 async fn save_alerts(tx: &mut Tx, brand: &Brand, changes: &Changes<'_>, by: &Inbox) -> Result<()> {
     let refused: Vec<_> = changes.refused().collect();
-    if (changes.completed || !refused.is_empty()) && tx.is_postgres() {
+    if (changes.completed || !refused.is_empty()) && tx.engine().is_shared() {
         sql(NUMBER_ALERTS).execute(&mut *tx).await?;
     }
     if changes.completed {

@@ -241,7 +241,7 @@ const RESERVE_IDS: &str = "UPDATE next_upload SET id = id + $1 RETURNING id - $1
 impl Ids {
     async fn reserve(&mut self, files: usize, pool: &Pool) -> Result<()> {
         let files = i64::try_from(files).unwrap_or(i64::MAX);
-        if pool.sqlite().is_none() && self.end - self.next < files {
+        if pool.engine().is_shared() && self.end - self.next < files {
             let count = files.max(IDS);
             self.next = sql(RESERVE_IDS).bind(count).scalar(pool).await?;
             self.end = self.next + count;

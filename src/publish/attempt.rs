@@ -7,7 +7,6 @@ use std::collections::HashSet;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -16,12 +15,8 @@ use crate::cloud::bucket::Object;
 use crate::cloud::{CloudError, Grant, GrantRequest, Receipt, Remedy, Target};
 use crate::domain::failure::{ErrorKind, Failure};
 use crate::files::{self, FileMeta, Kind};
-use crate::fs_timeout::{NOT_RESPONDING, OpenFile, STAT_TIMEOUT};
+use crate::fs_timeout::{NOT_RESPONDING, OpenFile, Question};
 use crate::ledger::Claim;
-
-/// How long the look at a file that was sent is waited for. (Another limit than that of its opening: `FsTimeouts` tells
-/// calls apart by it.)
-const LAST_LOOK: Duration = Duration::from_secs(4);
 
 /// How an attempt ended.
 #[derive(Debug)]
@@ -113,7 +108,7 @@ async fn has_changed(shared: &Shared, claim: &Claim, sent: Arc<OpenFile>) -> boo
         Arc::into_inner(sent).into_iter().for_each(OpenFile::close);
         changed
     };
-    shared.fs_timeouts.run(&claim.path, LAST_LOOK, look).await.unwrap_or_default()
+    shared.fs_timeouts.run(&claim.path, Question::HasChanged, look).await.unwrap_or_default()
 }
 
 /// Where the file goes: to an object that is no other file's.
@@ -159,7 +154,7 @@ async fn open_in_time(
         let file = files::open_regular(folder, path.file_name().unwrap_or_default())?;
         with_meta(if disks.learn(&file) { OpenFile::on_disk(file) } else { file.into() })
     };
-    let opened = shared.fs_timeouts.run(&claim.path, STAT_TIMEOUT, open).await;
+    let opened = shared.fs_timeouts.run(&claim.path, Question::Open, open).await;
     opened.unwrap_or_else(|| Err(io::Error::new(io::ErrorKind::TimedOut, NOT_RESPONDING)))
 }
 

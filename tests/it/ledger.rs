@@ -58,6 +58,10 @@ enum Event {
     MoreSlots {
         slots: u8,
     },
+    /// An operator pauses the uploads, or lets them go on.
+    Suspend {
+        suspended: bool,
+    },
 }
 
 fn event() -> impl Strategy<Value = Event> {
@@ -68,21 +72,23 @@ fn event() -> impl Strategy<Value = Event> {
         1 => (file.clone(), file.clone()).prop_map(|(file, from)| Event::Moved { file, from }),
         2 => file.clone().prop_map(|file| Event::Gone { file }),
         4 => Just(Event::Claim),
-        4 => (0..4u8, 0..5u8).prop_map(|(which, how)| Event::End { which, how }),
+        4 => (0..4u8, 0..7u8).prop_map(|(which, how)| Event::End { which, how }),
         1 => Just(Event::Crash),
         1 => (0..6u8).prop_map(|slot| Event::Release { slot }),
         1 => (0..6u8).prop_map(|slot| Event::Reserve { slot }),
         2 => file.prop_map(|file| Event::Retry { file }),
         1 => any::<bool>().prop_map(|failed| Event::RetryAll { failed }),
         1 => (1..6u8).prop_map(|slots| Event::MoreSlots { slots }),
+        1 => prop_oneof![1 => Just(true), 3 => Just(false)].prop_map(|suspended| Event::Suspend { suspended }),
     ]
 }
 
+const TERMS: ClaimTerms = ClaimTerms { lease: Duration::from_mins(1), horizon: Duration::from_hours(1) };
+
 /// The next file that is due.
 async fn claim(ledger: &Ledger) -> Result<Vec<Claim>, LedgerError> {
-    let terms = ClaimTerms { lease: Duration::from_mins(1), horizon: Duration::from_hours(1) };
-    let next = ledger.candidates(ClaimOrder::InTurn, terms.horizon, 1).await?;
-    ledger.claim(next, terms).await
+    let next = ledger.candidates(ClaimOrder::InTurn, TERMS.horizon, 1).await?;
+    ledger.claim(next, TERMS).await
 }
 
 struct Model {
@@ -169,6 +175,8 @@ impl Model {
                 let total = before.max(SLOTS + u32::from(slots));
                 self.ledger.register(&[(self.brand.brand, total)]).await.map(drop)
             }
+            Event::Suspend { suspended: true } => self.ledger.suspend("").await.map(drop),
+            Event::Suspend { suspended: false } => self.ledger.resume().await.map(drop),
         }
     }
 
@@ -192,7 +200,9 @@ impl Model {
             },
             how => AttemptEnd::Retry {
                 failure: failure(ErrorKind::Network),
-                due: self.ledger.now(),
+                // now, in half an hour, or at a time that only a clock that jumped can have set
+                due: self.ledger.now()
+                    + jiff::SignedDuration::from_mins([0, 0, 30, 90][usize::from(how) - 3]),
                 recheck: false,
                 sent: how == 4,
             },
@@ -224,6 +234,28 @@ impl Model {
             "nobody waits beside a free slot: {waiting:#?}"
         );
     }
+
+    /// The queue proposes what the rules let be claimed: all of it, and nothing else.
+    async fn check_queue(&self) {
+        let (rows, now) = (self.rows().await, self.ledger.now());
+        let suspended = !self.ledger.report().notices().await.unwrap().is_empty();
+        let is_due = |row: &&StatusRow| {
+            let due: Option<jiff::Timestamp> = row.next_attempt_at.as_ref().map(|due| due.parse().unwrap());
+            let due = due.is_some_and(|due| due <= now || due > now + TERMS.horizon);
+            due && !suspended && matches!(row.state, State::Queued | State::Retrying)
+        };
+        let mut expected: Vec<_> = rows.iter().filter(is_due).map(|row| row.id).collect();
+        expected.sort_unstable();
+        for order in [ClaimOrder::LeastTried, ClaimOrder::InTurn] {
+            let proposed = self.ledger.candidates(order, TERMS.horizon, 1000).await.unwrap();
+            let mut ids: Vec<_> = proposed.iter().map(|file| file.id).collect();
+            ids.sort_unstable();
+            assert_eq!(ids, expected, "{order:?}: {rows:#?}");
+        }
+        let proposed = self.ledger.candidates(ClaimOrder::InTurn, TERMS.horizon, 1000).await.unwrap();
+        let claimed = self.ledger.claim(proposed, TERMS).await.unwrap();
+        assert_eq!(claimed.len(), expected.len(), "the rules refuse what the queue proposes: {rows:#?}");
+    }
 }
 
 async fn run(events: Vec<Event>) {
@@ -238,6 +270,7 @@ async fn run(events: Vec<Event>) {
             Err(error) => panic!("{event:?}: {error}"),
         }
     }
+    model.check_queue().await;
     model.ledger.close().await;
 }
 

@@ -17,6 +17,25 @@ use sqlx::{PgPool, Postgres, Sqlite, SqlitePool, Transaction};
 pub(super) use column::{Column, Row};
 pub(super) use statement::{Statement, Value, sql};
 
+/// Which one it is. Where they differ, all are named, so that the compiler asks what holds for another one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Engine {
+    /// A file.
+    Sqlite,
+    /// A server.
+    Postgres,
+}
+
+impl Engine {
+    /// Do other hosts write to it too?
+    pub(super) fn is_shared(self) -> bool {
+        match self {
+            Engine::Sqlite => false,
+            Engine::Postgres => true,
+        }
+    }
+}
+
 /// Connections to the database.
 #[derive(Debug, Clone)]
 pub(super) enum Pool {
@@ -77,6 +96,13 @@ impl Pool {
         }
     }
 
+    pub(super) fn engine(&self) -> Engine {
+        match self {
+            Pool::Sqlite(_) => Engine::Sqlite,
+            Pool::Postgres(_) => Engine::Postgres,
+        }
+    }
+
     /// The connections to the file, if the database is one.
     pub(super) fn sqlite(&self) -> Option<&SqlitePool> {
         match self {
@@ -101,7 +127,10 @@ impl Tx {
         }
     }
 
-    pub(super) fn is_postgres(&self) -> bool {
-        matches!(self, Tx::Postgres(_))
+    pub(super) fn engine(&self) -> Engine {
+        match self {
+            Tx::Sqlite(_) => Engine::Sqlite,
+            Tx::Postgres(_) => Engine::Postgres,
+        }
     }
 }
