@@ -32,8 +32,8 @@ def memory(pid):
 
 
 def cpu(pid):
-    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    """Seconds, to the nanosecond: the clock of a process, as clock_getcpuclockid(3) makes its number."""
+    return time.clock_gettime(~pid << 3 | 2)
 
 
 def idle(daemon, what):
@@ -41,7 +41,7 @@ def idle(daemon, what):
     time.sleep(5)
     before = cpu(daemon.pid)
     time.sleep(20)
-    print(f"{what}: {(cpu(daemon.pid) - before) * 5:.1f} % of a core, {memory(daemon.pid)['VmRSS']:.0f} MB")
+    print(f"{what}: {(cpu(daemon.pid) - before) * 5:.2f} % of a core, {memory(daemon.pid)['VmRSS']:.0f} MB")
     daemon.send_signal(signal.SIGTERM)
     daemon.wait()
 

@@ -19,7 +19,9 @@ use rustix::io::Errno;
 use rustix::path::Arg;
 
 pub use disk::LocalDisks;
-pub use named::{make_folder_in, make_named_folder, named_identity, open_named_folder};
+pub use named::{
+    make_folder_in, make_named_folder, named_identity, named_identity_in_memory, open_named_folder,
+};
 
 use crate::domain::upload::Stamp;
 

@@ -136,9 +136,13 @@ impl Metrics {
         self.last_event.store(now.as_millisecond(), Ordering::Relaxed);
     }
 
-    /// All folders were looked for; so many are watched by inotify, and so many polled.
-    pub fn rescanned(&self, now: Timestamp, native: usize, polled: usize) {
+    /// All folders were looked for.
+    pub fn rescanned(&self, now: Timestamp) {
         self.last_rescan.store(now.as_millisecond(), Ordering::Relaxed);
+    }
+
+    /// So many folders are watched by inotify, and so many polled.
+    pub fn watched(&self, native: usize, polled: usize) {
         for (mode, count) in [("native", native), ("poll", polled)] {
             self.watched.get_or_create(&[("mode", mode)]).set(i64::try_from(count).unwrap_or(i64::MAX));
         }

@@ -11,7 +11,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Component, Path, PathBuf};
 
-use rustix::fs::{self, CWD, FileType, Mode, OFlags, ResolveFlags};
+use rustix::fs::{self, AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags, StatxFlags};
 use rustix::io::Errno;
 use rustix::process::geteuid;
 
@@ -73,6 +73,17 @@ pub fn make_folder_in(folder: impl AsFd, name: &OsStr, mode: Mode) -> io::Result
 pub fn named_identity(path: &Path) -> io::Result<Identity> {
     let stat = fs::fstat(resolve(path)?)?;
     Ok((stat.st_dev, stat.st_ino))
+}
+
+/// As `named_identity`, from what the kernel has in memory: no file system is asked, so it never waits. `None` says no more
+/// than that this does not suffice, as where a link is on the path.
+pub fn named_identity_in_memory(path: &Path) -> Option<Identity> {
+    let cached = ResolveFlags::CACHED | ResolveFlags::NO_SYMLINKS;
+    let point = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let folder = fs::openat2(CWD, path, point, Mode::empty(), cached).ok()?;
+    let known = AtFlags::EMPTY_PATH | AtFlags::STATX_DONT_SYNC;
+    let look = fs::statx(&folder, "", known, StatxFlags::INO).ok()?;
+    Some((fs::makedev(look.stx_dev_major, look.stx_dev_minor), look.stx_ino))
 }
 
 fn resolve(path: &Path) -> io::Result<OwnedFd> {
@@ -208,6 +219,23 @@ mod tests {
         for name in ["loop", "file", "missing", "real/missing/.."] {
             assert!(open_named_folder(&path(name)).is_err(), "{name}");
         }
+    }
+
+    #[test]
+    fn what_is_in_memory_is_known_without_asking_and_is_no_link() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().canonicalize().unwrap().join("real");
+        std::fs::create_dir(&path).unwrap();
+        let known = named_identity(&path).unwrap();
+        assert_eq!(named_identity_in_memory(&path), Some(known));
+        std::fs::rename(&path, path.with_file_name("before")).unwrap();
+        assert_eq!(named_identity_in_memory(&path), None);
+        symlink("before", &path).unwrap();
+        assert_eq!(named_identity_in_memory(&path), None, "links are another matter");
+        std::fs::remove_file(&path).unwrap();
+        std::fs::create_dir(&path).unwrap();
+        let other = named_identity(&path).unwrap();
+        assert!(other != known && named_identity_in_memory(&path) == Some(other));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use super::{GATHER, Intake};
 /// How far intake is, for those who wait for it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct IntakeProgress {
-    /// All folders that were there at the start are watched, as far as they can be.
+    /// All folders that were there at the start are known; each is watched, as far as it can be, when its first scan begins.
     pub discovered: bool,
     /// So many of them were not scanned yet.
     pub first_scans_pending: usize,
@@ -27,6 +27,7 @@ pub struct IntakeProgress {
 impl Intake {
     pub(super) fn report_progress(&self) {
         let totals = self.tracked.totals();
+        self.ctx.metrics.watched(totals.watched, totals.polled);
         let scanned = self.discovered && totals.first_scans_pending == 0;
         let idle = scanned && totals.scanning == 0 && !self.is_scan_due() && !self.watch.has_events();
         let root = usize::from(self.root.missing || !self.discovered);

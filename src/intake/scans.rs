@@ -41,6 +41,7 @@ impl Intake {
             if self.is_out_of_reach(&path) {
                 continue;
             }
+            self.watch_before_first_scan(&path);
             let Some(mut folder) = self.tracked.begin_scan(&path) else { continue };
             let ctx = self.ctx.clone();
             return Some(Box::pin(async move {

@@ -91,6 +91,8 @@ pub(super) struct TrackedFolders {
 pub(super) struct Totals {
     pub(super) scanning: usize,
     pub(super) watched: usize,
+    /// Scanned at least once, and not watched.
+    pub(super) polled: usize,
     pub(super) first_scans_pending: usize,
     /// Files, in all folders.
     pub(super) incomplete: usize,
@@ -148,6 +150,10 @@ impl TrackedFolder {
         self.presence = presence;
     }
 
+    fn is_polled(&self) -> bool {
+        self.watch.is_none() && !self.first_scan_pending
+    }
+
     fn is_forgotten(&self) -> bool {
         matches!(self.job, Job::Unregistered) && self.presence == Presence::Removed
     }
@@ -163,6 +169,7 @@ impl TrackedFolders {
         self.folders.values().filter(|folder| folder.presence != Presence::Removed)
     }
 
+    #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         self.folders.len()
     }
@@ -277,6 +284,7 @@ impl Totals {
     fn add(&mut self, folder: &TrackedFolder) {
         self.scanning += usize::from(matches!(folder.job, Job::Scanning { .. }));
         self.watched += usize::from(folder.watch.is_some());
+        self.polled += usize::from(folder.is_polled());
         self.first_scans_pending += usize::from(folder.first_scan_pending);
         self.incomplete += folder.incomplete;
         self.unreadable += usize::from(folder.unreadable);
@@ -285,6 +293,7 @@ impl Totals {
     fn subtract(&mut self, folder: &TrackedFolder) {
         self.scanning -= usize::from(matches!(folder.job, Job::Scanning { .. }));
         self.watched -= usize::from(folder.watch.is_some());
+        self.polled -= usize::from(folder.is_polled());
         self.first_scans_pending -= usize::from(folder.first_scan_pending);
         self.incomplete -= folder.incomplete;
         self.unreadable -= usize::from(folder.unreadable);

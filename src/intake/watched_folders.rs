@@ -19,6 +19,7 @@ use super::schedule::Scope;
 use super::tracked::{Job, Presence, ScanRequest, TrackedFolder};
 use super::{Intake, IntakeError, watch};
 use crate::config::WatchMode;
+use crate::domain::brand::BrandType;
 use crate::files::{self, Identity};
 use crate::fs_timeout::{NOT_RESPONDING, Question};
 
@@ -30,6 +31,9 @@ impl Intake {
     pub(super) async fn check_identity(&mut self) -> Result<(), IntakeError> {
         let pause = IDENTITY_CHECK.min(self.ctx.settings.watch.poll_interval);
         self.schedule.identity_check = Instant::now() + pause;
+        if self.is_same_in_memory() {
+            return Ok(());
+        }
         let root = self.identity(&self.ctx.settings.watch.root).await;
         let configured = self.configured_brands().await;
         let is_other = |folder: &BrandFolder| {
@@ -41,6 +45,19 @@ impl Intake {
             self.schedule.full_soon(Instant::now());
         }
         Ok(())
+    }
+
+    /// Are the root and the folders of `[[brand]]` those that they were? False also when file systems must be asked for it.
+    fn is_same_in_memory(&self) -> bool {
+        let is_same = |path: &Path, before| before == files::named_identity_in_memory(path);
+        let is_same_brand = |path: &PathBuf| match self.tracked.get(path)?.presence {
+            Presence::Listed(Some(identity)) => is_same(path, Some(identity)).then_some(()),
+            Presence::Listed(None) | Presence::Removed => None,
+        };
+        let (root, brands) = (self.root.identity, &self.ctx.settings.brands);
+        root.is_some()
+            && is_same(&self.ctx.settings.watch.root, root)
+            && brands.iter().all(|brand| is_same_brand(&brand.path).is_some())
     }
 
     /// Which folder is at this path; `None` also when its file system does not answer.
@@ -67,6 +84,9 @@ impl Intake {
     pub(super) async fn discover(&mut self, scope: Scope) -> Result<(), IntakeError> {
         let now = Instant::now();
         self.schedule.begin(scope, now, self.ctx.settings.watch.rescan);
+        if !self.discovered {
+            self.watch_parents_first().await;
+        }
         let found = self.discover_root().await;
         let configured = self.configured_brands().await;
         match found {
@@ -94,6 +114,19 @@ impl Intake {
         Ok(())
     }
 
+    /// What is made while the first discovery goes on raises events, so that no second one must follow.
+    async fn watch_parents_first(&mut self) {
+        let root = self.ctx.settings.watch.root.clone();
+        let Some(identity) = self.identity(&root).await else { return };
+        let mut parents = vec![(root.clone(), Some(identity))];
+        for kind in BrandType::ALL {
+            let path = root.join(kind.as_str());
+            let identity = self.identity(&path).await;
+            parents.push((path, identity));
+        }
+        self.watch_parents(parents);
+    }
+
     async fn discover_root(&self) -> io::Result<Discovery> {
         let (settings, devices) = (self.ctx.settings.clone(), self.ctx.devices.clone());
         let root = settings.watch.root.clone();
@@ -109,9 +142,7 @@ impl Intake {
         {
             self.ctx.ledger.report_problem(&error);
         }
-        let native = self.tracked.totals().watched;
-        let polled = self.tracked.len().saturating_sub(native);
-        self.ctx.metrics.rescanned(self.ctx.ledger.now(), native, polled);
+        self.ctx.metrics.rescanned(self.ctx.ledger.now());
         self.put_on_agenda(scope);
         if scope == Scope::Full {
             let brands = self.agenda.routine().filter_map(|path| self.tracked.brand(path)).collect();
@@ -175,7 +206,8 @@ impl Intake {
         added
     }
 
-    /// Registers folders that are new, and watches them before the first scan.
+    /// Registers folders that are new, and watches those that were scanned already: the others are watched when their first
+    /// scan begins, while others are scanned.
     async fn register_and_watch(&mut self, found: &[BrandFolder]) -> Result<(), IntakeError> {
         let new: Vec<_> = found.iter().filter(|folder| self.tracked.is_unregistered(&folder.path)).collect();
         let brands: Vec<_> =
@@ -186,29 +218,45 @@ impl Intake {
             let job = Job::Idle(Box::new(Folder::new(brand, path.clone())));
             self.tracked.update(path, |folder| folder.job = job);
         }
-        for folder in found {
-            self.watch_folder(&folder.path, folder.identity);
+        for BrandFolder { path, identity, .. } in found {
+            if self.tracked.get(path).is_some_and(|folder| !folder.first_scan_pending) {
+                self.watch_folder(path, *identity);
+            }
         }
         Ok(())
     }
 
     /// Makes sure that the folder that is there now is the one that is watched.
     pub(super) fn watch_folder(&mut self, path: &Path, identity: Option<Identity>) {
-        let Some(folder) = self.tracked.get(path) else { return };
+        if self.renew_watch(path, identity) {
+            // what came before the watch raised no event
+            self.request_scan(path, Instant::now(), Priority::Urgent);
+        }
+    }
+
+    /// A scan is about to begin; the first one of a folder sees what came before its watch.
+    pub(super) fn watch_before_first_scan(&mut self, path: &Path) {
+        if let Some(TrackedFolder {
+            presence: Presence::Listed(identity), first_scan_pending: true, ..
+        }) = self.tracked.get(path)
+        {
+            self.renew_watch(path, *identity);
+        }
+    }
+
+    /// True when another folder is watched at this path from now on than before.
+    fn renew_watch(&mut self, path: &Path, identity: Option<Identity>) -> bool {
+        let Some(folder) = self.tracked.get(path) else { return false };
         let before = folder.watch;
         if (before.is_some() && before == identity) || folder.events.were_too_many(Instant::now()) {
-            return;
+            return false;
         }
         if before.is_some() {
             self.watch.remove(path);
         }
         let watch = identity.filter(|identity| self.add_watch(path, *identity));
         self.tracked.update(path, |folder| folder.watch = watch);
-        if watch.is_some() {
-            // what came before the watch raised no event
-            let priority = if self.discovered { Priority::Urgent } else { Priority::Routine };
-            self.request_scan(path, Instant::now(), priority);
-        }
+        watch.is_some()
     }
 
     /// True when inotify reports changes in the folder from now on.
