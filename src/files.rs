@@ -193,6 +193,27 @@ pub fn identity(path: &Path) -> io::Result<Identity> {
     Ok((stat.st_dev, stat.st_ino))
 }
 
+/// Which folder is open.
+///
+/// # Errors
+/// Those of `fstat`.
+pub fn identity_of(folder: impl AsFd) -> io::Result<Identity> {
+    let stat = fs::fstat(folder)?;
+    Ok((stat.st_dev, stat.st_ino))
+}
+
+/// Which folder has this name in another one. No link is followed.
+///
+/// # Errors
+/// Those of `stat`; `NotADirectory` when it is none.
+pub fn identity_in(folder: impl AsFd, name: &OsStr) -> io::Result<Identity> {
+    let stat = fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW)?;
+    match kind_of(stat.st_mode) {
+        Kind::Folder => Ok((stat.st_dev, stat.st_ino)),
+        _ => Err(io::ErrorKind::NotADirectory.into()),
+    }
+}
+
 fn look_of(stat: &fs::Stat) -> FileMeta {
     let nanos =
         |seconds: i64, nanos: u64| seconds.saturating_mul(1_000_000_000).saturating_add(nanos.cast_signed());

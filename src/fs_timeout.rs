@@ -35,6 +35,8 @@ pub(crate) enum Question {
     Discover,
     /// What is in a brand's folder?
     List,
+    /// What is in this brand's folder, and in some others?
+    Glance,
     /// Which of a brand's files elsewhere are not there any more? Of the first of them.
     GoneElsewhere,
     /// Which of the files without a folder are not there? Of the first of them.
@@ -59,7 +61,9 @@ impl Question {
             | Question::FindMoved
             | Question::Open
             | Question::HasChanged => STAT_TIMEOUT,
-            Question::Discover | Question::List | Question::GoneElsewhere => READDIR_TIMEOUT,
+            Question::Discover | Question::List | Question::Glance | Question::GoneElsewhere => {
+                READDIR_TIMEOUT
+            }
             Question::Tidy => TIDY_TIMEOUT,
         }
     }

@@ -28,6 +28,14 @@ pub(super) enum Priority {
     Urgent,
 }
 
+/// A folder whose scan is due.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Due {
+    pub(super) folder: PathBuf,
+    pub(super) at: Instant,
+    pub(super) priority: Priority,
+}
+
 impl Agenda {
     /// The folder is scanned at `at` or earlier.
     pub(super) fn add(&mut self, folder: &Path, at: Instant, priority: Priority) {
@@ -65,18 +73,22 @@ impl Agenda {
     }
 
     /// Takes the folder that has been due for longest, among those that are at least so urgent.
-    pub(super) fn take_due(&mut self, now: Instant, least: Priority) -> Option<PathBuf> {
-        let due = |list: &BTreeSet<(Instant, Arc<Path>)>| {
-            list.first().filter(|(at, _)| *at <= now).map(|(_, folder)| folder.clone())
-        };
-        let routine = || due(&self.routine).filter(|_| least == Priority::Routine);
-        let folder = match self.taken % TURN {
-            0 => routine().or_else(|| due(&self.urgent)),
-            _ => due(&self.urgent).or_else(routine),
+    pub(super) fn take_due(&mut self, now: Instant, least: Priority) -> Option<Due> {
+        let urgent = || first_due(&self.urgent, Priority::Urgent, now);
+        let routine =
+            || first_due(&self.routine, Priority::Routine, now).filter(|_| least == Priority::Routine);
+        let due = match self.taken % TURN {
+            0 => routine().or_else(urgent),
+            _ => urgent().or_else(routine),
         }?;
         self.taken += 1;
-        self.remove(&folder);
-        Some(folder.to_path_buf())
+        self.remove(&due.folder);
+        Some(due)
+    }
+
+    /// The folder that is scanned next to be sure, if it is due.
+    pub(super) fn next_routine(&self, now: Instant) -> Option<PathBuf> {
+        first_due(&self.routine, Priority::Routine, now).map(|due| due.folder)
     }
 
     /// The folders that are scanned to be sure, in their order.
@@ -90,6 +102,11 @@ impl Agenda {
             Priority::Routine => &mut self.routine,
         }
     }
+}
+
+fn first_due(list: &BTreeSet<(Instant, Arc<Path>)>, priority: Priority, now: Instant) -> Option<Due> {
+    let (at, folder) = list.first().filter(|(at, _)| *at <= now)?;
+    Some(Due { folder: folder.to_path_buf(), at: *at, priority })
 }
 
 #[cfg(test)]
@@ -109,9 +126,10 @@ mod tests {
         agenda.add(Path::new("a"), later, Routine);
         assert_eq!(agenda.next(Routine), Some(now));
         assert_eq!(agenda.next(Urgent), None);
-        assert_eq!(agenda.take_due(now, Routine), Some(PathBuf::from("b")));
+        let due = |folder: &str, at| Some(Due { folder: folder.into(), at, priority: Routine });
+        assert_eq!(agenda.take_due(now, Routine), due("b", now));
         assert_eq!(agenda.take_due(now, Routine), None);
-        assert_eq!(agenda.take_due(later, Routine), Some(PathBuf::from("a")));
+        assert_eq!(agenda.take_due(later, Routine), due("a", now + Duration::from_secs(1)));
         assert_eq!(agenda.next(Routine), None);
     }
 
@@ -127,7 +145,8 @@ mod tests {
         for name in ["w", "x", "y", "z"] {
             agenda.add(Path::new(name), later, Urgent);
         }
-        let taken: Vec<_> = std::iter::from_fn(|| agenda.take_due(later, Routine)).collect();
+        let taken: Vec<_> =
+            std::iter::from_fn(|| agenda.take_due(later, Routine)).map(|due| due.folder).collect();
         assert_eq!(taken, ["a", "c", "w", "x", "b", "y", "z"].map(PathBuf::from));
     }
 }

@@ -34,6 +34,11 @@ impl RemoteDevices {
         self.lock().get(&device).copied().flatten()
     }
 
+    /// Is it known to be none?
+    pub(super) fn is_local(&self, device: u64) -> bool {
+        self.lock().get(&device).is_some_and(Option::is_none)
+    }
+
     fn lock(&self) -> MutexGuard<'_, HashMap<u64, Option<&'static str>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -1,7 +1,12 @@
 //! Which folders are brands': the root's `TYPE/ID` folders and those of `[[brand]]`.
 
+use std::ffi::{OsStr, OsString};
 use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+
+use rustix::fs::{AtFlags, Dir, FileType, statat};
 
 use super::scan;
 use crate::config::Settings;
@@ -56,11 +61,13 @@ const MAX_UNRECOGNIZED: usize = 1000;
 
 /// What is under the root. The folders of `[[brand]]` are another matter.
 pub(super) fn discover_root(settings: &Settings) -> io::Result<Discovery> {
-    let root = &settings.watch.root;
-    let mut discovery = Discovery { root: Some(files::named_identity(root)?), ..Discovery::default() };
-    discovery.parents.push((root.clone(), discovery.root));
+    let path = &settings.watch.root;
+    let root = files::open_named_folder(path)?;
+    let mut discovery = Discovery { root: Some(files::identity_of(&root)?), ..Discovery::default() };
+    discovery.parents.push((path.clone(), discovery.root));
     let kind = |name: &str| name.parse::<BrandType>().map_err(|error| error.to_string());
-    for (kind, path) in subfolders(settings, root, kind, &mut discovery.unrecognized)? {
+    for (kind, name) in subfolders(settings, &root, path, kind, &mut discovery.unrecognized)? {
+        let path = path.join(&name);
         match records(settings, kind, &path, &mut discovery) {
             Ok(()) => {}
             // it vanished in this moment
@@ -69,8 +76,7 @@ pub(super) fn discover_root(settings: &Settings) -> io::Result<Discovery> {
                 discovery.unread.push((path.clone(), format!("it cannot be read: {error}")));
             }
         }
-        let identity = files::identity(&path).ok();
-        discovery.parents.push((path, identity));
+        discovery.parents.push((path, files::identity_in(&root, &name).ok()));
     }
     Ok(discovery)
 }
@@ -85,57 +91,66 @@ pub(crate) fn configured_brands(settings: &Settings) -> impl Iterator<Item = Bra
 
 fn records(settings: &Settings, kind: BrandType, path: &Path, discovery: &mut Discovery) -> io::Result<()> {
     let record = |name: &str| read_folder_name(name).map_err(|error| error.to_string());
-    let records = subfolders(settings, path, record, &mut discovery.unrecognized)?;
-    discovery.folders.extend(records.into_iter().map(|((record, label), path)| {
-        let identity = files::identity(&path).ok();
-        BrandFolder { brand: (kind, record).into(), label, identity, path }
+    let folder = files::open_brand_folder(Some(&settings.watch.root), path)?;
+    let records = subfolders(settings, &folder, path, record, &mut discovery.unrecognized)?;
+    discovery.folders.extend(records.into_iter().map(|((record, label), name)| {
+        let identity = files::identity_in(&folder, &name).ok();
+        BrandFolder { brand: (kind, record).into(), label, identity, path: path.join(name) }
     }));
     Ok(())
 }
 
-/// The folders in a folder, by what their names mean. Everything else in it is unrecognized.
+/// The folders in a folder, by what their names mean. Everything else in it is unrecognized. No link is followed.
 ///
 /// # Errors
 /// When it cannot be read, or has more of them than there is memory for.
 fn subfolders<T>(
     settings: &Settings,
+    folder: &OwnedFd,
     path: &Path,
     meaning: impl Fn(&str) -> Result<T, String>,
     unrecognized: &mut Vec<(PathBuf, String)>,
-) -> io::Result<Vec<(T, PathBuf)>> {
+) -> io::Result<Vec<(T, OsString)>> {
     let mut folders = Vec::new();
-    let mut not_one = |path: PathBuf, why: String| {
+    let mut not_one = |name: &OsStr, why: &str| {
         if unrecognized.len() < MAX_UNRECOGNIZED {
-            unrecognized.push((path, why));
+            unrecognized.push((path.join(name), why.to_owned()));
         }
     };
-    for item in std::fs::read_dir(path)? {
+    // a second descriptor, not a second `open`: that is an event of the folder's watch
+    for item in Dir::new(folder.try_clone()?)? {
         let item = item?;
-        let name = item.file_name();
-        if scan::is_ignored(&name, &settings.watch.ignore) {
+        let name = OsStr::from_bytes(item.file_name().to_bytes());
+        if scan::is_ignored(name, &settings.watch.ignore) {
             continue;
         }
-        let path = path.join(&name);
-        // most file systems report it with the name, without another call
-        match item.file_type() {
-            Ok(kind) if kind.is_dir() => match meaning(&readable(&name)) {
+        match kind_of(folder, name, item.file_type()) {
+            FileType::Directory => match meaning(&readable(name)) {
                 Ok(_) if folders.len() == MAX_BRANDS => {
                     let text = format!("it holds more than {MAX_BRANDS} brands' folders");
                     return Err(io::Error::other(text));
                 }
-                Ok(meaning) => folders.push((meaning, path)),
-                Err(why) => not_one(path, why),
+                Ok(meaning) => folders.push((meaning, name.to_owned())),
+                Err(why) => not_one(name, &why),
             },
-            Ok(kind) if kind.is_symlink() => {
-                not_one(path, "is a symbolic link, which is not followed".into());
-            }
-            Ok(_) => not_one(path, "is no folder; pictures go into TYPE/ID, as in OWNBRAND/1001".into()),
-            Err(_) => {}
+            FileType::Symlink => not_one(name, "is a symbolic link, which is not followed"),
+            // it vanished in this moment
+            FileType::Unknown => {}
+            _ => not_one(name, "is no folder; pictures go into TYPE/ID, as in OWNBRAND/1001"),
         }
     }
     folders.sort_by(|a, b| a.1.cmp(&b.1));
     unrecognized.sort();
     Ok(folders)
+}
+
+/// What has this name. Most file systems say so with the name, without another call.
+fn kind_of(folder: &OwnedFd, name: &OsStr, listed: FileType) -> FileType {
+    match listed {
+        FileType::Unknown => statat(folder, name, AtFlags::SYMLINK_NOFOLLOW)
+            .map_or(FileType::Unknown, |stat| FileType::from_raw_mode(stat.st_mode)),
+        listed => listed,
+    }
 }
 
 #[cfg(test)]

@@ -16,6 +16,8 @@ pub(crate) mod discovery;
 mod event_rate;
 mod folder;
 mod folder_log;
+mod glance;
+mod identities;
 pub(crate) mod inspect;
 mod labels;
 mod limit_log;
@@ -39,6 +41,7 @@ mod tidy;
 mod tracked;
 mod verdict;
 mod watch;
+mod watch_name;
 mod watched_folders;
 
 use std::collections::{HashMap, HashSet};
@@ -60,6 +63,7 @@ use crate::metrics::Metrics;
 use agenda::Agenda;
 use context::Context;
 use folder_log::FolderLog;
+use identities::Identities;
 use labels::Labels;
 use orphans::Orphans;
 pub use progress::IntakeProgress;
@@ -102,6 +106,8 @@ pub struct Intake {
     watch: Watch,
     tracked: TrackedFolders,
     scans: JoinSet<CompletedScan>,
+    /// So many scans are under way.
+    scanning: usize,
     agenda: Agenda,
     schedule: Schedule,
     root: Root,
@@ -110,6 +116,7 @@ pub struct Intake {
     /// Type folders that cannot be read: nothing is known of what is in them.
     unreadable_parents: HashSet<PathBuf>,
     orphans: Orphans,
+    identities: Identities,
     labels: Labels,
     log: FolderLog,
     /// Everything was discovered at least once.
@@ -140,12 +147,14 @@ impl Intake {
             watch,
             tracked: TrackedFolders::default(),
             scans: JoinSet::new(),
+            scanning: 0,
             agenda: Agenda::default(),
             schedule: Schedule::new(Instant::now()),
             root: Root::default(),
             parents: HashMap::new(),
             unreadable_parents: HashSet::new(),
             orphans: Orphans::default(),
+            identities: Identities::default(),
             labels: None,
             log: FolderLog::default(),
             discovered: false,
@@ -209,7 +218,7 @@ impl Intake {
             self.defer_if_transient(scheduled)?;
         }
         if Instant::now() >= self.schedule.identity_check {
-            self.check_identity().await?;
+            self.check_identities();
         }
         if let Some(scope) = self.schedule.due(Instant::now()) {
             let discovered = self.discover(scope).await;

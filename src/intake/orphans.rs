@@ -4,6 +4,7 @@
 use std::collections::HashSet;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -18,11 +19,18 @@ use crate::ledger::{BrandRow, UploadSnapshot};
 pub(super) struct Orphans {
     /// Files for whose sake everything was discovered once more.
     doubted: HashSet<PathBuf>,
-    /// Of some it is not known whether they are there.
-    pub(super) unknown: bool,
+    /// Of some it is not known whether they are there: they are asked for again then.
+    again: Option<Instant>,
 }
 
+/// A file system that does not answer is not asked for them at each discovery, which waits for it.
+const AGAIN: Duration = Duration::from_mins(1);
+
 impl Orphans {
+    pub(super) fn is_due(&self) -> bool {
+        self.again.is_some_and(|again| again <= Instant::now())
+    }
+
     /// The folder is a brand's again.
     pub(super) fn folder_is_back(&mut self, folder: &Path) {
         self.doubted.retain(|file| file.parent() != Some(folder));
@@ -76,12 +84,12 @@ impl Intake {
     }
 
     /// Which of these files are not there, by their rows. Where a file system does not answer, nothing is known, and
-    /// the next discovery asks again.
+    /// it is asked again later.
     async fn missing_orphans(&mut self, orphans: &[(BrandRow, Vec<UploadSnapshot>)]) -> HashSet<UploadId> {
         let rows = orphans.iter().flat_map(|(_, rows)| rows).filter(|row| row.state != State::Uploaded);
         let files: Vec<_> = rows.map(|row| (row.id, row.path.clone())).collect();
         let Some((_, first)) = files.first() else {
-            self.orphans.unknown = false;
+            self.orphans.again = None;
             return HashSet::new();
         };
         let (first, is_missing) = (first.clone(), |path: &Path| {
@@ -90,7 +98,7 @@ impl Intake {
         let check =
             move || files.into_iter().filter(|(_, path)| is_missing(path)).map(|(id, _)| id).collect();
         let missing = self.ctx.fs_timeouts.run(&first, Question::GoneOrphans, check).await;
-        self.orphans.unknown = missing.is_none();
+        self.orphans.again = missing.is_none().then(|| Instant::now() + AGAIN);
         missing.unwrap_or_default()
     }
 

@@ -48,6 +48,8 @@ pub(super) struct ScanResult {
     pub(super) next: Option<Instant>,
     /// How many of its files are not complete yet.
     pub(super) incomplete: usize,
+    /// It was not scanned in the end. When it was due, and is again.
+    pub(super) undecided: Option<Instant>,
 }
 
 /// What is known of the files in a folder and of the brand's others.

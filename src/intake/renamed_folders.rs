@@ -35,8 +35,10 @@ impl Intake {
         &self,
         brand: BrandRow,
         rows: &[&UploadSnapshot],
-        folders: Vec<PathBuf>,
+        mut folders: Vec<PathBuf>,
     ) -> Result<HashSet<UploadId>, IntakeError> {
+        // it is waited for: after the start, only the root's own file system may make others wait
+        folders.retain(|folder| !self.discovered || self.ctx.settings.top_of(folder).is_some());
         let rows: Vec<_> =
             rows.iter().filter(|row| row.state != State::Gone).map(|row| (*row).clone()).collect();
         let Some(before) = rows.first().and_then(|row| row.path.parent()).map(Path::to_owned) else {

@@ -39,13 +39,13 @@ impl Intake {
 
     fn take_folder_events(&mut self, path: &Path, events: FolderEvents, now: Instant) {
         let is_flooded = |folder: &mut TrackedFolder| {
-            let is_flooded = folder.events.are_too_many(events.count, now);
-            folder.watch = folder.watch.filter(|_| !is_flooded);
-            is_flooded
+            folder.events.are_too_many(events.count, now).then(|| folder.watch.take())
         };
-        if self.tracked.update(path, is_flooded).unwrap_or_default() {
+        if let Some(watch) = self.tracked.update(path, is_flooded).flatten() {
             self.log.polled(path, PollReason::Flooded(path.to_owned()));
-            self.watch.remove(path);
+            if let Some(identity) = watch {
+                self.watch.remove(path, identity);
+            }
         }
         let gather = |folder: &mut TrackedFolder| {
             folder.note_closed(events.closed);

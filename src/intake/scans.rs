@@ -8,28 +8,27 @@ use tokio::time::Instant;
 use super::agenda::Priority;
 use super::folder::Folder;
 use super::reconcile::{Reconcile, ScanResult};
-use super::tracked::{Job, Presence, TrackedFolder};
+use super::tracked::{FirstScan, Job, Presence, TrackedFolder};
 use super::{GATHER, Intake, IntakeError};
 
-/// How many folders are scanned side by side, and how many more if something has just happened in them.
-const FOLDERS_AT_ONCE: usize = 8;
-const URGENT_FOLDERS: usize = 4;
+/// How many scans go on side by side, and how many more of folders in which something has just happened.
+const AT_ONCE: usize = 8;
+const URGENT: usize = 4;
 
-/// One scan of a folder, to be run by the caller.
+/// One scan of a folder, or a look at some, to be run by the caller.
 pub type FolderScan = Pin<Box<dyn Future<Output = CompletedScan> + Send>>;
 
-/// A folder that was scanned, to be handed back with [`Intake::end`].
+/// Folders that were scanned, to be handed back with [`Intake::end`].
 pub struct CompletedScan {
-    folder: Box<Folder>,
-    outcome: Result<ScanResult, IntakeError>,
+    pub(super) scanned: Vec<(Box<Folder>, Result<ScanResult, IntakeError>)>,
 }
 
 impl Intake {
     /// How urgent a scan must be to be begun now; `None`: none is.
     pub(super) fn room(&self) -> Option<Priority> {
-        match self.tracked.totals().scanning {
-            ..FOLDERS_AT_ONCE => Some(Priority::Routine),
-            count if count < FOLDERS_AT_ONCE + URGENT_FOLDERS => Some(Priority::Urgent),
+        match self.scanning {
+            ..AT_ONCE => Some(Priority::Routine),
+            count if count < AT_ONCE + URGENT => Some(Priority::Urgent),
             _ => None,
         }
     }
@@ -37,24 +36,31 @@ impl Intake {
     /// The next scan that is due, for the caller to run; its end is handed back with [`Intake::end`].
     pub fn next_scan(&mut self) -> Option<FolderScan> {
         while let Some(least) = self.room() {
-            let path = self.agenda.take_due(Instant::now(), least)?;
-            if self.is_out_of_reach(&path) {
+            let due = self.agenda.take_due(Instant::now(), least)?;
+            if self.is_out_of_reach(&due.folder) {
                 continue;
             }
-            self.watch_before_first_scan(&path);
-            let Some(mut folder) = self.tracked.begin_scan(&path) else { continue };
-            let ctx = self.ctx.clone();
-            return Some(Box::pin(async move {
-                let outcome = Reconcile::new(&ctx, &mut folder).run().await;
-                CompletedScan { folder, outcome }
-            }));
+            if let Some(scan) = self.glance(&due).or_else(|| self.scan(&due.folder)) {
+                self.scanning += 1;
+                return Some(scan);
+            }
         }
         None
     }
 
+    fn scan(&mut self, path: &Path) -> Option<FolderScan> {
+        self.watch_before_first_scan(path);
+        let mut folder = self.tracked.begin_scan(path)?;
+        let ctx = self.ctx.clone();
+        Some(Box::pin(async move {
+            let outcome = Reconcile::new(&ctx, &mut folder).run().await;
+            CompletedScan { scanned: vec![(folder, outcome)] }
+        }))
+    }
+
     /// While the root is missing, or a type folder cannot be read, nothing is known of what is in it. All folders are
     /// scanned when it is back.
-    fn is_out_of_reach(&self, path: &Path) -> bool {
+    pub(super) fn is_out_of_reach(&self, path: &Path) -> bool {
         let lost = self.root.missing && path.starts_with(&self.ctx.settings.watch.root);
         lost || path.parent().is_some_and(|parent| self.unreadable_parents.contains(parent))
     }
@@ -64,7 +70,18 @@ impl Intake {
     /// # Errors
     /// When the database failed for good.
     pub fn end(&mut self, scanned: CompletedScan) -> Result<(), IntakeError> {
-        let CompletedScan { mut folder, outcome } = scanned;
+        self.scanning -= 1;
+        for (folder, outcome) in scanned.scanned {
+            self.end_folder(folder, outcome)?;
+        }
+        Ok(())
+    }
+
+    fn end_folder(
+        &mut self,
+        mut folder: Box<Folder>,
+        outcome: Result<ScanResult, IntakeError>,
+    ) -> Result<(), IntakeError> {
         folder.stability.shrink();
         let outcome = match outcome {
             Ok(outcome) => Some(outcome),
@@ -76,7 +93,7 @@ impl Intake {
         let path = folder.path.clone();
         let Some(presence) = self.tracked.get(&path).map(|tracked| tracked.presence) else { return Ok(()) };
         if folder.removed && presence == Presence::Removed && outcome.is_some() {
-            self.watch.remove(&path);
+            self.unwatch(&path);
             self.tracked.remove(&path);
             return Ok(());
         }
@@ -100,15 +117,21 @@ impl Intake {
         let (path, now) = (folder.path.clone(), Instant::now());
         let poll = now + self.ctx.settings.watch.poll_interval;
         let take_back = |tracked: &mut TrackedFolder| {
-            tracked.first_scan_pending &= outcome.is_none();
-            let ScanResult { next, incomplete } = outcome.unwrap_or_default();
+            let failed = outcome.is_none();
+            let ScanResult { next, incomplete, undecided } = outcome.unwrap_or_default();
+            tracked.first_scan = match undecided {
+                _ if failed => tracked.first_scan,
+                Some(_) => FirstScan::Undecided,
+                None => FirstScan::Done,
+            };
             tracked.incomplete = incomplete;
             tracked.unreadable = folder.problems.current().is_some();
             let before = std::mem::replace(&mut tracked.job, Job::Idle(folder));
             let again = matches!(before, Job::Scanning { again: true }).then_some(now + GATHER);
             let urgent = next.into_iter().chain(again).map(|at| (at, Priority::Urgent));
-            let routine = tracked.watch.is_none().then_some((poll, Priority::Routine));
-            urgent.chain(routine).collect()
+            let undecided = undecided.map(|due| (due, Priority::Routine));
+            let polled = tracked.watch.is_none().then_some((poll, Priority::Routine));
+            urgent.chain(undecided).chain(polled).collect()
         };
         self.tracked.update(&path, take_back).unwrap_or_default()
     }

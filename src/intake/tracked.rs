@@ -25,8 +25,7 @@ pub(super) struct TrackedFolder {
     pub(super) presence_changed: bool,
     /// The folder that inotify watches; `None`: it is polled.
     pub(super) watch: Option<Identity>,
-    /// It was never scanned.
-    pub(super) first_scan_pending: bool,
+    pub(super) first_scan: FirstScan,
     /// So many of its files are still being copied.
     pub(super) incomplete: usize,
     /// It could not be read when it was scanned last.
@@ -58,6 +57,16 @@ pub(super) enum Job {
     Scanning {
         again: bool,
     },
+}
+
+/// Was it scanned since the start?
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum FirstScan {
+    /// Nobody has looked into it.
+    Due,
+    /// A look at many folders found that this one must be scanned.
+    Undecided,
+    Done,
 }
 
 /// What becomes of the request of a scan.
@@ -107,7 +116,7 @@ impl TrackedFolder {
             presence: Presence::Removed,
             presence_changed: false,
             watch: None,
-            first_scan_pending: true,
+            first_scan: FirstScan::Due,
             incomplete: 0,
             unreadable: false,
             closed: HashSet::new(),
@@ -145,13 +154,26 @@ impl TrackedFolder {
         }
     }
 
-    fn set_presence(&mut self, presence: Presence) {
+    pub(super) fn set_presence(&mut self, presence: Presence) {
         self.presence_changed |= self.presence != presence;
         self.presence = presence;
     }
 
+    pub(super) fn is_first_scan_pending(&self) -> bool {
+        self.first_scan != FirstScan::Done
+    }
+
+    /// Which folder it is, if nobody has looked into it yet and no event told of it.
+    pub(super) fn untouched(&self) -> Option<Identity> {
+        let is_new = self.first_scan == FirstScan::Due && self.closed.is_empty();
+        match self.presence {
+            Presence::Listed(identity) if is_new && self.gathering.is_none() => identity,
+            Presence::Listed(_) | Presence::Removed => None,
+        }
+    }
+
     fn is_polled(&self) -> bool {
-        self.watch.is_none() && !self.first_scan_pending
+        self.watch.is_none() && !self.is_first_scan_pending()
     }
 
     fn is_forgotten(&self) -> bool {
@@ -285,7 +307,7 @@ impl Totals {
         self.scanning += usize::from(matches!(folder.job, Job::Scanning { .. }));
         self.watched += usize::from(folder.watch.is_some());
         self.polled += usize::from(folder.is_polled());
-        self.first_scans_pending += usize::from(folder.first_scan_pending);
+        self.first_scans_pending += usize::from(folder.is_first_scan_pending());
         self.incomplete += folder.incomplete;
         self.unreadable += usize::from(folder.unreadable);
     }
@@ -294,90 +316,11 @@ impl Totals {
         self.scanning -= usize::from(matches!(folder.job, Job::Scanning { .. }));
         self.watched -= usize::from(folder.watch.is_some());
         self.polled -= usize::from(folder.is_polled());
-        self.first_scans_pending -= usize::from(folder.first_scan_pending);
+        self.first_scans_pending -= usize::from(folder.is_first_scan_pending());
         self.incomplete -= folder.incomplete;
         self.unreadable -= usize::from(folder.unreadable);
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::domain::brand::BrandId;
-
-    const PATH: &str = "/inbox/OWNBRAND/1";
-
-    fn found(identity: Option<Identity>) -> BrandFolder {
-        BrandFolder { path: PATH.into(), brand: "OWNBRAND/1".parse().unwrap(), label: None, identity }
-    }
-
-    fn registered() -> TrackedFolders {
-        let mut folders = TrackedFolders::default();
-        folders.set_presence(&[found(Some((1, 2)))], |_| false);
-        let brand = BrandRow { id: BrandId(1), brand: "OWNBRAND/1".parse().unwrap() };
-        let job = Job::Idle(Box::new(Folder::new(brand, PATH.into())));
-        folders.update(Path::new(PATH), |folder| folder.job = job);
-        folders
-    }
-
-    #[test]
-    fn a_folder_is_handed_out_once_and_counted_while_it_is_scanned() {
-        let mut folders = registered();
-        assert_eq!(folders.totals().first_scans_pending, 1);
-        folders.update(Path::new(PATH), |folder| folder.closed.insert("a.jpg".into()));
-        let folder = folders.begin_scan(Path::new(PATH)).unwrap();
-        assert!(folder.stability.is_pending("a.jpg".as_ref()) && !folder.removed);
-        assert_eq!(folders.totals().scanning, 1);
-        assert!(folders.begin_scan(Path::new(PATH)).is_none());
-        folders.remove(Path::new(PATH));
-        assert_eq!(folders.totals(), Totals::default());
-    }
-
-    #[test]
-    fn names_that_are_closed_while_a_scan_goes_on_are_remembered_up_to_a_number() {
-        let mut folder = TrackedFolder::new("OWNBRAND/1".parse().unwrap());
-        for look in 0..3 {
-            folder.note_closed((0..MAX_NAMES).map(|number| format!("{look}-{number}").into()).collect());
-            assert_eq!(folder.closed.len(), MAX_NAMES);
-        }
-    }
-
-    #[test]
-    fn a_folder_is_scanned_when_it_is_quiet_but_not_for_ever_later() {
-        let (mut folder, start) = (TrackedFolder::new("OWNBRAND/1".parse().unwrap()), Instant::now());
-        assert_eq!(folder.gather(start, true), None, "a long copy is no reason to hurry");
-        let at = |events: u32| start + GATHER / 2 * events;
-        let first = folder.gather(start, false).unwrap();
-        assert_eq!((first.before, first.until), (start, start + GATHER));
-        let second = folder.gather(at(1), true).unwrap();
-        assert_eq!((second.before, second.until), (first.until, at(1) + GATHER));
-        let last = (2..99).map(|event| folder.gather(at(event), false).unwrap()).last().unwrap();
-        assert_eq!(last.until, start + LONGEST_GATHER);
-    }
-
-    #[test]
-    fn another_folder_in_its_place_is_a_change_and_what_is_unknown_is_none() {
-        let mut folders = registered();
-        let changed = |folders: &mut TrackedFolders| {
-            folders.update(Path::new(PATH), |folder| std::mem::take(&mut folder.presence_changed)).unwrap()
-        };
-        assert!(changed(&mut folders), "it is new");
-        folders.set_presence(&[found(Some((1, 2)))], |_| false);
-        folders.set_presence(&[], |_| true);
-        assert!(!changed(&mut folders));
-        folders.set_presence(&[found(Some((1, 3)))], |_| false);
-        assert!(changed(&mut folders));
-        folders.set_presence(&[], |_| false);
-        assert!(changed(&mut folders) && !folders.is_listed(Path::new(PATH)));
-        assert!(folders.begin_scan(Path::new(PATH)).unwrap().removed);
-    }
-
-    #[test]
-    fn a_folder_that_was_never_registered_is_forgotten_when_it_is_removed() {
-        let mut folders = TrackedFolders::default();
-        folders.set_presence(&[found(None)], |_| false);
-        assert!(folders.is_unregistered(Path::new(PATH)));
-        folders.set_presence(&[], |_| false);
-        assert_eq!((folders.len(), folders.totals()), (0, Totals::default()));
-    }
-}
+mod tests;

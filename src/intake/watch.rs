@@ -5,12 +5,16 @@
 
 use std::collections::{HashMap, HashSet};
 use std::ffi::OsString;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use notify::event::{AccessKind, AccessMode, EventKind, ModifyKind, RenameMode};
 use notify::{Event, INotifyWatcher, RecursiveMode, Watcher};
 use tokio::sync::Notify;
+
+use super::watch_name;
+use crate::files::Identity;
 
 const EMFILE: i32 = rustix::io::Errno::MFILE.raw_os_error();
 
@@ -22,6 +26,9 @@ const MAX_MOVED_OR_REMOVED: usize = 65_536;
 
 /// The reason when this user may not watch more folders.
 const LIMIT: &str = "too many are watched: sysctl fs.inotify.max_user_watches";
+
+/// The reason when a folder is watched already under another path.
+const SAME: &str = "it is the same folder as another one of the configuration";
 
 /// What happened in a folder since the events were taken last.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -48,12 +55,25 @@ pub(super) struct Events {
 #[derive(Debug)]
 pub(super) struct Watch {
     inotify: Option<INotifyWatcher>,
+    /// One watch a folder: inotify has no two of one.
+    watches: HashMap<Identity, FolderWatch>,
+    /// Numbers below that of the latest watch that no watch has.
+    free: Vec<usize>,
     shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct FolderWatch {
+    folder: Arc<Path>,
+    number: usize,
+    name: PathBuf,
 }
 
 #[derive(Debug, Default)]
 struct Shared {
     events: Mutex<Events>,
+    /// The folders, by the numbers of their watches.
+    folders: Mutex<Vec<Option<Arc<Path>>>>,
     notify: Notify,
 }
 
@@ -62,12 +82,16 @@ impl Watch {
     pub(super) fn new(native: bool) -> (Self, Option<notify::Error>) {
         let shared = Arc::new(Shared::default());
         if !native {
-            return (Self { inotify: None, shared }, None);
+            return (Self::with(None, shared), None);
         }
-        match INotifyWatcher::new(sink(&shared), notify::Config::default().with_follow_symlinks(false)) {
-            Ok(inotify) => (Self { inotify: Some(inotify), shared }, None),
-            Err(error) => (Self { inotify: None, shared }, Some(error)),
+        match INotifyWatcher::new(sink(&shared), notify::Config::default()) {
+            Ok(inotify) => (Self::with(Some(inotify), shared), None),
+            Err(error) => (Self::with(None, shared), Some(error)),
         }
+    }
+
+    fn with(inotify: Option<INotifyWatcher>, shared: Arc<Shared>) -> Self {
+        Self { inotify, watches: HashMap::new(), free: Vec::new(), shared }
     }
 
     /// Where events go in.
@@ -75,20 +99,51 @@ impl Watch {
         sink(&self.shared)
     }
 
-    /// Watches a folder (not those in it).
-    pub(super) fn add(&mut self, folder: &Path) -> notify::Result<()> {
-        match &mut self.inotify {
-            Some(inotify) => inotify.watch(folder, RecursiveMode::NonRecursive),
-            None => Err(notify::Error::generic("not watched by inotify")),
+    /// Watches a folder (not those in it), which was opened and has this identity.
+    pub(super) fn add(&mut self, folder: &Path, open: &OwnedFd, identity: Identity) -> notify::Result<()> {
+        let Some(inotify) = &mut self.inotify else {
+            return Err(notify::Error::generic("not watched by inotify"));
+        };
+        if let Some(watch) = self.watches.get(&identity) {
+            return match *watch.folder == *folder {
+                true => Ok(()),
+                false => Err(notify::Error::generic(SAME)),
+            };
         }
+        let number = self.free.pop().unwrap_or(self.watches.len());
+        let name = watch_name::name(number, open);
+        let folder = Arc::<Path>::from(folder);
+        self.shared.set_folder(number, Some(folder.clone()));
+        let added = inotify.watch(&name, RecursiveMode::NonRecursive);
+        match added {
+            Ok(()) => drop(self.watches.insert(identity, FolderWatch { folder, number, name })),
+            Err(_) => self.release(number),
+        }
+        added
+    }
+
+    /// At which path this folder is watched.
+    pub(super) fn path_of(&self, identity: Identity) -> Option<&Path> {
+        self.watches.get(&identity).map(|watch| &*watch.folder)
     }
 
     /// No longer watches a folder.
-    pub(super) fn remove(&mut self, folder: &Path) {
+    pub(super) fn remove(&mut self, folder: &Path, identity: Identity) {
+        let Some(watch) = self.watches.remove(&identity) else { return };
+        if *watch.folder != *folder {
+            self.watches.insert(identity, watch);
+            return;
+        }
         if let Some(inotify) = &mut self.inotify {
             // it fails when the folder is gone, and then its watch is too
-            let _ = inotify.unwatch(folder);
+            let _ = inotify.unwatch(&watch.name);
         }
+        self.release(watch.number);
+    }
+
+    fn release(&mut self, number: usize) {
+        self.shared.set_folder(number, None);
+        self.free.push(number);
     }
 
     /// Resolves when something happened. Nothing that happened before is missed.
@@ -151,16 +206,34 @@ impl Shared {
         self.events.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn set_folder(&self, number: usize, folder: Option<Arc<Path>>) {
+        let mut folders = self.folders.lock().unwrap_or_else(PoisonError::into_inner);
+        let length = folders.len().max(number + 1);
+        folders.resize(length, None);
+        folders[number] = folder;
+    }
+
+    /// The path that an event tells of; `None`: its folder is no longer watched.
+    fn path(&self, path: &Path) -> Option<PathBuf> {
+        let Some((number, file)) = watch_name::read(path) else { return Some(path.to_owned()) };
+        let folders = self.folders.lock().unwrap_or_else(PoisonError::into_inner);
+        let folder = folders.get(number)?.as_deref()?;
+        Some(file.map_or_else(|| folder.to_owned(), |file| folder.join(file)))
+    }
+
     fn note_event(&self, event: notify::Result<Event>) {
         match event {
             // paths come second: an overflow has none
             Ok(event) if event.need_rescan() => self.lock().lost = true,
             Ok(event) => match meaning(event.kind) {
                 Some(meaning) => {
+                    let paths: Vec<_> = event.paths.iter().filter_map(|path| self.path(path)).collect();
                     if is_moved_or_removed(event.kind) {
-                        self.note_moved_or_removed(event.paths.first());
+                        self.note_moved_or_removed(paths.first());
                     }
-                    event.paths.iter().for_each(|path| self.note(path, meaning));
+                    for path in &paths {
+                        self.note(path, meaning);
+                    }
                 }
                 None => return,
             },
@@ -211,7 +284,7 @@ fn meaning(kind: EventKind) -> Option<Meaning> {
     }
 }
 
-/// inotify watches a folder, not its name, and `notify` drops the watch of one that is moved.
+/// inotify watches a folder, not its name: that of one that is moved tells of another place.
 fn is_moved_or_removed(kind: EventKind) -> bool {
     use RenameMode::{Any, Both, From};
     matches!(kind, EventKind::Remove(_) | EventKind::Modify(ModifyKind::Name(From | Both | Any)))
@@ -259,5 +332,63 @@ mod tests {
         shared.note_event(Ok(event(EventKind::Access(AccessKind::Open(AccessMode::Any)))));
         shared.note_event(Ok(event(EventKind::Access(AccessKind::Close(AccessMode::Read)))));
         assert!(shared.lock().folders.is_empty());
+    }
+
+    /// A folder in a test, opened as intake does.
+    fn open(path: &Path) -> (OwnedFd, Identity) {
+        let folder = crate::files::open_named_folder(path).unwrap();
+        let identity = crate::files::identity_of(&folder).unwrap();
+        (folder, identity)
+    }
+
+    async fn folder_of_next_event(watch: &Watch) -> PathBuf {
+        loop {
+            watch.happened().await;
+            if let Some(folder) = watch.take().folders.into_keys().next() {
+                return folder;
+            }
+        }
+    }
+
+    /// For the moment in which it is watched, its owner puts a link to another one in its place.
+    #[tokio::test]
+    async fn a_link_in_a_folders_place_steals_no_events() {
+        let top = tempfile::tempdir().unwrap();
+        let path = |name: &str| top.path().join(name);
+        for name in ["theirs", "mine"] {
+            std::fs::create_dir(path(name)).unwrap();
+        }
+        let (mut watch, error) = Watch::new(true);
+        assert!(error.is_none(), "{error:?}");
+        let (theirs, mine) = (open(&path("theirs")), open(&path("mine")));
+        watch.add(&path("theirs"), &theirs.0, theirs.1).unwrap();
+        std::fs::rename(path("mine"), path("before")).unwrap();
+        std::os::unix::fs::symlink("theirs", path("mine")).unwrap();
+        watch.add(&path("mine"), &mine.0, mine.1).unwrap();
+        std::fs::write(path("theirs/a.jpg"), "a").unwrap();
+        assert_eq!(folder_of_next_event(&watch).await, path("theirs"));
+        watch.remove(&path("mine"), mine.1);
+        watch.take();
+        std::fs::write(path("theirs/b.jpg"), "b").unwrap();
+        assert_eq!(folder_of_next_event(&watch).await, path("theirs"), "it is still watched");
+    }
+
+    /// inotify has one watch of a folder, whatever paths lead to it.
+    #[tokio::test]
+    async fn a_folder_is_watched_by_one_path() {
+        let top = tempfile::tempdir().unwrap();
+        let (folder, identity) = open(top.path());
+        let (mut watch, _) = Watch::new(true);
+        watch.add(top.path(), &folder, identity).unwrap();
+        watch.add(top.path(), &folder, identity).unwrap();
+        let other = Path::new("/another/name");
+        let error = watch.add(other, &folder, identity).unwrap_err();
+        assert_eq!(why_unwatched(&error), SAME);
+        watch.remove(other, identity);
+        assert_eq!(watch.path_of(identity), Some(top.path()));
+        watch.remove(top.path(), identity);
+        watch.add(other, &folder, identity).unwrap();
+        std::fs::write(top.path().join("a.jpg"), "a").unwrap();
+        assert_eq!(folder_of_next_event(&watch).await, other);
     }
 }

@@ -5,8 +5,8 @@
 
 use std::collections::HashMap;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -16,65 +16,24 @@ use super::folder::Folder;
 use super::folder_log::PollReason;
 use super::mounts::UNMOUNTED;
 use super::schedule::Scope;
-use super::tracked::{Job, Presence, ScanRequest, TrackedFolder};
+use super::tracked::{Job, Presence, ScanRequest};
 use super::{Intake, IntakeError, watch};
 use crate::config::WatchMode;
 use crate::domain::brand::BrandType;
 use crate::files::{self, Identity};
 use crate::fs_timeout::{NOT_RESPONDING, Question};
 
-/// How often the identities of the root and of configured folders are checked: one `stat` each.
-const IDENTITY_CHECK: Duration = Duration::from_secs(1);
-
 impl Intake {
-    /// inotify does not report that the root, or the folder of a `[[brand]]`, was replaced by another one.
-    pub(super) async fn check_identity(&mut self) -> Result<(), IntakeError> {
-        let pause = IDENTITY_CHECK.min(self.ctx.settings.watch.poll_interval);
-        self.schedule.identity_check = Instant::now() + pause;
-        if self.is_same_in_memory() {
-            return Ok(());
-        }
-        let root = self.identity(&self.ctx.settings.watch.root).await;
-        let configured = self.configured_brands().await;
-        let is_other = |folder: &BrandFolder| {
-            let presence = self.tracked.get(&folder.path).map(|tracked| tracked.presence);
-            matches!(presence, Some(Presence::Listed(identity)) if identity != folder.identity)
-        };
-        let other_root = root != self.root.identity && !self.root.missing;
-        if self.discovered && (other_root || configured.iter().any(is_other)) {
-            self.schedule.full_soon(Instant::now());
-        }
-        Ok(())
-    }
-
-    /// Are the root and the folders of `[[brand]]` those that they were? False also when file systems must be asked for it.
-    fn is_same_in_memory(&self) -> bool {
-        let is_same = |path: &Path, before| before == files::named_identity_in_memory(path);
-        let is_same_brand = |path: &PathBuf| match self.tracked.get(path)?.presence {
-            Presence::Listed(Some(identity)) => is_same(path, Some(identity)).then_some(()),
-            Presence::Listed(None) | Presence::Removed => None,
-        };
-        let (root, brands) = (self.root.identity, &self.ctx.settings.brands);
-        root.is_some()
-            && is_same(&self.ctx.settings.watch.root, root)
-            && brands.iter().all(|brand| is_same_brand(&brand.path).is_some())
-    }
-
-    /// Which folder is at this path; `None` also when its file system does not answer.
-    async fn identity(&self, path: &Path) -> Option<Identity> {
-        let (folder, devices) = (path.to_owned(), self.ctx.devices.clone());
-        let identity = move || {
-            let identity = files::named_identity(&folder).ok();
-            identity.inspect(|identity| devices.learn(&folder, *identity))
-        };
-        self.ctx.fs_timeouts.run(path, Question::Identity, identity).await.flatten()
-    }
-
-    /// The folders of `[[brand]]`. One that does not answer delays no other.
+    /// The folders of `[[brand]]`: as they were found at the start, and as is known since. One that does not answer then delays no
+    /// other.
     async fn configured_brands(&self) -> Vec<BrandFolder> {
         let brands = self.ctx.settings.brands.iter().map(async |folder| {
             let (path, brand, label) = (folder.path.clone(), folder.brand, folder.label.clone());
-            BrandFolder { identity: self.identity(&path).await, path, brand, label }
+            let identity = match self.tracked.get(&path).map(|folder| folder.presence) {
+                Some(Presence::Listed(identity)) if self.discovered => identity,
+                _ => self.ctx.identity(&path).await.flatten(),
+            };
+            BrandFolder { path, brand, label, identity }
         });
         futures_util::future::join_all(brands).await
     }
@@ -117,11 +76,11 @@ impl Intake {
     /// What is made while the first discovery goes on raises events, so that no second one must follow.
     async fn watch_parents_first(&mut self) {
         let root = self.ctx.settings.watch.root.clone();
-        let Some(identity) = self.identity(&root).await else { return };
+        let Some(identity) = self.ctx.identity(&root).await.flatten() else { return };
         let mut parents = vec![(root.clone(), Some(identity))];
         for kind in BrandType::ALL {
             let path = root.join(kind.as_str());
-            let identity = self.identity(&path).await;
+            let identity = self.ctx.identity(&path).await.flatten();
             parents.push((path, identity));
         }
         self.watch_parents(parents);
@@ -177,7 +136,7 @@ impl Intake {
         let unreadable = self.unreadable_parents.clone();
         self.update_labels(&found.folders, |type_folder| unreadable.contains(type_folder)).await?;
         self.follow_renamed_folders().await?;
-        if self.discovered && !self.orphans.unknown {
+        if self.discovered && !self.orphans.is_due() {
             return Ok(());
         }
         self.resolve_orphans(|_| true).await
@@ -188,9 +147,9 @@ impl Intake {
         let there: HashMap<_, _> =
             parents.into_iter().filter_map(|(path, identity)| Some((path, identity?))).collect();
         let is_stale = |(path, identity): &(&PathBuf, &Identity)| there.get(*path) != Some(*identity);
-        let stale: Vec<_> = self.parents.iter().filter(is_stale).map(|(path, _)| path.clone()).collect();
-        for path in stale {
-            self.watch.remove(&path);
+        let stale = self.parents.iter().filter(is_stale).map(|(path, identity)| (path.clone(), *identity));
+        for (path, identity) in stale.collect::<Vec<_>>() {
+            self.watch.remove(&path, identity);
             self.parents.remove(&path);
         }
         let new: Vec<_> = there.into_iter().filter(|(path, _)| !self.parents.contains_key(path)).collect();
@@ -219,7 +178,7 @@ impl Intake {
             self.tracked.update(path, |folder| folder.job = job);
         }
         for BrandFolder { path, identity, .. } in found {
-            if self.tracked.get(path).is_some_and(|folder| !folder.first_scan_pending) {
+            if self.tracked.get(path).is_some_and(|folder| !folder.is_first_scan_pending()) {
                 self.watch_folder(path, *identity);
             }
         }
@@ -236,11 +195,10 @@ impl Intake {
 
     /// A scan is about to begin; the first one of a folder sees what came before its watch.
     pub(super) fn watch_before_first_scan(&mut self, path: &Path) {
-        if let Some(TrackedFolder {
-            presence: Presence::Listed(identity), first_scan_pending: true, ..
-        }) = self.tracked.get(path)
+        if let Some(folder) = self.tracked.get(path).filter(|folder| folder.is_first_scan_pending())
+            && let Presence::Listed(identity) = folder.presence
         {
-            self.renew_watch(path, *identity);
+            self.renew_watch(path, identity);
         }
     }
 
@@ -251,48 +209,89 @@ impl Intake {
         if (before.is_some() && before == identity) || folder.events.were_too_many(Instant::now()) {
             return false;
         }
-        if before.is_some() {
-            self.watch.remove(path);
+        self.unwatch(path);
+        if let Some(identity) = identity {
+            self.release_moved(path, identity);
         }
         let watch = identity.filter(|identity| self.add_watch(path, *identity));
         self.tracked.update(path, |folder| folder.watch = watch);
         watch.is_some()
     }
 
+    /// Folders that have another name now are watched under the one before, until that name is found to be gone.
+    fn release_moved(&mut self, path: &Path, identity: Identity) {
+        let Some(before) = self.watch.path_of(identity).filter(|before| *before != path).map(Path::to_owned)
+        else {
+            return;
+        };
+        let is_still_there = Presence::Listed(Some(identity));
+        if self.tracked.get(&before).is_some_and(|folder| folder.presence != is_still_there) {
+            self.unwatch(&before);
+        }
+    }
+
+    /// The folder is no longer watched.
+    pub(super) fn unwatch(&mut self, path: &Path) {
+        if let Some(identity) = self.tracked.update(path, |folder| folder.watch.take()).flatten() {
+            self.watch.remove(path, identity);
+        }
+    }
+
     /// True when inotify reports changes in the folder from now on.
-    fn add_watch(&mut self, path: &Path, (device, _): Identity) -> bool {
+    fn add_watch(&mut self, path: &Path, identity: Identity) -> bool {
         let mode = self.ctx.settings.watch.mode;
         if mode == WatchMode::Poll {
             return false;
         }
-        let remote = self.ctx.devices.remote(device).filter(|_| mode == WatchMode::Auto);
+        let remote = self.ctx.devices.remote(identity.0).filter(|_| mode == WatchMode::Auto);
         if let Some(name) = remote {
             self.log.polled(path, PollReason::Remote(name));
             return false;
         }
-        let watched = self.watch.add(path);
+        let watched = match self.open_if(path, identity) {
+            Ok(Some(folder)) => self.watch.add(path, &folder, identity),
+            Ok(None) => return false,
+            Err(error) => Err(notify::Error::io(error)),
+        };
         if let Err(error) = &watched {
             self.log.polled(path, PollReason::Unwatched(watch::why_unwatched(error)));
         }
         watched.is_ok()
     }
 
+    /// Opens the folder, if it is this one. What came in its place, if anything, is found at the next look.
+    fn open_if(&self, path: &Path, identity: Identity) -> io::Result<Option<OwnedFd>> {
+        let settings = &self.ctx.settings;
+        let top = settings.top_of(path).filter(|top| *top != path);
+        match files::open_brand_folder(top, path) {
+            Ok(folder) => Ok((files::identity_of(&folder)? == identity).then_some(folder)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     /// A watched folder was moved away or removed: it is no longer watched, nor is what was in it.
     pub(super) fn moved_or_removed(&mut self, path: &Path) {
-        let unwatch = |folder: &mut TrackedFolder| folder.watch = None;
-        self.tracked.update(path, unwatch);
+        self.unwatch(path);
         let settings = &self.ctx.settings;
         if path == settings.watch.root || settings.top_of(path).is_none() {
             // no folder above it is watched that would report its return
             self.schedule.full_soon(Instant::now());
         }
-        if self.parents.remove(path).is_some() {
-            self.tracked.update_all(|folder, tracked| {
-                if folder.starts_with(path) {
-                    unwatch(tracked);
-                }
-            });
-            self.parents.retain(|folder, _| !folder.starts_with(path));
+        if self.parents.contains_key(path) {
+            self.unwatch_all_below(path);
+        }
+    }
+
+    fn unwatch_all_below(&mut self, path: &Path) {
+        let mut watches = Vec::new();
+        self.tracked.update_all(|folder, tracked| {
+            let watch = if folder.starts_with(path) { tracked.watch.take() } else { None };
+            watches.extend(watch.map(|identity| (folder.to_owned(), identity)));
+        });
+        watches.extend(self.parents.extract_if(|folder, _| folder.starts_with(path)));
+        for (folder, identity) in watches {
+            self.watch.remove(&folder, identity);
         }
     }
 }

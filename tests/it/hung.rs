@@ -4,14 +4,20 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
+use brandpost::config::Settings;
+use brandpost::domain::clock::{Clock, SystemClock};
 use brandpost::domain::failure::ErrorKind;
 use brandpost::domain::upload::State;
 use brandpost::files::is_mount_point;
+use brandpost::intake::Intake;
 use brandpost::ledger::StatusRow;
+use brandpost::metrics::Metrics;
 use sandbox::{Fault, FaultAction, Service};
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use crate::support::pictures::jpg;
 use crate::support::process::Process;
@@ -145,4 +151,31 @@ fn large_gif(size: usize) -> Vec<u8> {
     }
     gif.extend(b"\0,\0\0\0\0\x01\0\x01\0\0\x02\x02D\x01\0;");
     gif
+}
+
+/// What it is asked is asked beside intake's loop, which goes on with the others.
+#[tokio::test(flavor = "multi_thread")]
+async fn one_that_hangs_holds_up_no_step_of_intake() {
+    let folder = tempfile::tempdir().unwrap();
+    let name = "one_that_hangs_holds_up_no_step_of_intake";
+    let Some(mount) = Mount::new(name, folder.path()).await else { return };
+    let path = mount.at.display();
+    let bench = Bench::with(&format!("[[brand]]\ntype = \"OWNBRAND\"\nid = 77\npath = \"{path}\"\n")).await;
+    bench.brand(OTHER);
+    let settings = Arc::new(Settings::load(&bench.config()).unwrap());
+    let metrics = Metrics::new(SystemClock.now());
+    let ledger = bench.ledger_of_its_own().await;
+    let mut intake = Intake::new(settings, ledger, CancellationToken::new(), &metrics);
+    intake.step().await.unwrap();
+    while let Some(scan) = intake.next_scan() {
+        intake.end(scan.await).unwrap();
+    }
+    mount.signal("STOP");
+    for step in 0..3 {
+        // once a second it is asked whether it is still the same folder
+        tokio::time::sleep_until(intake.next_step()).await;
+        let taken = tokio::time::timeout(Duration::from_secs(2), intake.step()).await;
+        assert!(taken.is_ok(), "step {step} waits for it");
+    }
+    mount.signal("CONT");
 }

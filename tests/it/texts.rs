@@ -48,6 +48,7 @@ const OTHERS: &[&str] = &[
     // of folders that are watched, for the log
     "not watched by inotify",
     "too many are watched: sysctl fs.inotify.max_user_watches",
+    "it is the same folder as another one of the configuration",
     "it is not there",
     // what the parser of the configuration says, by which it is told
     "unknown field",
