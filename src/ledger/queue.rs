@@ -5,23 +5,23 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::engine::{Row, sql};
+use super::engine::{Engine, Row, Statement, sql};
 use super::error::{LedgerError, Result};
 use super::{Ledger, Report};
-use crate::domain::brand::{BrandId, BrandKey, UploadId};
+use crate::domain::brand::{BrandId, UploadId};
 use crate::domain::clock::{later, rfc3339};
 
 /// Files that are due and may be sent. A due time further away than `$2` can only come from a clock that jumped, so
-/// it counts as due. `$3`, `$4`: not of this brand. `$6`: the inbox. `Upload::is_due` has the say when it is claimed: if
-/// this proposes what that refuses, it is proposed again and again.
+/// it counts as due. `$4`: the inbox. `Upload::is_due` has the say when it is claimed: if this proposes what that
+/// refuses, it is proposed again and again.
 macro_rules! candidates {
-    ($order:literal, $limit:literal) => {
+    ($of:literal, $order:literal, $limit:literal) => {
         concat!(
             "SELECT id, brand_id, turn, tries, next_attempt_at FROM upload
-             WHERE inbox_id = $6 AND turn IS NOT NULL AND (next_attempt_at <= $1 OR next_attempt_at > $2)
-               AND brand_id IS DISTINCT FROM (SELECT id FROM brand WHERE type = $3 AND record_id = $4)
-               AND NOT EXISTS (SELECT 1 FROM notice WHERE name = 'suspended')
-             ORDER BY ",
+             WHERE inbox_id = $4 AND turn IS NOT NULL AND (next_attempt_at <= $1 OR next_attempt_at > $2)
+               AND NOT EXISTS (SELECT 1 FROM notice WHERE name = 'suspended')",
+            $of,
+            " ORDER BY ",
             $order,
             " LIMIT ",
             $limit
@@ -30,17 +30,28 @@ macro_rules! candidates {
 }
 
 /// In turns, and in each round the one that has been due for longest.
-pub(super) const IN_TURN: &str = candidates!("turn, next_attempt_at, id", "$5");
+pub(super) const IN_TURN: &str = candidates!("", "turn, next_attempt_at, id", "$3");
 
 /// In turns, and in each round the one that came last.
-pub(super) const NEWEST: &str = candidates!("turn, ctime_ns DESC, id", "$5");
+pub(super) const NEWEST: &str = candidates!("", "turn, ctime_ns DESC, id", "$3");
 
-/// The one that was tried least, among those whose turn is next: to compare all of a hundred thousand takes 0.1 s.
-pub(super) const LEAST_TRIED: &str = concat!(
-    "SELECT id, brand_id, turn FROM (",
-    candidates!("turn, next_attempt_at, id", "64"),
-    ") AS next ORDER BY tries, turn, next_attempt_at, id LIMIT $5"
-);
+/// The one that was tried least, among those whose turn is next: to compare all of a hundred thousand takes 0.1 s. Which
+/// brands are left out says the engine: they are left out first, so that none of them hides others.
+macro_rules! least_tried {
+    ($of:literal) => {
+        concat!(
+            "SELECT id, brand_id, turn FROM (",
+            candidates!($of, "turn, next_attempt_at, id", "64"),
+            ") AS next ORDER BY tries, turn, next_attempt_at, id LIMIT $3"
+        )
+    };
+}
+
+/// `$5`: not of these brands, a list in JSON.
+pub(super) const LEAST_TRIED: &str = least_tried!(" AND brand_id NOT IN (SELECT value FROM json_each($5))");
+
+const LEAST_TRIED_POSTGRES: &str =
+    least_tried!(" AND brand_id NOT IN (SELECT jsonb_array_elements_text($5::jsonb)::bigint)");
 
 pub(super) const NEXT_DUE: &str = "
     SELECT min(next_attempt_at) FROM upload
@@ -63,26 +74,17 @@ impl Candidate {
 }
 
 /// Which of the files that are due are claimed first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ClaimOrder {
     /// One of each brand in turns; in each round the one that has been due for longest, and every other time the one
     /// that came last: it does not wait for thousands that were there before.
     InTurn,
     /// The one that was tried least: a probe must not be the same file again and again, which may fail for a
     /// reason of its own.
-    LeastTried,
-    /// As `LeastTried`, and of any brand but this one.
-    LeastTriedBut(BrandKey),
-}
-
-impl ClaimOrder {
-    /// The brand that is left out, as type and record.
-    fn but(self) -> (Option<&'static str>, Option<i64>) {
-        match self {
-            ClaimOrder::LeastTriedBut(brand) => (Some(brand.kind().as_str()), Some(brand.record())),
-            ClaimOrder::InTurn | ClaimOrder::LeastTried => (None, None),
-        }
-    }
+    LeastTried {
+        /// Of any brand but these.
+        but: Vec<BrandId>,
+    },
 }
 
 impl Ledger {
@@ -92,40 +94,48 @@ impl Ledger {
     /// When the database fails.
     pub async fn candidates(
         &self,
-        order: ClaimOrder,
+        order: &ClaimOrder,
         horizon: Duration,
         most: usize,
     ) -> Result<Vec<Candidate>> {
         let most = u32::try_from(most).unwrap_or(u32::MAX);
-        if order != ClaimOrder::InTurn {
-            let files = self.due(LEAST_TRIED, order, horizon, most).await?;
-            return Ok(files.into_iter().map(|(file, _)| file).collect());
+        match order {
+            ClaimOrder::InTurn => self.in_turn(horizon, most).await,
+            ClaimOrder::LeastTried { but } => self.least_tried(but, horizon, most).await,
         }
+    }
+
+    async fn in_turn(&self, horizon: Duration, most: u32) -> Result<Vec<Candidate>> {
         let newest_first = self.claims.load(Ordering::Relaxed) % 2 == 1;
         let (first, second) = if newest_first { (NEWEST, IN_TURN) } else { (IN_TURN, NEWEST) };
-        let first = self.due(first, order, horizon, most).await?;
+        let first = self.due(self.candidates_of(first, horizon, most)).await?;
         // the one that is asked for, or the only one
-        let second =
-            if first.len() < 2 { Vec::new() } else { self.due(second, order, horizon, most).await? };
+        let second = match first.len() {
+            0 | 1 => Vec::new(),
+            _ => self.due(self.candidates_of(second, horizon, most)).await?,
+        };
         let files = merged(first, second, most as usize);
         self.claims.fetch_add(files.len() as u64, Ordering::Relaxed);
         Ok(files)
     }
 
-    async fn due(
-        &self,
-        query: &'static str,
-        order: ClaimOrder,
-        horizon: Duration,
-        most: u32,
-    ) -> Result<Vec<(Candidate, i64)>> {
-        let query = sql(query)
-            .bind(self.now_text())
-            .bind(rfc3339(later(self.now(), horizon)))
-            .bind(order.but().0)
-            .bind(order.but().1)
-            .bind(most)
-            .bind(self.inbox_id());
+    async fn least_tried(&self, but: &[BrandId], horizon: Duration, most: u32) -> Result<Vec<Candidate>> {
+        let query = match self.report().pool().engine() {
+            Engine::Sqlite => LEAST_TRIED,
+            Engine::Postgres => LEAST_TRIED_POSTGRES,
+        };
+        let but = but.iter().map(|brand| brand.0.to_string()).collect::<Vec<_>>().join(",");
+        let files = self.due(self.candidates_of(query, horizon, most).bind(format!("[{but}]"))).await?;
+        Ok(files.into_iter().map(|(file, _)| file).collect())
+    }
+
+    /// A statement of those above, with what all have.
+    fn candidates_of(&self, query: &'static str, horizon: Duration, most: u32) -> Statement {
+        let far = rfc3339(later(self.now(), horizon));
+        sql(query).bind(self.now_text()).bind(far).bind(most).bind(self.inbox_id())
+    }
+
+    async fn due(&self, query: Statement) -> Result<Vec<(Candidate, i64)>> {
         let read = |row: &Row| -> Result<_> { Ok((Candidate::read(row)?, row.get("turn")?)) };
         query.all(self.report().pool()).await?.iter().map(read).collect()
     }

@@ -3,7 +3,13 @@
 //! than one.
 //!
 //! The states have their usual names: *closed* lets files pass, *open* lets none pass, *half-open* waits for the
-//! one file that was let through as a probe.
+//! file that was let through as a probe.
+//!
+//! Whose file it is must not be able to keep the breaker open for others. A probe that told nothing, or that takes long,
+//! is followed at once by one of another brand ([`Trip`]).
+
+mod failing_brands;
+mod trip;
 
 use std::mem;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,21 +19,25 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::domain::backoff::Backoff;
-use crate::domain::brand::BrandKey;
+use crate::domain::brand::BrandId;
 use crate::domain::notice::PauseCause;
+use failing_brands::FailingBrands;
+pub(super) use trip::Probe;
+use trip::Trip;
 
 /// The number of consecutive failures of a service that open the breaker.
 const FAILURES_TO_OPEN: u32 = 5;
 
 /// May the next file be sent?
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Admission {
     /// Any file that is due.
     Pass,
     /// One file, as a probe.
-    Probe,
-    /// One file of any brand but this one, as a probe: all failures were this brand's.
-    ProbeOthers(BrandKey),
+    Probe {
+        /// Not of these brands. If no other has a file that is due: [`CircuitBreaker::no_other_brand`].
+        but: Vec<BrandId>,
+    },
     /// Not before then.
     Wait(Instant),
 }
@@ -80,41 +90,12 @@ pub(super) struct CircuitBreaker {
 
 #[derive(Debug)]
 enum State {
-    Closed { consecutive_failures: u32, failing_brands: FailingBrands },
+    Closed {
+        consecutive_failures: u32,
+        failing_brands: FailingBrands,
+    },
+    /// Half-open, while a probe is under way.
     Open(Trip),
-    HalfOpen { trip: Trip, probe_started: Instant },
-}
-
-/// What is known while the breaker is not closed.
-#[derive(Debug)]
-struct Trip {
-    cause: PauseCause,
-    failing_brands: FailingBrands,
-    since: Instant,
-    /// How many times in a row the clouds were found to be unusable: the opening, and each probe since.
-    failures: u32,
-    next_probe: Instant,
-    /// An operator asked for the next probe: its failure does not make the interval longer.
-    probe_requested: bool,
-    last_error: String,
-}
-
-/// Whose files failed. A cloud that refuses all files of one brand is not down for the others.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum FailingBrands {
-    None,
-    One(BrandKey),
-    Several,
-}
-
-impl FailingBrands {
-    fn add(&mut self, brand: BrandKey) {
-        *self = match *self {
-            FailingBrands::None => FailingBrands::One(brand),
-            FailingBrands::One(other) if other == brand => FailingBrands::One(brand),
-            FailingBrands::One(_) | FailingBrands::Several => FailingBrands::Several,
-        }
-    }
 }
 
 impl State {
@@ -123,42 +104,21 @@ impl State {
     fn trip(&self) -> Option<&Trip> {
         match self {
             State::Closed { .. } => None,
-            State::Open(trip) | State::HalfOpen { trip, .. } => Some(trip),
+            State::Open(trip) => Some(trip),
         }
     }
 
     fn trip_mut(&mut self) -> Option<&mut Trip> {
         match self {
             State::Closed { .. } => None,
-            State::Open(trip) | State::HalfOpen { trip, .. } => Some(trip),
-        }
-    }
-
-    /// Open → half-open.
-    fn half_open(&mut self, probe_started: Instant) {
-        *self = match mem::replace(self, State::CLOSED) {
-            State::Open(trip) | State::HalfOpen { trip, .. } => State::HalfOpen { trip, probe_started },
-            closed @ State::Closed { .. } => closed,
-        }
-    }
-
-    /// Half-open → open.
-    fn reopen(&mut self) {
-        *self = match mem::replace(self, State::CLOSED) {
-            State::HalfOpen { trip, .. } => State::Open(trip),
-            other => other,
+            State::Open(trip) => Some(trip),
         }
     }
 
     fn pause(&self, backoff: Backoff) -> Option<Pause> {
         let trip = self.trip()?;
-        let next_probe = match self {
-            State::HalfOpen { probe_started, .. } => {
-                *probe_started + backoff.delay(trip.failures.saturating_add(1), 0.0)
-            }
-            _ => trip.next_probe,
-        };
-        Some(Pause { cause: trip.cause, next_probe, last_error: trip.last_error.clone() })
+        let (cause, last_error) = (trip.cause, trip.last_error.clone());
+        Some(Pause { cause, next_probe: trip.next_probe(backoff), last_error })
     }
 }
 
@@ -173,27 +133,31 @@ impl CircuitBreaker {
     pub(super) fn admit(&self, now: Instant) -> Admission {
         match &*self.lock() {
             State::Closed { .. } => Admission::Pass,
-            // the end of the probe wakes publish
-            State::HalfOpen { .. } => Admission::Wait(now + self.backoff.max()),
-            State::Open(trip) if trip.next_probe <= now => Admission::Probe,
-            State::Open(Trip {
-                cause: PauseCause::Outage,
-                failing_brands: FailingBrands::One(brand),
-                ..
-            }) => Admission::ProbeOthers(*brand),
-            State::Open(trip) => Admission::Wait(trip.next_probe),
+            State::Open(trip) => match trip.probe_from(now, self.backoff) {
+                Ok(but) => Admission::Probe { but },
+                Err(until) => Admission::Wait(until),
+            },
         }
     }
 
-    /// The admitted probe has started.
-    pub(super) fn probe_started(&self, now: Instant) {
-        self.lock().half_open(now);
+    /// The admitted probe has started, with a file of this brand.
+    pub(super) fn probe_started(&self, brand: BrandId, now: Instant) -> Probe {
+        let probe = Probe { brand, started: now };
+        if let Some(trip) = self.lock().trip_mut() {
+            trip.started(probe);
+        }
+        probe
+    }
+
+    /// No brand but those that a probe must not be of has a file that is due. Says when to ask again.
+    pub(super) fn no_other_brand(&self, now: Instant) -> Instant {
+        self.lock().trip_mut().map_or(now, |trip| trip.no_other_brand(now, self.backoff))
     }
 
     /// The next probe may start now: something has changed that could let it succeed.
     pub(super) fn probe_now(&self, now: Instant) {
         if let Some(trip) = self.lock().trip_mut() {
-            (trip.next_probe, trip.probe_requested) = (now, true);
+            trip.probe_now(now);
         }
     }
 
@@ -207,8 +171,19 @@ impl CircuitBreaker {
         self.lock().pause(self.backoff)
     }
 
-    /// Takes in what an attempt with a file of `brand` showed. `probe`: it was admitted as a probe.
-    pub(super) fn record(&self, signal: Signal, brand: BrandKey, probe: bool, now: Instant) -> Change {
+    /// How many probes are under way.
+    pub(super) fn probes(&self) -> usize {
+        self.lock().trip().map_or(0, Trip::probes)
+    }
+
+    /// Takes in what an attempt with a file of `brand` showed. `probe`: it was admitted as this one.
+    pub(super) fn record(
+        &self,
+        signal: Signal,
+        brand: BrandId,
+        probe: Option<Probe>,
+        now: Instant,
+    ) -> Change {
         match signal {
             Signal::Success => self.succeeded(now),
             Signal::Failure { cause, error } => self.failed(cause, error, brand, probe, now),
@@ -225,7 +200,14 @@ impl CircuitBreaker {
         before.trip().map_or(Change::None, |trip| Change::Reset(now.duration_since(trip.since)))
     }
 
-    fn failed(&self, cause: PauseCause, error: String, brand: BrandKey, probe: bool, now: Instant) -> Change {
+    fn failed(
+        &self,
+        cause: PauseCause,
+        error: String,
+        brand: BrandId,
+        probe: Option<Probe>,
+        now: Instant,
+    ) -> Change {
         let mut state = self.lock();
         let changed = match &mut *state {
             State::Closed { consecutive_failures, failing_brands } => {
@@ -238,69 +220,26 @@ impl CircuitBreaker {
                 *state = State::Open(Trip::new(cause, failing_brands, error, now, self.backoff));
                 true
             }
-            State::Open(trip) | State::HalfOpen { trip, .. } => {
-                let changed = trip.failed_again(cause, error, brand);
+            State::Open(trip) => {
                 // files that were under way when it opened say nothing about when to probe
-                if probe {
-                    trip.probe_failed(now, self.backoff);
-                    state.reopen();
+                if let Some(probe) = probe {
+                    trip.probe_failed(probe, now, self.backoff);
                 }
-                changed
+                trip.failed_again(cause, error, brand)
             }
         };
         let pause = state.pause(self.backoff).filter(|_| changed);
         pause.map_or(Change::None, Change::Tripped)
     }
 
-    /// An inconclusive probe is followed by another one, but not at once.
-    fn inconclusive(&self, probe: bool, now: Instant) {
-        if !probe {
-            return;
-        }
-        let mut state = self.lock();
-        state.reopen();
-        if let Some(trip) = state.trip_mut().filter(|trip| trip.next_probe <= now) {
-            trip.next_probe = now + self.backoff.delay(1, 0.0);
+    fn inconclusive(&self, probe: Option<Probe>, now: Instant) {
+        if let (Some(trip), Some(probe)) = (self.lock().trip_mut(), probe) {
+            trip.probe_told_nothing(probe, now, self.backoff);
         }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Trip {
-    fn new(
-        cause: PauseCause,
-        failing_brands: FailingBrands,
-        last_error: String,
-        now: Instant,
-        backoff: Backoff,
-    ) -> Self {
-        let next_probe = now + backoff.delay(1, 0.0);
-        Self {
-            cause,
-            failing_brands,
-            since: now,
-            failures: 1,
-            next_probe,
-            probe_requested: false,
-            last_error,
-        }
-    }
-
-    /// True when the cause is another one than before.
-    fn failed_again(&mut self, cause: PauseCause, error: String, brand: BrandKey) -> bool {
-        self.failing_brands.add(brand);
-        self.last_error = error;
-        mem::replace(&mut self.cause, cause) != cause
-    }
-
-    fn probe_failed(&mut self, now: Instant, backoff: Backoff) {
-        if !mem::take(&mut self.probe_requested) {
-            self.failures = self.failures.saturating_add(1);
-        }
-        self.next_probe = now + backoff.delay(self.failures, 0.0);
     }
 }
 

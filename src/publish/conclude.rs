@@ -3,6 +3,7 @@
 use tokio::time::Instant;
 
 use super::attempt::Outcome;
+use super::breaker::Probe;
 use super::database::until_available;
 use super::permits::Permit;
 use super::policy::{self, Context, Decision};
@@ -14,8 +15,8 @@ use crate::ledger::{AttemptEnd, Claim};
 pub(super) struct Ended {
     /// Another file may be sent as soon as it is clear what follows from this one, before that is written down.
     pub(super) permit: Permit,
-    /// The breaker let it through as a probe.
-    pub(super) probe: bool,
+    /// The breaker let it through as this probe.
+    pub(super) probe: Option<Probe>,
     pub(super) began: Instant,
 }
 
@@ -29,7 +30,7 @@ pub(super) async fn conclude(shared: &Shared, claim: &Claim, outcome: Outcome, a
     let Decision { end, breaker, pace } = policy::decide(outcome, &context);
     let now = Instant::now();
     shared.pace.record(&pace, now);
-    let change = shared.breaker.record(breaker, claim.brand, probe, now);
+    let change = shared.breaker.record(breaker, claim.brand_id, probe, now);
     shared.report.breaker_changed(&change);
     drop(permit);
     finish(shared, claim, &end, began).await;

@@ -240,8 +240,7 @@ impl Publish {
         let (order, probe) = match shared.breaker.admit(now) {
             Admission::Wait(until) => return Ok(Next::Wait(until.min(now + TICK))),
             Admission::Pass => (ClaimOrder::InTurn, false),
-            Admission::Probe => (ClaimOrder::LeastTried, true),
-            Admission::ProbeOthers(brand) => (ClaimOrder::LeastTriedBut(brand), true),
+            Admission::Probe { but } => (ClaimOrder::LeastTried { but }, true),
         };
         let permits = match self.permits.free(now) {
             Ok(_) if probe => 1,
@@ -251,23 +250,25 @@ impl Publish {
         };
         // no policy sets a due time further off: one that is can only come from a clock that jumped
         let horizon = shared.settings.retry.backoff.max().max(MAX_RETRY_AFTER);
-        let mut due = shared.ledger.candidates(order, horizon, permits).await?;
+        let mut due = shared.ledger.candidates(&order, horizon, permits).await?;
         if due.is_empty() {
-            return self.next_due(order, now).await;
+            return self.next_due(&order, now).await;
         }
         if let Err(turn) = take_turns(&shared.pace, &mut due, now) {
             return Ok(Next::Wait(turn.min(now + TICK)));
         }
         let claims = shared.ledger.claim(due, ClaimTerms { lease: LEASE, horizon }).await?;
         match claims.is_empty() {
-            true => self.next_due(order, now).await,
+            true => self.next_due(&order, now).await,
             false => Ok(Next::Attempts(claims.into_iter().map(|claim| self.begin(claim, probe)).collect())),
         }
     }
 
-    async fn next_due(&self, order: ClaimOrder, now: Instant) -> Result<Next, LedgerError> {
-        if let (ClaimOrder::LeastTriedBut(_), Some(pause)) = (order, self.shared.breaker.pause()) {
-            return Ok(Next::Wait(pause.next_probe.min(now + TICK)));
+    async fn next_due(&self, order: &ClaimOrder, now: Instant) -> Result<Next, LedgerError> {
+        if let ClaimOrder::LeastTried { but } = order
+            && !but.is_empty()
+        {
+            return Ok(Next::Wait(self.shared.breaker.no_other_brand(now).min(now + TICK)));
         }
         let due = self.shared.ledger.report().next_due().await?;
         let wait = due.map_or(TICK, |due| until(self.shared.ledger.now(), due).min(TICK));
@@ -276,9 +277,10 @@ impl Publish {
 
     fn begin(&mut self, claim: Claim, probe: bool) -> Attempt {
         let shared = self.shared.clone();
-        if probe {
-            shared.breaker.probe_started(Instant::now());
-        }
+        let probe = probe.then(|| {
+            report::probe_starts_beside(shared.breaker.probes(), &claim);
+            shared.breaker.probe_started(claim.brand_id, Instant::now())
+        });
         self.leases.add(&claim);
         let permit = self.permits.take();
         Box::pin(async move {

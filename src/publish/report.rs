@@ -119,6 +119,15 @@ impl Reporter {
     }
 }
 
+/// This file is a probe, beside so many that are under way and take long.
+pub(super) fn probe_starts_beside(others: usize, claim: &Claim) {
+    if others > 0 {
+        let Claim { brand, path, .. } = claim;
+        let (file, id) = (file_name(path), claim.id().0);
+        tracing::info!(%brand, %file, id, others, "a probe takes long: this file is tried beside it");
+    }
+}
+
 fn uploaded(claim: &Claim, file: &str, request_id: Option<&str>, bytes: u64, took: Duration) {
     let Claim { brand, slot, .. } = claim;
     let (id, attempt) = (claim.id().0, claim.number());

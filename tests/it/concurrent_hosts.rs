@@ -68,7 +68,7 @@ impl Keeper {
     }
 
     async fn send_one(&self) -> Result<(), LedgerError> {
-        let next = self.ledger.candidates(ClaimOrder::InTurn, TERMS.horizon, 1).await?;
+        let next = self.ledger.candidates(&ClaimOrder::InTurn, TERMS.horizon, 1).await?;
         for claim in self.ledger.claim(next, TERMS).await? {
             let end = AttemptEnd::Uploaded {
                 object_url: format!("https://bucket/{}/{}", claim.brand, claim.slot),
@@ -167,7 +167,7 @@ async fn a_keeper_that_was_deposed_writes_nothing_any_more() {
     let old = Keeper::start(&url, "share", None).await;
     let brand = old.ledger.register(&[(OWN.parse().unwrap(), 10)]).await.unwrap()[0];
     let ids = old.record(brand, &[(1, 1), (2, 2)]).await.unwrap();
-    let next = old.ledger.candidates(ClaimOrder::InTurn, TERMS.horizon, 1).await.unwrap();
+    let next = old.ledger.candidates(&ClaimOrder::InTurn, TERMS.horizon, 1).await.unwrap();
     let claim = old.ledger.claim(next, TERMS).await.unwrap().remove(0);
     cluster.run(name_of(&url), "UPDATE inbox SET lease_until = brandpost_time('-1 second')");
     let new = Keeper::start(&url, "share", None).await;
@@ -211,7 +211,7 @@ async fn what_one_host_has_claimed_no_other_takes_back() {
     let first = Keeper::start(&url, "hz-1", None).await;
     let brand = first.ledger.register(&[(OWN.parse().unwrap(), 10)]).await.unwrap()[0];
     first.record(brand, &[(1, 1)]).await.unwrap();
-    let next = first.ledger.candidates(ClaimOrder::InTurn, TERMS.horizon, 1).await.unwrap();
+    let next = first.ledger.candidates(&ClaimOrder::InTurn, TERMS.horizon, 1).await.unwrap();
     let claim = first.ledger.claim(next, TERMS).await.unwrap().remove(0);
     // another host starts, and looks for what its last daemon has left
     let second = Keeper::start(&url, "hz-2", None).await;

@@ -87,7 +87,7 @@ const TERMS: ClaimTerms = ClaimTerms { lease: Duration::from_mins(1), horizon: D
 
 /// The next file that is due.
 async fn claim(ledger: &Ledger) -> Result<Vec<Claim>, LedgerError> {
-    let next = ledger.candidates(ClaimOrder::InTurn, TERMS.horizon, 1).await?;
+    let next = ledger.candidates(&ClaimOrder::InTurn, TERMS.horizon, 1).await?;
     ledger.claim(next, TERMS).await
 }
 
@@ -246,13 +246,13 @@ impl Model {
         };
         let mut expected: Vec<_> = rows.iter().filter(is_due).map(|row| row.id).collect();
         expected.sort_unstable();
-        for order in [ClaimOrder::LeastTried, ClaimOrder::InTurn] {
-            let proposed = self.ledger.candidates(order, TERMS.horizon, 1000).await.unwrap();
+        for order in [ClaimOrder::LeastTried { but: Vec::new() }, ClaimOrder::InTurn] {
+            let proposed = self.ledger.candidates(&order, TERMS.horizon, 1000).await.unwrap();
             let mut ids: Vec<_> = proposed.iter().map(|file| file.id).collect();
             ids.sort_unstable();
             assert_eq!(ids, expected, "{order:?}: {rows:#?}");
         }
-        let proposed = self.ledger.candidates(ClaimOrder::InTurn, TERMS.horizon, 1000).await.unwrap();
+        let proposed = self.ledger.candidates(&ClaimOrder::InTurn, TERMS.horizon, 1000).await.unwrap();
         let claimed = self.ledger.claim(proposed, TERMS).await.unwrap();
         assert_eq!(claimed.len(), expected.len(), "the rules refuse what the queue proposes: {rows:#?}");
     }
@@ -310,5 +310,47 @@ async fn brands_take_turns() {
     record(2, 0..2).await;
     assert_eq!([next().await, next().await, next().await], ["1 1", "2 0", "0 2"]);
     assert_eq!([next().await, next().await], ["2 1", "0 3"]);
+    ledger.close().await;
+}
+
+#[tokio::test]
+async fn brands_that_are_left_out_hide_no_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let ledger =
+        Ledger::open(crate::support::new_ledger(folder.path()), Arc::new(SystemClock)).await.unwrap();
+    let names = ["OWNBRAND/1", "OWNBRAND/2", "OTHERBRAND/3"];
+    let brands = ledger.register(&names.map(|name| (name.parse().unwrap(), 200))).await.unwrap();
+    let mut other = None;
+    for (brand, count) in brands.iter().zip([150, 150, 1]) {
+        let folder = folder.path().join(brand.brand.record().to_string());
+        std::fs::create_dir_all(&folder).unwrap();
+        let mut model =
+            Model { ledger: ledger.clone(), brand: *brand, folder, claims: Vec::new(), stamps: 0 };
+        let found: Vec<_> = (0..count).map(|file| model.found(file, file + 1, 0)).collect();
+        ledger.record(*brand, found, Vec::new(), Vec::new()).await.unwrap();
+        other = Some(brand.brand);
+    }
+    // each time it fails, its turn comes a round later: behind more files of the others than are compared
+    let tried = async |but: &[usize]| {
+        let but = but.iter().map(|brand| brands[*brand].id).collect();
+        let files = ledger.candidates(&ClaimOrder::LeastTried { but }, TERMS.horizon, 1).await.unwrap();
+        let claim = ledger.claim(files, TERMS).await.unwrap().pop();
+        if let Some(claim) = &claim {
+            let end = AttemptEnd::Retry {
+                failure: Failure::new(ErrorKind::Network, "why"),
+                due: jiff::Timestamp::UNIX_EPOCH,
+                recheck: false,
+                sent: false,
+            };
+            ledger.finish(claim, &end, Duration::ZERO).await.unwrap();
+        }
+        claim.map(|claim| claim.brand)
+    };
+    for _ in 0..40 {
+        assert_eq!(tried(&[0, 1]).await, other);
+    }
+    assert_eq!(tried(&[0, 1, 2]).await, None);
+    assert_ne!(tried(&[]).await, other);
+    assert_eq!(tried(&[0]).await, Some(brands[1].brand));
     ledger.close().await;
 }

@@ -1,16 +1,26 @@
-//! What is said while nothing goes through, and for how long it is said to last.
+//! What is said while nothing goes through, and for how long it is said to last; and what ends it.
+
+use std::path::PathBuf;
 
 use brandpost::domain::clock::{Clock, SystemClock};
 use brandpost::domain::notice::NoticeName;
 use brandpost::domain::upload::State;
-use brandpost::ledger::{Notice, StatusRow};
+use brandpost::ledger::{Notice, RetrySelection, StatusRow};
 use sandbox::{Fault, FaultAction};
 
 use crate::support::pictures::jpg;
-use crate::support::{Bench, OWN};
+use crate::support::{Bench, OTHER, OWN, names_in_state};
 
 fn time(text: Option<&String>) -> jiff::Timestamp {
     text.unwrap().parse().unwrap()
+}
+
+fn busy() -> Fault {
+    Fault::oss(FaultAction::OssError {
+        status: 503,
+        code: "ServiceUnavailable".into(),
+        message: "busy".into(),
+    })
 }
 
 async fn notice(bench: &Bench, name: NoticeName) -> Option<Notice> {
@@ -23,9 +33,7 @@ async fn no_file_is_to_be_tried_in_the_past_while_everything_waits() {
     for seed in 1..=9 {
         bench.drop_file(OWN, format!("{seed}.jpg"), &jpg(seed));
     }
-    let busy =
-        FaultAction::OssError { status: 503, code: "ServiceUnavailable".into(), message: "busy".into() };
-    bench.sandbox.fault(Fault::oss(busy));
+    bench.sandbox.fault(busy());
     bench.start().await;
     bench.until("it waits", |rows| rows.iter().filter(|row| row.state == State::Retrying).count() >= 5).await;
     while notice(&bench, NoticeName::Paused).await.is_none() {
@@ -39,7 +47,7 @@ async fn no_file_is_to_be_tried_in_the_past_while_everything_waits() {
     // when it is over, each has its own time again: those that were never tried go at once
     let queued = waiting.iter().filter(|row| row.state == State::Queued).count();
     bench.sandbox.clear_faults();
-    bench.ledger().retry(&brandpost::ledger::RetrySelection::Ids(vec![waiting[0].id])).await.unwrap();
+    bench.ledger().retry(&RetrySelection::Ids(vec![waiting[0].id])).await.unwrap();
     let sent = |rows: &[StatusRow]| rows.iter().filter(|row| row.state == State::Uploaded).count() >= queued;
     bench.until("they are sent", sent).await;
     bench.stop().await;
@@ -80,4 +88,74 @@ async fn throttling_that_lasts_is_said_until_something_goes_through() {
         tokio::task::yield_now().await;
     }
     bench.stop().await;
+}
+
+/// An outage in which files of two brands have failed. Then files come that were never tried, of these brands, whose
+/// folders are their owners'.
+async fn outage(retry: &str, newcomers: &[&str], faults: impl IntoIterator<Item = Fault>) -> Bench {
+    let mut bench = Bench::new().await;
+    let entry = |brand: &&str| {
+        let (kind, record) = brand.split_once('/').unwrap();
+        let path = folder_of_its_own(&bench, brand);
+        std::fs::create_dir_all(&path).unwrap();
+        format!("[[brand]]\ntype = \"{kind}\"\nid = {record}\npath = \"{}\"\n", path.display())
+    };
+    let entries: String = newcomers.iter().map(entry).collect();
+    bench.configure(&format!("[retry]\n{retry}{entries}"));
+    for seed in 1..=3 {
+        bench.drop_file(OWN, format!("{seed}.jpg"), &jpg(seed));
+        bench.drop_file(OTHER, format!("{seed}.jpg"), &jpg(seed));
+    }
+    faults.into_iter().for_each(|fault| bench.sandbox.fault(fault));
+    bench.start().await;
+    while notice(&bench, NoticeName::Paused).await.is_none() {
+        tokio::task::yield_now().await;
+    }
+    for (brand, seed) in newcomers.iter().zip([10, 20]) {
+        for seed in seed..seed + 3 {
+            std::fs::write(folder_of_its_own(&bench, brand).join(format!("{seed}.jpg")), jpg(seed)).unwrap();
+        }
+    }
+    bench.until("they have come", |rows| rows.len() == 6 + newcomers.len() * 3).await;
+    bench
+}
+
+fn folder_of_its_own(bench: &Bench, brand: &str) -> PathBuf {
+    bench.folder.path().join(brand.replace('/', "-"))
+}
+
+/// Publish tries these at once, although they are due again only in minutes.
+async fn retry(bench: &Bench, brand: &str) {
+    let rows = bench.rows().await;
+    let of_brand = |row: &&StatusRow| brand == format!("{}/{}", row.brand_type, row.brand_id);
+    let ids = rows.iter().filter(of_brand).map(|row| row.id).collect();
+    bench.ledger().retry(&RetrySelection::Ids(ids)).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_probe_that_tells_nothing_keeps_no_other_brand_waiting() {
+    let newcomers = ["OWNBRAND/7", "OWNBRAND/8"];
+    let mut bench = outage("first_delay = \"2m\"\nmax_delay = \"2m\"\n", &newcomers, [busy()]).await;
+    // whose folder it is can have each attempt end before it reaches a cloud
+    for brand in newcomers {
+        let folder = folder_of_its_own(&bench, brand);
+        std::fs::rename(&folder, folder.with_extension("away")).unwrap();
+    }
+    bench.sandbox.clear_faults();
+    retry(&bench, OWN).await;
+    let sent = |rows: &[StatusRow]| names_in_state(rows, State::Uploaded).len() >= 3;
+    bench.until("the others are sent", sent).await;
+    bench.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_probe_that_takes_long_keeps_no_other_brand_waiting() {
+    let hangs = || Fault::oss(FaultAction::Hang).matching("OWNBRAND/7/");
+    let mut bench =
+        outage("first_delay = \"500ms\"\nmax_delay = \"500ms\"\n", &["OWNBRAND/7"], [hangs(), busy()]).await;
+    bench.until("it is the probe", |rows| names_in_state(rows, State::Uploading) == ["10.jpg"]).await;
+    bench.sandbox.clear_faults();
+    bench.sandbox.fault(hangs());
+    bench.until("the others are sent", |rows| names_in_state(rows, State::Uploaded).len() == 6).await;
+    bench.stop_now().await;
 }
