@@ -58,7 +58,7 @@ async fn check_tells_how_far_the_clock_is_off() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn check_says_what_keeps_files_from_being_sent() {
-    let mut bench = Bench::new().await;
+    let bench = Bench::new().await;
     let (_, out, _) = run(&bench, &["check"]).await;
     assert!(!out.contains("state"), "there is no database yet: {out}");
     bench.drop_file(OWN, "a.jpg", &jpg(1));
@@ -70,6 +70,15 @@ async fn check_says_what_keeps_files_from_being_sent() {
     assert_eq!(code, 0, "a pause is no fault: {out}");
     assert!(out.contains("WARN  state     uploads are paused by an operator: maintenance"), "{out}");
     run(&bench, &["resume"]).await;
+    let (_, out, _) = run(&bench, &["check"]).await;
+    assert!(!out.contains("state"), "it is over: {out}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn check_counts_files_that_are_held() {
+    let mut bench = Bench::new().await;
+    bench.drop_file(OWN, "a.jpg", &jpg(1));
+    run(&bench, &["run", "--once"]).await;
     // the daemon finds its database damaged, and makes another
     fs::write(bench.database(), "nonsense".repeat(1000)).unwrap();
     bench.start().await;

@@ -153,7 +153,8 @@ async fn a_probe_that_takes_long_keeps_no_other_brand_waiting() {
     let hangs = || Fault::oss(FaultAction::Hang).matching("OWNBRAND/7/");
     let mut bench =
         outage("first_delay = \"500ms\"\nmax_delay = \"500ms\"\n", &["OWNBRAND/7"], [hangs(), busy()]).await;
-    bench.until("it is the probe", |rows| names_in_state(rows, State::Uploading) == ["10.jpg"]).await;
+    let hanging = |row: &StatusRow| row.path.contains("OWNBRAND-7") && row.state == State::Uploading;
+    bench.until("one of them is the probe", |rows| rows.iter().any(hanging)).await;
     bench.sandbox.clear_faults();
     bench.sandbox.fault(hangs());
     bench.until("the others are sent", |rows| names_in_state(rows, State::Uploaded).len() == 6).await;

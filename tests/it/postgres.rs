@@ -41,10 +41,11 @@ const ELSEWHERE: [(&str, &[&str]); 4] = [
 ];
 
 /// Of the others, what is about a file of SQLite's.
-const SQLITE: [&str; 7] = [
+const SQLITE: [&str; 8] = [
     "alerts::a_database_that_was_lost_is_told",
     // the clock of the server is the one that counts, and no test can set it
     "alerts::the_daily_summary_is_sent_once_a_day",
+    "check::check_counts_files_that_are_held",
     "cli::a_backup_is_a_whole_database",
     "cli::bad_input_gets_one_clear_line",
     "lifecycle::two_daemons_do_not_share_a_database",
