@@ -3,6 +3,7 @@
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::task::JoinSet;
@@ -30,7 +31,7 @@ pub(super) struct Identities {
 
 impl Identities {
     /// Asks, unless an answer is waited for.
-    fn ask(&mut self, ctx: &std::sync::Arc<Context>, path: &Path) {
+    fn ask(&mut self, ctx: &Arc<Context>, path: &Path) {
         if self.asked.insert(path.to_owned()) {
             let (ctx, path) = (ctx.clone(), path.to_owned());
             self.answers.spawn(async move {
