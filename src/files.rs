@@ -4,12 +4,13 @@
 //! folder, and what counts is the `fstat` of the descriptor that came out.
 
 mod disk;
+mod file_system;
 mod named;
 
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use rustix::fs::{
@@ -19,8 +20,10 @@ use rustix::io::Errno;
 use rustix::path::Arg;
 
 pub use disk::LocalDisks;
+pub use file_system::remote_file_system;
 pub use named::{
-    make_folder_in, make_named_folder, named_identity, named_identity_in_memory, open_named_folder,
+    make_folder_in, make_named_folder, named_file_system, named_identity, named_identity_in_memory,
+    open_named_folder,
 };
 
 use crate::domain::upload::Stamp;
@@ -87,6 +90,22 @@ pub fn open_brand_folder(top: Option<&Path>, folder: &Path) -> io::Result<OwnedF
         Some(top) => open_folder_below(top, folder),
         None => open_named_folder(folder),
     }
+}
+
+/// As `open_brand_folder`, from what the kernel has in memory: no file system but that of `top` is asked, so that it does not
+/// wait. The descriptor names the folder, and can read nothing in it.
+///
+/// # Errors
+/// Those of `openat2`: `WouldBlock` when that does not suffice; `LOOP` when a link is on the path, `INVAL` before Linux 5.12.
+pub fn brand_folder_in_memory(top: Option<&Path>, folder: &Path) -> io::Result<OwnedFd> {
+    let point = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let open = |at: BorrowedFd<'_>, path: &Path, rules| fs::openat2(at, path, point, Mode::empty(), rules);
+    let Some(top) = top else {
+        return Ok(open(fs::CWD, folder, ResolveFlags::CACHED | ResolveFlags::NO_SYMLINKS)?);
+    };
+    let below = folder.strip_prefix(top).map_err(|_| io::ErrorKind::InvalidInput)?;
+    let top = named::resolve(top)?;
+    Ok(open(top.as_fd(), below, BENEATH | ResolveFlags::CACHED)?)
 }
 
 /// Opens a regular file in a folder for reading; links and special files are refused, and a FIFO does not
@@ -193,24 +212,44 @@ pub fn identity(path: &Path) -> io::Result<Identity> {
     Ok((stat.st_dev, stat.st_ino))
 }
 
-/// Which folder is open.
+/// Which folder is open. Its file system is not asked.
 ///
 /// # Errors
-/// Those of `fstat`.
+/// Those of `statx`.
 pub fn identity_of(folder: impl AsFd) -> io::Result<Identity> {
-    let stat = fs::fstat(folder)?;
-    Ok((stat.st_dev, stat.st_ino))
+    let known = AtFlags::EMPTY_PATH | AtFlags::STATX_DONT_SYNC;
+    let look = fs::statx(folder, "", known, StatxFlags::INO)?;
+    Ok((fs::makedev(look.stx_dev_major, look.stx_dev_minor), look.stx_ino))
 }
 
-/// Which folder has this name in another one. No link is followed.
+/// Which folder has this name in another one. No link is followed, and what may be mounted there is not asked.
 ///
 /// # Errors
-/// Those of `stat`; `NotADirectory` when it is none.
+/// Those of `statx`; `NotADirectory` when it is none.
 pub fn identity_in(folder: impl AsFd, name: &OsStr) -> io::Result<Identity> {
-    let stat = fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW)?;
-    match kind_of(stat.st_mode) {
-        Kind::Folder => Ok((stat.st_dev, stat.st_ino)),
+    let known = AtFlags::SYMLINK_NOFOLLOW | AtFlags::STATX_DONT_SYNC;
+    let look = fs::statx(folder, name, known, StatxFlags::TYPE | StatxFlags::INO)?;
+    match kind_of(look.stx_mode.into()) {
+        Kind::Folder => Ok((fs::makedev(look.stx_dev_major, look.stx_dev_minor), look.stx_ino)),
         _ => Err(io::ErrorKind::NotADirectory.into()),
+    }
+}
+
+/// One look at a file in a brand's folder, which is opened as by `open_brand_folder`. `None`: it is not there, or something
+/// else stands in the folder's place, as a link.
+///
+/// # Errors
+/// When it cannot be told.
+pub fn look_in(top: Option<&Path>, path: &Path) -> io::Result<Option<FileMeta>> {
+    let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
+    let folder = open_brand_folder(top, path.parent().unwrap_or(path));
+    match folder.and_then(|folder| look(folder, name)) {
+        Ok(meta) => Ok(Some(meta)),
+        Err(error) if error.raw_os_error() == Some(Errno::LOOP.raw_os_error()) => Ok(None),
+        Err(error) if [io::ErrorKind::NotFound, io::ErrorKind::NotADirectory].contains(&error.kind()) => {
+            Ok(None)
+        }
+        Err(error) => Err(error),
     }
 }
 
@@ -257,7 +296,9 @@ pub fn is_mount_point(path: &Path) -> io::Result<bool> {
 /// # Errors
 /// Those of `statx`.
 pub fn is_mounted_on(folder: impl AsFd) -> io::Result<bool> {
-    let look = fs::statx(&folder, "", AtFlags::EMPTY_PATH, StatxFlags::empty())?;
+    // what is mounted there is not asked
+    let known = AtFlags::EMPTY_PATH | AtFlags::STATX_DONT_SYNC;
+    let look = fs::statx(&folder, "", known, StatxFlags::empty())?;
     if look.stx_attributes_mask.contains(StatxAttributes::MOUNT_ROOT) {
         return Ok(look.stx_attributes.contains(StatxAttributes::MOUNT_ROOT));
     }
@@ -277,39 +318,6 @@ pub fn is_full(path: &Path) -> bool {
     // a page of SQLite and its place in the WAL
     const LEAST: u64 = 64 * 1024;
     fs::statvfs(path).is_ok_and(|disk| disk.f_bavail.saturating_mul(disk.f_frsize) < LEAST)
-}
-
-/// The name of the network (or user-space) file system that a path is on, if it is on one: inotify sees no
-/// changes made elsewhere there, and SQLite's locks do not hold. Numbers from `statfs(2)`.
-///
-/// # Errors
-/// Those of `statfs`.
-pub fn remote_file_system(path: &Path) -> io::Result<Option<&'static str>> {
-    const KNOWN: [(u64, &str); 20] = [
-        (0x6969, "NFS"),
-        (0x517b, "SMB"),
-        (0xff53_4d42, "CIFS"),
-        (0xfe53_4d42, "SMB2"),
-        (0x6573_5546, "FUSE"),
-        (0x564c, "NCP"),
-        (0x00c3_6400, "Ceph"),
-        (0x5346_414f, "AFS"),
-        (0x7375_7245, "Coda"),
-        (0x0102_1997, "9p"),
-        (0x7461_636f, "OCFS2"),
-        (0x0116_1970, "GFS2"),
-        (0x6b41_4653, "AFS"),
-        (0x0bd0_0bd0, "Lustre"),
-        (0x4750_4653, "GPFS"),
-        (0x1983_0326, "BeeGFS"),
-        (0xaad7_aaea, "PanFS"),
-        // folders of the machine that this virtual machine runs on
-        (0x786f_4256, "a VirtualBox shared folder"),
-        (0xbacb_acbc, "a VMware shared folder"),
-        (0x7c7c_6673, "a Parallels shared folder"),
-    ];
-    let magic = u64::from_ne_bytes(fs::statfs(path)?.f_type.to_ne_bytes()) & 0xffff_ffff;
-    Ok(KNOWN.iter().find(|(number, _)| *number == magic).map(|(_, name)| *name))
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use jiff::Timestamp;
 use jiff::civil::Date;
 use tokio::time::Instant;
@@ -80,6 +81,13 @@ impl Trial {
         self.channels.is_empty()
     }
 
+    /// True when there were some.
+    pub(crate) fn leave_out_commands(&mut self) -> bool {
+        let before = self.channels.len();
+        self.channels.retain(|channel| !matches!(channel, Channel::Command(_)));
+        self.channels.len() < before
+    }
+
     /// Sends them: the names of the channels, and why one cannot be sent.
     pub(crate) async fn run(self, now: Timestamp) -> Vec<(&'static str, Result<(), String>)> {
         let digest = Digest { test: true, ..Digest::default() };
@@ -115,22 +123,17 @@ pub(crate) async fn watch(
         stop: stop.clone(),
         problems: RepeatLimiter::default(),
     };
-    let mut senders = channels.into_iter().map(sender);
-    // there are at most two channels
-    let (first, second) = (senders.next(), senders.next());
-    tokio::join!(run(first), run(second), stop.run_until_cancelled(clean_up(&ledger)));
+    let senders = channels.into_iter().map(|channel| {
+        let sender = sender(channel);
+        async move { sender.run().await }
+    });
+    tokio::join!(join_all(senders), stop.run_until_cancelled(clean_up(&ledger)));
     Ok(())
 }
 
 /// `None`: it was stopped meanwhile.
 async fn sleeps(time: Duration, stop: &CancellationToken) -> Option<()> {
     stop.run_until_cancelled(tokio::time::sleep(time)).await
-}
-
-async fn run(sender: Option<Sender>) {
-    if let Some(sender) = sender {
-        sender.run().await;
-    }
 }
 
 async fn clean_up(ledger: &Ledger) {

@@ -15,9 +15,11 @@ pub(super) struct RemoteDevices(Arc<Mutex<HashMap<u64, Option<&'static str>>>>);
 impl RemoteDevices {
     /// Asks what the folder, which has this identity, is on. Blocks.
     pub(super) fn learn(&self, path: &Path, (device, _): Identity) {
-        if !self.lock().contains_key(&device)
-            && let Ok(remote) = files::remote_file_system(path)
-        {
+        if self.lock().contains_key(&device) {
+            return;
+        }
+        // another folder may be there by now
+        if let Some((_, remote)) = files::named_file_system(path).ok().filter(|(there, _)| *there == device) {
             self.lock().insert(device, remote);
         }
     }

@@ -22,7 +22,7 @@ use crate::fs_timeout::Question;
 use crate::ledger::UploadSnapshot;
 
 /// So many folders are looked at together.
-const TOGETHER: usize = 16;
+pub(super) const TOGETHER: usize = 16;
 
 /// What is in a folder.
 #[derive(Debug)]
@@ -54,10 +54,10 @@ impl Intake {
             let looks = look(&ctx, &folders).await;
             let mut scanned = Vec::with_capacity(folders.len());
             for (folder, look) in folders.into_iter().zip(looks) {
-                let settled = is_settled(&ctx, &folder, look).await;
-                let undecided = |settled: bool| (!settled).then_some(due);
-                let result = |settled| ScanResult { undecided: undecided(settled), ..ScanResult::default() };
-                scanned.push((folder, settled.map(result)));
+                let done = needs_no_scan(&ctx, &folder, look).await;
+                let scan_due = |done: bool| (!done).then_some(due);
+                let result = |done| ScanResult { full_scan_due: scan_due(done), ..ScanResult::default() };
+                scanned.push((folder, done.map(result)));
             }
             CompletedScan { scanned }
         }))
@@ -95,7 +95,11 @@ async fn look(ctx: &Context, folders: &[Box<Folder>]) -> Vec<Option<Glance>> {
 }
 
 /// Is there nothing to do in the folder?
-async fn is_settled(ctx: &Arc<Context>, folder: &Folder, look: Option<Glance>) -> Result<bool, IntakeError> {
+async fn needs_no_scan(
+    ctx: &Arc<Context>,
+    folder: &Folder,
+    look: Option<Glance>,
+) -> Result<bool, IntakeError> {
     let Some(Glance { is_mount_point, entries }) = look else { return Ok(false) };
     let rows = ctx.read_ahead.known(folder.brand).await?;
     let is_left = ctx.mounts.is_left(&folder.path, is_mount_point, entries.is_empty()).await?;
@@ -146,43 +150,43 @@ mod tests {
         Entry { name: name.into(), meta: FileMeta { kind: Kind::Regular, stamp: STAMP, ctime_ns: 4 } }
     }
 
-    fn settled(entries: &[Entry], rows: &[UploadSnapshot], after: After) -> bool {
+    fn needs_none(entries: &[Entry], rows: &[UploadSnapshot], after: After) -> bool {
         let brand = BrandRow { id: BrandId(1), brand: "OWNBRAND/1".parse().unwrap() };
         is_as_known(entries, rows, &Folder::new(brand, "/inbox/OWNBRAND/1".into()), after)
     }
 
     #[test]
-    fn a_folder_in_which_nothing_is_to_be_done_is_settled() {
-        assert!(settled(&[], &[], After::Delete), "an empty one");
+    fn a_folder_in_which_nothing_is_to_be_done_needs_no_scan() {
+        assert!(needs_none(&[], &[], After::Delete), "an empty one");
         for state in [State::Uploaded, State::Queued, State::Retrying, State::Failed, State::Rejected] {
-            assert!(settled(&[entry("a")], &[row("a", state)], After::Keep), "{state}");
+            assert!(needs_none(&[entry("a")], &[row("a", state)], After::Keep), "{state}");
         }
         let elsewhere = UploadSnapshot { path: "/other/b".into(), ..row("b", State::Queued) };
-        assert!(settled(&[entry("a")], &[row("a", State::Failed), elsewhere], After::Keep));
+        assert!(needs_none(&[entry("a")], &[row("a", State::Failed), elsewhere], After::Keep));
     }
 
     #[test]
     fn whatever_is_to_be_done_asks_for_a_scan() {
         let known = || row("a", State::Rejected);
         let one = [entry("a")];
-        assert!(!settled(&one, &[], After::Keep), "a new file");
-        assert!(!settled(&[], &[known()], After::Keep), "one that is missing");
-        assert!(!settled(&one, &[row("b", State::Queued)], After::Keep), "one that has another name");
-        assert!(!settled(&one, &[known(), row("b", State::Gone)], After::Keep), "one that was gone");
+        assert!(!needs_none(&one, &[], After::Keep), "a new file");
+        assert!(!needs_none(&[], &[known()], After::Keep), "one that is missing");
+        assert!(!needs_none(&one, &[row("b", State::Queued)], After::Keep), "one that has another name");
+        assert!(!needs_none(&one, &[known(), row("b", State::Gone)], After::Keep), "one that was gone");
         for state in [State::Uploading, State::Gone] {
-            assert!(!settled(&one, &[row("a", state)], After::Keep), "{state}");
+            assert!(!needs_none(&one, &[row("a", state)], After::Keep), "{state}");
         }
         let changed = |change: fn(&mut UploadSnapshot)| {
             let mut row = known();
             change(&mut row);
-            !settled(&one, &[row], After::Keep)
+            !needs_none(&one, &[row], After::Keep)
         };
         assert!(changed(|row| row.stamp.size = 9), "a changed file");
         assert!(changed(|row| row.ctime_ns = Some(9)), "one that was touched");
         assert!(changed(|row| row.recheck = Some(1)), "one that somebody asks about");
         assert!(changed(|row| row.unreadable = true), "one that could not be read");
         assert!(
-            !settled(&one, &[row("a", State::Uploaded)], After::Archive),
+            !needs_none(&one, &[row("a", State::Uploaded)], After::Archive),
             "one that is to be tidied away"
         );
     }

@@ -8,6 +8,7 @@ use super::scan::Listing;
 use crate::domain::brand::UploadId;
 use crate::domain::event;
 use crate::domain::upload::State;
+use crate::files;
 use crate::fs_timeout::Question;
 use crate::ledger::UploadSnapshot;
 
@@ -16,7 +17,12 @@ impl Reconcile<'_> {
     /// does not answer.
     pub(super) async fn gone_elsewhere(&self, rows: Vec<UploadSnapshot>) -> Vec<UploadId> {
         let Some(first) = rows.first().map(|row| row.path.clone()) else { return Vec::new() };
-        let gone = move || rows.iter().filter(|row| !row.path.exists()).map(|row| row.id).collect();
+        let settings = self.ctx.settings.clone();
+        let is_gone = move |row: &&UploadSnapshot| {
+            let top = row.path.parent().and_then(|folder| settings.top_of(folder));
+            files::look_in(top, &row.path).is_ok_and(|found| found.is_none())
+        };
+        let gone = move || rows.iter().filter(is_gone).map(|row| row.id).collect();
         self.ctx.fs_timeouts.run(&first, Question::GoneElsewhere, gone).await.unwrap_or_default()
     }
 

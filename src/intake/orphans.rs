@@ -2,7 +2,6 @@
 //! the folder is a brand's again.
 
 use std::collections::HashSet;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -11,6 +10,7 @@ use tokio::time::Instant;
 use super::{Intake, IntakeError};
 use crate::domain::brand::UploadId;
 use crate::domain::upload::State;
+use crate::files;
 use crate::fs_timeout::Question;
 use crate::ledger::{BrandRow, UploadSnapshot};
 
@@ -92,9 +92,9 @@ impl Intake {
             self.orphans.again = None;
             return HashSet::new();
         };
-        let (first, is_missing) = (first.clone(), |path: &Path| {
-            path.symlink_metadata().is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
-        });
+        // no folder of the configuration leads there any more: no link on the way does either
+        let (first, is_missing) =
+            (first.clone(), |path: &Path| files::look_in(None, path).is_ok_and(|found| found.is_none()));
         let check =
             move || files.into_iter().filter(|(_, path)| is_missing(path)).map(|(id, _)| id).collect();
         let missing = self.ctx.fs_timeouts.run(&first, Question::GoneOrphans, check).await;

@@ -12,9 +12,6 @@ use crate::ledger::{BrandRow, Ledger, LedgerError, UploadSnapshot};
 const MAX_BRANDS: usize = 64;
 const MAX_ROWS: usize = 4096;
 
-/// Scans are begun in the order of the plan, but several at a time.
-const SIDE_BY_SIDE: usize = 16;
-
 /// The rows that were read ahead.
 #[derive(Debug)]
 pub(super) struct ReadAhead {
@@ -27,6 +24,8 @@ pub(super) struct ReadAhead {
 struct State {
     /// The brands whose folders are scanned next, in this order.
     planned: VecDeque<BrandRow>,
+    /// So many of them may be asked for next.
+    side_by_side: usize,
     rows: HashMap<BrandId, Vec<UploadSnapshot>>,
     /// The rows are as they were at this version of the database.
     version: u64,
@@ -39,9 +38,9 @@ impl ReadAhead {
         Self { changes: ledger.changes(), ledger, state: Mutex::default() }
     }
 
-    /// The folders of these brands are scanned next, in about this order.
-    pub(super) async fn plan(&self, brands: VecDeque<BrandRow>) {
-        *self.state.lock().await = State { planned: brands, ..State::default() };
+    /// The folders of these brands are scanned next, in this order, but so many side by side.
+    pub(super) async fn plan(&self, brands: VecDeque<BrandRow>, side_by_side: usize) {
+        *self.state.lock().await = State { planned: brands, side_by_side, ..State::default() };
     }
 
     /// All rows of a brand.
@@ -56,7 +55,8 @@ impl ReadAhead {
         }
         let next = state.next_from(brand);
         if next.len() > 1 {
-            state.rows = self.ledger.known_of(&next, MAX_ROWS).await?;
+            let rows = self.ledger.known_of(&next, MAX_ROWS).await?;
+            state.rows.extend(rows);
         }
         if let Some(rows) = state.rows.remove(&brand.id) {
             return Ok(rows);
@@ -77,12 +77,12 @@ impl State {
 
     /// The brands that are to be read now: this one, and those after it in the plan.
     fn next_from(&mut self, brand: BrandRow) -> Vec<BrandRow> {
-        let Some(at) = self.planned.iter().take(SIDE_BY_SIDE).position(|next| *next == brand) else {
+        let Some(at) = self.planned.iter().take(self.side_by_side).position(|next| *next == brand) else {
             return Vec::new();
         };
         self.ahead = (2 * self.ahead).clamp(2, MAX_BRANDS);
-        self.planned.drain(..at);
-        let next = self.planned.drain(..self.ahead.min(self.planned.len())).collect();
+        let end = self.planned.len().min(at + self.ahead);
+        let next = self.planned.drain(at..end).collect();
         if self.planned.is_empty() {
             self.planned = VecDeque::new();
         }
@@ -94,15 +94,18 @@ impl State {
 mod tests {
     use std::sync::Arc;
 
+    use super::super::{glance, scans};
     use super::*;
     use crate::domain::clock::SystemClock;
     use crate::domain::notice::NoticeName;
+
+    const SIDE_BY_SIDE: usize = scans::AT_ONCE * glance::TOGETHER;
 
     async fn planned(ledger: &Ledger, count: i64) -> (ReadAhead, Vec<BrandRow>) {
         let keys: Vec<_> = (1..=count).map(|id| (format!("OWNBRAND/{id}").parse().unwrap(), 10)).collect();
         let brands = ledger.register(&keys).await.unwrap();
         let ahead = ReadAhead::new(ledger.clone());
-        ahead.plan(brands.iter().copied().collect()).await;
+        ahead.plan(brands.iter().copied().collect(), SIDE_BY_SIDE).await;
         (ahead, brands)
     }
 
@@ -125,13 +128,35 @@ mod tests {
         assert_eq!(ahead.state.lock().await.rows.len(), 1);
     }
 
+    /// As many folders are looked at side by side as the window has: none of their brands is read alone.
+    #[tokio::test]
+    async fn looks_that_go_on_side_by_side_take_nothing_from_each_other() {
+        let folder = tempfile::tempdir().unwrap();
+        let ledger = Ledger::open(&folder.path().join("x.db"), Arc::new(SystemClock)).await.unwrap();
+        let (ahead, brands) = planned(&ledger, 256).await;
+        let lanes: Vec<_> = brands.chunks(glance::TOGETHER).take(scans::AT_ONCE).collect();
+        let mut alone = 0;
+        for at in 0..glance::TOGETHER {
+            for lane in &lanes {
+                let state = ahead.state.lock().await;
+                let is_there = state.rows.contains_key(&lane[at].id);
+                let is_planned = state.planned.iter().take(SIDE_BY_SIDE).any(|brand| *brand == lane[at]);
+                drop(state);
+                alone += usize::from(!is_there && !is_planned);
+                ahead.known(lane[at]).await.unwrap();
+            }
+        }
+        assert_eq!(alone, 0);
+    }
+
     #[tokio::test]
     async fn what_is_not_planned_is_read_alone() {
         let folder = tempfile::tempdir().unwrap();
         let ledger = Ledger::open(&folder.path().join("x.db"), Arc::new(SystemClock)).await.unwrap();
-        let (ahead, brands) = planned(&ledger, 40).await;
-        ahead.known(brands[39]).await.unwrap();
+        let count = SIDE_BY_SIDE + 1;
+        let (ahead, brands) = planned(&ledger, count.try_into().unwrap()).await;
+        ahead.known(brands[SIDE_BY_SIDE]).await.unwrap();
         let state = ahead.state.lock().await;
-        assert_eq!((state.rows.len(), state.planned.len()), (0, 40));
+        assert_eq!((state.rows.len(), state.planned.len()), (0, count));
     }
 }

@@ -49,7 +49,7 @@ pub(super) struct ScanResult {
     /// How many of its files are not complete yet.
     pub(super) incomplete: usize,
     /// It was not scanned in the end. When it was due, and is again.
-    pub(super) undecided: Option<Instant>,
+    pub(super) full_scan_due: Option<Instant>,
 }
 
 /// What is known of the files in a folder and of the brand's others.

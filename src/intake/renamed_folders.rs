@@ -2,7 +2,6 @@
 //! or sent.
 
 use std::collections::HashSet;
-use std::io;
 use std::path::{Path, PathBuf};
 
 use super::{Intake, IntakeError};
@@ -63,9 +62,9 @@ fn find(settings: &Settings, rows: &[UploadSnapshot], folders: &[PathBuf]) -> Ve
         Some((path.clone(), folder))
     };
     let folders: Vec<_> = folders.iter().filter_map(open).collect();
-    let is_away = |row: &&UploadSnapshot| {
-        row.path.symlink_metadata().is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
-    };
+    let top = |row: &UploadSnapshot| row.path.parent().and_then(|folder| settings.top_of(folder));
+    let is_away =
+        |row: &&UploadSnapshot| files::look_in(top(row), &row.path).is_ok_and(|found| found.is_none());
     let find = |row: &UploadSnapshot| {
         let name = row.path.file_name()?;
         let is_it = |meta: files::FileMeta| meta.stamp == row.stamp;

@@ -12,7 +12,7 @@ use super::tracked::{FirstScan, Job, Presence, TrackedFolder};
 use super::{GATHER, Intake, IntakeError};
 
 /// How many scans go on side by side, and how many more of folders in which something has just happened.
-const AT_ONCE: usize = 8;
+pub(super) const AT_ONCE: usize = 8;
 const URGENT: usize = 4;
 
 /// One scan of a folder, or a look at some, to be run by the caller.
@@ -118,10 +118,10 @@ impl Intake {
         let poll = now + self.ctx.settings.watch.poll_interval;
         let take_back = |tracked: &mut TrackedFolder| {
             let failed = outcome.is_none();
-            let ScanResult { next, incomplete, undecided } = outcome.unwrap_or_default();
-            tracked.first_scan = match undecided {
+            let ScanResult { next, incomplete, full_scan_due } = outcome.unwrap_or_default();
+            tracked.first_scan = match full_scan_due {
                 _ if failed => tracked.first_scan,
-                Some(_) => FirstScan::Undecided,
+                Some(_) => FirstScan::OwnScanDue,
                 None => FirstScan::Done,
             };
             tracked.incomplete = incomplete;
@@ -129,9 +129,9 @@ impl Intake {
             let before = std::mem::replace(&mut tracked.job, Job::Idle(folder));
             let again = matches!(before, Job::Scanning { again: true }).then_some(now + GATHER);
             let urgent = next.into_iter().chain(again).map(|at| (at, Priority::Urgent));
-            let undecided = undecided.map(|due| (due, Priority::Routine));
+            let full_scan_due = full_scan_due.map(|due| (due, Priority::Routine));
             let polled = tracked.watch.is_none().then_some((poll, Priority::Routine));
-            urgent.chain(undecided).chain(polled).collect()
+            urgent.chain(full_scan_due).chain(polled).collect()
         };
         self.tracked.update(&path, take_back).unwrap_or_default()
     }

@@ -65,7 +65,7 @@ pub(super) enum FirstScan {
     /// Nobody has looked into it.
     Due,
     /// A look at many folders found that this one must be scanned.
-    Undecided,
+    OwnScanDue,
     Done,
 }
 

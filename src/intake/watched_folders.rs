@@ -8,6 +8,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
+use rustix::io::Errno;
 use tokio::time::Instant;
 
 use super::agenda::Priority;
@@ -17,7 +18,7 @@ use super::folder_log::PollReason;
 use super::mounts::UNMOUNTED;
 use super::schedule::Scope;
 use super::tracked::{Job, Presence, ScanRequest};
-use super::{Intake, IntakeError, watch};
+use super::{Intake, IntakeError, glance, scans, watch};
 use crate::config::WatchMode;
 use crate::domain::brand::BrandType;
 use crate::files::{self, Identity};
@@ -105,7 +106,7 @@ impl Intake {
         self.put_on_agenda(scope);
         if scope == Scope::Full {
             let brands = self.agenda.routine().filter_map(|path| self.tracked.brand(path)).collect();
-            self.ctx.read_ahead.plan(brands).await;
+            self.ctx.read_ahead.plan(brands, scans::AT_ONCE * glance::TOGETHER).await;
         }
     }
 
@@ -259,13 +260,20 @@ impl Intake {
         watched.is_ok()
     }
 
-    /// Opens the folder, if it is this one. What came in its place, if anything, is found at the next look.
+    /// Opens the folder, if it is this one. What came in its place, if anything, is found at the next look; what the kernel
+    /// does not have in memory, it has after a scan.
     fn open_if(&self, path: &Path, identity: Identity) -> io::Result<Option<OwnedFd>> {
         let settings = &self.ctx.settings;
         let top = settings.top_of(path).filter(|top| *top != path);
-        match files::open_brand_folder(top, path) {
+        let opened = match files::brand_folder_in_memory(top, path) {
+            Err(error) if is_unknown_there(&error, top) => files::open_brand_folder(top, path),
+            opened => opened,
+        };
+        match opened {
             Ok(folder) => Ok((files::identity_of(&folder)? == identity).then_some(folder)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) if [io::ErrorKind::NotFound, io::ErrorKind::WouldBlock].contains(&error.kind()) => {
+                Ok(None)
+            }
             Err(error) => Err(error),
         }
     }
@@ -294,4 +302,10 @@ impl Intake {
             self.watch.remove(&folder, identity);
         }
     }
+}
+
+/// Can only our own rules tell? Kernels before 5.12 do not look in memory alone, and a link may be the operator's.
+fn is_unknown_there(error: &io::Error, top: Option<&Path>) -> bool {
+    let is = |errno: Errno| error.raw_os_error() == Some(errno.raw_os_error());
+    [Errno::INVAL, Errno::NOSYS, Errno::PERM].into_iter().any(is) || (top.is_none() && is(Errno::LOOP))
 }

@@ -178,6 +178,7 @@ fn router(shared: Arc<Shared>) -> Router {
         .route("/api/v1/pause", post(api::pause))
         .route("/api/v1/resume", post(api::resume))
         .route("/api/v1/events", get(events::events))
+        // the routes above ask for the token; those below do not
         .layer(middleware::from_fn_with_state(shared.clone(), auth::require_token))
         .merge(monitoring)
         .route("/", get(page::index))

@@ -1,15 +1,17 @@
 //! `brandpost check --alerts`: do messages arrive?
 
-use super::Findings;
+use rustix::process::geteuid;
+
+use super::{Findings, mention};
 use crate::alerts::Trial;
 use crate::cli::lang::{self, tr};
 use crate::cli::service;
 use crate::config::Settings;
 use crate::domain::clock::{Clock, SystemClock};
 
-/// Sends a test message through each channel; a program is run by the service's user, as the daemon does.
+/// Sends a test message through each channel.
 pub(super) async fn try_out(findings: &mut Findings, settings: &Settings) {
-    let trial = match Trial::new(settings) {
+    let mut trial = match Trial::new(settings) {
         Ok(trial) => trial,
         Err(error) => return findings.note("alerts", Err(lang::error(error.as_ref()))),
     };
@@ -19,6 +21,14 @@ pub(super) async fn try_out(findings: &mut Findings, settings: &Settings) {
             "不会通知任何人：alerts.webhook 和 alerts.command 都没有设置"
         );
         return findings.note("alerts", Err(text));
+    }
+    if geteuid().is_root() && trial.leave_out_commands() {
+        // in root's session it could reach root's terminal, and whoever is the service's user could reach it
+        let text = tr!(
+            "command: root starts no program of the service's; to try it, run this as the service's user",
+            "command：root 不会启动服务的程序；要测试它，请以服务用户的身份执行本命令"
+        );
+        mention("alerts", &text);
     }
     let send = move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
