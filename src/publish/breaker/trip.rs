@@ -1,8 +1,8 @@
 //! What is known while the breaker is not closed: why it is open, which probes are under way, and who may probe next.
 //!
 //! A probe that ends before it reached a cloud, or that takes too long, tells nothing of the clouds. Its brand is
-//! passed over then: the next probe starts at once, with a file of another brand. When no other brand has a file that
-//! is due, those that were passed over may probe again, after the first interval.
+//! passed over then: the next probe starts at once, with a file of another brand. When one of them found the clouds unusable,
+//! or no other brand has a file that is due, those that were passed over may probe again, after the interval.
 
 use std::mem;
 use std::time::Duration;
@@ -136,6 +136,8 @@ impl Trip {
         if !self.has_ended(probe) {
             return;
         }
+        // a cloud that refuses this brand alone must not keep those away that were passed over
+        (self.passed_over, self.again) = (Vec::new(), now);
         if probe.deadline(backoff) <= now {
             self.pass_over(probe.brand);
         }
