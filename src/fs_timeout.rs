@@ -24,7 +24,8 @@ pub(crate) const NOT_RESPONDING: &str = "its file system does not answer";
 /// An answer that came after its time: the next one who asks gets it, so that a slow answer is not none at all.
 type Late = Option<Box<dyn Any + Send>>;
 
-/// What a file system is asked about a path.
+/// What a file system is asked about a path. One question has one type of answer, and an answer that comes late is taken by the next
+/// who asks the same of the same path: it must hold for him, whatever else went into it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Question {
     /// Which folder is it?

@@ -10,8 +10,8 @@ pub(super) fn english(digest: &Digest) -> String {
     let Digest { test, failed, rejected, files, begun, over, completed, brands, summary } = digest;
     let mut lines = Vec::new();
     lines.extend(test.then(|| "A test: alerts arrive here.".to_owned()));
-    lines.extend(begun.values().map(|message| format!("Trouble: {}", shortened(message))));
-    lines.extend(over.values().map(|message| format!("Over: {}", shortened(message))));
+    lines.extend(begun.values().map(|message| format!("Trouble: {}", one_line(message, NOTICE))));
+    lines.extend(over.values().map(|message| format!("Over: {}", one_line(message, NOTICE))));
     if *failed > 0 {
         lines.push(format!("{} refused by the cloud", files_of(*failed)));
     }
@@ -53,7 +53,7 @@ pub(super) fn chinese(digest: &Digest) -> String {
     lines.extend(begun.iter().map(|(name, message)| begins(*name, message)));
     lines.extend(over.iter().map(|(name, message)| match ends(*name) {
         Some(words) => words.to_owned(),
-        None => format!("【恢复】{}", detail(message)),
+        None => format!("【恢复】{}", one_line(&in_chinese(message), NOTICE)),
     }));
     if *failed > 0 {
         lines.push(format!("【云端拒绝】{failed} 个文件"));
@@ -90,7 +90,7 @@ pub(super) fn chinese(digest: &Digest) -> String {
 /// A notice as a line: its heading, and the details, which may begin with the same words.
 fn begins(notice: NoticeName, message: &str) -> String {
     let mark = if notice == NoticeName::Suspended { "通知" } else { "故障" };
-    let message = detail(message);
+    let message = one_line(&in_chinese(message), NOTICE);
     if notice == NoticeName::Unserved {
         // it says it all
         return format!("【{mark}】{message}");
@@ -116,10 +116,13 @@ fn files_of(count: u64) -> String {
     if count == 1 { "1 file".into() } else { format!("{count} files") }
 }
 
-/// Messages are short: `brandpost show` has the rest.
+/// Messages about files are short: `brandpost show` has the rest.
 fn shortened(message: &str) -> String {
     one_line(message, 160)
 }
+
+/// Those of notices end with what to do, and there are few of them: so many characters are shown.
+const NOTICE: usize = 600;
 
 fn name(file: &Refused) -> String {
     let brand = labelled(&file.brand, file.label.as_deref());
@@ -144,8 +147,12 @@ fn reason(file: &Refused) -> String {
 }
 
 /// In Chinese, if it is a text of ours.
+fn in_chinese(message: &str) -> String {
+    texts::detail_in_chinese(message).unwrap_or_else(|| message.to_owned())
+}
+
 fn detail(message: &str) -> String {
-    shortened(&texts::detail_in_chinese(message).unwrap_or_else(|| message.to_owned()))
+    shortened(&in_chinese(message))
 }
 
 #[cfg(test)]

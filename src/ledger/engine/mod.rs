@@ -17,7 +17,7 @@ use sqlx::{PgPool, Postgres, Sqlite, SqlitePool, Transaction};
 pub(super) use column::{Column, Row};
 pub(super) use statement::{Statement, Value, sql};
 
-/// Which one it is. Where they differ, all are named, so that the compiler asks what holds for another one.
+/// Which one it is. Where they differ, most places name all, so that the compiler asks what holds for another one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Engine {
     /// A file.
