@@ -172,8 +172,10 @@ impl World {
 
     /// The request goes on to its end at OSS; nobody hears of it.
     async fn serve(&mut self, mut actor: Actor) {
-        actor.held.take().into_iter().for_each(|held| held.release(None));
         let points = self.hold_points.clone();
+        // or a fault of the step before would count as its own
+        points.begin_step();
+        actor.held.take().into_iter().for_each(|held| held.release(None));
         std::future::poll_fn(|cx| match actor.poll(&points, cx) {
             Some(_) => Poll::Ready(()),
             None => Poll::Pending,
