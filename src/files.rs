@@ -10,7 +10,7 @@ mod named;
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
 use rustix::fs::{
@@ -98,14 +98,10 @@ pub fn open_brand_folder(top: Option<&Path>, folder: &Path) -> io::Result<OwnedF
 /// # Errors
 /// Those of `openat2`: `WouldBlock` when that does not suffice; `LOOP` when a link is on the path, `INVAL` before Linux 5.12.
 pub fn brand_folder_in_memory(top: Option<&Path>, folder: &Path) -> io::Result<OwnedFd> {
+    let Some(top) = top else { return named::in_memory(folder) };
     let point = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let open = |at: BorrowedFd<'_>, path: &Path, rules| fs::openat2(at, path, point, Mode::empty(), rules);
-    let Some(top) = top else {
-        return Ok(open(fs::CWD, folder, ResolveFlags::CACHED | ResolveFlags::NO_SYMLINKS)?);
-    };
     let below = folder.strip_prefix(top).map_err(|_| io::ErrorKind::InvalidInput)?;
-    let top = named::resolve(top)?;
-    Ok(open(top.as_fd(), below, BENEATH | ResolveFlags::CACHED)?)
+    Ok(fs::openat2(named::resolve(top)?, below, point, Mode::empty(), BENEATH | ResolveFlags::CACHED)?)
 }
 
 /// Opens a regular file in a folder for reading; links and special files are refused, and a FIFO does not
@@ -218,8 +214,11 @@ pub fn identity(path: &Path) -> io::Result<Identity> {
 /// Those of `statx`.
 pub fn identity_of(folder: impl AsFd) -> io::Result<Identity> {
     let known = AtFlags::EMPTY_PATH | AtFlags::STATX_DONT_SYNC;
-    let look = fs::statx(folder, "", known, StatxFlags::INO)?;
-    Ok((fs::makedev(look.stx_dev_major, look.stx_dev_minor), look.stx_ino))
+    Ok(identity_in_look(&fs::statx(folder, "", known, StatxFlags::INO)?))
+}
+
+fn identity_in_look(look: &fs::Statx) -> Identity {
+    (fs::makedev(look.stx_dev_major, look.stx_dev_minor), look.stx_ino)
 }
 
 /// Which folder has this name in another one. No link is followed, and what may be mounted there is not asked.
@@ -230,27 +229,20 @@ pub fn identity_in(folder: impl AsFd, name: &OsStr) -> io::Result<Identity> {
     let known = AtFlags::SYMLINK_NOFOLLOW | AtFlags::STATX_DONT_SYNC;
     let look = fs::statx(folder, name, known, StatxFlags::TYPE | StatxFlags::INO)?;
     match kind_of(look.stx_mode.into()) {
-        Kind::Folder => Ok((fs::makedev(look.stx_dev_major, look.stx_dev_minor), look.stx_ino)),
+        Kind::Folder => Ok(identity_in_look(&look)),
         _ => Err(io::ErrorKind::NotADirectory.into()),
     }
 }
 
-/// One look at a file in a brand's folder, which is opened as by `open_brand_folder`. `None`: it is not there, or something
-/// else stands in the folder's place, as a link.
-///
-/// # Errors
-/// When it cannot be told.
-pub fn look_in(top: Option<&Path>, path: &Path) -> io::Result<Option<FileMeta>> {
-    let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
-    let folder = open_brand_folder(top, path.parent().unwrap_or(path));
-    match folder.and_then(|folder| look(folder, name)) {
-        Ok(meta) => Ok(Some(meta)),
-        Err(error) if error.raw_os_error() == Some(Errno::LOOP.raw_os_error()) => Ok(None),
-        Err(error) if [io::ErrorKind::NotFound, io::ErrorKind::NotADirectory].contains(&error.kind()) => {
-            Ok(None)
-        }
-        Err(error) => Err(error),
-    }
+/// Is a file surely not in its brand's folder, which is opened as by `open_brand_folder`? It is not where something else stands in
+/// the folder's place, as a link.
+pub fn is_missing(top: Option<&Path>, path: &Path) -> bool {
+    let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else { return false };
+    let look = open_brand_folder(top, folder).and_then(|folder| look(folder, name));
+    look.is_err_and(|error| {
+        [io::ErrorKind::NotFound, io::ErrorKind::NotADirectory].contains(&error.kind())
+            || error.raw_os_error() == Some(Errno::LOOP.raw_os_error())
+    })
 }
 
 fn look_of(stat: &fs::Stat) -> FileMeta {

@@ -96,7 +96,8 @@ impl FsTimeouts {
         });
         // the answer is taken from where it was put: in time, or by the next one who asks
         tokio::time::timeout(question.limit(), answer).await.ok()?.ok()?;
-        let late = self.begin(&key)??;
+        // perhaps that one has it already, and asks again: then it is his
+        let late = self.take(&key)?;
         late.downcast().ok().map(|answer| *answer)
     }
 
@@ -111,6 +112,12 @@ impl FsTimeouts {
             Some(None) => Some(None),
             Some(Some(_)) => outstanding.remove(key),
         }
+    }
+
+    fn take(&self, key: &Asked) -> Late {
+        let mut outstanding = self.outstanding();
+        let is_there = outstanding.get(key).is_some_and(Option::is_some);
+        if is_there { outstanding.remove(key).flatten() } else { None }
     }
 
     fn outstanding(&self) -> MutexGuard<'_, HashMap<Asked, Late>> {
@@ -194,5 +201,23 @@ mod tests {
         };
         assert_eq!(late, 8, "an answer that comes late is an answer");
         assert_eq!(fs_timeouts.run(path, Question::Open, || 7).await, Some(7));
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_another_one_took_leaves_no_question_behind() {
+        let (fs_timeouts, path) = (FsTimeouts::default(), Path::new("/quick"));
+        let all = fs_timeouts.clone();
+        let first = tokio::spawn(async move { all.run(path, Question::Identity, || 7).await });
+        tokio::task::yield_now().await;
+        while !fs_timeouts.outstanding().values().any(Option::is_some) {
+            std::thread::yield_now();
+        }
+        assert_eq!(
+            fs_timeouts.run(path, Question::Identity, || 8).await,
+            Some(7),
+            "before the first one wakes"
+        );
+        assert_eq!(first.await.unwrap(), None);
+        assert_eq!(fs_timeouts.run(path, Question::Identity, || 8).await, Some(8), "it is asked again");
     }
 }

@@ -8,9 +8,9 @@ use std::os::fd::AsFd;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use rustix::fs::{self, AtFlags, CWD, Mode, OFlags, ResolveFlags, StatxFlags};
+use rustix::fs::{self, Mode, ResolveFlags};
 
-use super::{BENEATH, READ};
+use super::{BENEATH, READ, named};
 
 /// File systems that are on a disk of this machine: ext2 to ext4, XFS, F2FS. (`statfs(2)`)
 const ON_DISK: [fs::FsWord; 3] = [0xef53, 0x5846_5342, 0xf2f5_2010];
@@ -37,11 +37,9 @@ impl LocalDisks {
     /// file; and it is to be closed where one may wait.
     pub fn open(&self, folder: &Path, name: &OsStr) -> Option<File> {
         let cached = ResolveFlags::CACHED | ResolveFlags::NO_SYMLINKS;
-        let point = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let folder = fs::openat2(CWD, folder, point, Mode::empty(), cached).ok()?;
-        let known = AtFlags::EMPTY_PATH | AtFlags::STATX_DONT_SYNC;
-        let look = fs::statx(&folder, "", known, StatxFlags::empty()).ok()?;
-        if !self.lock().contains(&fs::makedev(look.stx_dev_major, look.stx_dev_minor)) {
+        let folder = named::in_memory(folder).ok()?;
+        let (device, _) = super::identity_of(&folder).ok()?;
+        if !self.lock().contains(&device) {
             return None;
         }
         let here = cached | BENEATH | ResolveFlags::NO_XDEV;

@@ -11,7 +11,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Component, Path, PathBuf};
 
-use rustix::fs::{self, AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags, StatxFlags};
+use rustix::fs::{self, CWD, FileType, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 use rustix::process::geteuid;
 
@@ -87,12 +87,13 @@ pub fn named_file_system(path: &Path) -> io::Result<(u64, Option<&'static str>)>
 /// As `named_identity`, from what the kernel has in memory: no file system is asked, so it never waits. `None` says no more
 /// than that this does not suffice, as where a link is on the path.
 pub fn named_identity_in_memory(path: &Path) -> Option<Identity> {
-    let cached = ResolveFlags::CACHED | ResolveFlags::NO_SYMLINKS;
-    let point = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let folder = fs::openat2(CWD, path, point, Mode::empty(), cached).ok()?;
-    let known = AtFlags::EMPTY_PATH | AtFlags::STATX_DONT_SYNC;
-    let look = fs::statx(&folder, "", known, StatxFlags::INO).ok()?;
-    Some((fs::makedev(look.stx_dev_major, look.stx_dev_minor), look.stx_ino))
+    super::identity_of(in_memory(path).ok()?).ok()
+}
+
+/// The folder to which a path without links leads, if the kernel has all of it in memory. Nothing in it can be read.
+pub(super) fn in_memory(path: &Path) -> io::Result<OwnedFd> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    Ok(fs::openat2(CWD, path, flags, Mode::empty(), ResolveFlags::CACHED | ResolveFlags::NO_SYMLINKS)?)
 }
 
 pub(super) fn resolve(path: &Path) -> io::Result<OwnedFd> {

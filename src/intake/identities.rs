@@ -1,7 +1,6 @@
 //! Which folders the root and those of `[[brand]]` are by now: inotify does not tell that another one came in their place.
 //! A file system may take seconds to say it, so it is asked beside the loop, and the last answer holds until the next.
 
-use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,32 +23,22 @@ type Answer = Option<Option<Identity>>;
 
 /// The questions that are under way.
 #[derive(Debug, Default)]
-pub(super) struct Identities {
-    answers: JoinSet<(PathBuf, Answer)>,
-    asked: HashSet<PathBuf>,
-}
+pub(super) struct Identities(JoinSet<(PathBuf, Answer)>);
 
 impl Identities {
-    /// Asks, unless an answer is waited for.
+    /// Asks; while an answer is waited for, `fs_timeout` does not ask twice.
     fn ask(&mut self, ctx: &Arc<Context>, path: &Path) {
-        if self.asked.insert(path.to_owned()) {
-            let (ctx, path) = (ctx.clone(), path.to_owned());
-            self.answers.spawn(async move {
-                let answer = ctx.identity(&path).await;
-                (path, answer)
-            });
-        }
+        let (ctx, path) = (ctx.clone(), path.to_owned());
+        self.0.spawn(async move {
+            let answer = ctx.identity(&path).await;
+            (path, answer)
+        });
     }
 
     fn take_answers(&mut self) -> Vec<(PathBuf, Option<Identity>)> {
-        let mut all = Vec::new();
-        while let Some(answered) = self.answers.try_join_next() {
-            // a thread that broke off has answered nothing
-            let Ok((path, answer)) = answered else { continue };
-            self.asked.remove(&path);
-            all.extend(answer.map(|identity| (path, identity)));
-        }
-        all
+        let ended = std::iter::from_fn(|| self.0.try_join_next());
+        // a thread that broke off has answered nothing
+        ended.filter_map(|ended| ended.ok().and_then(|(path, answer)| Some((path, answer?)))).collect()
     }
 }
 
@@ -72,7 +61,8 @@ impl Intake {
         for (path, identity) in self.identities.take_answers() {
             self.folder_is(&path, identity);
         }
-        if self.is_same_in_memory() {
+        // the first discovery asks for them itself
+        if !self.discovered || self.is_same_in_memory() {
             return;
         }
         let settings = &self.ctx.settings;

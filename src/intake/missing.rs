@@ -20,7 +20,7 @@ impl Reconcile<'_> {
         let settings = self.ctx.settings.clone();
         let is_gone = move |row: &&UploadSnapshot| {
             let top = row.path.parent().and_then(|folder| settings.top_of(folder));
-            files::look_in(top, &row.path).is_ok_and(|found| found.is_none())
+            files::is_missing(top, &row.path)
         };
         let gone = move || rows.iter().filter(is_gone).map(|row| row.id).collect();
         self.ctx.fs_timeouts.run(&first, Question::GoneElsewhere, gone).await.unwrap_or_default()

@@ -93,8 +93,7 @@ impl Intake {
             return HashSet::new();
         };
         // no folder of the configuration leads there any more: no link on the way does either
-        let (first, is_missing) =
-            (first.clone(), |path: &Path| files::look_in(None, path).is_ok_and(|found| found.is_none()));
+        let (first, is_missing) = (first.clone(), |path: &Path| files::is_missing(None, path));
         let check =
             move || files.into_iter().filter(|(_, path)| is_missing(path)).map(|(id, _)| id).collect();
         let missing = self.ctx.fs_timeouts.run(&first, Question::GoneOrphans, check).await;

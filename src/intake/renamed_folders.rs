@@ -63,8 +63,7 @@ fn find(settings: &Settings, rows: &[UploadSnapshot], folders: &[PathBuf]) -> Ve
     };
     let folders: Vec<_> = folders.iter().filter_map(open).collect();
     let top = |row: &UploadSnapshot| row.path.parent().and_then(|folder| settings.top_of(folder));
-    let is_away =
-        |row: &&UploadSnapshot| files::look_in(top(row), &row.path).is_ok_and(|found| found.is_none());
+    let is_away = |row: &&UploadSnapshot| files::is_missing(top(row), &row.path);
     let find = |row: &UploadSnapshot| {
         let name = row.path.file_name()?;
         let is_it = |meta: files::FileMeta| meta.stamp == row.stamp;

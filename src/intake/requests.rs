@@ -38,14 +38,10 @@ impl Intake {
     }
 
     fn take_folder_events(&mut self, path: &Path, events: FolderEvents, now: Instant) {
-        let is_flooded = |folder: &mut TrackedFolder| {
-            folder.events.are_too_many(events.count, now).then(|| folder.watch.take())
-        };
-        if let Some(watch) = self.tracked.update(path, is_flooded).flatten() {
+        let is_flooded = |folder: &mut TrackedFolder| folder.events.are_too_many(events.count, now);
+        if self.tracked.update(path, is_flooded).unwrap_or_default() {
             self.log.polled(path, PollReason::Flooded(path.to_owned()));
-            if let Some(identity) = watch {
-                self.watch.remove(path, identity);
-            }
+            self.unwatch(path);
         }
         let gather = |folder: &mut TrackedFolder| {
             folder.note_closed(events.closed);

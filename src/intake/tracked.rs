@@ -191,11 +191,6 @@ impl TrackedFolders {
         self.folders.values().filter(|folder| folder.presence != Presence::Removed)
     }
 
-    #[cfg(test)]
-    pub(super) fn len(&self) -> usize {
-        self.folders.len()
-    }
-
     pub(super) fn totals(&self) -> Totals {
         self.totals
     }

@@ -129,11 +129,10 @@ impl Watch {
 
     /// No longer watches a folder.
     pub(super) fn remove(&mut self, folder: &Path, identity: Identity) {
-        let Some(watch) = self.watches.remove(&identity) else { return };
-        if *watch.folder != *folder {
-            self.watches.insert(identity, watch);
+        if self.path_of(identity) != Some(folder) {
             return;
         }
+        let Some(watch) = self.watches.remove(&identity) else { return };
         if let Some(inotify) = &mut self.inotify {
             // it fails when the folder is gone, and then its watch is too
             let _ = inotify.unwatch(&watch.name);

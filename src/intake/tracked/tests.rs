@@ -74,5 +74,5 @@ fn a_folder_that_was_never_registered_is_forgotten_when_it_is_removed() {
     folders.set_presence(&[found(None)], |_| false);
     assert!(folders.is_unregistered(Path::new(PATH)));
     folders.set_presence(&[], |_| false);
-    assert_eq!((folders.len(), folders.totals()), (0, Totals::default()));
+    assert_eq!((folders.folders.len(), folders.totals()), (0, Totals::default()));
 }
