@@ -2,7 +2,7 @@
 //! takes longer than the scan. Where anything is to be done or to be waited for, the folder is scanned by itself.
 
 use std::collections::HashMap;
-use std::io;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -12,23 +12,45 @@ use super::agenda::{Due, Priority};
 use super::context::Context;
 use super::folder::Folder;
 use super::reconcile::ScanResult;
-use super::scan::{self, Entry};
+use super::scan::{self, Entry, Listing};
 use super::scans::{CompletedScan, FolderScan};
+use super::watch::Watch;
 use super::{Intake, IntakeError};
-use crate::config::After;
+use crate::config::{After, Settings};
 use crate::domain::upload::State;
-use crate::files;
+use crate::files::{self, Identity};
 use crate::fs_timeout::Question;
 use crate::ledger::UploadSnapshot;
 
 /// So many folders are looked at together.
 pub(super) const TOGETHER: usize = 16;
 
-/// What is in a folder.
-#[derive(Debug)]
+/// A folder of the look, and which one is to be watched by the way.
+#[derive(Debug, Clone)]
+struct ToLook {
+    path: PathBuf,
+    watch: Option<Identity>,
+}
+
+/// What the look found in a folder.
+#[derive(Debug, Default)]
 struct Glance {
+    /// Its folder is watched now, as was asked for.
+    is_watched: bool,
+    /// `None`: it cannot be read, or not as a whole.
+    contents: Option<Contents>,
+}
+
+#[derive(Debug)]
+struct Contents {
     is_mount_point: bool,
     entries: Vec<Entry>,
+}
+
+impl From<Listing> for Contents {
+    fn from(Listing { is_mount_point, entries, .. }: Listing) -> Self {
+        Self { is_mount_point, entries }
+    }
 }
 
 impl Intake {
@@ -36,10 +58,14 @@ impl Intake {
     pub(super) fn glance(&mut self, first: &Due) -> Option<FolderScan> {
         let is_routine = first.priority == Priority::Routine;
         let mut next = Some(first.folder.clone()).filter(|path| is_routine && self.can_glance(path));
-        let mut folders = Vec::new();
+        let (mut folders, mut to_look) = (Vec::new(), Vec::new());
         while let Some(path) = next {
-            self.watch_before_first_scan(&path);
+            let watch = self.watch_in_look(&path);
+            if watch.is_none() {
+                self.watch_before_first_scan(&path);
+            }
             folders.extend(self.tracked.begin_scan(&path));
+            to_look.push(ToLook { path, watch });
             next = self.agenda.next_routine(Instant::now()).filter(|path| self.can_glance(path));
             next = next.filter(|_| folders.len() < TOGETHER);
             if let Some(path) = &next {
@@ -49,17 +75,24 @@ impl Intake {
         if folders.is_empty() {
             return None;
         }
-        let (ctx, due) = (self.ctx.clone(), first.at);
+        let (ctx, watch, due) = (self.ctx.clone(), self.watch.clone(), first.at);
         Some(Box::pin(async move {
-            let looks = look(&ctx, &folders).await;
+            let mut glances = look(&ctx, watch, &to_look).await;
+            let is_watched = |path: &PathBuf| glances.get(path).is_some_and(|glance| glance.is_watched);
+            let watched = to_look.into_iter().filter_map(|ToLook { path, watch }| {
+                let is_watched = is_watched(&path);
+                Some((path, watch?, is_watched))
+            });
+            let watched = watched.collect();
             let mut scanned = Vec::with_capacity(folders.len());
-            for (folder, look) in folders.into_iter().zip(looks) {
-                let done = needs_no_scan(&ctx, &folder, look).await;
+            for folder in folders {
+                let contents = glances.remove(&folder.path).and_then(|glance| glance.contents);
+                let done = needs_no_scan(&ctx, &folder, contents).await;
                 let scan_due = |done: bool| (!done).then_some(due);
                 let result = |done| ScanResult { full_scan_due: scan_due(done), ..ScanResult::default() };
                 scanned.push((folder, done.map(result)));
             }
-            CompletedScan { scanned }
+            CompletedScan { scanned, watched }
         }))
     }
 
@@ -74,33 +107,46 @@ impl Intake {
     }
 }
 
-/// What is in each; `None`: it cannot be read.
-async fn look(ctx: &Context, folders: &[Box<Folder>]) -> Vec<Option<Glance>> {
-    let Some(first) = folders.first().map(|folder| folder.path.clone()) else { return Vec::new() };
-    let (paths, settings) =
-        (folders.iter().map(|folder| folder.path.clone()).collect::<Vec<_>>(), ctx.settings.clone());
-    let count = paths.len();
-    let look = move || {
-        let look = |path: &PathBuf| {
-            let folder = files::open_brand_folder(settings.top_of(path), path)?;
-            let listing = scan::list(folder, &settings.watch.ignore)?;
-            let is_whole = listing.unknown.is_empty();
-            let glance = Glance { is_mount_point: listing.is_mount_point, entries: listing.entries };
-            io::Result::Ok(is_whole.then_some(glance))
-        };
-        paths.iter().map(|path| look(path).ok().flatten()).collect::<Vec<_>>()
+/// Looks into each, as far as the file system answers in time.
+async fn look(ctx: &Context, watch: Arc<Watch>, folders: &[ToLook]) -> HashMap<PathBuf, Glance> {
+    let Some(first) = folders.first() else { return HashMap::new() };
+    let (folders, settings) = (folders.to_vec(), ctx.settings.clone());
+    let path = first.path.clone();
+    let look = move || glances(&settings, &watch, folders);
+    ctx.fs_timeouts.run(&path, Question::Glance, look).await.unwrap_or_default()
+}
+
+/// Opens the folders, watches them, and then lists them: what comes later raises an event.
+fn glances(settings: &Settings, watch: &Watch, folders: Vec<ToLook>) -> HashMap<PathBuf, Glance> {
+    let open = |to_look: ToLook| {
+        let opened = files::open_brand_folder(settings.top_of(&to_look.path), &to_look.path);
+        Some((to_look, opened.ok()?))
     };
-    let looked = ctx.fs_timeouts.run(&first, Question::Glance, look).await;
-    looked.unwrap_or_else(|| std::iter::repeat_with(|| None).take(count).collect())
+    let opened: Vec<_> = folders.into_iter().filter_map(open).collect();
+    let is_same = |folder, identity| files::identity_of(folder).is_ok_and(|there| there == identity);
+    let to_watch = opened.iter().filter_map(|(to_look, folder)| {
+        let identity = to_look.watch.filter(|identity| is_same(folder, *identity))?;
+        Some((&*to_look.path, folder, identity))
+    });
+    let watched = watch.add_all(to_watch);
+    let glance = |(to_look, folder): (ToLook, OwnedFd)| {
+        let is_watched = watched.contains(&to_look.path);
+        // one that is not is scanned by itself, which watches what is there, or tells why it cannot
+        let is_ready = is_watched || to_look.watch.is_none();
+        let listing = is_ready.then(|| scan::list(folder, &settings.watch.ignore).ok()).flatten();
+        let contents = listing.filter(|listing| listing.unknown.is_empty()).map(Contents::from);
+        (to_look.path, Glance { is_watched, contents })
+    };
+    opened.into_iter().map(glance).collect()
 }
 
 /// Is there nothing to do in the folder?
 async fn needs_no_scan(
     ctx: &Arc<Context>,
     folder: &Folder,
-    look: Option<Glance>,
+    contents: Option<Contents>,
 ) -> Result<bool, IntakeError> {
-    let Some(Glance { is_mount_point, entries }) = look else { return Ok(false) };
+    let Some(Contents { is_mount_point, entries }) = contents else { return Ok(false) };
     let rows = ctx.read_ahead.known(folder.brand).await?;
     let is_left = ctx.mounts.is_left(&folder.path, is_mount_point, entries.is_empty()).await?;
     Ok(!is_left && is_as_known(&entries, &rows, folder, ctx.settings.upload.after))

@@ -15,8 +15,8 @@ use super::tracked::{Presence, TrackedFolder};
 use crate::files::{self, Identity};
 use crate::fs_timeout::Question;
 
-/// How often they are checked: one `stat` each.
-const CHECK: Duration = Duration::from_secs(1);
+/// How often they are checked: one `stat` each. Each check wakes an idle daemon, and inotify tells of most exchanges anyway.
+const CHECK: Duration = Duration::from_secs(3);
 
 /// `None`: the file system did not answer in time. Otherwise which folder is there, if one is.
 type Answer = Option<Option<Identity>>;

@@ -14,6 +14,7 @@ mod delayed;
 mod devices;
 pub(crate) mod discovery;
 mod event_rate;
+mod events;
 mod folder;
 mod folder_log;
 mod glance;
@@ -103,7 +104,7 @@ pub struct Intake {
     ctx: Arc<Context>,
     /// Marked when files are to be looked at again: somebody requested it, or another process has written.
     rechecks: watch_channel::Receiver<u64>,
-    watch: Watch,
+    watch: Arc<Watch>,
     tracked: TrackedFolders,
     scans: JoinSet<CompletedScan>,
     /// So many scans are under way.
@@ -144,7 +145,7 @@ impl Intake {
         Self {
             ctx,
             rechecks,
-            watch,
+            watch: Arc::new(watch),
             tracked: TrackedFolders::default(),
             scans: JoinSet::new(),
             scanning: 0,
@@ -183,7 +184,7 @@ impl Intake {
             let next_step = self.next_step();
             tokio::select! {
                 () = stop.cancelled() => break,
-                () = self.watch.happened() => {}
+                () = self.watch.events().happened() => {}
                 Some(done) = self.scans.join_next() => {
                     self.end(joined(done)?)?;
                     while let Some(done) = self.scans.try_join_next() {
@@ -241,7 +242,7 @@ impl Intake {
 
     /// Where events go in. inotify's come by themselves; this is for callers that watch by other means.
     pub fn event_sink(&self) -> impl Fn(notify::Result<notify::Event>) + Send + use<> {
-        self.watch.sink()
+        self.watch.events().sink()
     }
 
     /// A database that cannot be used for a while is waited for: everything is scanned again then.

@@ -6,15 +6,15 @@ use std::path::Path;
 use tokio::time::Instant;
 
 use super::agenda::Priority;
+use super::events::FolderEvents;
 use super::folder_log::PollReason;
 use super::tracked::{Gathering, ScanRequest, TrackedFolder};
-use super::watch::FolderEvents;
 use super::{GATHER, Intake, IntakeError};
 use crate::domain::event;
 
 impl Intake {
     pub(super) fn take_events(&mut self) {
-        let events = self.watch.take();
+        let events = self.watch.events().take();
         let now = Instant::now();
         if !events.folders.is_empty() {
             self.ctx.metrics.event(self.ctx.ledger.now());

@@ -1,6 +1,6 @@
 //! Scans of folders: which one is begun, and what follows from its end.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::pin::Pin;
 
 use tokio::time::Instant;
@@ -10,6 +10,7 @@ use super::folder::Folder;
 use super::reconcile::{Reconcile, ScanResult};
 use super::tracked::{FirstScan, Job, Presence, TrackedFolder};
 use super::{GATHER, Intake, IntakeError};
+use crate::files::Identity;
 
 /// How many scans go on side by side, and how many more of folders in which something has just happened.
 pub(super) const AT_ONCE: usize = 8;
@@ -21,6 +22,8 @@ pub type FolderScan = Pin<Box<dyn Future<Output = CompletedScan> + Send>>;
 /// Folders that were scanned, to be handed back with [`Intake::end`].
 pub struct CompletedScan {
     pub(super) scanned: Vec<(Box<Folder>, Result<ScanResult, IntakeError>)>,
+    /// Folders that were to be watched by the way, and whether they are.
+    pub(super) watched: Vec<(PathBuf, Identity, bool)>,
 }
 
 impl Intake {
@@ -54,7 +57,7 @@ impl Intake {
         let ctx = self.ctx.clone();
         Some(Box::pin(async move {
             let outcome = Reconcile::new(&ctx, &mut folder).run().await;
-            CompletedScan { scanned: vec![(folder, outcome)] }
+            CompletedScan { scanned: vec![(folder, outcome)], watched: Vec::new() }
         }))
     }
 
@@ -71,6 +74,9 @@ impl Intake {
     /// When the database failed for good.
     pub fn end(&mut self, scanned: CompletedScan) -> Result<(), IntakeError> {
         self.scanning -= 1;
+        for (path, identity, is_watched) in scanned.watched {
+            self.end_watch_in_look(&path, identity, is_watched);
+        }
         for (folder, outcome) in scanned.scanned {
             self.end_folder(folder, outcome)?;
         }

@@ -8,8 +8,8 @@ use tokio::time::Instant;
 
 use super::discovery::BrandFolder;
 use super::event_rate::EventRate;
+use super::events::MAX_NAMES;
 use super::folder::Folder;
-use super::watch::MAX_NAMES;
 use super::{GATHER, LONGEST_GATHER};
 use crate::domain::brand::BrandKey;
 use crate::files::Identity;

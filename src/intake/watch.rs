@@ -1,28 +1,17 @@
-//! inotify, and nothing else: an event means "scan again", never more.
-//!
-//! The only thing taken from an event beside its folder is that a name was closed after writing or renamed
-//! into place. Losing that costs a second of waiting, nothing else.
+//! inotify, and nothing else: which folders it watches, and why it does not watch others.
 
 use std::collections::{HashMap, HashSet};
-use std::ffi::OsString;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use notify::event::{AccessKind, AccessMode, EventKind, ModifyKind, RenameMode};
-use notify::{Event, INotifyWatcher, RecursiveMode, Watcher};
-use tokio::sync::Notify;
+use notify::{INotifyWatcher, RecursiveMode, Watcher};
 
+use super::events::PendingEvents;
 use super::watch_name;
 use crate::files::Identity;
 
 const EMFILE: i32 = rustix::io::Errno::MFILE.raw_os_error();
-
-/// More names than this are not remembered for one folder; the rest settle by themselves.
-pub(super) const MAX_NAMES: usize = 4096;
-
-/// Nor more paths of what was moved or removed: then everything is scanned.
-const MAX_MOVED_OR_REMOVED: usize = 65_536;
 
 /// The reason when this user may not watch more folders.
 const LIMIT: &str = "too many are watched: sysctl fs.inotify.max_user_watches";
@@ -30,36 +19,20 @@ const LIMIT: &str = "too many are watched: sysctl fs.inotify.max_user_watches";
 /// The reason when a folder is watched already under another path.
 const SAME: &str = "it is the same folder as another one of the configuration";
 
-/// What happened in a folder since the events were taken last.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct FolderEvents {
-    /// Names that were closed after writing or renamed into place.
-    pub(super) closed: HashSet<OsString>,
-    /// Only bytes were written: no hurry.
-    pub(super) writing_only: bool,
-    /// How many events there were.
-    pub(super) count: u32,
-}
-
-/// What happened since the events were taken last.
-#[derive(Debug, Default)]
-pub(super) struct Events {
-    pub(super) folders: HashMap<PathBuf, FolderEvents>,
-    /// Paths that were moved away or removed: if they were watched folders, they no longer are.
-    pub(super) moved_or_removed: HashSet<PathBuf>,
-    /// Events were lost: everything must be scanned.
-    pub(super) lost: bool,
-}
-
-/// The watched folders.
+/// The watched folders. Threads that look into folders add them too.
 #[derive(Debug)]
 pub(super) struct Watch {
-    inotify: Option<INotifyWatcher>,
-    /// One watch a folder: inotify has no two of one.
-    watches: HashMap<Identity, FolderWatch>,
+    inotify: Option<Mutex<Watches>>,
+    pending: Arc<PendingEvents>,
+}
+
+/// One watch a folder: inotify has no two of one.
+#[derive(Debug)]
+struct Watches {
+    inotify: INotifyWatcher,
+    folders: HashMap<Identity, FolderWatch>,
     /// Numbers below that of the latest watch that no watch has.
     free: Vec<usize>,
-    shared: Arc<Shared>,
 }
 
 #[derive(Debug)]
@@ -69,96 +42,99 @@ struct FolderWatch {
     name: PathBuf,
 }
 
-#[derive(Debug, Default)]
-struct Shared {
-    events: Mutex<Events>,
-    /// The folders, by the numbers of their watches.
-    folders: Mutex<Vec<Option<Arc<Path>>>>,
-    notify: Notify,
-}
-
 impl Watch {
     /// Begins to watch; without inotify when it is not wanted or not available (then the error says why).
     pub(super) fn new(native: bool) -> (Self, Option<notify::Error>) {
-        let shared = Arc::new(Shared::default());
+        let pending = Arc::new(PendingEvents::default());
         if !native {
-            return (Self::with(None, shared), None);
+            return (Self::with(None, pending), None);
         }
-        match INotifyWatcher::new(sink(&shared), notify::Config::default()) {
-            Ok(inotify) => (Self::with(Some(inotify), shared), None),
-            Err(error) => (Self::with(None, shared), Some(error)),
+        match INotifyWatcher::new(pending.sink(), notify::Config::default()) {
+            Ok(inotify) => (Self::with(Some(inotify), pending), None),
+            Err(error) => (Self::with(None, pending), Some(error)),
         }
     }
 
-    fn with(inotify: Option<INotifyWatcher>, shared: Arc<Shared>) -> Self {
-        Self { inotify, watches: HashMap::new(), free: Vec::new(), shared }
+    fn with(inotify: Option<INotifyWatcher>, pending: Arc<PendingEvents>) -> Self {
+        let watches = |inotify| Mutex::new(Watches { inotify, folders: HashMap::new(), free: Vec::new() });
+        Self { inotify: inotify.map(watches), pending }
     }
 
-    /// Where events go in.
-    pub(super) fn sink(&self) -> impl Fn(notify::Result<Event>) + Send + use<> {
-        sink(&self.shared)
+    /// What inotify told.
+    pub(super) fn events(&self) -> &Arc<PendingEvents> {
+        &self.pending
     }
 
     /// Watches a folder (not those in it), which was opened and has this identity.
-    pub(super) fn add(&mut self, folder: &Path, open: &OwnedFd, identity: Identity) -> notify::Result<()> {
-        let Some(inotify) = &mut self.inotify else {
+    pub(super) fn add(&self, path: &Path, open: &OwnedFd, identity: Identity) -> notify::Result<()> {
+        let Some(mut watches) = self.watches() else {
             return Err(notify::Error::generic("not watched by inotify"));
         };
-        if let Some(watch) = self.watches.get(&identity) {
-            return match *watch.folder == *folder {
-                true => Ok(()),
-                false => Err(notify::Error::generic(SAME)),
-            };
+        self.add_to(&mut watches, path, open, identity)
+    }
+
+    /// As `add`, without a reason for those that cannot be watched. Gives back the others.
+    pub(super) fn add_all<'a>(
+        &self,
+        folders: impl Iterator<Item = (&'a Path, &'a OwnedFd, Identity)>,
+    ) -> HashSet<PathBuf> {
+        let Some(mut watches) = self.watches() else { return HashSet::new() };
+        let mut add = |(path, open, identity)| self.add_to(&mut watches, path, open, identity).is_ok();
+        folders.filter(|folder| add(*folder)).map(|(path, ..)| path.to_owned()).collect()
+    }
+
+    fn add_to(
+        &self,
+        watches: &mut Watches,
+        path: &Path,
+        open: &OwnedFd,
+        identity: Identity,
+    ) -> notify::Result<()> {
+        match watches.folders.get(&identity).map(|watch| *watch.folder == *path) {
+            // it may be the watch of one that is gone and had the same number
+            Some(true) => self.give_up(watches, identity),
+            Some(false) => return Err(notify::Error::generic(SAME)),
+            None => {}
         }
-        let number = self.free.pop().unwrap_or(self.watches.len());
+        let number = watches.free.pop().unwrap_or(watches.folders.len());
         let name = watch_name::name(number, open);
-        let folder = Arc::<Path>::from(folder);
-        self.shared.set_folder(number, Some(folder.clone()));
-        let added = inotify.watch(&name, RecursiveMode::NonRecursive);
+        let folder = Arc::<Path>::from(path);
+        self.pending.set_folder(number, Some(folder.clone()));
+        let added = watches.inotify.watch(&name, RecursiveMode::NonRecursive);
         match added {
-            Ok(()) => drop(self.watches.insert(identity, FolderWatch { folder, number, name })),
-            Err(_) => self.release(number),
+            Ok(()) => drop(watches.folders.insert(identity, FolderWatch { folder, number, name })),
+            Err(_) => self.release(watches, number),
         }
         added
     }
 
     /// At which path this folder is watched.
-    pub(super) fn path_of(&self, identity: Identity) -> Option<&Path> {
-        self.watches.get(&identity).map(|watch| &*watch.folder)
+    pub(super) fn path_of(&self, identity: Identity) -> Option<Arc<Path>> {
+        Some(self.watches()?.folders.get(&identity)?.folder.clone())
     }
 
     /// No longer watches a folder.
-    pub(super) fn remove(&mut self, folder: &Path, identity: Identity) {
-        if self.path_of(identity) != Some(folder) {
-            return;
+    pub(super) fn remove(&self, path: &Path, identity: Identity) {
+        let Some(mut watches) = self.watches() else { return };
+        if watches.folders.get(&identity).is_some_and(|watch| *watch.folder == *path) {
+            self.give_up(&mut watches, identity);
         }
-        let Some(watch) = self.watches.remove(&identity) else { return };
-        if let Some(inotify) = &mut self.inotify {
-            // it fails when the folder is gone, and then its watch is too
-            let _ = inotify.unwatch(&watch.name);
-        }
-        self.release(watch.number);
     }
 
-    fn release(&mut self, number: usize) {
-        self.shared.set_folder(number, None);
-        self.free.push(number);
+    fn give_up(&self, watches: &mut Watches, identity: Identity) {
+        let Some(watch) = watches.folders.remove(&identity) else { return };
+        // it fails when the folder is gone, and then its watch is too
+        let _ = watches.inotify.unwatch(&watch.name);
+        self.release(watches, watch.number);
     }
 
-    /// Resolves when something happened. Nothing that happened before is missed.
-    pub(super) async fn happened(&self) {
-        self.shared.notify.notified().await;
+    fn release(&self, watches: &mut Watches, number: usize) {
+        self.pending.set_folder(number, None);
+        watches.free.push(number);
     }
 
-    /// Did anything happen that was not taken yet?
-    pub(super) fn has_events(&self) -> bool {
-        let events = self.shared.lock();
-        events.lost || !events.folders.is_empty()
-    }
-
-    /// Takes what happened.
-    pub(super) fn take(&self) -> Events {
-        std::mem::take(&mut *self.shared.lock())
+    fn watches(&self) -> Option<MutexGuard<'_, Watches>> {
+        self.inotify.as_ref().map(|watches| watches.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
@@ -195,127 +171,9 @@ pub(super) fn why_unwatched(error: &notify::Error) -> String {
     }
 }
 
-fn sink(shared: &Arc<Shared>) -> impl Fn(notify::Result<Event>) + Send + use<> {
-    let shared = shared.clone();
-    move |event| shared.note_event(event)
-}
-
-impl Shared {
-    fn lock(&self) -> std::sync::MutexGuard<'_, Events> {
-        self.events.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn set_folder(&self, number: usize, folder: Option<Arc<Path>>) {
-        let mut folders = self.folders.lock().unwrap_or_else(PoisonError::into_inner);
-        let length = folders.len().max(number + 1);
-        folders.resize(length, None);
-        folders[number] = folder;
-    }
-
-    /// The path that an event tells of; `None`: its folder is no longer watched.
-    fn path(&self, path: &Path) -> Option<PathBuf> {
-        let Some((number, file)) = watch_name::read(path) else { return Some(path.to_owned()) };
-        let folders = self.folders.lock().unwrap_or_else(PoisonError::into_inner);
-        let folder = folders.get(number)?.as_deref()?;
-        Some(file.map_or_else(|| folder.to_owned(), |file| folder.join(file)))
-    }
-
-    fn note_event(&self, event: notify::Result<Event>) {
-        match event {
-            // paths come second: an overflow has none
-            Ok(event) if event.need_rescan() => self.lock().lost = true,
-            Ok(event) => match meaning(event.kind) {
-                Some(meaning) => {
-                    let paths: Vec<_> = event.paths.iter().filter_map(|path| self.path(path)).collect();
-                    if is_moved_or_removed(event.kind) {
-                        self.note_moved_or_removed(paths.first());
-                    }
-                    for path in &paths {
-                        self.note(path, meaning);
-                    }
-                }
-                None => return,
-            },
-            Err(_) => self.lock().lost = true,
-        }
-        self.notify.notify_one();
-    }
-
-    fn note_moved_or_removed(&self, path: Option<&PathBuf>) {
-        let mut events = self.lock();
-        events.moved_or_removed.extend(path.cloned());
-        if events.moved_or_removed.len() > MAX_MOVED_OR_REMOVED {
-            events.moved_or_removed.clear();
-            events.lost = true;
-        }
-    }
-
-    fn note(&self, path: &Path, meaning: Meaning) {
-        let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
-            return;
-        };
-        let mut events = self.lock();
-        let new = || FolderEvents { closed: HashSet::new(), writing_only: true, count: 0 };
-        let events = events.folders.entry(folder.to_owned()).or_insert_with(new);
-        events.count = events.count.saturating_add(1);
-        events.writing_only &= meaning == Meaning::Writing;
-        if meaning == Meaning::Closed && events.closed.len() < MAX_NAMES {
-            events.closed.insert(name.to_owned());
-        }
-    }
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Meaning {
-    Closed,
-    Changed,
-    Writing,
-}
-
-/// Our own reading raises events too (open, close without writing): those mean nothing.
-fn meaning(kind: EventKind) -> Option<Meaning> {
-    match kind {
-        EventKind::Access(AccessKind::Close(AccessMode::Write))
-        | EventKind::Modify(ModifyKind::Name(RenameMode::To | RenameMode::Both)) => Some(Meaning::Closed),
-        EventKind::Modify(ModifyKind::Data(_)) => Some(Meaning::Writing),
-        EventKind::Access(_) => None,
-        _ => Some(Meaning::Changed),
-    }
-}
-
-/// inotify watches a folder, not its name: that of one that is moved tells of another place.
-fn is_moved_or_removed(kind: EventKind) -> bool {
-    use RenameMode::{Any, Both, From};
-    matches!(kind, EventKind::Remove(_) | EventKind::Modify(ModifyKind::Name(From | Both | Any)))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use notify::event::{CreateKind, DataChange, Flag};
-
-    fn event(kind: EventKind) -> Event {
-        Event::new(kind).add_path("/inbox/OWNBRAND/1/a.jpg".into())
-    }
-
-    #[test]
-    fn an_overflow_means_scan_everything() {
-        let shared = Shared::default();
-        shared.note_event(Ok(Event::new(EventKind::Other).set_flag(Flag::Rescan)));
-        assert!(shared.lock().lost);
-    }
-
-    #[test]
-    fn a_close_after_writing_is_remembered_by_name() {
-        let shared = Shared::default();
-        shared.note_event(Ok(event(EventKind::Modify(ModifyKind::Data(DataChange::Any)))));
-        assert!(shared.lock().folders[Path::new("/inbox/OWNBRAND/1")].writing_only);
-        shared.note_event(Ok(event(EventKind::Create(CreateKind::File))));
-        shared.note_event(Ok(event(EventKind::Access(AccessKind::Close(AccessMode::Write)))));
-        let events = shared.lock();
-        let events = &events.folders[Path::new("/inbox/OWNBRAND/1")];
-        assert!(!events.writing_only && events.closed.contains(std::ffi::OsStr::new("a.jpg")));
-    }
 
     #[test]
     fn a_folder_that_may_not_be_read_is_no_limit() {
@@ -323,14 +181,6 @@ mod tests {
         assert_eq!(why_unwatched(&io(rustix::io::Errno::NOSPC)), LIMIT);
         assert_eq!(why_unwatched(&notify::Error::new(notify::ErrorKind::MaxFilesWatch)), LIMIT);
         assert_eq!(why_unwatched(&io(rustix::io::Errno::ACCESS)), "Permission denied (os error 13)");
-    }
-
-    #[test]
-    fn our_own_reading_is_no_event() {
-        let shared = Shared::default();
-        shared.note_event(Ok(event(EventKind::Access(AccessKind::Open(AccessMode::Any)))));
-        shared.note_event(Ok(event(EventKind::Access(AccessKind::Close(AccessMode::Read)))));
-        assert!(shared.lock().folders.is_empty());
     }
 
     /// A folder in a test, opened as intake does.
@@ -342,8 +192,8 @@ mod tests {
 
     async fn folder_of_next_event(watch: &Watch) -> PathBuf {
         loop {
-            watch.happened().await;
-            if let Some(folder) = watch.take().folders.into_keys().next() {
+            watch.events().happened().await;
+            if let Some(folder) = watch.events().take().folders.into_keys().next() {
                 return folder;
             }
         }
@@ -357,7 +207,7 @@ mod tests {
         for name in ["theirs", "mine"] {
             std::fs::create_dir(path(name)).unwrap();
         }
-        let (mut watch, error) = Watch::new(true);
+        let (watch, error) = Watch::new(true);
         assert!(error.is_none(), "{error:?}");
         let (theirs, mine) = (open(&path("theirs")), open(&path("mine")));
         watch.add(&path("theirs"), &theirs.0, theirs.1).unwrap();
@@ -367,7 +217,7 @@ mod tests {
         std::fs::write(path("theirs/a.jpg"), "a").unwrap();
         assert_eq!(folder_of_next_event(&watch).await, path("theirs"));
         watch.remove(&path("mine"), mine.1);
-        watch.take();
+        watch.events().take();
         std::fs::write(path("theirs/b.jpg"), "b").unwrap();
         assert_eq!(folder_of_next_event(&watch).await, path("theirs"), "it is still watched");
     }
@@ -377,14 +227,14 @@ mod tests {
     async fn a_folder_is_watched_by_one_path() {
         let top = tempfile::tempdir().unwrap();
         let (folder, identity) = open(top.path());
-        let (mut watch, _) = Watch::new(true);
+        let (watch, _) = Watch::new(true);
         watch.add(top.path(), &folder, identity).unwrap();
         watch.add(top.path(), &folder, identity).unwrap();
         let other = Path::new("/another/name");
         let error = watch.add(other, &folder, identity).unwrap_err();
         assert_eq!(why_unwatched(&error), SAME);
         watch.remove(other, identity);
-        assert_eq!(watch.path_of(identity), Some(top.path()));
+        assert_eq!(watch.path_of(identity).as_deref(), Some(top.path()));
         watch.remove(top.path(), identity);
         watch.add(other, &folder, identity).unwrap();
         std::fs::write(top.path().join("a.jpg"), "a").unwrap();

@@ -203,6 +203,29 @@ impl Intake {
         }
     }
 
+    /// A look at many folders opens this one anyway and watches it then: which folder it must be. `None`: it is watched
+    /// already, or must be watched by itself.
+    pub(super) fn watch_in_look(&mut self, path: &Path) -> Option<Identity> {
+        let folder = self.tracked.get(path).filter(|folder| folder.watch.is_none())?;
+        let identity = folder.untouched()?;
+        if self.ctx.settings.watch.mode == WatchMode::Poll || self.watch.path_of(identity).is_some() {
+            return None;
+        }
+        self.tracked.update(path, |folder| folder.watch = Some(identity));
+        Some(identity)
+    }
+
+    /// The look is over. What is told of a watch before its folder is handed back is told to the folder, as of any other.
+    pub(super) fn end_watch_in_look(&mut self, path: &Path, identity: Identity, is_watched: bool) {
+        let is_wanted = self.tracked.get(path).is_some_and(|folder| folder.watch == Some(identity));
+        match (is_wanted, is_watched) {
+            (true, false) => drop(self.tracked.update(path, |folder| folder.watch = None)),
+            // it was moved away or removed meanwhile
+            (false, true) => self.watch.remove(path, identity),
+            (true, true) | (false, false) => {}
+        }
+    }
+
     /// True when another folder is watched at this path from now on than before.
     fn renew_watch(&mut self, path: &Path, identity: Option<Identity>) -> bool {
         let Some(folder) = self.tracked.get(path) else { return false };
@@ -221,10 +244,7 @@ impl Intake {
 
     /// Folders that have another name now are watched under the one before, until that name is found to be gone.
     fn release_moved(&mut self, path: &Path, identity: Identity) {
-        let Some(before) = self.watch.path_of(identity).filter(|before| *before != path).map(Path::to_owned)
-        else {
-            return;
-        };
+        let Some(before) = self.watch.path_of(identity).filter(|before| **before != *path) else { return };
         let is_still_there = Presence::Listed(Some(identity));
         if self.tracked.get(&before).is_some_and(|folder| folder.presence != is_still_there) {
             self.unwatch(&before);
