@@ -29,8 +29,8 @@ pub(super) struct Folder {
     pub(super) put_back: HashMap<OsString, i64>,
     /// The database says that files in it are being read.
     pub(super) reading: bool,
-    /// Files that found no slot.
-    pub(super) limit_log: LimitLog,
+    /// Files that found no slot, which few folders have.
+    pub(super) limit_log: Option<Box<LimitLog>>,
 }
 
 impl Folder {
@@ -45,7 +45,7 @@ impl Folder {
             tidy_after: None,
             put_back: HashMap::new(),
             reading: false,
-            limit_log: LimitLog::default(),
+            limit_log: None,
         }
     }
 }

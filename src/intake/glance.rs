@@ -23,7 +23,7 @@ use crate::fs_timeout::Question;
 use crate::ledger::UploadSnapshot;
 
 /// So many folders are looked at together.
-pub(super) const TOGETHER: usize = 16;
+pub(super) const TOGETHER: usize = 32;
 
 /// A folder of the look, and which one is to be watched by the way.
 #[derive(Debug, Clone)]

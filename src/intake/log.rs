@@ -49,7 +49,9 @@ impl Reconcile<'_> {
                 let (brand, id, state) = (self.folder.brand.brand, recorded.id.0, recorded.state);
                 let (file, slot) = (file_name(&recorded.path), recorded.slot);
                 tracing::info!(message_id = event::RECORDED, %brand, %file, id, %state, slot, "recorded");
-                self.folder.limit_log.resolved();
+                if let Some(log) = &mut self.folder.limit_log {
+                    log.resolved();
+                }
             }
         }
     }
@@ -66,11 +68,14 @@ impl Reconcile<'_> {
         }
         for (failure, files) in groups {
             match failure.kind {
-                ErrorKind::LimitReached => self.folder.limit_log.add(files, self.now.steady),
+                ErrorKind::LimitReached => {
+                    self.folder.limit_log.get_or_insert_default().add(files, self.now.steady)
+                }
                 _ => self.log_group(&files, files.len()),
             }
         }
-        if let Some((files, count)) = self.folder.limit_log.due(self.outcome.incomplete > 0, self.now.steady)
+        if let Some(log) = &mut self.folder.limit_log
+            && let Some((files, count)) = log.due(self.outcome.incomplete > 0, self.now.steady)
         {
             self.log_group(&files, count);
         }

@@ -1,7 +1,7 @@
 //! inotify, and nothing else: which folders it watches, and why it does not watch others.
 
 use std::collections::{HashMap, HashSet};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -39,7 +39,8 @@ struct Watches {
 struct FolderWatch {
     folder: Arc<Path>,
     number: usize,
-    name: PathBuf,
+    /// The descriptor that it was watched by.
+    descriptor: RawFd,
 }
 
 impl Watch {
@@ -97,12 +98,12 @@ impl Watch {
             None => {}
         }
         let number = watches.free.pop().unwrap_or(watches.folders.len());
-        let name = watch_name::name(number, open);
+        let descriptor = open.as_raw_fd();
         let folder = Arc::<Path>::from(path);
         self.pending.set_folder(number, Some(folder.clone()));
-        let added = watches.inotify.watch(&name, RecursiveMode::NonRecursive);
+        let added = watches.inotify.watch(&watch_name::name(number, descriptor), RecursiveMode::NonRecursive);
         match added {
-            Ok(()) => drop(watches.folders.insert(identity, FolderWatch { folder, number, name })),
+            Ok(()) => drop(watches.folders.insert(identity, FolderWatch { folder, number, descriptor })),
             Err(_) => self.release(watches, number),
         }
         added
@@ -124,7 +125,7 @@ impl Watch {
     fn give_up(&self, watches: &mut Watches, identity: Identity) {
         let Some(watch) = watches.folders.remove(&identity) else { return };
         // it fails when the folder is gone, and then its watch is too
-        let _ = watches.inotify.unwatch(&watch.name);
+        let _ = watches.inotify.unwatch(&watch_name::name(watch.number, watch.descriptor));
         self.release(watches, watch.number);
     }
 

@@ -7,7 +7,7 @@
 //! through `..`, which the kernel follows and paths keep.
 
 use std::ffi::{OsStr, OsString};
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::RawFd;
 use std::path::{Component, Path, PathBuf};
 
 const PROCESS: &str = "/proc/self";
@@ -15,8 +15,8 @@ const PROCESS: &str = "/proc/self";
 /// Folders that each process has there: the digits of a watch's number.
 const DIGITS: [&str; 4] = ["fd", "fdinfo", "ns", "task"];
 
-/// The name of the watch with this number, which leads to the open folder.
-pub(super) fn name(number: usize, folder: &OwnedFd) -> PathBuf {
+/// The name of the watch with this number. It leads to the folder while that is open with this descriptor.
+pub(super) fn name(number: usize, folder: RawFd) -> PathBuf {
     let mut path = OsString::from(PROCESS);
     let mut rest = number;
     while rest > 0 {
@@ -25,7 +25,7 @@ pub(super) fn name(number: usize, folder: &OwnedFd) -> PathBuf {
         path.push("/..");
         rest /= DIGITS.len();
     }
-    path.push(format!("/fd/{}", folder.as_raw_fd()));
+    path.push(format!("/fd/{folder}"));
     path.into()
 }
 
@@ -50,6 +50,7 @@ mod tests {
     use super::*;
     use std::collections::HashSet;
     use std::fs;
+    use std::os::fd::AsRawFd;
 
     #[test]
     fn each_number_has_its_own_name_which_leads_to_the_folder() {
@@ -58,7 +59,7 @@ mod tests {
         let open = crate::files::open_named_folder(folder.path()).unwrap();
         let mut names = HashSet::new();
         for number in (0..300).chain([4096, 99_999]) {
-            let name = name(number, &open);
+            let name = name(number, open.as_raw_fd());
             assert!(name.join("a.jpg").exists(), "{name:?}");
             assert_eq!(read(&name), Some((number, None)));
             assert_eq!(read(&name.join("a.jpg")), Some((number, Some(OsStr::new("a.jpg")))));
