@@ -241,4 +241,22 @@ mod tests {
         std::fs::write(top.path().join("a.jpg"), "a").unwrap();
         assert_eq!(folder_of_next_event(&watch).await, other);
     }
+
+    /// The watch of a folder that is gone is gone too, and another folder may have its number.
+    #[tokio::test]
+    async fn a_folder_with_the_number_of_one_before_is_watched() {
+        let top = tempfile::tempdir().unwrap();
+        let path = top.path().join("a");
+        let (watch, _) = Watch::new(true);
+        std::fs::create_dir(&path).unwrap();
+        let (before, identity) = open(&path);
+        watch.add(&path, &before, identity).unwrap();
+        drop(before);
+        std::fs::remove_dir(&path).unwrap();
+        std::fs::create_dir(&path).unwrap();
+        watch.add(&path, &open(&path).0, identity).unwrap();
+        watch.events().take();
+        std::fs::write(path.join("a.jpg"), "a").unwrap();
+        assert_eq!(folder_of_next_event(&watch).await, path);
+    }
 }

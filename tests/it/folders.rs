@@ -1,14 +1,21 @@
 //! Folders: made, moved, missing; files that are still being copied.
 
-use brandpost::domain::failure::ErrorKind;
-use brandpost::domain::notice::NoticeName;
 use std::fs;
 use std::io::Write;
+use std::sync::Arc;
 use std::time::Duration;
 
+use brandpost::config::Settings;
+use brandpost::domain::clock::{Clock, SystemClock};
+use brandpost::domain::failure::ErrorKind;
+use brandpost::domain::notice::NoticeName;
 use brandpost::domain::upload::State;
+use brandpost::intake::Intake;
 use brandpost::ledger::StatusRow;
+use brandpost::metrics::Metrics;
 use sandbox::{Fault, FaultAction};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use crate::support::pictures::{jpg, png};
 use crate::support::{Bench, OTHER, OWN, names_in_state};
@@ -609,4 +616,42 @@ async fn a_folder_above_the_root_that_is_moved_away_and_back_loses_nothing() {
     fs::write(deep.join("inbox").join(OWN).join("c.jpg"), jpg(3)).unwrap();
     bench.until_state("c.jpg", State::Uploaded).await;
     bench.stop().await;
+}
+
+/// A first look at many folders watches them too. One that is moved away meanwhile, and another one in its place, is told
+/// to it before the look is over.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_folder_that_is_exchanged_while_it_is_looked_at_is_watched() {
+    let bench = Bench::with("[watch]\nmode = \"native\"\nrescan = \"1h\"\npoll_interval = \"1h\"\n").await;
+    let (path, away) = (bench.brand(OWN), bench.folder.path().join("away"));
+    let settings = Arc::new(Settings::load(&bench.config()).unwrap());
+    let ledger = bench.ledger_of_its_own().await;
+    let metrics = Metrics::new(SystemClock.now());
+    let mut intake = Intake::new(settings, ledger, CancellationToken::new(), &metrics);
+    intake.step().await.unwrap();
+    let look = intake.next_scan().expect("a look at the folder").await;
+    fs::rename(&path, &away).unwrap();
+    fs::create_dir(&path).unwrap();
+    intake.step().await.unwrap();
+    intake.end(look).unwrap();
+    // what was moved away and what is there now is found
+    let until = |intake: &Intake| intake.next_step() > Instant::now() + Duration::from_secs(1);
+    while !until(&intake) {
+        tokio::time::sleep_until(intake.next_step()).await;
+        intake.step().await.unwrap();
+        while let Some(scan) = intake.next_scan() {
+            intake.end(scan.await).unwrap();
+        }
+    }
+    bench.drop_file(OWN, "1.jpg", &jpg(1));
+    let seen = async {
+        while bench.rows().await.is_empty() {
+            intake.step().await.unwrap();
+            while let Some(scan) = intake.next_scan() {
+                intake.end(scan.await).unwrap();
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), seen).await.expect("an event tells of the file");
 }
