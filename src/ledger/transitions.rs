@@ -15,8 +15,8 @@ use super::store::Brands;
 use super::writer::{Pending, Update};
 use super::{Ledger, RecordResult};
 use crate::domain::brand::{
-    Absent, AttemptEnd, Brand, BrandId, Claim, ClaimTerms, ClaimToken, InspectedFile, Moment, Refusal,
-    UploadId,
+    Absent, AttemptEnd, Brand, BrandId, Claim, ClaimTerms, ClaimToken, Displaced, InspectedFile, Moment,
+    Refusal, UploadId,
 };
 
 /// So many brands are loaded at a time when all are concerned.
@@ -250,13 +250,15 @@ impl Ledger {
         self.update(brand, move |brand, at| brand.release(&slots, at)).await
     }
 
-    /// Keeps slots free of our files. Reserving a reserved one changes nothing.
+    /// Keeps slots free of our files. Files that are still to be sent there get other ones, or wait. Reserving a reserved
+    /// one changes nothing. Gives back which files had to go.
     ///
     /// # Errors
-    /// When a slot belongs to a file or is none of the brand's; then nothing changes.
-    pub async fn reserve(&self, brand: BrandRow, slots: &[u32]) -> Result<()> {
+    /// When a slot is none of the brand's, its file is being sent, or something of it may be there already; then nothing
+    /// changes.
+    pub async fn reserve(&self, brand: BrandRow, slots: &[u32]) -> Result<Vec<Displaced>> {
         let slots = slots.to_vec();
-        self.update(brand, move |brand, _| brand.reserve(&slots)).await
+        self.update(brand, move |brand, at| brand.reserve(&slots, at)).await
     }
 
     /// Takes held files as sent, of one brand or of all: nothing is transferred. Gives back how many.

@@ -116,7 +116,7 @@ async fn write(what: &str, host: &Keeper, brand: BrandRow, own: &[UploadId]) {
         "vanish" => ledger.vanished(brand, own.to_vec()).await.map(drop),
         "retry" => ledger.retry(&RetrySelection::Ids(own.to_vec())).await.map(drop),
         "release" => ledger.release(brand, &[1]).await,
-        "reserve" => ledger.reserve(brand, &[9, 10]).await,
+        "reserve" => ledger.reserve(brand, &[9, 10]).await.map(drop),
         "rename" => ledger.renamed(brand, own[0], Path::new("/renamed.jpg"), 2).await.map(drop),
         _ => ledger.recheck_requested(brand, own[0]).await,
     };

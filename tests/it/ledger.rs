@@ -159,7 +159,7 @@ impl Model {
                 self.ledger.reclaim(true).await.map(drop)
             }
             Event::Release { slot } => self.ledger.release(self.brand, &[u32::from(slot)]).await,
-            Event::Reserve { slot } => self.ledger.reserve(self.brand, &[u32::from(slot)]).await,
+            Event::Reserve { slot } => self.ledger.reserve(self.brand, &[u32::from(slot)]).await.map(drop),
             Event::Retry { file } => match self.id(file).await {
                 Some(id) => self.ledger.retry(&RetrySelection::Ids(vec![id])).await.map(drop),
                 None => Ok(()),

@@ -293,7 +293,7 @@ async fn operate(ledger: &Ledger, command: Command, brand: BrandKey, slot: u32) 
         (Command::RetryRejected, _) => ledger.retry(&RetrySelection::Rejected).await.map(drop),
         (Command::RetryBrand, Some(row)) => ledger.retry(&RetrySelection::Brand(row)).await.map(drop),
         (Command::Release, Some(row)) => ledger.release(row, &[slot]).await,
-        (Command::Reserve, Some(row)) => ledger.reserve(row, &[slot]).await,
+        (Command::Reserve, Some(row)) => ledger.reserve(row, &[slot]).await.map(drop),
         // nothing is known of the brand yet
         (_, None) => Ok(()),
     }

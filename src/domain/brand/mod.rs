@@ -14,7 +14,8 @@
 //! | publish | [`Brand::interrupted`] | `uploading` | `queued` |
 //! | publish | [`Brand::make_due`] | `queued`, `retrying` | the same, due now: the clock was set |
 //! | operator | [`Brand::retry`] | any but `gone`, `uploading` | `queued`; `rejected`, if no slot is free; or looked at again |
-//! | operator | [`Brand::release`], [`Brand::reserve`] | | a slot is free, or kept free |
+//! | operator | [`Brand::release`] | | a slot is free |
+//! | operator | [`Brand::reserve`] | `queued`, `retrying` | the same, in another slot, or `rejected`, if none is free: theirs is kept free |
 //! | operator | [`Brand::adopt`] | `queued` and held | `uploaded` |
 //! | configuration | [`Brand::resize`] | | another number of slots |
 //! | each that ends in `settle` | | `rejected` for want of a slot | `queued` |
@@ -53,7 +54,7 @@ pub use inbox::{Inbox, InboxId};
 pub use intake::{Absent, InspectedFile, Inspection, RecordResult};
 pub use key::{BrandError, BrandId, BrandKey, BrandType, RecordId};
 pub use label::{clean_label, read_folder_name, with_label};
-pub use operator::Refusal;
+pub use operator::{Displaced, Refusal};
 pub use upload::{ClaimToken, Recheck, Upload, UploadId, UploadState};
 
 /// What the rules know of the world outside their brand.

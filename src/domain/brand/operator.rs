@@ -1,5 +1,7 @@
 //! What operators ask for: try again, free a slot, keep one free, take as sent.
 
+use std::path::PathBuf;
+
 use super::{Brand, BrandKey, Moment, UploadId, UploadState};
 use crate::domain::failure::{ErrorKind, Failure};
 use crate::domain::text::file_name;
@@ -26,7 +28,9 @@ pub enum Refusal {
         brand: BrandKey,
     },
     /// The slot's file is still to be sent.
-    #[error("slot {slot} of {brand} belongs to {file}, which is {state}; delete the file to stop it")]
+    #[error(
+        "slot {slot} of {brand} belongs to {file}, which is {state}; to stop it, delete the file; to give it another slot, `brandpost reserve {brand} {slot}`"
+    )]
     StillToBeSent {
         /// The slot that was asked for.
         slot: u32,
@@ -61,6 +65,15 @@ pub enum Refusal {
     },
 }
 
+/// A file that was to be sent to a slot that is reserved now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Displaced {
+    /// Its path.
+    pub path: PathBuf,
+    /// The slot that it has instead; `None`: it waits for a free one.
+    pub slot: Option<u32>,
+}
+
 impl Brand {
     /// Queues a file again, now. A refused one is looked at again.
     ///
@@ -75,7 +88,11 @@ impl Brand {
             State::Queued | State::Retrying | State::Failed | State::Uploaded => {
                 match file.slot.or_else(|| self.free_for(file.wanted_slot)) {
                     Some(slot) => self.queue(id, slot, at),
-                    None => self.wait_for_slot(id, at),
+                    None => self.wait_for_slot(
+                        id,
+                        "its slot went to another file; this one waits for a free one",
+                        at,
+                    ),
                 }
             }
         }
@@ -83,12 +100,11 @@ impl Brand {
         Ok(())
     }
 
-    /// Its slot went to another file: it waits like any other.
-    fn wait_for_slot(&mut self, id: UploadId, at: &Moment) {
+    /// It has no slot any more, and waits for one like any other.
+    fn wait_for_slot(&mut self, id: UploadId, why: &str, at: &Moment) {
         let Some(file) = self.file_mut(id) else { return };
         let kind = file.wanted_slot.map_or(ErrorKind::LimitReached, |_| ErrorKind::SlotTaken);
-        let failure = Failure::new(kind, "its slot went to another file; this one waits for a free one");
-        file.state = UploadState::Rejected { failure, duplicate_of: None };
+        file.state = UploadState::Rejected { failure: Failure::new(kind, why), duplicate_of: None };
         file.updated_at = at.now;
     }
 
@@ -126,23 +142,47 @@ impl Brand {
         Ok(())
     }
 
-    /// Keeps slots free of our files. Reserving a reserved one changes nothing.
+    /// Keeps slots free of our files. Files that are still to be sent there get other ones, or wait. Reserving a reserved
+    /// one changes nothing. Gives back which files had to go.
     ///
     /// # Errors
-    /// When a slot belongs to a file or is none of the brand's.
-    pub fn reserve(&mut self, slots: &[u32]) -> Result<(), Refusal> {
+    /// When a slot is none of the brand's, its file is being sent, or something of it may be there already; then slots named
+    /// before it may already be reserved in this copy, which the ledger discards.
+    pub fn reserve(&mut self, slots: &[u32], at: &Moment) -> Result<Vec<Displaced>, Refusal> {
         let (brand, total) = (self.key, self.slots_total);
+        let mut to_displace = Vec::new();
         for slot in slots {
             if !(1..=total).contains(slot) {
                 return Err(Refusal::NoSuchSlot { slot: *slot, brand, total });
             }
             if let Some(owner) = self.owner(*slot) {
-                let state = owner.state.name();
-                return Err(Refusal::Taken { slot: *slot, brand, file: file_name(&owner.path), state });
+                match owner.state.name() {
+                    State::Queued | State::Retrying => to_displace.push(owner.id),
+                    State::Uploading => return Err(Refusal::BeingSent(owner.id)),
+                    state @ (State::Uploaded | State::Failed | State::Rejected | State::Gone) => {
+                        let file = file_name(&owner.path);
+                        return Err(Refusal::Taken { slot: *slot, brand, file, state });
+                    }
+                }
             }
             self.reserved.insert(*slot);
         }
-        Ok(())
+        to_displace.sort_by_key(|id| self.file(*id).map(|file| (file.detected_at, file.id)));
+        to_displace.dedup();
+        Ok(to_displace.into_iter().filter_map(|id| self.displace(id, at)).collect())
+    }
+
+    /// The slot of a file that waits to be sent was reserved.
+    fn displace(&mut self, id: UploadId, at: &Moment) -> Option<Displaced> {
+        let slot = self.free_for(self.file(id)?.wanted_slot);
+        let file = self.file_mut(id)?;
+        (file.slot, file.sent, file.object_sha256, file.updated_at) = (None, false, None, at.now);
+        let path = file.path.clone();
+        match slot {
+            Some(slot) => file.set_slot(slot),
+            None => self.wait_for_slot(id, "its slot was reserved; this one waits for a free one", at),
+        }
+        Some(Displaced { path, slot })
     }
 
     /// Takes the files that are held as sent: nothing is transferred. Gives back how many.

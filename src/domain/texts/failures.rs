@@ -26,6 +26,7 @@ pub(super) const TEXTS: &[Pattern] = &[
         "its slot went to another file; this one waits for a free one",
         "它的序号已给了别的文件，现在等待空出来的序号",
     ),
+    ("its slot was reserved; this one waits for a free one", "它的序号已被预留，现在等待空出来的序号"),
     (
         "the name gives no slot: with slots.by = \"filename\" it is a number, as in 3.jpg",
         "文件名没有给出序号：slots.by = \"filename\" 时文件名应为数字，例如 3.jpg",
@@ -33,8 +34,8 @@ pub(super) const TEXTS: &[Pattern] = &[
     // what operators ask for and cannot have
     ("slot {} of {} belongs to {} ({}); release it first", "{1} 的序号 {0} 属于 {2}（{3}），请先释放"),
     (
-        "slot {} of {} belongs to {}, which is {}; delete the file to stop it",
-        "{1} 的序号 {0} 属于 {2}，状态是 {3}；要停下来请删除该文件",
+        "slot {} of {} belongs to {}, which is {}; to stop it, delete the file; to give it another slot, `brandpost reserve {} {}`",
+        "{1} 的序号 {0} 属于 {2}，状态是 {3}；要停下来请删除该文件，要换一个序号请执行 `brandpost reserve {4} {5}`",
     ),
     ("slot {} of {} is free already", "{1} 的序号 {0} 本来就是空的"),
     ("the file of upload {} is gone; drop it again", "编号 {} 的文件已删除，请重新放入"),

@@ -141,11 +141,7 @@ impl Run {
         let mut after = self.brand.clone();
         match *event {
             Event::Release { slot } if after.release(&[slot], at).is_ok() => self.naive.released(slot),
-            Event::Reserve { slot } if after.reserve(&[slot]).is_ok() => {
-                if !self.naive.reserved.contains(&slot) {
-                    self.naive.reserved.push(slot);
-                }
-            }
+            Event::Reserve { slot } if after.reserve(&[slot], at).is_ok() => self.naive.reserve(slot),
             Event::Retry { file } => {
                 let Some(id) = self.id(file) else { return };
                 match after.retry(id, at) {

@@ -133,4 +133,16 @@ impl Naive {
         }
         self.settle();
     }
+
+    pub(super) fn reserve(&mut self, slot: u32) {
+        self.reserved.retain(|reserved| *reserved != slot);
+        self.reserved.push(slot);
+        let Some(at) = self.rows.iter().position(|row| row.slot == Some(slot)) else { return };
+        let free = self.free(self.rows[at].wanted);
+        let row = &mut self.rows[at];
+        (row.slot, row.sent, row.object) = (free, false, 0);
+        if free.is_none() {
+            row.reject(true);
+        }
+    }
 }

@@ -5,7 +5,8 @@ use std::time::Duration;
 use super::{at, brand, found, inbox, moment, path};
 use crate::domain::brand::intake::MAX_GONE;
 use crate::domain::brand::{
-    Absent, AttemptEnd, Brand, Claim, ClaimTerms, Inbox, InboxId, Moment, Refusal, UploadId, UploadState,
+    Absent, AttemptEnd, Brand, Claim, ClaimTerms, Displaced, Inbox, InboxId, Moment, Refusal, UploadId,
+    UploadState,
 };
 use crate::domain::failure::{ErrorKind, Failure};
 use crate::domain::upload::State;
@@ -193,14 +194,50 @@ fn a_file_that_fails_goes_behind_those_that_wait_for_their_first_turn() {
 }
 
 #[test]
+fn files_that_wait_make_room_for_a_reservation() {
+    let mut brand = brand();
+    take_in(&mut brand, 1, 1);
+    take_in(&mut brand, 2, 2);
+    let displaced = brand.reserve(&[1], &moment(1)).unwrap();
+    assert_eq!(displaced, [Displaced { path: at(&brand, 1).path.clone(), slot: Some(3) }]);
+    assert_eq!((at(&brand, 1).state.name(), at(&brand, 1).slot), (State::Queued, Some(3)));
+    let displaced = brand.reserve(&[1, 2, 2], &moment(2)).unwrap();
+    assert_eq!(displaced, [Displaced { path: at(&brand, 2).path.clone(), slot: None }]);
+    assert_eq!(at(&brand, 2).error_kind(), Some(ErrorKind::LimitReached));
+    brand.release(&[1], &moment(3)).unwrap();
+    assert_eq!((at(&brand, 2).state.name(), at(&brand, 2).slot), (State::Queued, Some(1)));
+}
+
+#[test]
+fn what_is_held_is_held_in_another_slot_too() {
+    let mut brand = brand();
+    take_in(&mut brand, 1, 1);
+    let held = brand.file_mut(UploadId(1)).unwrap();
+    if let UploadState::Queued { held, .. } = &mut held.state {
+        *held = true;
+    }
+    brand.reserve(&[1], &moment(1)).unwrap();
+    assert!(at(&brand, 1).state.is_held());
+    assert_eq!(at(&brand, 1).slot, Some(2));
+}
+
+#[test]
+fn what_may_be_on_oss_makes_room_for_no_reservation() {
+    let mut brand = brand();
+    take_in(&mut brand, 1, 1);
+    upload(&mut brand, 1);
+    assert!(matches!(brand.reserve(&[1], &moment(1)), Err(Refusal::Taken { slot: 1, .. })));
+}
+
+#[test]
 fn what_operators_cannot_have_is_said_and_changes_nothing() {
     let mut brand = brand();
     take_in(&mut brand, 1, 1);
     let id = at(&brand, 1).id;
     assert_eq!(brand.retry(UploadId(99), &moment(1)), Err(Refusal::Unknown(UploadId(99))));
-    assert!(matches!(brand.reserve(&[1]), Err(Refusal::Taken { slot: 1, .. })));
-    assert!(matches!(brand.reserve(&[4]), Err(Refusal::NoSuchSlot { slot: 4, total: 3, .. })));
+    assert!(matches!(brand.reserve(&[4], &moment(1)), Err(Refusal::NoSuchSlot { slot: 4, total: 3, .. })));
     claim(&mut brand, 1);
+    assert_eq!(brand.reserve(&[1], &moment(1)), Err(Refusal::BeingSent(id)));
     assert_eq!(brand.retry(id, &moment(1)), Err(Refusal::BeingSent(id)));
     assert!(matches!(at(&brand, 1).state, UploadState::Uploading { .. }));
 }
