@@ -20,10 +20,10 @@ use rustix::io::Errno;
 use rustix::path::Arg;
 
 pub use disk::LocalDisks;
-pub use file_system::remote_file_system;
+pub(crate) use file_system::FUSE;
+pub use file_system::{file_system_of, remote_file_system};
 pub use named::{
-    make_folder_in, make_named_folder, named_file_system, named_identity, named_identity_in_memory,
-    open_named_folder,
+    make_folder_in, make_named_folder, named_identity, named_identity_in_memory, open_named_folder,
 };
 
 use crate::domain::upload::Stamp;

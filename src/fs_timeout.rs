@@ -30,10 +30,12 @@ type Late = Option<Box<dyn Any + Send>>;
 pub(crate) enum Question {
     /// Which folder is it?
     Identity,
-    /// Is a file system mounted there?
-    IsMountPoint,
-    /// Which brands' folders are in the root?
+    /// What is in the root?
     Discover,
+    /// Which brands' folders are in a type folder?
+    ListType,
+    /// The same, of one on another file system than the root: those in the root do not wait for it for long.
+    ListMountedType,
     /// What is in a brand's folder?
     List,
     /// What is in this brand's folder, and in some others?
@@ -57,14 +59,16 @@ impl Question {
     fn limit(self) -> Duration {
         match self {
             Question::Identity
-            | Question::IsMountPoint
+            | Question::ListMountedType
             | Question::GoneOrphans
             | Question::FindMoved
             | Question::Open
             | Question::HasChanged => STAT_TIMEOUT,
-            Question::Discover | Question::List | Question::Glance | Question::GoneElsewhere => {
-                READDIR_TIMEOUT
-            }
+            Question::Discover
+            | Question::ListType
+            | Question::List
+            | Question::Glance
+            | Question::GoneElsewhere => READDIR_TIMEOUT,
             Question::Tidy => TIDY_TIMEOUT,
         }
     }

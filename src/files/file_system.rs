@@ -6,6 +6,9 @@ use std::path::Path;
 
 use rustix::fs;
 
+/// A file system that a program serves, anybody's.
+pub(crate) const FUSE: &str = "FUSE";
+
 /// The name of the network (or user-space) file system that a path is on, if it is on one: inotify sees no
 /// changes made elsewhere there, and SQLite's locks do not hold. Numbers from `statfs(2)`.
 ///
@@ -15,12 +18,12 @@ pub fn remote_file_system(path: &Path) -> io::Result<Option<&'static str>> {
     Ok(remote_name(fs::statfs(path)?))
 }
 
-/// As `remote_file_system`, of the device on which an open folder is, with that device.
+/// As `remote_file_system`, of an open folder.
 ///
 /// # Errors
 /// Those of `fstatfs`.
-pub(super) fn of_folder(folder: impl AsFd) -> io::Result<(u64, Option<&'static str>)> {
-    Ok((super::device(&folder)?, remote_name(fs::fstatfs(&folder)?)))
+pub fn file_system_of(folder: impl AsFd) -> io::Result<Option<&'static str>> {
+    Ok(remote_name(fs::fstatfs(folder)?))
 }
 
 fn remote_name(file_system: fs::StatFs) -> Option<&'static str> {
@@ -29,7 +32,7 @@ fn remote_name(file_system: fs::StatFs) -> Option<&'static str> {
         (0x517b, "SMB"),
         (0xff53_4d42, "CIFS"),
         (0xfe53_4d42, "SMB2"),
-        (0x6573_5546, "FUSE"),
+        (0x6573_5546, FUSE),
         (0x564c, "NCP"),
         (0x00c3_6400, "Ceph"),
         (0x5346_414f, "AFS"),

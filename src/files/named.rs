@@ -75,15 +75,6 @@ pub fn named_identity(path: &Path) -> io::Result<Identity> {
     Ok((stat.st_dev, stat.st_ino))
 }
 
-/// On which device the folder is to which a path leads, by the same rule, and the name of the network (or user-space) file
-/// system there, if it is one.
-///
-/// # Errors
-/// As of `named_identity`.
-pub fn named_file_system(path: &Path) -> io::Result<(u64, Option<&'static str>)> {
-    super::file_system::of_folder(resolve(path)?)
-}
-
 /// As `named_identity`, from what the kernel has in memory: no file system is asked, so it never waits. `None` says no more
 /// than that this does not suffice, as where a link is on the path.
 pub fn named_identity_in_memory(path: &Path) -> Option<Identity> {

@@ -17,6 +17,7 @@ use super::mounts::Mounts;
 use super::read_ahead::ReadAhead;
 use super::reads::{Answer, Begun, Reading, Reads, ToRead};
 use super::scan::Entry;
+use super::watch::{self, Watch};
 use crate::config::Settings;
 use crate::files::{self, Kind};
 use crate::fs_timeout::FsTimeouts;
@@ -43,6 +44,7 @@ pub(super) struct Context {
     pub(super) budget: Budget,
     pub(super) fs_timeouts: FsTimeouts,
     pub(super) devices: RemoteDevices,
+    pub(super) watch: Arc<Watch>,
     reads: Arc<Reads>,
     /// Why files cannot be tidied away, and why some cannot be read.
     pub(super) untidied: RepeatLimiter<String>,
@@ -62,17 +64,24 @@ impl Context {
         metrics: &Metrics,
     ) -> Self {
         let budget = Budget::new(PICTURE_MEMORY);
+        let devices = RemoteDevices::default();
+        let (watch, error) = Watch::new(settings.watch.mode, devices.clone());
+        if let Some(error) = error {
+            tracing::warn!("{}; folders are polled", watch::no_inotify(&error));
+        }
+        let watch = Arc::new(watch);
         let fs_timeouts = FsTimeouts::default();
         let cores = std::thread::available_parallelism().map_or(2, usize::from).min(MOST_READERS);
         Self {
             inspector: Arc::new(Inspector::new(settings.images.clone(), budget.clone())),
             budget,
-            mounts: Mounts::new(ledger.clone(), fs_timeouts.clone()),
+            mounts: Mounts::new(ledger.clone()),
             read_ahead: ReadAhead::new(ledger.clone()),
             settings,
             ledger,
             fs_timeouts,
-            devices: RemoteDevices::default(),
+            devices,
+            watch,
             reads: Arc::new(Reads::new(cores)),
             untidied: RepeatLimiter::default(),
             unreadable: RepeatLimiter::default(),

@@ -1,34 +1,30 @@
-//! On which file systems inotify sees no changes: found out once for each device, where the folder is listed anyway,
-//! because the call may never return.
+//! On which file systems inotify sees no changes: found out once for each device, of a folder that is open anyway, beside
+//! intake's loop: the call may never return.
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::io;
+use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::discovery::Discovery;
-use crate::files::{self, Identity};
+use crate::files;
 
 /// The name of the network file system, by device.
 #[derive(Debug, Clone, Default)]
 pub(super) struct RemoteDevices(Arc<Mutex<HashMap<u64, Option<&'static str>>>>);
 
 impl RemoteDevices {
-    /// Asks what the folder, which has this identity, is on. Blocks.
-    pub(super) fn learn(&self, path: &Path, (device, _): Identity) {
-        if self.lock().contains_key(&device) {
-            return;
+    /// The network file system on which an open folder is; `None`: it is on none. Asks it, the first time.
+    ///
+    /// # Errors
+    /// When it cannot be asked.
+    pub(super) fn learn(&self, folder: &OwnedFd) -> io::Result<Option<&'static str>> {
+        let (device, _) = files::identity_of(folder)?;
+        if let Some(known) = self.lock().get(&device) {
+            return Ok(*known);
         }
-        // another folder may be there by now
-        if let Some((_, remote)) = files::named_file_system(path).ok().filter(|(there, _)| *there == device) {
-            self.lock().insert(device, remote);
-        }
-    }
-
-    /// As `learn`, for all folders that were found.
-    pub(super) fn learn_all(&self, discovery: &Discovery) {
-        let folders = discovery.folders.iter().map(|folder| (&folder.path, folder.identity));
-        let all = discovery.parents.iter().map(|(path, identity)| (path, *identity)).chain(folders);
-        all.for_each(|(path, identity)| identity.into_iter().for_each(|identity| self.learn(path, identity)));
+        let remote = files::file_system_of(folder)?;
+        self.lock().insert(device, remote);
+        Ok(remote)
     }
 
     /// The network file system that a device is; `None`: it is none, as far as that is known.

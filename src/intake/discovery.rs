@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{AtFlags, Dir, FileType, statat};
 
 use super::scan;
+use super::watch::Unwatched;
 use crate::config::Settings;
 use crate::domain::brand::{BrandKey, BrandType, read_folder_name};
 use crate::domain::text::readable;
@@ -27,13 +28,25 @@ pub(crate) struct BrandFolder {
     pub identity: Option<Identity>,
 }
 
+/// The root or a type folder, in which new folders may appear.
+#[derive(Debug)]
+pub(crate) struct Parent {
+    pub path: PathBuf,
+    /// Which folder it is.
+    pub identity: Option<Identity>,
+    /// Is a file system mounted there? `None`: it could not be read.
+    pub is_mount_point: Option<bool>,
+    /// Whether it is watched now; `None`: nobody tried.
+    pub(super) watch: Option<Result<(), Unwatched>>,
+}
+
 /// What one discovery in the root found.
 #[derive(Debug, Default)]
 pub(crate) struct Discovery {
     /// The brands' folders.
     pub folders: Vec<BrandFolder>,
-    /// The root and the type folders, in which new folders may appear.
-    pub parents: Vec<(PathBuf, Option<Identity>)>,
+    /// The root and the type folders.
+    pub parents: Vec<Parent>,
     /// What is there and is no brand's folder, and why.
     pub unrecognized: Vec<(PathBuf, String)>,
     /// Type folders that cannot be read: nothing is known of the folders in them.
@@ -46,11 +59,48 @@ impl Discovery {
     /// Was anything found in this folder?
     pub(crate) fn has_anything_in(&self, folder: &Path) -> bool {
         let folders = self.folders.iter().map(|folder| &folder.path);
-        let rest = self.parents.iter().map(|(path, _)| path);
+        let rest = self.parents.iter().map(|parent| &parent.path);
         let others = self.unrecognized.iter().chain(&self.unread).map(|(path, _)| path);
         folders.chain(rest).chain(others).any(|path| path.parent() == Some(folder))
     }
+
+    /// What is in a type folder, or why that is not known.
+    pub(super) fn add(&mut self, folder: TypeFolder, listed: io::Result<TypeListing>) {
+        match listed {
+            Ok(listing) => {
+                self.folders.extend(listing.folders);
+                self.unrecognized.extend(listing.unrecognized);
+                self.parents.push(listing.parent);
+            }
+            // it vanished in this moment
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => {
+                self.unread.push((folder.path.clone(), format!("it cannot be read: {error}")));
+                let TypeFolder { path, identity, .. } = folder;
+                self.parents.push(Parent { path, identity, is_mount_point: None, watch: None });
+            }
+        }
+    }
 }
+
+/// A type folder, which is still to be listed.
+#[derive(Debug, Clone)]
+pub(super) struct TypeFolder {
+    pub(super) kind: BrandType,
+    pub(super) path: PathBuf,
+    pub(super) identity: Option<Identity>,
+}
+
+/// What is in a type folder.
+#[derive(Debug)]
+pub(super) struct TypeListing {
+    folders: Vec<BrandFolder>,
+    unrecognized: Vec<(PathBuf, String)>,
+    parent: Parent,
+}
+
+/// What is done with the root or a type folder as soon as it is open: what comes after it raises events.
+pub(super) type OnOpen<'a> = &'a dyn Fn(&Path, &OwnedFd, Identity) -> Option<Result<(), Unwatched>>;
 
 /// So many brands' folders of a type are watched at most: whoever may make folders there must not take the daemon's
 /// memory. Beyond it the type's folder counts as one that cannot be read.
@@ -59,26 +109,55 @@ const MAX_BRANDS: usize = 50_000;
 /// So many names that mean nothing are remembered.
 const MAX_UNRECOGNIZED: usize = 1000;
 
-/// What is under the root. The folders of `[[brand]]` are another matter.
+/// What is under the root, for the command line. The folders of `[[brand]]` are another matter.
 pub(super) fn discover_root(settings: &Settings) -> io::Result<Discovery> {
-    let path = &settings.watch.root;
-    let root = files::open_named_folder(path)?;
-    let mut discovery = Discovery { root: Some(files::identity_of(&root)?), ..Discovery::default() };
-    discovery.parents.push((path.clone(), discovery.root));
-    let kind = |name: &str| name.parse::<BrandType>().map_err(|error| error.to_string());
-    for (kind, name) in subfolders(settings, &root, path, kind, &mut discovery.unrecognized)? {
-        let path = path.join(&name);
-        match records(settings, kind, &path, &mut discovery) {
-            Ok(()) => {}
-            // it vanished in this moment
-            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-            Err(error) => {
-                discovery.unread.push((path.clone(), format!("it cannot be read: {error}")));
-            }
-        }
-        discovery.parents.push((path, files::identity_in(&root, &name).ok()));
+    let (mut discovery, kinds) = list_root(settings, &|_, _, _| None)?;
+    for folder in kinds {
+        let listed = list_type(settings, &folder, &|_, _, _| None);
+        discovery.add(folder, listed);
     }
     Ok(discovery)
+}
+
+/// The root, and the type folders in it.
+pub(super) fn list_root(settings: &Settings, on_open: OnOpen) -> io::Result<(Discovery, Vec<TypeFolder>)> {
+    let path = &settings.watch.root;
+    let root = files::open_named_folder(path)?;
+    let parent = parent(path, &root, on_open)?;
+    let mut discovery = Discovery { root: parent.identity, parents: vec![parent], ..Discovery::default() };
+    let kind = |name: &str| name.parse::<BrandType>().map_err(|error| error.to_string());
+    let kinds = subfolders(settings, &root, path, kind, &mut discovery.unrecognized)?;
+    let type_folder = |(kind, name): (BrandType, OsString)| {
+        let identity = files::identity_in(&root, &name).ok();
+        TypeFolder { kind, path: path.join(name), identity }
+    };
+    Ok((discovery, kinds.into_iter().map(type_folder).collect()))
+}
+
+/// The brands' folders in a type folder.
+pub(super) fn list_type(
+    settings: &Settings,
+    TypeFolder { kind, path, .. }: &TypeFolder,
+    on_open: OnOpen,
+) -> io::Result<TypeListing> {
+    let folder = files::open_brand_folder(Some(&settings.watch.root), path)?;
+    let parent = parent(path, &folder, on_open)?;
+    let record = |name: &str| read_folder_name(name).map_err(|error| error.to_string());
+    let mut unrecognized = Vec::new();
+    let records = subfolders(settings, &folder, path, record, &mut unrecognized)?;
+    let brand_folder = |((record, label), name): ((_, _), OsString)| {
+        // what may be mounted there is not asked
+        let identity = files::identity_in(&folder, &name).ok();
+        BrandFolder { brand: (*kind, record).into(), label, identity, path: path.join(name) }
+    };
+    Ok(TypeListing { folders: records.into_iter().map(brand_folder).collect(), unrecognized, parent })
+}
+
+fn parent(path: &Path, folder: &OwnedFd, on_open: OnOpen) -> io::Result<Parent> {
+    let identity = files::identity_of(folder)?;
+    let is_mount_point = Some(files::is_mounted_on(folder).unwrap_or_default());
+    let watch = on_open(path, folder, identity);
+    Ok(Parent { path: path.to_owned(), identity: Some(identity), is_mount_point, watch })
 }
 
 /// The folders of `[[brand]]`.
@@ -87,17 +166,6 @@ pub(crate) fn configured_brands(settings: &Settings) -> impl Iterator<Item = Bra
         let identity = files::named_identity(&folder.path).ok();
         BrandFolder { path: folder.path.clone(), brand: folder.brand, label: folder.label.clone(), identity }
     })
-}
-
-fn records(settings: &Settings, kind: BrandType, path: &Path, discovery: &mut Discovery) -> io::Result<()> {
-    let record = |name: &str| read_folder_name(name).map_err(|error| error.to_string());
-    let folder = files::open_brand_folder(Some(&settings.watch.root), path)?;
-    let records = subfolders(settings, &folder, path, record, &mut discovery.unrecognized)?;
-    discovery.folders.extend(records.into_iter().map(|((record, label), name)| {
-        let identity = files::identity_in(&folder, &name).ok();
-        BrandFolder { brand: (kind, record).into(), label, identity, path: path.join(name) }
-    }));
-    Ok(())
 }
 
 /// The folders in a folder, by what their names mean. Everything else in it is unrecognized. No link is followed.

@@ -8,8 +8,19 @@ use tokio::time::Instant;
 
 use super::limit_log::LimitLog;
 use super::stability::StabilityTracker;
+use super::watch::Unwatched;
+use crate::files::Identity;
 use crate::ledger::BrandRow;
 use crate::telemetry::repeat::RepeatLimiter;
+
+/// A scan has its folder watched.
+#[derive(Debug)]
+pub(super) struct WatchAttempt {
+    /// Which folder it must be.
+    pub(super) identity: Identity,
+    /// Whether it is watched now; `None`: it was not opened.
+    pub(super) end: Option<Result<(), Unwatched>>,
+}
 
 /// A brand's folder and what is remembered of it between scans.
 #[derive(Debug)]
@@ -19,6 +30,10 @@ pub(super) struct Folder {
     pub(super) stability: StabilityTracker,
     /// It is not there any more, and that is certain.
     pub(super) removed: bool,
+    /// It is gone, and where its files may be now: in these folders of its brand.
+    pub(super) moved_to: Vec<PathBuf>,
+    /// It is to be watched by this scan.
+    pub(super) watch: Option<WatchAttempt>,
     /// Why it cannot be read.
     pub(super) problems: RepeatLimiter<String>,
     /// Files that could not be read when they were inspected last.
@@ -40,6 +55,8 @@ impl Folder {
             path,
             stability: StabilityTracker::default(),
             removed: false,
+            moved_to: Vec::new(),
+            watch: None,
             problems: RepeatLimiter::default(),
             unreadable: HashSet::new(),
             tidy_after: None,

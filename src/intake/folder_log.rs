@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use super::discovery::Discovery;
+use super::watch::PollReason;
 use crate::domain::event;
 use crate::domain::text::shown;
 use crate::telemetry::repeat::RepeatLimiter;
@@ -19,17 +20,6 @@ pub(super) struct FolderLog {
     /// What is no brand's folder.
     unrecognized: RepeatLimiter<PathBuf>,
     polled: RepeatLimiter<PollReason>,
-}
-
-/// Why a folder is polled although inotify is wanted.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) enum PollReason {
-    /// It is on this network file system.
-    Remote(&'static str),
-    /// It cannot be watched, for this reason.
-    Unwatched(String),
-    /// So much happens in it that its events would fill the queue of all.
-    Flooded(PathBuf),
 }
 
 impl Default for FolderLog {
@@ -49,7 +39,7 @@ impl FolderLog {
         let is_unread = |path: &Path| found.unread.iter().any(|(unread, _)| unread == path);
         for folder in unreadable_before.iter().filter(|path| !is_unread(path)) {
             let resolved = self.unreadable.resolved_where(|path| path == folder);
-            if resolved.is_some() && found.parents.iter().any(|(path, _)| path == folder) {
+            if resolved.is_some() && found.parents.iter().any(|parent| parent.path == *folder) {
                 let folder = shown(folder.as_os_str());
                 tracing::info!(message_id = event::FOLDER_BACK, %folder, "the folder can be read again");
             }

@@ -6,6 +6,7 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use futures_util::future::BoxFuture;
 use tokio::time::Instant;
 
 use super::agenda::{Due, Priority};
@@ -13,7 +14,7 @@ use super::context::Context;
 use super::folder::Folder;
 use super::reconcile::ScanResult;
 use super::scan::{self, Entry, Listing};
-use super::scans::{CompletedScan, FolderScan};
+use super::scans::ScannedFolder;
 use super::watch::Watch;
 use super::{Intake, IntakeError};
 use crate::config::{After, Settings};
@@ -24,13 +25,6 @@ use crate::ledger::UploadSnapshot;
 
 /// So many folders are looked at together.
 pub(super) const TOGETHER: usize = 32;
-
-/// A folder of the look, and which one is to be watched by the way.
-#[derive(Debug, Clone)]
-struct ToLook {
-    path: PathBuf,
-    watch: Option<Identity>,
-}
 
 /// What the look found in a folder.
 #[derive(Debug, Default)]
@@ -55,17 +49,12 @@ impl From<Listing> for Contents {
 
 impl Intake {
     /// A look at this folder, which is due, and at those after it on the agenda. `None`: it is scanned by itself.
-    pub(super) fn glance(&mut self, first: &Due) -> Option<FolderScan> {
+    pub(super) fn glance(&mut self, first: &Due) -> Option<BoxFuture<'static, Vec<ScannedFolder>>> {
         let is_routine = first.priority == Priority::Routine;
         let mut next = Some(first.folder.clone()).filter(|path| is_routine && self.can_glance(path));
-        let (mut folders, mut to_look) = (Vec::new(), Vec::new());
+        let mut folders = Vec::new();
         while let Some(path) = next {
-            let watch = self.watch_in_look(&path);
-            if watch.is_none() {
-                self.watch_before_first_scan(&path);
-            }
-            folders.extend(self.tracked.begin_scan(&path));
-            to_look.push(ToLook { path, watch });
+            folders.extend(self.begin_scan(&path));
             next = self.agenda.next_routine(Instant::now()).filter(|path| self.can_glance(path));
             next = next.filter(|_| folders.len() < TOGETHER);
             if let Some(path) = &next {
@@ -75,24 +64,21 @@ impl Intake {
         if folders.is_empty() {
             return None;
         }
-        let (ctx, watch, due) = (self.ctx.clone(), self.watch.clone(), first.at);
+        let (ctx, due) = (self.ctx.clone(), first.at);
         Some(Box::pin(async move {
-            let mut glances = look(&ctx, watch, &to_look).await;
-            let is_watched = |path: &PathBuf| glances.get(path).is_some_and(|glance| glance.is_watched);
-            let watched = to_look.into_iter().filter_map(|ToLook { path, watch }| {
-                let is_watched = is_watched(&path);
-                Some((path, watch?, is_watched))
-            });
-            let watched = watched.collect();
+            let mut glances = look(&ctx, &folders).await;
             let mut scanned = Vec::with_capacity(folders.len());
-            for folder in folders {
-                let contents = glances.remove(&folder.path).and_then(|glance| glance.contents);
+            for mut folder in folders {
+                let Glance { is_watched, contents } = glances.remove(&folder.path).unwrap_or_default();
+                if let Some(attempt) = &mut folder.watch {
+                    attempt.end = is_watched.then_some(Ok(()));
+                }
                 let done = needs_no_scan(&ctx, &folder, contents).await;
                 let scan_due = |done: bool| (!done).then_some(due);
                 let result = |done| ScanResult { full_scan_due: scan_due(done), ..ScanResult::default() };
                 scanned.push((folder, done.map(result)));
             }
-            CompletedScan { scanned, watched }
+            scanned
         }))
     }
 
@@ -104,38 +90,40 @@ impl Intake {
         self.ctx.devices.is_local(device)
             && self.ctx.settings.top_of(path).is_some()
             && !self.is_out_of_reach(path)
+            && !self.held_back.is_held(folder.brand)
     }
 }
 
 /// Looks into each, as far as the file system answers in time.
-async fn look(ctx: &Context, watch: Arc<Watch>, folders: &[ToLook]) -> HashMap<PathBuf, Glance> {
-    let Some(first) = folders.first() else { return HashMap::new() };
-    let (folders, settings) = (folders.to_vec(), ctx.settings.clone());
-    let path = first.path.clone();
+async fn look(ctx: &Context, folders: &[Box<Folder>]) -> HashMap<PathBuf, Glance> {
+    let Some(first) = folders.first().map(|folder| folder.path.clone()) else { return HashMap::new() };
+    let to_watch = |folder: &Folder| folder.watch.as_ref().map(|watch| watch.identity);
+    let folders = folders.iter().map(|folder| (folder.path.clone(), to_watch(folder))).collect();
+    let (settings, watch) = (ctx.settings.clone(), ctx.watch.clone());
     let look = move || glances(&settings, &watch, folders);
-    ctx.fs_timeouts.run(&path, Question::Glance, look).await.unwrap_or_default()
+    ctx.fs_timeouts.run(&first, Question::Glance, look).await.unwrap_or_default()
 }
 
-/// Opens the folders, watches them, and then lists them: what comes later raises an event.
-fn glances(settings: &Settings, watch: &Watch, folders: Vec<ToLook>) -> HashMap<PathBuf, Glance> {
-    let open = |to_look: ToLook| {
-        let opened = files::open_brand_folder(settings.top_of(&to_look.path), &to_look.path);
-        Some((to_look, opened.ok()?))
+/// Opens the folders, watches those that are to be watched, and then lists them: what comes later raises an event.
+fn glances(
+    settings: &Settings,
+    watch: &Watch,
+    folders: Vec<(PathBuf, Option<Identity>)>,
+) -> HashMap<PathBuf, Glance> {
+    let open = |(path, to_watch): (PathBuf, Option<Identity>)| {
+        let opened = files::open_brand_folder(settings.top_of(&path), &path).ok()?;
+        Some((path, to_watch, opened))
     };
     let opened: Vec<_> = folders.into_iter().filter_map(open).collect();
-    let is_same = |folder, identity| files::identity_of(folder).is_ok_and(|there| there == identity);
-    let to_watch = opened.iter().filter_map(|(to_look, folder)| {
-        let identity = to_look.watch.filter(|identity| is_same(folder, *identity))?;
-        Some((&*to_look.path, folder, identity))
-    });
+    let to_watch = opened.iter().filter_map(|(path, to_watch, folder)| Some((&**path, folder, (*to_watch)?)));
     let watched = watch.add_all(to_watch);
-    let glance = |(to_look, folder): (ToLook, OwnedFd)| {
-        let is_watched = watched.contains(&to_look.path);
+    let glance = |(path, to_watch, folder): (PathBuf, Option<Identity>, OwnedFd)| {
+        let is_watched = watched.contains(&path);
         // one that is not is scanned by itself, which watches what is there, or tells why it cannot
-        let is_ready = is_watched || to_look.watch.is_none();
+        let is_ready = is_watched || to_watch.is_none();
         let listing = is_ready.then(|| scan::list(folder, &settings.watch.ignore).ok()).flatten();
         let contents = listing.filter(|listing| listing.unknown.is_empty()).map(Contents::from);
-        (to_look.path, Glance { is_watched, contents })
+        (path, Glance { is_watched, contents })
     };
     opened.into_iter().map(glance).collect()
 }

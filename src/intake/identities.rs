@@ -45,12 +45,8 @@ impl Identities {
 impl Context {
     /// Which folder is at this path.
     pub(super) async fn identity(&self, path: &Path) -> Answer {
-        let (folder, devices) = (path.to_owned(), self.devices.clone());
-        let identity = move || {
-            let identity = files::named_identity(&folder).ok();
-            identity.inspect(|identity| devices.learn(&folder, *identity))
-        };
-        self.fs_timeouts.run(path, Question::Identity, identity).await
+        let folder = path.to_owned();
+        self.fs_timeouts.run(path, Question::Identity, move || files::named_identity(&folder).ok()).await
     }
 }
 
@@ -82,7 +78,6 @@ impl Intake {
         let is_other = |folder: &TrackedFolder| folder.presence != Presence::Listed(identity);
         if self.discovered && self.tracked.get(path).is_some_and(is_other) {
             self.tracked.update(path, |folder| folder.set_presence(Presence::Listed(identity)));
-            self.watch_folder(path, identity);
             self.request_scan(path, Instant::now(), Priority::Urgent);
         }
     }

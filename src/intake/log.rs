@@ -69,7 +69,7 @@ impl Reconcile<'_> {
         for (failure, files) in groups {
             match failure.kind {
                 ErrorKind::LimitReached => {
-                    self.folder.limit_log.get_or_insert_default().add(files, self.now.steady)
+                    self.folder.limit_log.get_or_insert_default().add(files, self.now.steady);
                 }
                 _ => self.log_group(&files, files.len()),
             }

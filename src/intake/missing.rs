@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use super::IntakeError;
 use super::reconcile::Reconcile;
+use super::renamed_folders::follow;
 use super::scan::Listing;
 use crate::domain::brand::UploadId;
 use crate::domain::event;
@@ -26,11 +27,19 @@ impl Reconcile<'_> {
         self.ctx.fs_timeouts.run(&first, Question::GoneElsewhere, gone).await.unwrap_or_default()
     }
 
-    /// The folder was removed, and all that was in it.
-    pub(super) async fn mark_all_gone(&self) -> Result<(), IntakeError> {
-        let rows = self.ctx.ledger.known(self.folder.brand).await?;
-        let missing: Vec<_> = rows.iter().filter(|row| self.is_here(row)).map(|row| row.id).collect();
-        self.ctx.ledger.vanished(self.folder.brand, missing).await?;
+    /// The folder was removed, and all that was in it, unless it has another name now.
+    pub(super) async fn mark_all_gone(&mut self) -> Result<(), IntakeError> {
+        let mut rows = self.ctx.ledger.known(self.folder.brand).await?;
+        rows.retain(|row| self.is_here(row));
+        let folders = std::mem::take(&mut self.folder.moved_to);
+        if !folders.is_empty() {
+            let moved = follow(self.ctx, self.folder.brand, &rows, folders).await?;
+            rows.retain(|row| !moved.contains(&row.id));
+        }
+        if !rows.is_empty() {
+            let missing = rows.iter().map(|row| row.id).collect();
+            self.ctx.ledger.vanished(self.folder.brand, missing).await?;
+        }
         Ok(())
     }
 

@@ -12,6 +12,7 @@ mod context;
 mod decide;
 mod delayed;
 mod devices;
+mod discover;
 pub(crate) mod discovery;
 mod event_rate;
 mod events;
@@ -30,6 +31,7 @@ mod progress;
 mod read_ahead;
 mod reads;
 mod reconcile;
+mod registration;
 mod renamed_folders;
 mod requests;
 mod root;
@@ -57,23 +59,26 @@ use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{Settings, WatchMode};
+use crate::config::Settings;
 use crate::files::Identity;
 use crate::ledger::{Ledger, LedgerError};
 use crate::metrics::Metrics;
 use agenda::Agenda;
 use context::Context;
+use discover::DiscoveryStep;
 use folder_log::FolderLog;
 use identities::Identities;
 use labels::Labels;
 use orphans::Orphans;
 pub use progress::IntakeProgress;
+use registration::Registration;
+use renamed_folders::HeldBack;
 use root::Root;
 pub(crate) use scan::is_ignored;
+use scans::Scanning;
 pub use scans::{CompletedScan, FolderScan};
 use schedule::Schedule;
 use tracked::TrackedFolders;
-use watch::Watch;
 pub use watch::inotify_available;
 
 /// Events that come this close together cause one scan: files that arrive together are taken in order of name.
@@ -104,11 +109,9 @@ pub struct Intake {
     ctx: Arc<Context>,
     /// Marked when files are to be looked at again: somebody requested it, or another process has written.
     rechecks: watch_channel::Receiver<u64>,
-    watch: Arc<Watch>,
     tracked: TrackedFolders,
     scans: JoinSet<CompletedScan>,
-    /// So many scans are under way.
-    scanning: usize,
+    scanning: Scanning,
     agenda: Agenda,
     schedule: Schedule,
     root: Root,
@@ -116,6 +119,13 @@ pub struct Intake {
     parents: HashMap<PathBuf, Identity>,
     /// Type folders that cannot be read: nothing is known of what is in them.
     unreadable_parents: HashSet<PathBuf>,
+    /// Some of those that were moved away or removed since the last discovery began.
+    lost_parents: HashSet<PathBuf>,
+    discovery: DiscoveryStep,
+    registration: Registration,
+    /// What is scanned next is to be read ahead.
+    plan_due: bool,
+    held_back: HeldBack,
     orphans: Orphans,
     identities: Identities,
     labels: Labels,
@@ -135,25 +145,25 @@ impl Intake {
 
     /// An intake that has done nothing yet.
     pub fn new(settings: Arc<Settings>, ledger: Ledger, stop: CancellationToken, metrics: &Metrics) -> Self {
-        let (watch, error) = Watch::new(settings.watch.mode != WatchMode::Poll);
-        if let Some(error) = error {
-            tracing::warn!("{}; folders are polled", watch::no_inotify(&error));
-        }
         let ctx = Arc::new(Context::new(settings, ledger, stop, metrics));
         let mut rechecks = ctx.ledger.recheck_requests();
         rechecks.mark_changed();
         Self {
             ctx,
             rechecks,
-            watch: Arc::new(watch),
             tracked: TrackedFolders::default(),
             scans: JoinSet::new(),
-            scanning: 0,
+            scanning: Scanning::default(),
             agenda: Agenda::default(),
             schedule: Schedule::new(Instant::now()),
             root: Root::default(),
             parents: HashMap::new(),
             unreadable_parents: HashSet::new(),
+            lost_parents: HashSet::new(),
+            discovery: DiscoveryStep::default(),
+            registration: Registration::default(),
+            plan_due: false,
+            held_back: HeldBack::default(),
             orphans: Orphans::default(),
             identities: Identities::default(),
             labels: None,
@@ -184,7 +194,7 @@ impl Intake {
             let next_step = self.next_step();
             tokio::select! {
                 () = stop.cancelled() => break,
-                () = self.watch.events().happened() => {}
+                () = self.ctx.watch.events().happened() => {}
                 Some(done) = self.scans.join_next() => {
                     self.end(joined(done)?)?;
                     while let Some(done) = self.scans.try_join_next() {
@@ -221,16 +231,31 @@ impl Intake {
         if Instant::now() >= self.schedule.identity_check {
             self.check_identities();
         }
-        if let Some(scope) = self.schedule.due(Instant::now()) {
-            let discovered = self.discover(scope).await;
-            self.defer_if_transient(discovered)?;
+        if let Some(discovered) = self.discovery.take_listed() {
+            let taken = self.take_over(*discovered).await;
+            self.defer_if_transient(taken)?;
         }
+        if self.can_discover()
+            && let Some(scope) = self.schedule.due(Instant::now())
+        {
+            self.begin_discovery(scope);
+        }
+        self.plan().await;
+        self.tidy_watches();
         if !self.all_found && self.is_everything_read() {
             let recorded = self.ctx.ledger.all_found().await.map_err(IntakeError::from);
             self.all_found = recorded.is_ok();
             self.defer_if_transient(recorded)?;
         }
         Ok(())
+    }
+
+    /// inotify is told beside the loop which watches were given up.
+    fn tidy_watches(&self) {
+        if !self.ctx.watch.is_tidy() {
+            let watch = self.ctx.watch.clone();
+            tokio::task::spawn_blocking(move || watch.tidy());
+        }
     }
 
     /// Was every folder that there is scanned?
@@ -242,7 +267,7 @@ impl Intake {
 
     /// Where events go in. inotify's come by themselves; this is for callers that watch by other means.
     pub fn event_sink(&self) -> impl Fn(notify::Result<notify::Event>) + Send + use<> {
-        self.watch.events().sink()
+        self.ctx.watch.events().sink()
     }
 
     /// A database that cannot be used for a while is waited for: everything is scanned again then.
@@ -259,8 +284,11 @@ impl Intake {
 
     /// When the next step is worth taking, if nothing happens before.
     pub fn next_step(&self) -> Instant {
+        if matches!(self.discovery, DiscoveryStep::Listed(_)) || self.plan_due {
+            return Instant::now();
+        }
         let due = self.room().and_then(|least| self.agenda.next(least));
-        let next = self.schedule.next();
+        let next = if self.can_discover() { self.schedule.next() } else { self.schedule.identity_check };
         due.map_or(next, |due| due.min(next))
     }
 }

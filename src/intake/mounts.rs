@@ -7,8 +7,6 @@ use std::path::{Path, PathBuf};
 use tokio::sync::Mutex;
 
 use super::IntakeError;
-use crate::files;
-use crate::fs_timeout::{FsTimeouts, Question};
 use crate::ledger::Ledger;
 
 /// Why nothing is known of such a folder.
@@ -18,31 +16,17 @@ pub(super) const UNMOUNTED: &str = "an empty folder is in its place: is it unmou
 #[derive(Debug)]
 pub(super) struct Mounts {
     ledger: Ledger,
-    fs_timeouts: FsTimeouts,
     /// As the database has them; `None`: they were not read yet.
     known: Mutex<Option<HashSet<PathBuf>>>,
 }
 
 impl Mounts {
-    pub(super) fn new(ledger: Ledger, fs_timeouts: FsTimeouts) -> Self {
-        Self { ledger, fs_timeouts, known: Mutex::new(None) }
+    pub(super) fn new(ledger: Ledger) -> Self {
+        Self { ledger, known: Mutex::new(None) }
     }
 
-    /// Is the folder only what an unmounted file system left? One with something in it is remembered.
-    pub(super) async fn is_unmounted(&self, path: &Path, empty: bool) -> Result<bool, IntakeError> {
-        let folder = path.to_owned();
-        let is_one = self
-            .fs_timeouts
-            .run(path, Question::IsMountPoint, move || files::is_mount_point(&folder).unwrap_or(false))
-            .await;
-        // what does not answer may be unmounted
-        match is_one {
-            Some(is_one) => self.is_left(path, is_one, empty).await,
-            None => Ok(empty),
-        }
-    }
-
-    /// As above, of a folder of which it is known whether it is a mount point now.
+    /// Is the folder, of which it is known whether it is a mount point now, only what an unmounted file system left? One with
+    /// something in it is remembered.
     pub(super) async fn is_left(&self, path: &Path, is_one: bool, empty: bool) -> Result<bool, IntakeError> {
         let mut known = self.known.lock().await;
         let known = match &mut *known {

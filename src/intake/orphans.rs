@@ -3,15 +3,19 @@
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use tokio::time::Instant;
 
+use super::context::Context;
+use super::renamed_folders::follow;
 use super::{Intake, IntakeError};
-use crate::domain::brand::UploadId;
+use crate::domain::brand::{BrandKey, UploadId};
 use crate::domain::upload::State;
 use crate::files;
-use crate::fs_timeout::Question;
+use crate::fs_timeout::{Question, STAT_TIMEOUT};
 use crate::ledger::{BrandRow, UploadSnapshot};
 
 /// What is known of files without a folder.
@@ -21,14 +25,23 @@ pub(super) struct Orphans {
     doubted: HashSet<PathBuf>,
     /// Of some it is not known whether they are there: they are asked for again then.
     again: Option<Instant>,
+    /// Those of which it is to be found out what became of them.
+    found: Vec<OrphansOf>,
+    /// Of so many groups it is being found out.
+    under_way: usize,
 }
 
-/// A file system that does not answer is not asked for them at each discovery, which waits for it.
+/// A file system that does not answer is not asked for them at each discovery.
 const AGAIN: Duration = Duration::from_mins(1);
 
 impl Orphans {
     pub(super) fn is_due(&self) -> bool {
         self.again.is_some_and(|again| again <= Instant::now())
+    }
+
+    /// Is nothing to be found out?
+    pub(super) fn are_resolved(&self) -> bool {
+        self.found.is_empty() && self.under_way == 0
     }
 
     /// The folder is a brand's again.
@@ -37,43 +50,48 @@ impl Orphans {
     }
 }
 
+/// What was found out about files without a folder.
+pub(super) struct OrphansFollowed {
+    /// Their brands, whose folders waited for it.
+    brands: Vec<BrandKey>,
+    resolved: Result<Resolved, IntakeError>,
+}
+
+#[derive(Default)]
+struct Resolved {
+    /// A file system did not answer.
+    is_open: bool,
+    /// Files that are to be inspected, and whose folder has come back since the discovery.
+    back: Vec<PathBuf>,
+}
+
+/// Files without a folder, by their brands, and the folders of each.
+type OrphansOf = (BrandRow, Vec<UploadSnapshot>, Vec<PathBuf>);
+
 impl Intake {
-    pub(super) async fn resolve_orphans(
+    /// Has it found out what became of the files of these brands that are in no folder of theirs.
+    pub(super) async fn find_orphans(
         &mut self,
         is_concerned: impl Fn(&BrandRow) -> bool,
     ) -> Result<(), IntakeError> {
         if self.root.missing {
             return Ok(());
         }
+        self.orphans.again = None;
         let brands = self.ctx.ledger.open_brands().await?;
-        let mut all = Vec::new();
+        let mut found = Vec::new();
         for brand in brands.into_iter().filter(is_concerned) {
             let rows = self.ctx.ledger.known(brand).await?;
-            let orphans: Vec<_> =
-                rows.into_iter().filter(|row| row.is_open() && self.is_orphan(row)).collect();
-            if !orphans.is_empty() {
-                all.push((brand, orphans));
+            let rows: Vec<_> = rows.into_iter().filter(|row| row.is_open() && self.is_orphan(row)).collect();
+            if !rows.is_empty() {
+                found.push((brand, rows));
             }
         }
-        self.follow_orphans(&mut all).await?;
-        let missing = self.missing_orphans(&all).await;
-        for (brand, orphans) in all {
-            self.resolve(brand, orphans, &missing).await?;
-        }
-        Ok(())
-    }
-
-    /// Files whose folder got another name while nobody looked.
-    async fn follow_orphans(
-        &self,
-        orphans: &mut Vec<(BrandRow, Vec<UploadSnapshot>)>,
-    ) -> Result<(), IntakeError> {
-        let folders = self.tracked.folders_of(&orphans.iter().map(|(brand, _)| brand.brand).collect());
-        for (brand, rows) in orphans {
-            if let Some(folders) = folders.get(&brand.brand) {
-                let moved = self.follow(*brand, &rows.iter().collect::<Vec<_>>(), folders.clone()).await?;
-                rows.retain(|row| !moved.contains(&row.id));
-            }
+        let mut folders = self.tracked.folders_of(&found.iter().map(|(brand, _)| brand.brand).collect());
+        for (brand, rows) in found {
+            let folders = folders.remove(&brand.brand).unwrap_or_default();
+            self.held_back.add(brand.brand, folders.clone());
+            self.orphans.found.push((brand, rows, folders));
         }
         Ok(())
     }
@@ -83,48 +101,94 @@ impl Intake {
         !listed && !self.unreadable_parents.iter().any(|folder| row.path.starts_with(folder))
     }
 
-    /// Which of these files are not there, by their rows. Where a file system does not answer, nothing is known, and
-    /// it is asked again later.
-    async fn missing_orphans(&mut self, orphans: &[(BrandRow, Vec<UploadSnapshot>)]) -> HashSet<UploadId> {
-        let rows = orphans.iter().flat_map(|(_, rows)| rows).filter(|row| row.state != State::Uploaded);
-        let files: Vec<_> = rows.map(|row| (row.id, row.path.clone())).collect();
-        let Some((_, first)) = files.first() else {
-            self.orphans.again = None;
-            return HashSet::new();
-        };
-        // no folder of the configuration leads there any more: no link on the way does either
-        let (first, is_missing) = (first.clone(), |path: &Path| files::is_missing(None, path));
-        let check =
-            move || files.into_iter().filter(|(_, path)| is_missing(path)).map(|(id, _)| id).collect();
-        let missing = self.ctx.fs_timeouts.run(&first, Question::GoneOrphans, check).await;
-        self.orphans.again = missing.is_none().then(|| Instant::now() + AGAIN);
-        missing.unwrap_or_default()
+    /// The files whose folder is to be looked for, for the caller to run.
+    pub(super) fn next_orphans(&mut self) -> Option<BoxFuture<'static, OrphansFollowed>> {
+        let orphans = std::mem::take(&mut self.orphans.found);
+        if orphans.is_empty() {
+            return None;
+        }
+        self.orphans.under_way += 1;
+        let ctx = self.ctx.clone();
+        Some(Box::pin(async move {
+            let brands = orphans.iter().map(|(brand, ..)| brand.brand).collect();
+            let resolved = resolve_all(&ctx, orphans).await;
+            OrphansFollowed { brands, resolved }
+        }))
     }
 
-    async fn resolve(
-        &mut self,
-        brand: BrandRow,
-        orphans: Vec<UploadSnapshot>,
-        missing: &HashSet<UploadId>,
-    ) -> Result<(), IntakeError> {
-        let (gone, left): (Vec<_>, Vec<_>) = orphans.into_iter().partition(|row| missing.contains(&row.id));
-        let gone: Vec<_> = gone.iter().map(|row| row.id).collect();
-        if !gone.is_empty() {
-            self.ctx.ledger.vanished(brand, gone).await?;
+    pub(super) fn end_orphans(&mut self, followed: OrphansFollowed) -> Result<(), IntakeError> {
+        self.orphans.under_way -= 1;
+        for brand in followed.brands {
+            self.release(brand);
         }
-        let is_back = |row: &UploadSnapshot| {
-            row.path.parent().is_some_and(|folder| self.ctx.settings.is_folder_of(folder, brand.brand))
+        let resolved = match followed.resolved {
+            Ok(resolved) => resolved,
+            Err(error) => return self.defer_if_transient(Err(error)),
         };
-        let requested = left.into_iter().filter(|row| row.recheck.is_some());
-        let (back, foreign): (Vec<_>, Vec<_>) = requested.partition(is_back);
-        // their folder has come back since the discovery: the next one finds it, and then they are inspected
-        if back.into_iter().any(|row| self.orphans.doubted.insert(row.path)) {
-            self.schedule.full_at(Instant::now());
+        if resolved.is_open {
+            self.orphans.again = Some(Instant::now() + AGAIN);
         }
-        let done: Vec<_> = foreign.iter().filter_map(|row| Some((row.id, row.recheck?))).collect();
-        if !done.is_empty() {
-            self.ctx.ledger.recheck_done(brand, done).await?;
+        // the next discovery finds their folder, and then they are inspected
+        if resolved.back.into_iter().any(|path| self.orphans.doubted.insert(path)) {
+            self.schedule.full_at(Instant::now());
         }
         Ok(())
     }
+}
+
+async fn resolve_all(ctx: &Arc<Context>, mut orphans: Vec<OrphansOf>) -> Result<Resolved, IntakeError> {
+    // who serves one of the folders holds up the others for no longer than that
+    let follow = tokio::time::timeout(STAT_TIMEOUT, follow_all(ctx, &mut orphans)).await;
+    let is_followed = follow.map_or(Ok(false), |followed| followed.map(|()| true))?;
+    let missing = missing(ctx, &orphans).await;
+    let mut resolved = Resolved { is_open: missing.is_none() || !is_followed, back: Vec::new() };
+    let missing = missing.filter(|_| is_followed).unwrap_or_default();
+    for (brand, rows, _) in orphans {
+        resolved.back.extend(resolve(ctx, brand, rows, &missing).await?);
+    }
+    Ok(resolved)
+}
+
+/// Files whose folder got another name while nobody looked.
+async fn follow_all(ctx: &Arc<Context>, orphans: &mut [OrphansOf]) -> Result<(), IntakeError> {
+    for (brand, rows, folders) in orphans.iter_mut().filter(|(_, _, folders)| !folders.is_empty()) {
+        let moved = follow(ctx, *brand, rows, folders.clone()).await?;
+        rows.retain(|row| !moved.contains(&row.id));
+    }
+    Ok(())
+}
+
+/// Which of these files are not there, by their rows. `None`: a file system does not answer, and nothing is known.
+async fn missing(ctx: &Context, orphans: &[OrphansOf]) -> Option<HashSet<UploadId>> {
+    let rows = orphans.iter().flat_map(|(_, rows, _)| rows).filter(|row| row.state != State::Uploaded);
+    let files: Vec<_> = rows.map(|row| (row.id, row.path.clone())).collect();
+    let Some((_, first)) = files.first() else { return Some(HashSet::new()) };
+    // no folder of the configuration leads there any more: no link on the way does either
+    let (first, is_missing) = (first.clone(), |path: &Path| files::is_missing(None, path));
+    let check = move || files.into_iter().filter(|(_, path)| is_missing(path)).map(|(id, _)| id).collect();
+    ctx.fs_timeouts.run(&first, Question::GoneOrphans, check).await
+}
+
+/// Gives back the files that are to be inspected and whose folder is the brand's again.
+async fn resolve(
+    ctx: &Context,
+    brand: BrandRow,
+    orphans: Vec<UploadSnapshot>,
+    missing: &HashSet<UploadId>,
+) -> Result<Vec<PathBuf>, IntakeError> {
+    let (gone, left): (Vec<_>, Vec<_>) = orphans.into_iter().partition(|row| missing.contains(&row.id));
+    let gone: Vec<_> = gone.iter().map(|row| row.id).collect();
+    if !gone.is_empty() {
+        ctx.ledger.vanished(brand, gone).await?;
+    }
+    let is_back = |row: &UploadSnapshot| {
+        row.path.parent().is_some_and(|folder| ctx.settings.is_folder_of(folder, brand.brand))
+    };
+    let requested = left.into_iter().filter(|row| row.recheck.is_some());
+    let (back, foreign): (Vec<_>, Vec<_>) = requested.partition(is_back);
+    let done: Vec<_> = foreign.iter().filter_map(|row| Some((row.id, row.recheck?))).collect();
+    if !done.is_empty() {
+        ctx.ledger.recheck_done(brand, done).await?;
+    }
+    Ok(back.into_iter().map(|row| row.path).collect())
 }

@@ -29,7 +29,12 @@ impl Intake {
         let totals = self.tracked.totals();
         self.ctx.metrics.watched(totals.watched, totals.polled);
         let scanned = self.discovered && totals.first_scans_pending == 0;
-        let idle = scanned && totals.scanning == 0 && !self.is_scan_due() && self.watch.events().is_empty();
+        let is_discovered = self.can_discover() && self.orphans.are_resolved();
+        let idle = scanned
+            && is_discovered
+            && totals.scanning == 0
+            && !self.is_scan_due()
+            && self.ctx.watch.events().is_empty();
         let root = usize::from(self.root.missing || !self.discovered);
         let unreadable = totals.unreadable + self.unreadable_parents.len() + root;
         self.progress.send_modify(|progress| {

@@ -114,12 +114,27 @@ impl<'a> Reconcile<'a> {
 
     /// `None` when nothing is known of the folder's files now.
     async fn list(&mut self) -> Result<Option<Listing>, IntakeError> {
-        let (path, settings) = (self.folder.path.clone(), self.ctx.settings.clone());
+        let (path, ctx) = (self.folder.path.clone(), self.ctx.clone());
+        let to_watch = self.folder.watch.as_ref().map(|attempt| attempt.identity);
         let list = move || {
-            files::open_brand_folder(settings.top_of(&path), &path)
-                .and_then(|folder| scan::list(folder, &settings.watch.ignore))
+            let settings = &ctx.settings;
+            let opened = files::open_brand_folder(settings.top_of(&path), &path);
+            let folder = match opened {
+                Ok(folder) => folder,
+                Err(error) => return (None, Err(error)),
+            };
+            // where inotify sees no changes, files are read one by one
+            let _ = ctx.devices.learn(&folder);
+            let watched = to_watch.map(|identity| ctx.watch.add(&path, &folder, identity));
+            (watched, scan::list(folder, &settings.watch.ignore))
         };
         let listed = self.ctx.fs_timeouts.run(&self.folder.path, Question::List, list).await;
+        let listed = listed.map(|(watched, listing)| {
+            if let Some(attempt) = &mut self.folder.watch {
+                attempt.end = watched;
+            }
+            listing
+        });
         match listed.unwrap_or_else(|| Err(io::Error::new(io::ErrorKind::TimedOut, NOT_RESPONDING))) {
             Ok(listing) => return Ok(Some(listing)),
             Err(error) if error.kind() == io::ErrorKind::NotFound && self.folder.removed => {
@@ -127,7 +142,8 @@ impl<'a> Reconcile<'a> {
             }
             Err(error) => {
                 self.log_unreadable_folder(&error);
-                self.scan_again(self.now.steady + self.ctx.settings.watch.poll_interval.max(READ_RETRY));
+                // it may have taken long: others have their turn first
+                self.scan_again(Instant::now() + self.ctx.settings.watch.poll_interval.max(READ_RETRY));
             }
         }
         Ok(None)

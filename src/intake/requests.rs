@@ -7,14 +7,14 @@ use tokio::time::Instant;
 
 use super::agenda::Priority;
 use super::events::FolderEvents;
-use super::folder_log::PollReason;
 use super::tracked::{Gathering, ScanRequest, TrackedFolder};
+use super::watch::PollReason;
 use super::{GATHER, Intake, IntakeError};
 use crate::domain::event;
 
 impl Intake {
     pub(super) fn take_events(&mut self) {
-        let events = self.watch.events().take();
+        let events = self.ctx.watch.events().take();
         let now = Instant::now();
         if !events.folders.is_empty() {
             self.ctx.metrics.event(self.ctx.ledger.now());
@@ -79,7 +79,7 @@ impl Intake {
             }
         }
         if self.discovered && !orphans.is_empty() {
-            self.resolve_orphans(|brand| orphans.contains(&brand.id)).await?;
+            self.find_orphans(|brand| orphans.contains(&brand.id)).await?;
         }
         Ok(())
     }

@@ -32,7 +32,9 @@ impl Intake {
         let empty = !discovery.has_anything_in(root);
         let changed = self.root.identity.is_some() && discovery.root != self.root.identity;
         let lost = changed && empty && self.has_folders_in_root();
-        Ok(self.ctx.mounts.is_unmounted(root, empty).await? || lost)
+        let is_mount_point = discovery.parents.iter().find(|parent| parent.path == *root);
+        let is_mount_point = is_mount_point.and_then(|parent| parent.is_mount_point).unwrap_or_default();
+        Ok(self.ctx.mounts.is_left(root, is_mount_point, empty).await? || lost)
     }
 
     fn has_folders_in_root(&self) -> bool {
@@ -41,8 +43,11 @@ impl Intake {
 
     /// Type folders can be mount points too. What is in one that is not mounted is unknown.
     pub(super) async fn set_unmounted_apart(&self, discovery: &mut Discovery) -> Result<(), IntakeError> {
-        for (path, _) in discovery.parents.iter().filter(|(path, _)| *path != self.ctx.settings.watch.root) {
-            if self.ctx.mounts.is_unmounted(path, !discovery.has_anything_in(path)).await? {
+        let root = &self.ctx.settings.watch.root;
+        for parent in discovery.parents.iter().filter(|parent| parent.path != *root) {
+            let Some(is_mount_point) = parent.is_mount_point else { continue };
+            let (path, is_empty) = (&parent.path, !discovery.has_anything_in(&parent.path));
+            if self.ctx.mounts.is_left(path, is_mount_point, is_empty).await? {
                 discovery.unread.push((path.clone(), UNMOUNTED.into()));
             }
         }

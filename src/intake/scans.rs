@@ -1,64 +1,162 @@
 //! Scans of folders: which one is begun, and what follows from its end.
 
-use std::path::{Path, PathBuf};
-use std::pin::Pin;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::path::Path;
+use std::time::Duration;
 
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use tokio::time::Instant;
 
 use super::agenda::Priority;
-use super::folder::Folder;
+use super::discover::{Discovered, DiscoveryStep};
+use super::folder::{Folder, WatchAttempt};
+use super::orphans::OrphansFollowed;
 use super::reconcile::{Reconcile, ScanResult};
+use super::registration::Registered;
 use super::tracked::{FirstScan, Job, Presence, TrackedFolder};
 use super::{GATHER, Intake, IntakeError};
-use crate::files::Identity;
 
 /// How many scans go on side by side, and how many more of folders in which something has just happened.
 pub(super) const AT_ONCE: usize = 8;
 const URGENT: usize = 4;
 
-/// One scan of a folder, or a look at some, to be run by the caller.
-pub type FolderScan = Pin<Box<dyn Future<Output = CompletedScan> + Send>>;
+/// Scans of folders that are not known to be on a local disk wait for somebody else's file system, and take no others'
+/// places: so many of them go on side by side, of each device so many,
+const ELSEWHERE: usize = 64;
+const OF_DEVICE: usize = 8;
 
-/// Folders that were scanned, to be handed back with [`Intake::end`].
-pub struct CompletedScan {
-    pub(super) scanned: Vec<(Box<Folder>, Result<ScanResult, IntakeError>)>,
-    /// Folders that were to be watched by the way, and whether they are.
-    pub(super) watched: Vec<(PathBuf, Identity, bool)>,
+/// and those for which there is no place are looked at again after this time.
+const NO_PLACE: Duration = Duration::from_millis(500);
+
+/// Work of intake that waits for file systems or for the database, to be run by the caller: a scan of a folder, a look at
+/// some, a discovery.
+pub type FolderScan = BoxFuture<'static, CompletedScan>;
+
+/// What came of it, to be handed back with [`Intake::end`].
+pub struct CompletedScan(pub(super) Completed);
+
+pub(super) enum Completed {
+    /// Folders, which took the place of one scan on this device.
+    Folders(Option<u64>, Vec<ScannedFolder>),
+    Discovery(Discovered),
+    Registration(Registered),
+    Orphans(OrphansFollowed),
+}
+
+fn completed<T: 'static>(
+    work: BoxFuture<'static, T>,
+    as_what: impl FnOnce(T) -> Completed + Send + 'static,
+) -> FolderScan {
+    work.map(|done| CompletedScan(as_what(done))).boxed()
+}
+
+/// A folder that was scanned.
+pub(super) type ScannedFolder = (Box<Folder>, Result<ScanResult, IntakeError>);
+
+/// How many scans are under way.
+#[derive(Debug, Default)]
+pub(super) struct Scanning {
+    local: usize,
+    elsewhere: HashMap<u64, usize>,
+}
+
+impl Scanning {
+    /// Is there a place for a scan on this device (`None`: a local one)?
+    fn has_place(&self, device: Option<u64>) -> bool {
+        let Some(device) = device else { return true };
+        let all: usize = self.elsewhere.values().sum();
+        all < ELSEWHERE && self.elsewhere.get(&device).is_none_or(|count| *count < OF_DEVICE)
+    }
+
+    fn begin(&mut self, device: Option<u64>) {
+        *device.map_or(&mut self.local, |device| self.elsewhere.entry(device).or_default()) += 1;
+    }
+
+    fn end(&mut self, device: Option<u64>) {
+        let Some(device) = device else {
+            self.local -= 1;
+            return;
+        };
+        if let Entry::Occupied(mut count) = self.elsewhere.entry(device) {
+            *count.get_mut() -= 1;
+            if *count.get() == 0 {
+                count.remove();
+            }
+        }
+    }
 }
 
 impl Intake {
     /// How urgent a scan must be to be begun now; `None`: none is.
     pub(super) fn room(&self) -> Option<Priority> {
-        match self.scanning {
+        match self.scanning.local {
             ..AT_ONCE => Some(Priority::Routine),
             count if count < AT_ONCE + URGENT => Some(Priority::Urgent),
             _ => None,
         }
     }
 
-    /// The next scan that is due, for the caller to run; its end is handed back with [`Intake::end`].
+    /// The next piece of work that is due, for the caller to run; its end is handed back with [`Intake::end`].
     pub fn next_scan(&mut self) -> Option<FolderScan> {
+        let discovery = self.next_discovery().map(|work| completed(work, Completed::Discovery));
+        let registration = || self.next_registration().map(|work| completed(work, Completed::Registration));
+        let beside = discovery.or_else(registration);
+        let orphans = || self.next_orphans().map(|work| completed(work, Completed::Orphans));
+        beside.or_else(orphans).or_else(|| self.next_folder())
+    }
+
+    fn next_folder(&mut self) -> Option<FolderScan> {
         while let Some(least) = self.room() {
             let due = self.agenda.take_due(Instant::now(), least)?;
-            if self.is_out_of_reach(&due.folder) {
+            if self.is_out_of_reach(&due.folder) || self.hold_back(&due.folder) {
+                continue;
+            }
+            let device = self.device_elsewhere(&due.folder);
+            if !self.scanning.has_place(device) {
+                self.agenda.add(&due.folder, Instant::now() + NO_PLACE, due.priority);
                 continue;
             }
             if let Some(scan) = self.glance(&due).or_else(|| self.scan(&due.folder)) {
-                self.scanning += 1;
-                return Some(scan);
+                self.scanning.begin(device);
+                return Some(completed(scan, move |scanned| Completed::Folders(device, scanned)));
             }
         }
         None
     }
 
-    fn scan(&mut self, path: &Path) -> Option<FolderScan> {
-        self.watch_before_first_scan(path);
-        let mut folder = self.tracked.begin_scan(path)?;
+    /// The device of a folder that is not known to be on a local disk.
+    fn device_elsewhere(&self, path: &Path) -> Option<u64> {
+        match self.tracked.get(path)?.presence {
+            Presence::Listed(Some((device, _))) => {
+                Some(device).filter(|device| !self.ctx.devices.is_local(*device))
+            }
+            Presence::Listed(None) | Presence::Removed => None,
+        }
+    }
+
+    fn scan(&mut self, path: &Path) -> Option<BoxFuture<'static, Vec<ScannedFolder>>> {
+        let mut folder = self.begin_scan(path)?;
         let ctx = self.ctx.clone();
         Some(Box::pin(async move {
             let outcome = Reconcile::new(&ctx, &mut folder).run().await;
-            CompletedScan { scanned: vec![(folder, outcome)], watched: Vec::new() }
+            vec![(folder, outcome)]
         }))
+    }
+
+    /// Hands the folder out, to be scanned and, if need be, watched. `None`: it is not idle.
+    pub(super) fn begin_scan(&mut self, path: &Path) -> Option<Box<Folder>> {
+        if !self.tracked.is_idle(path) {
+            return None;
+        }
+        let identity = self.begin_watch(path);
+        let mut folder = self.tracked.begin_scan(path)?;
+        folder.watch = identity.map(|identity| WatchAttempt { identity, end: None });
+        if folder.removed {
+            folder.moved_to = self.held_back.folders_of(folder.brand.brand);
+        }
+        Some(folder)
     }
 
     /// While the root is missing, or a type folder cannot be read, nothing is known of what is in it. All folders are
@@ -68,19 +166,23 @@ impl Intake {
         lost || path.parent().is_some_and(|parent| self.unreadable_parents.contains(parent))
     }
 
-    /// A scan has come to its end.
+    /// A piece of work has come to its end.
     ///
     /// # Errors
     /// When the database failed for good.
-    pub fn end(&mut self, scanned: CompletedScan) -> Result<(), IntakeError> {
-        self.scanning -= 1;
-        for (path, identity, is_watched) in scanned.watched {
-            self.end_watch_in_look(&path, identity, is_watched);
+    pub fn end(&mut self, CompletedScan(completed): CompletedScan) -> Result<(), IntakeError> {
+        match completed {
+            Completed::Folders(device, scanned) => {
+                self.scanning.end(device);
+                scanned.into_iter().try_for_each(|(folder, outcome)| self.end_folder(folder, outcome))
+            }
+            Completed::Discovery(discovered) => {
+                self.discovery = DiscoveryStep::Listed(Box::new(discovered));
+                Ok(())
+            }
+            Completed::Registration(registered) => self.end_registration(registered),
+            Completed::Orphans(followed) => self.end_orphans(followed),
         }
-        for (folder, outcome) in scanned.scanned {
-            self.end_folder(folder, outcome)?;
-        }
-        Ok(())
     }
 
     fn end_folder(
@@ -97,6 +199,12 @@ impl Intake {
             }
         };
         let path = folder.path.clone();
+        let watched = folder.watch.take();
+        let attempted = watched.as_ref().map(|attempt| attempt.identity);
+        if let Some(attempt) = watched {
+            self.end_watch(&path, attempt);
+        }
+        self.end_hold_back(&folder, outcome.is_some());
         let Some(presence) = self.tracked.get(&path).map(|tracked| tracked.presence) else { return Ok(()) };
         if folder.removed && presence == Presence::Removed && outcome.is_some() {
             self.unwatch(&path);
@@ -108,12 +216,10 @@ impl Intake {
         for (at, priority) in next {
             self.agenda.add(&path, at, priority);
         }
-        if let Presence::Listed(identity) = presence
-            && readable
-            && !self.is_out_of_reach(&path)
-        {
-            // it may have been replaced while it was scanned
-            self.watch_folder(&path, identity);
+        // it may have been replaced while it was scanned
+        let unwatched = self.unwatched(&path).filter(|identity| attempted != Some(*identity));
+        if unwatched.is_some() && readable && !self.is_out_of_reach(&path) {
+            self.request_scan(&path, Instant::now(), Priority::Urgent);
         }
         Ok(())
     }

@@ -76,11 +76,6 @@ impl Schedule {
         self.requested.get_or_insert(soonest.max(now + gather));
     }
 
-    /// Folders may have been missed: they are discovered at once.
-    pub(super) fn request_now(&mut self, now: Instant) {
-        self.requested = Some(now);
-    }
-
     /// Is a discovery requested, or due by then?
     pub(super) fn is_due_by(&self, at: Instant) -> bool {
         self.requested.is_some() || self.full <= at

@@ -25,6 +25,8 @@ pub(super) struct TrackedFolder {
     pub(super) presence_changed: bool,
     /// The folder that inotify watches; `None`: it is polled.
     pub(super) watch: Option<Identity>,
+    /// It was watched, and was moved away or removed. If it is there all the same, it is watched again.
+    pub(super) watch_lost: bool,
     pub(super) first_scan: FirstScan,
     /// So many of its files are still being copied.
     pub(super) incomplete: usize,
@@ -116,6 +118,7 @@ impl TrackedFolder {
             presence: Presence::Removed,
             presence_changed: false,
             watch: None,
+            watch_lost: false,
             first_scan: FirstScan::Due,
             incomplete: 0,
             unreadable: false,
@@ -152,6 +155,12 @@ impl TrackedFolder {
                 ScanRequest::FollowsScan
             }
         }
+    }
+
+    /// It was moved away or removed. Gives back which folder was watched.
+    pub(super) fn lose_watch(&mut self) -> Option<Identity> {
+        self.watch_lost |= self.watch.is_some();
+        self.watch.take()
     }
 
     pub(super) fn set_presence(&mut self, presence: Presence) {
@@ -200,10 +209,12 @@ impl TrackedFolders {
         self.get(path).is_some_and(|folder| folder.presence != Presence::Removed)
     }
 
-    /// The brands whose folders the last discovery found to be removed, and those folders.
+    /// The brands whose folders the last discovery found to be removed, and those folders, which are scanned once more.
     pub(super) fn removed_just_now(&self) -> Vec<(BrandKey, PathBuf)> {
-        let removed =
-            |folder: &TrackedFolder| folder.presence_changed && folder.presence == Presence::Removed;
+        let removed = |folder: &TrackedFolder| {
+            let is_registered = !matches!(folder.job, Job::Unregistered);
+            folder.presence_changed && folder.presence == Presence::Removed && is_registered
+        };
         let removed = self.folders.iter().filter(|(_, folder)| removed(folder));
         removed.map(|(path, folder)| (folder.brand, path.clone())).collect()
     }
@@ -221,6 +232,11 @@ impl TrackedFolders {
 
     pub(super) fn is_unregistered(&self, path: &Path) -> bool {
         self.get(path).is_some_and(|folder| matches!(folder.job, Job::Unregistered))
+    }
+
+    /// May a scan of it begin?
+    pub(super) fn is_idle(&self, path: &Path) -> bool {
+        self.get(path).is_some_and(|folder| matches!(folder.job, Job::Idle(_)))
     }
 
     /// Whose folder it is; `None` while it is being scanned, too.
