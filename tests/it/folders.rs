@@ -618,16 +618,68 @@ async fn a_folder_above_the_root_that_is_moved_away_and_back_loses_nothing() {
     bench.stop().await;
 }
 
+async fn intake_of(bench: &Bench) -> Intake {
+    let settings = Arc::new(Settings::load(&bench.config()).unwrap());
+    let ledger = bench.ledger_of_its_own().await;
+    Intake::new(settings, ledger, CancellationToken::new(), &Metrics::new(SystemClock.now()))
+}
+
+/// All that is due within a second is done.
+async fn settle(intake: &mut Intake) {
+    intake.step().await.unwrap();
+    loop {
+        while let Some(work) = intake.next_scan() {
+            intake.end(work.await).unwrap();
+        }
+        let next = intake.next_step();
+        if next > Instant::now() + Duration::from_secs(1) {
+            return;
+        }
+        tokio::time::sleep_until(next).await;
+        intake.step().await.unwrap();
+    }
+}
+
+/// Files come before folders that are only called otherwise, however many those are.
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_renames_many_folders_holds_up_no_file_of_others() {
+    let bench = Bench::with("[watch]\nmode = \"native\"\nrescan = \"1h\"\npoll_interval = \"1h\"\n").await;
+    bench.brand(OTHER);
+    let folders: Vec<_> = (1..=200).map(|id| bench.brand(&format!("OWNBRAND/{id}"))).collect();
+    let mut intake = intake_of(&bench).await;
+    settle(&mut intake).await;
+    for folder in &folders {
+        fs::rename(folder, folder.with_extension("label")).unwrap();
+    }
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    intake.step().await.unwrap();
+    tokio::time::sleep_until(intake.next_step()).await;
+    intake.step().await.unwrap();
+    let discovery = intake.next_scan().expect("a discovery").await;
+    intake.end(discovery).unwrap();
+    intake.step().await.unwrap();
+    bench.drop_file(OTHER, "1.jpg", &jpg(1));
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let mut before = 0;
+    while bench.rows().await.is_empty() {
+        intake.step().await.unwrap();
+        let work = intake.next_scan().expect("the scan of the folder").await;
+        intake.end(work).unwrap();
+        before += 1;
+    }
+    assert!(before < 20, "{before} pieces of work came before the file");
+    settle(&mut intake).await;
+    let labels = bench.report().await.brands(None, None, None).await.unwrap();
+    assert_eq!(labels.iter().filter(|brand| brand.label.as_deref() == Some("label")).count(), 200);
+}
+
 /// A first look at many folders watches them too. One that is moved away meanwhile, and another one in its place, is told
 /// to it before the look is over.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_folder_that_is_exchanged_while_it_is_looked_at_is_watched() {
     let bench = Bench::with("[watch]\nmode = \"native\"\nrescan = \"1h\"\npoll_interval = \"1h\"\n").await;
     let (path, away) = (bench.brand(OWN), bench.folder.path().join("away"));
-    let settings = Arc::new(Settings::load(&bench.config()).unwrap());
-    let ledger = bench.ledger_of_its_own().await;
-    let metrics = Metrics::new(SystemClock.now());
-    let mut intake = Intake::new(settings, ledger, CancellationToken::new(), &metrics);
+    let mut intake = intake_of(&bench).await;
     // the discovery, and the registration of the folder that it found
     for _ in 0..2 {
         intake.step().await.unwrap();
@@ -641,13 +693,7 @@ async fn a_folder_that_is_exchanged_while_it_is_looked_at_is_watched() {
     intake.step().await.unwrap();
     intake.end(look).unwrap();
     // what was moved away and what is there now is found
-    while intake.next_step() < Instant::now() + Duration::from_secs(1) {
-        tokio::time::sleep_until(intake.next_step()).await;
-        intake.step().await.unwrap();
-        while let Some(scan) = intake.next_scan() {
-            intake.end(scan.await).unwrap();
-        }
-    }
+    settle(&mut intake).await;
     bench.drop_file(OWN, "1.jpg", &jpg(1));
     let seen = async {
         while bench.rows().await.is_empty() {

@@ -36,9 +36,13 @@ struct Mount {
 impl Mount {
     /// `None` where it cannot be mounted.
     async fn new(test: &str, folder: &Path) -> Option<Self> {
-        let (from, at) = (folder.join("real"), folder.join("mounted"));
+        Self::at(test, folder, folder.join("mounted")).await
+    }
+
+    async fn at(test: &str, folder: &Path, at: PathBuf) -> Option<Self> {
+        let from = folder.join("real");
         fs::create_dir(&from).unwrap();
-        fs::create_dir(&at).unwrap();
+        fs::create_dir_all(&at).unwrap();
         let mut bindfs = Command::new("bindfs");
         bindfs.args(["-f", "-o", "attr_timeout=0,entry_timeout=0"]).args([&from, &at]).stderr(Stdio::null());
         let server = bindfs.spawn();
@@ -178,4 +182,50 @@ async fn one_that_hangs_holds_up_no_step_of_intake() {
         assert!(taken.is_ok(), "step {step} waits for it");
     }
     mount.signal("CONT");
+}
+
+/// Less than a listing is waited for, and more than a look at one name.
+const SOON: Duration = Duration::from_secs(15);
+
+async fn soon(bench: &Bench, name: &str) {
+    let sent = until(bench, name, |rows| is(rows, name, State::Uploaded));
+    tokio::time::timeout(SOON, sent).await.expect("soon");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_in_the_inbox_that_hangs_at_the_start_holds_up_no_other_folder() {
+    let place = tempfile::tempdir().unwrap();
+    let bench = Bench::new().await;
+    let at = bench.brand("OWNBRAND/5");
+    let name = "one_in_the_inbox_that_hangs_at_the_start_holds_up_no_other_folder";
+    let Some(mount) = Mount::at(name, place.path(), at).await else { return };
+    mount.signal("STOP");
+    let daemon = Process::start(&bench);
+    bench.drop_file(OTHER, "a.jpg", &jpg(1));
+    soon(&bench, "a.jpg").await;
+    bench.drop_file("OWNBRAND/6", "b.jpg", &jpg(2));
+    soon(&bench, "b.jpg").await;
+    mount.signal("CONT");
+    daemon.kill();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_type_folder_that_hangs_holds_up_no_new_folder_of_another_type() {
+    let place = tempfile::tempdir().unwrap();
+    let bench = Bench::with("[watch]\nmode = \"native\"\n").await;
+    let at = bench.folder.path().join("inbox/OTHERBRAND");
+    let name = "a_type_folder_that_hangs_holds_up_no_new_folder_of_another_type";
+    let Some(mount) = Mount::at(name, place.path(), at).await else { return };
+    let daemon = Process::start(&bench);
+    bench.drop_file(OTHER, "a.jpg", &jpg(1));
+    soon(&bench, "a.jpg").await;
+    let log = fs::read_to_string(bench.folder.path().join("daemon.log")).unwrap();
+    assert!(log.contains("on FUSE"), "inotify has no watch on what a program serves:\n{log}");
+    mount.signal("STOP");
+    for (brand, name, seed) in [("OWNBRAND/6", "b.jpg", 2), ("OWNBRAND/7", "c.jpg", 3)] {
+        bench.drop_file(brand, name, &jpg(seed));
+        soon(&bench, name).await;
+    }
+    mount.signal("CONT");
+    daemon.kill();
 }
