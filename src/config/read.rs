@@ -33,6 +33,15 @@ impl Document {
         self.source.place(span)
     }
 
+    /// Keys of the file that say the same as others: `key` and `key_file`.
+    pub(super) fn doubled(&self) -> Vec<(String, String)> {
+        let is_in_file =
+            |name: &str| self.keys.iter().any(|(key, _)| key == name) && !self.is_overridden(name);
+        let names = self.keys.iter().map(|(name, _)| name);
+        let pairs = names.filter_map(|name| Some((name.strip_suffix("_file")?.to_owned(), name.clone())));
+        pairs.filter(|(key, file)| is_in_file(key) && is_in_file(file)).collect()
+    }
+
     /// Did it come from the environment?
     pub(super) fn is_overridden(&self, key: &str) -> bool {
         self.place(key).starts_with('$')
@@ -50,9 +59,9 @@ pub(super) fn read(
     if !errors.is_empty() {
         let syntax = |error: &toml::de::Error| {
             let span = error.span();
-            let rest = span.as_ref().and_then(|span| text.get(span.start..));
-            let message = wording::of_syntax(error.message(), rest);
-            problem(&source, span.as_ref(), "", message)
+            let parts = span.as_ref().and_then(|span| text.split_at_checked(span.start));
+            let (before, rest) = parts.unwrap_or_default();
+            problem(&source, span.as_ref(), "", &wording::of_syntax(error.message(), before, rest))
         };
         return Err(Problems(errors.iter().map(syntax).collect()));
     }
@@ -157,6 +166,9 @@ impl Entry {
     /// serde quotes the value it did not like; that of a secret must not be shown.
     fn message(&self, message: &str) -> String {
         match self.key.as_deref() {
+            None if message.ends_with("expected a sequence") => {
+                format!("must be written with two brackets, as in [[{}]]: there may be several", self.section)
+            }
             Some("app_secret" | "iot_token" | "webhook" | "secret") => "must be a text in quotes".into(),
             None if ["gateway", "alerts"].contains(&self.section.as_str()) => {
                 format!("must be a section of keys, as in [{}]", self.section)
@@ -306,7 +318,13 @@ mod tests {
             ("[gateway]\napp_id = a1B2\n", "文本要加英文双引号"),
             ("[gateway]\napp_id = “a1B2”\n", "用了中文引号，请改成英文双引号，例如 \"text\""),
             ("[gateway]\napp_id = \"a\nx = 1", "文本里有不能用的字符，或缺少结尾的英文双引号"),
-            ("[gateway]\nurl = \"a\"\nurl = \"b\"\n", "重复的配置项"),
+            ("[gateway]\nurl = \"a\"\nurl = \"b\"\n", "第 2 行已经有 url，请只保留一个"),
+            ("[log]\n[http]\n[log]\n", "第 1 行已经有 log，请只保留一个"),
+            ("[brand]\nid = 1\n", "要写两层方括号，例如 [[brand]]：可以有多个"),
+            (
+                "[network]\nresolve = \"a\"\n",
+                "应为单独的配置段，每行写成 \"名字\" = \"值\"，写的是文本 \"a\"",
+            ),
             ("[gateway\n", "配置段缺少“]”"),
             ("[gateway]\nurl\n", "缺少“=”和值"),
             ("[log]\nlevell = \"x\"\n", "没有配置项 levell，可用的有 `format`、`level`；是不是 level？"),
@@ -339,7 +357,7 @@ mod tests {
     #[test]
     fn a_brand_without_a_path_is_named() {
         let messages = messages("[[brand]]\ntype = \"OWNBRAND\"\nid = 1\n", &[]);
-        assert_eq!(messages, ["config.toml:1: brand: missing field `path`"]);
+        assert_eq!(messages, ["config.toml:1: brand: `path` is missing"]);
     }
 
     #[test]

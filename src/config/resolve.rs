@@ -22,6 +22,9 @@ use crate::domain::alert::AlertTopic;
 use crate::domain::backoff::Backoff;
 use cloud::credential;
 
+/// No qualification picture is smaller, bytes: who writes 20 means megabytes.
+const LEAST_PICTURE: u64 = 1024;
+
 fn base(path: &Path) -> PathBuf {
     let path = std::path::absolute(path).unwrap_or_else(|_| path.into());
     path.parent().map_or_else(|| PathBuf::from("/"), Path::to_path_buf)
@@ -87,6 +90,10 @@ impl Resolver<'_> {
     }
 
     fn settings(&mut self, path: &Path) -> Settings {
+        for (key, file) in self.document.doubled() {
+            let key = key.rsplit('.').next().unwrap_or_default();
+            self.wrong(&file, format!("`{key}` is set too; keep one of them"));
+        }
         let images = self.images();
         Settings {
             path: path.into(),
@@ -114,6 +121,13 @@ impl Resolver<'_> {
     fn images(&mut self) -> Images {
         let file = self.file().images.clone();
         self.slot_count("images.max_per_brand", file.max_per_brand);
+        if (1..LEAST_PICTURE).contains(&file.max_bytes.0) {
+            let bytes = file.max_bytes.0;
+            self.wrong(
+                "images.max_bytes",
+                format!("{bytes} bytes would refuse every picture; write a size, as in \"20MiB\""),
+            );
+        }
         let checks = [("decode", Check::Decode), ("structure", Check::Structure)];
         let mismatches = [("correct", Mismatch::Correct), ("reject", Mismatch::Reject)];
         Images {

@@ -3,13 +3,20 @@
 /// Word processors and Chinese keyboards write other quotation marks than TOML has.
 const QUOTES: [char; 8] = ['“', '”', '‘', '’', '「', '」', '＂', '＇'];
 
-/// A mistake in the syntax; `rest` is the text from there on.
-pub(super) fn of_syntax<'m>(message: &'m str, rest: Option<&str>) -> &'m str {
-    match rest.is_some_and(|rest| rest.trim_start().starts_with(QUOTES)) {
-        true => {
-            "these quotation marks are no \" but those of a word processor: write the text as in \"text\""
-        }
-        false => message,
+/// A mistake in the syntax; `before` and `rest` are the text up to there and from there on.
+pub(super) fn of_syntax(message: &str, before: &str, rest: &str) -> String {
+    if rest.trim_start().starts_with(QUOTES) {
+        return "these quotation marks are no \" but those of a word processor: write the text as in \"text\"".into();
+    }
+    let key = rest.split([' ', '\t', '=', ']', '.']).next().unwrap_or_default();
+    let stands = |line: &str| {
+        let line = line.trim_start().trim_start_matches('[').trim_start();
+        line.strip_prefix(key).is_some_and(|rest| rest.trim_start().starts_with(['=', ']']))
+    };
+    let first = before.lines().enumerate().filter(|(_, line)| stands(line)).last();
+    match first.filter(|_| message == "duplicate key" && !key.is_empty()) {
+        Some((line, _)) => format!("`{key}` stands in line {} already; keep one of them", line + 1),
+        None => message.to_owned(),
     }
 }
 
@@ -19,8 +26,12 @@ pub(super) fn of_entry(message: &str) -> String {
     let expected = match expected {
         "i64" => "a whole number, without quotes",
         "u32" | "u64" => "a whole number of 0 or more, without quotes",
+        "a map" => "a section of its own, with lines as in \"name\" = \"value\"",
         other => other,
     };
+    if let Some(key) = message.strip_prefix("missing field `").and_then(|rest| rest.strip_suffix('`')) {
+        return format!("`{key}` is missing");
+    }
     let Some(unknown) = what.strip_prefix("unknown field `").and_then(|rest| rest.split('`').next()) else {
         return if expected.is_empty() { message.to_owned() } else { format!("{what}expected {expected}") };
     };

@@ -53,6 +53,8 @@ const OTHERS: &[&str] = &[
     // what the parser of the configuration says, by which it is told
     "unknown field",
     "unknown field `",
+    "duplicate key",
+    "missing field `",
     "expected a sequence",
     // what a word is, in an error that its reader replaces
     "topic of alerts",

@@ -73,3 +73,18 @@ fn hosts_match_on_label_boundaries() {
     assert!(HostPattern::parse("127.0.0.1").unwrap().matches("127.0.0.1"));
     assert!(HostPattern::parse("*").is_none());
 }
+
+#[test]
+fn what_is_set_twice_or_cannot_be_meant_is_named() {
+    for (text, expected) in [
+        (
+            "app_secret = \"s\"\napp_secret_file = \"x\"\n",
+            "app_secret_file: `app_secret` is set too; keep one of them",
+        ),
+        ("[images]\nmax_bytes = 20\n", "max_bytes: 20 bytes would refuse every picture"),
+    ] {
+        let problems = parse(&format!("{GOOD}{text}")).unwrap_err().to_string();
+        assert!(problems.contains(expected), "{problems}");
+    }
+    assert!(parse(&format!("{GOOD}[images]\nmax_bytes = 0\n")).is_ok(), "0 is no limit");
+}

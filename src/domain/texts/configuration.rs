@@ -24,6 +24,21 @@ pub(super) const TEXTS: &[Pattern] = &[
     // keys and their types
     ("unknown key `{}`, expected {}", "没有配置项 {}，可用的有 {}"),
     ("{}; did you mean `{}`?", "{}；是不是 {}？"),
+    ("`{}` is missing", "缺少 {}"),
+    ("`{}` stands in line {} already; keep one of them", "第 {1} 行已经有 {0}，请只保留一个"),
+    ("`{}` is set too; keep one of them", "同时写了 {}，请只保留一个"),
+    (
+        "must be written with two brackets, as in [[{}]]: there may be several",
+        "要写两层方括号，例如 [[{}]]：可以有多个",
+    ),
+    (
+        "a section of its own, with lines as in \"name\" = \"value\"",
+        "单独的配置段，每行写成 \"名字\" = \"值\"",
+    ),
+    (
+        "{} bytes would refuse every picture; write a size, as in \"20MiB\"",
+        "{} 字节会让所有图片都不合格；请写大小，例如 \"20MiB\"",
+    ),
     ("must be a section of keys, as in [{}]", "应为配置段，例如 [{}]"),
     ("must be a text in quotes", "应为文本，要加英文双引号"),
     (

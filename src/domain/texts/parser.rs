@@ -7,7 +7,6 @@ pub(super) const TEXTS: &[Pattern] = &[
     // keys
     ("one of {}", "{}"),
     ("`{}` or `{}`", "`{}`、`{}`"),
-    ("missing field `{}`", "缺少 {}"),
     ("duplicate field `{}`", "{} 重复了"),
     // types
     ("invalid type: {}, expected {}", "应为{1}，写的是{0}"),
@@ -23,7 +22,6 @@ pub(super) const TEXTS: &[Pattern] = &[
     ("a string", "文本，要加英文双引号"),
     ("a boolean", "true 或 false"),
     ("a sequence", "列表，例如 [\"a\", \"b\"]"),
-    ("a map", "表，例如 { \"a\" = \"b\" }"),
     ("struct {}", "配置段"),
 ];
 
