@@ -70,7 +70,7 @@ fn print(rows: &[SummaryRow]) {
         table.add_row([
             style::brand(row.brand(), row.label.as_deref()),
             strip(row),
-            format!("{}/{}", row.slots_used + row.slots_reserved, row.slots_total),
+            format!("{}/{}", row.slots_used, row.slots_total),
             count(row.queued + row.uploading + row.retrying, State::Queued),
             count(row.uploaded, State::Uploaded),
             count(row.failed, State::Failed),
