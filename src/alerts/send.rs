@@ -10,7 +10,7 @@ use tokio::process::Command;
 use super::digest::Digest;
 use super::robot;
 use crate::cloud::{Clients, post_json};
-use crate::config::{AlertKind, Alerts, Secret, SecretError, SecretSource};
+use crate::config::{AlertKind, Alerts, SECRETS, Secret, SecretError, SecretSource};
 
 /// A program that takes longer than this is stopped.
 const PROGRAM: Duration = Duration::from_secs(30);
@@ -92,20 +92,23 @@ fn is_accepted(kind: AlertKind, answer: &[u8]) -> Result<(), String> {
     }
 }
 
+/// The program needs none of our secrets.
+fn without_secrets(mut program: Command) -> Command {
+    for secret in SECRETS {
+        program.env_remove(secret.variable());
+    }
+    program.env_remove("CREDENTIALS_DIRECTORY");
+    program
+}
+
 async fn run(command: &[String], text: &str) -> Result<(), String> {
     let (program, arguments) = command.split_first().ok_or("alerts.command is empty")?;
     let cannot = |error: std::io::Error| format!("alerts.command {program}: {error}");
-    let mut child = Command::new(program)
+    let mut child = without_secrets(Command::new(program))
         .args(arguments)
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
-        // the command needs none of our secrets
-        .env_remove("BRANDPOST_GATEWAY__APP_SECRET")
-        .env_remove("BRANDPOST_GATEWAY__IOT_TOKEN")
-        .env_remove("BRANDPOST_ALERTS__WEBHOOK")
-        .env_remove("BRANDPOST_ALERTS__SECRET")
-        .env_remove("CREDENTIALS_DIRECTORY")
         .kill_on_drop(true)
         .spawn()
         .map_err(cannot)?;
@@ -128,5 +131,16 @@ mod tests {
         let error = is_accepted(AlertKind::Wecom, br#"{"errcode":93000,"errmsg":"invalid webhook url"}"#);
         assert_eq!(error.unwrap_err(), "the robot refuses it [93000]: invalid webhook url");
         assert!(is_accepted(AlertKind::Feishu, b"<html>").is_err());
+    }
+
+    #[test]
+    fn no_secret_is_in_the_environment_of_a_program() {
+        let program = without_secrets(Command::new("true"));
+        let removed: Vec<_> =
+            program.as_std().get_envs().filter(|(_, value)| value.is_none()).map(|(name, _)| name).collect();
+        for name in ["BRANDPOST_GATEWAY__APP_SECRET", "BRANDPOST_HTTP__TOKEN", "CREDENTIALS_DIRECTORY"] {
+            assert!(removed.contains(&std::ffi::OsStr::new(name)), "{name}");
+        }
+        assert_eq!(removed.len(), SECRETS.len() + 1);
     }
 }

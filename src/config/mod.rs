@@ -18,7 +18,7 @@ mod wording;
 pub use locate::locate;
 pub use problem::{Problem, Problems};
 pub use read::ENV_PREFIX;
-pub use secret::{Secret, SecretError, SecretPlace, SecretSource};
+pub use secret::{ALL as SECRETS, Secret, SecretError, SecretPlace, SecretSource};
 pub use settings::{
     After, AlertKind, Alerts, BrandFolder, Check, Database, DatabaseServer, Gateway, HostPattern, Http,
     Https, Images, Limits, Log, LogFormat, Mismatch, Network, Oss, Retry, Settings, SignatureChoice, SlotsBy,

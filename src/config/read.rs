@@ -14,6 +14,7 @@ use toml::de::{DeString, DeTable, DeValue};
 
 use super::file::File;
 use super::problem::{Problem, Problems, Source};
+use super::secret;
 use super::wording;
 
 /// `BRANDPOST_<SECTION>__<KEY>` overrides a key.
@@ -165,11 +166,14 @@ impl Entry {
 
     /// serde quotes the value it did not like; that of a secret must not be shown.
     fn message(&self, message: &str) -> String {
+        let name = self.name();
         match self.key.as_deref() {
             None if message.ends_with("expected a sequence") => {
                 format!("must be written with two brackets, as in [[{}]]: there may be several", self.section)
             }
-            Some("app_secret" | "iot_token" | "webhook" | "secret") => "must be a text in quotes".into(),
+            Some(_) if secret::ALL.iter().any(|secret| secret.name() == name) => {
+                "must be a text in quotes".into()
+            }
             None if ["gateway", "alerts"].contains(&self.section.as_str()) => {
                 format!("must be a section of keys, as in [{}]", self.section)
             }

@@ -166,7 +166,7 @@ impl Resolver<'_> {
         let file = self.file().http.clone();
         let database = self.path(&self.file().database.path);
         let token_file = Some(&file.token_file).filter(|path| !path.is_empty()).map(|path| self.path(path));
-        let token_file = token_file.or_else(|| credential(secret::credential_name(secret::PAGE_TOKEN)));
+        let token_file = token_file.or_else(|| credential(secret::PAGE_TOKEN.credential()));
         let listen: Option<SocketAddr> = file.listen.parse().ok();
         match listen {
             None if !file.listen.is_empty() => {

@@ -40,21 +40,54 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// Which secret it is: its key in `config.toml`, as `section.key`. A `_file` behind it names its file.
-pub(super) type Key = &'static str;
+/// Which secret it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Key {
+    /// Its key in `config.toml`, as `section.key`. A `_file` behind it names its file.
+    name: &'static str,
+    /// What its systemd credential is called.
+    credential: &'static str,
+}
+
+impl Key {
+    /// Its key in `config.toml`.
+    pub(super) fn name(self) -> &'static str {
+        self.name
+    }
+
+    /// What its systemd credential is called.
+    pub(super) fn credential(self) -> &'static str {
+        self.credential
+    }
+
+    /// The environment variable that may hold it.
+    pub fn variable(self) -> String {
+        let (section, key) = self.name.split_once('.').unwrap_or_default();
+        format!("{}{}__{}", super::ENV_PREFIX, section.to_uppercase(), key.to_uppercase())
+    }
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name)
+    }
+}
 
 /// Signs the calls of the gateway.
-pub(super) const APP_SECRET: Key = "gateway.app_secret";
+pub(super) const APP_SECRET: Key = Key { name: "gateway.app_secret", credential: "app_secret" };
 /// A user token for the gateway.
-pub(super) const IOT_TOKEN: Key = "gateway.iot_token";
+pub(super) const IOT_TOKEN: Key = Key { name: "gateway.iot_token", credential: "iot_token" };
 /// Opens the database on its server. It is never in the configuration itself.
-pub(super) const DATABASE_PASSWORD: Key = "database.password";
+pub(super) const DATABASE_PASSWORD: Key = Key { name: "database.password", credential: "db_password" };
 /// Where alerts go; the URL holds a key.
-pub(super) const WEBHOOK: Key = "alerts.webhook";
+pub(super) const WEBHOOK: Key = Key { name: "alerts.webhook", credential: "alerts_webhook" };
 /// Signs alerts.
-pub(super) const ALERT_SECRET: Key = "alerts.secret";
+pub(super) const ALERT_SECRET: Key = Key { name: "alerts.secret", credential: "alerts_secret" };
 /// Opens the page. It is never in the configuration itself.
-pub(super) const PAGE_TOKEN: Key = "http.token";
+pub(super) const PAGE_TOKEN: Key = Key { name: "http.token", credential: "http_token" };
+
+/// All of them: what is done with every secret is done with these.
+pub const ALL: [Key; 6] = [APP_SECRET, IOT_TOKEN, DATABASE_PASSWORD, WEBHOOK, ALERT_SECRET, PAGE_TOKEN];
 
 /// Where a secret is taken from.
 #[derive(Debug, Clone)]
@@ -84,8 +117,8 @@ pub enum SecretPlace {
 #[derive(Debug, thiserror::Error)]
 pub enum SecretError {
     /// None of the places has one.
-    #[error("there is no {0}: set {0}_file, or {env}, or the systemd credential {1}", env = variable(.0))]
-    Missing(Key, &'static str),
+    #[error("there is no {0}: set {0}_file, or {env}, or the systemd credential {credential}", env = dollar(.0), credential = .0.credential)]
+    Missing(Key),
     /// The file that should hold it cannot be read.
     #[error("cannot read {key} from {path}")]
     Unreadable {
@@ -120,7 +153,7 @@ impl SecretSource {
     pub fn load(&self) -> Result<Secret, SecretError> {
         let key = self.key;
         match &self.place {
-            SecretPlace::Environment(secret) => clean(key, &variable(key), secret.expose()),
+            SecretPlace::Environment(secret) => clean(key, &dollar(&key), secret.expose()),
             SecretPlace::File(path) => read(key, path, true),
             // systemd guards it
             SecretPlace::Credential(path) => read(key, path, false),
@@ -128,7 +161,7 @@ impl SecretSource {
                 guard(key, config)?;
                 clean(key, &config.display().to_string(), secret.expose())
             }
-            SecretPlace::Missing => Err(SecretError::Missing(key, credential_name(key))),
+            SecretPlace::Missing => Err(SecretError::Missing(key)),
         }
     }
 
@@ -141,21 +174,8 @@ impl SecretSource {
     }
 }
 
-/// What the systemd credential of a secret is called.
-pub(super) fn credential_name(key: Key) -> &'static str {
-    match key {
-        APP_SECRET => "app_secret",
-        IOT_TOKEN => "iot_token",
-        DATABASE_PASSWORD => "db_password",
-        WEBHOOK => "alerts_webhook",
-        ALERT_SECRET => "alerts_secret",
-        _ => "http_token",
-    }
-}
-
-fn variable(key: Key) -> String {
-    let (section, key) = key.split_once('.').unwrap_or_default();
-    format!("${}{}__{}", super::ENV_PREFIX, section.to_uppercase(), key.to_uppercase())
+fn dollar(key: &Key) -> String {
+    format!("${}", key.variable())
 }
 
 /// Reads a secret's file, at most so many bytes of it.
@@ -247,6 +267,13 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     use rustix::fs::{CWD, FileType, Mode};
+
+    #[test]
+    fn all_secrets_are_in_the_list() {
+        let constants =
+            include_str!("secret.rs").lines().filter(|line| line.contains(": Key = Key {")).count();
+        assert_eq!(constants, ALL.len() + 1, "one line is this test's own");
+    }
 
     fn file(content: &[u8], mode: u32) -> (tempfile::TempDir, PathBuf) {
         let folder = tempfile::tempdir().unwrap();

@@ -56,11 +56,11 @@ impl Resolver<'_> {
         config: &Path,
     ) -> Option<SecretSource> {
         let inline = Some(inline).filter(|secret| !secret.is_empty());
-        let place = if let Some(secret) = inline.filter(|_| self.document.is_overridden(key)) {
+        let place = if let Some(secret) = inline.filter(|_| self.document.is_overridden(key.name())) {
             SecretPlace::Environment(secret.clone())
         } else if !file.is_empty() {
             SecretPlace::File(self.path(file))
-        } else if let Some(path) = credential(secret::credential_name(key)) {
+        } else if let Some(path) = credential(key.credential()) {
             SecretPlace::Credential(path)
         } else {
             SecretPlace::Inline(inline?.clone(), config.into())
