@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use super::agenda::Priority;
 use super::context::Context;
 use super::folder::Folder;
-use super::tracked::Presence;
+use super::tracked::{Presence, TrackedFolder};
 use super::{Intake, IntakeError};
 use crate::config::Settings;
 use crate::domain::brand::{BrandKey, UploadId};
@@ -82,12 +82,12 @@ impl Intake {
         }
     }
 
-    /// Is the folder not to be scanned yet? Then it is as soon as it may be.
+    /// Is the folder not to be scanned yet? Then it is as soon as it may be. One that was scanned before is no other's new
+    /// name, and waits for none.
     pub(super) fn hold_back(&mut self, path: &Path) -> bool {
-        let Some(folder) = self.tracked.get(path).filter(|folder| folder.presence != Presence::Removed)
-        else {
-            return false;
-        };
+        let may_wait =
+            |folder: &&TrackedFolder| folder.presence != Presence::Removed && folder.is_first_scan_pending();
+        let Some(folder) = self.tracked.get(path).filter(may_wait) else { return false };
         let held = self.held_back.brands.get_mut(&folder.brand);
         held.map(|held| held.due.insert(path.to_owned())).is_some()
     }
@@ -95,10 +95,14 @@ impl Intake {
     /// A folder was scanned. If that was the last time, or it is there again, others of its brand need not wait for it.
     pub(super) fn end_hold_back(&mut self, folder: &Folder, is_done: bool) {
         let is_removed = self.tracked.get(&folder.path).is_some_and(|now| now.presence == Presence::Removed);
-        if is_removed && !(folder.removed && is_done) {
-            return;
+        if !is_removed || (folder.removed && is_done) {
+            self.release_for(&folder.path);
         }
-        if let Some(brand) = self.held_back.removed.remove(&folder.path) {
+    }
+
+    /// Others of its brand need not wait for this folder, which is gone.
+    pub(super) fn release_for(&mut self, path: &Path) {
+        if let Some(brand) = self.held_back.removed.remove(path) {
             self.release(brand);
         }
     }

@@ -3,13 +3,12 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::path::Path;
-use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tokio::time::Instant;
 
-use super::agenda::Priority;
+use super::agenda::{Agenda, Due, Priority};
 use super::discover::{Discovered, DiscoveryStep};
 use super::folder::{Folder, WatchAttempt};
 use super::orphans::OrphansFollowed;
@@ -23,12 +22,9 @@ pub(super) const AT_ONCE: usize = 8;
 const URGENT: usize = 4;
 
 /// Scans of folders that are not known to be on a local disk wait for somebody else's file system, and take no others'
-/// places: so many of them go on side by side, of each device so many,
+/// places: so many of them go on side by side, of each device so many.
 const ELSEWHERE: usize = 64;
 const OF_DEVICE: usize = 8;
-
-/// and those for which there is no place are looked at again after this time.
-const NO_PLACE: Duration = Duration::from_millis(500);
 
 /// Work of intake that waits for file systems or for the database, to be run by the caller: a scan of a folder, a look at
 /// some, a discovery.
@@ -60,6 +56,8 @@ pub(super) type ScannedFolder = (Box<Folder>, Result<ScanResult, IntakeError>);
 pub(super) struct Scanning {
     local: usize,
     elsewhere: HashMap<u64, usize>,
+    /// Folders whose scan is due, and for which there is no place.
+    waiting: HashMap<u64, Agenda>,
 }
 
 impl Scanning {
@@ -74,10 +72,16 @@ impl Scanning {
         *device.map_or(&mut self.local, |device| self.elsewhere.entry(device).or_default()) += 1;
     }
 
-    fn end(&mut self, device: Option<u64>) {
+    /// The scan of this folder waits for a place.
+    fn wait(&mut self, device: Option<u64>, Due { folder, at, priority }: Due) {
+        self.waiting.entry(device.unwrap_or_default()).or_default().add(&folder, at, priority);
+    }
+
+    /// A scan has come to its end. Gives back those for which there is a place now.
+    fn end(&mut self, device: Option<u64>) -> Vec<Due> {
         let Some(device) = device else {
             self.local -= 1;
-            return;
+            return Vec::new();
         };
         if let Entry::Occupied(mut count) = self.elsewhere.entry(device) {
             *count.get_mut() -= 1;
@@ -85,6 +89,21 @@ impl Scanning {
                 count.remove();
             }
         }
+        let all = self.elsewhere.values().sum::<usize>();
+        // any device may have waited for the last place of all
+        let is_scarce = all + 1 >= ELSEWHERE;
+        let concerned = |waiting: &u64| is_scarce || *waiting == device;
+        let waiting: Vec<_> = self.waiting.keys().copied().filter(concerned).collect();
+        let mut next = Vec::new();
+        for device in waiting {
+            if let Entry::Occupied(mut queue) = self.waiting.entry(device) {
+                match queue.get_mut().take_due(Instant::now(), Priority::Routine) {
+                    Some(due) => next.push(due),
+                    None => drop(queue.remove()),
+                }
+            }
+        }
+        next
     }
 }
 
@@ -110,12 +129,16 @@ impl Intake {
     fn next_folder(&mut self) -> Option<FolderScan> {
         while let Some(least) = self.room() {
             let due = self.agenda.take_due(Instant::now(), least)?;
-            if self.is_out_of_reach(&due.folder) || self.hold_back(&due.folder) {
+            if self.is_out_of_reach(&due.folder) {
+                self.release_for(&due.folder);
+                continue;
+            }
+            if self.hold_back(&due.folder) {
                 continue;
             }
             let device = self.device_elsewhere(&due.folder);
             if !self.scanning.has_place(device) {
-                self.agenda.add(&due.folder, Instant::now() + NO_PLACE, due.priority);
+                self.scanning.wait(device, due);
                 continue;
             }
             if let Some(scan) = self.glance(&due).or_else(|| self.scan(&due.folder)) {
@@ -173,7 +196,9 @@ impl Intake {
     pub fn end(&mut self, CompletedScan(completed): CompletedScan) -> Result<(), IntakeError> {
         match completed {
             Completed::Folders(device, scanned) => {
-                self.scanning.end(device);
+                for Due { folder, at, priority } in self.scanning.end(device) {
+                    self.agenda.add(&folder, at, priority);
+                }
                 scanned.into_iter().try_for_each(|(folder, outcome)| self.end_folder(folder, outcome))
             }
             Completed::Discovery(discovered) => {
@@ -246,5 +271,45 @@ impl Intake {
             urgent.chain(full_scan_due).chain(polled).collect()
         };
         self.tracked.update(&path, take_back).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn due(name: &str) -> Due {
+        Due { folder: name.into(), at: Instant::now(), priority: Priority::Routine }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn scans_elsewhere_take_no_local_place_and_wait_for_their_own() {
+        let mut scanning = Scanning::default();
+        for _ in 0..OF_DEVICE {
+            assert!(scanning.has_place(Some(7)));
+            scanning.begin(Some(7));
+        }
+        assert!(!scanning.has_place(Some(7)) && scanning.has_place(Some(8)) && scanning.has_place(None));
+        assert_eq!(scanning.local, 0);
+        scanning.wait(Some(7), due("a"));
+        scanning.wait(Some(7), due("b"));
+        scanning.begin(Some(8));
+        assert_eq!(scanning.end(Some(8)), [], "it waits for another device");
+        assert_eq!(scanning.end(Some(7)), [due("a")]);
+        assert_eq!(scanning.end(Some(7)), [due("b")]);
+        assert_eq!(scanning.end(Some(7)), []);
+        assert!(scanning.waiting.is_empty() && scanning.has_place(Some(7)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_last_place_of_all_goes_to_any_device() {
+        let mut scanning = Scanning::default();
+        for number in 0..ELSEWHERE {
+            scanning.begin(u64::try_from(number).ok());
+        }
+        assert!(!scanning.has_place(Some(99)));
+        scanning.wait(Some(99), due("a"));
+        assert_eq!(scanning.end(Some(3)), [due("a")]);
+        assert!(scanning.has_place(Some(99)));
     }
 }
