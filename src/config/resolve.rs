@@ -23,7 +23,7 @@ use crate::domain::backoff::Backoff;
 use cloud::credential;
 
 /// No qualification picture is smaller, bytes: who writes 20 means megabytes.
-const LEAST_PICTURE: u64 = 1024;
+const LEAST_PICTURE: u64 = 100;
 
 fn base(path: &Path) -> PathBuf {
     let path = std::path::absolute(path).unwrap_or_else(|_| path.into());

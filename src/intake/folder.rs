@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use tokio::time::Instant;
 
@@ -31,7 +32,7 @@ pub(super) struct Folder {
     /// It is not there any more, and that is certain.
     pub(super) removed: bool,
     /// It is gone, and where its files may be now: in these folders of its brand.
-    pub(super) moved_to: Vec<PathBuf>,
+    pub(super) moved_to: Option<Arc<[PathBuf]>>,
     /// It is to be watched by this scan.
     pub(super) watch: Option<WatchAttempt>,
     /// Why it cannot be read.
@@ -55,7 +56,7 @@ impl Folder {
             path,
             stability: StabilityTracker::default(),
             removed: false,
-            moved_to: Vec::new(),
+            moved_to: None,
             watch: None,
             problems: RepeatLimiter::default(),
             unreadable: HashSet::new(),

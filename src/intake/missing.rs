@@ -31,8 +31,7 @@ impl Reconcile<'_> {
     pub(super) async fn mark_all_gone(&mut self) -> Result<(), IntakeError> {
         let mut rows = self.ctx.ledger.known(self.folder.brand).await?;
         rows.retain(|row| self.is_here(row));
-        let folders = std::mem::take(&mut self.folder.moved_to);
-        if !folders.is_empty() {
+        if let Some(folders) = self.folder.moved_to.take() {
             let moved = follow(self.ctx, self.folder.brand, &rows, folders).await?;
             rows.retain(|row| !moved.contains(&row.id));
         }

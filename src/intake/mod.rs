@@ -240,6 +240,7 @@ impl Intake {
         {
             self.begin_discovery(scope);
         }
+        self.expire_held_back();
         self.plan().await;
         self.tidy_watches();
         if !self.all_found && self.is_everything_read() {
@@ -289,7 +290,7 @@ impl Intake {
         }
         let due = self.room().and_then(|least| self.agenda.next(least));
         let next = if self.can_discover() { self.schedule.next() } else { self.schedule.identity_check };
-        due.map_or(next, |due| due.min(next))
+        [due, self.held_back.next()].into_iter().flatten().fold(next, Instant::min)
     }
 }
 

@@ -2,6 +2,7 @@
 //! the folder is a brand's again.
 
 use std::collections::HashSet;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +11,7 @@ use futures_util::future::BoxFuture;
 use tokio::time::Instant;
 
 use super::context::Context;
-use super::renamed_folders::follow;
+use super::renamed_folders::{Work, follow};
 use super::{Intake, IntakeError};
 use crate::domain::brand::{BrandKey, UploadId};
 use crate::domain::upload::State;
@@ -27,7 +28,11 @@ pub(super) struct Orphans {
     again: Option<Instant>,
     /// Those of which it is to be found out what became of them.
     found: Vec<OrphansOf>,
-    /// Of so many groups it is being found out.
+    /// The number of the latest search for them.
+    search: u64,
+    /// The number of the latest one that was begun.
+    begun: u64,
+    /// So many searches are under way.
     under_way: usize,
 }
 
@@ -52,7 +57,8 @@ impl Orphans {
 
 /// What was found out about files without a folder.
 pub(super) struct OrphansFollowed {
-    /// Their brands, whose folders waited for it.
+    /// Which searches these were, and the brands whose new folders waited for them.
+    searches: RangeInclusive<u64>,
     brands: Vec<BrandKey>,
     resolved: Result<Resolved, IntakeError>,
 }
@@ -66,7 +72,7 @@ struct Resolved {
 }
 
 /// Files without a folder, by their brands, and the folders of each.
-type OrphansOf = (BrandRow, Vec<UploadSnapshot>, Vec<PathBuf>);
+type OrphansOf = (BrandRow, Vec<UploadSnapshot>, Option<Arc<[PathBuf]>>);
 
 impl Intake {
     /// Has it found out what became of the files of these brands that are in no folder of theirs.
@@ -87,10 +93,14 @@ impl Intake {
                 found.push((brand, rows));
             }
         }
-        let mut folders = self.tracked.folders_of(&found.iter().map(|(brand, _)| brand.brand).collect());
+        let mut folders = self.folders_to_search(&found.iter().map(|(brand, _)| brand.brand).collect());
+        self.orphans.search += 1;
         for (brand, rows) in found {
-            let folders = folders.remove(&brand.brand).unwrap_or_default();
-            self.held_back.add(brand.brand, folders.clone());
+            let folders = folders.remove(&brand.brand);
+            if let Some(folders) = folders.clone() {
+                let search = Work::Orphans(self.orphans.search);
+                self.held_back.add(brand.brand, folders, search, Instant::now());
+            }
             self.orphans.found.push((brand, rows, folders));
         }
         Ok(())
@@ -108,18 +118,21 @@ impl Intake {
             return None;
         }
         self.orphans.under_way += 1;
-        let ctx = self.ctx.clone();
+        let (ctx, searches) = (self.ctx.clone(), self.orphans.begun + 1..=self.orphans.search);
+        self.orphans.begun = self.orphans.search;
         Some(Box::pin(async move {
             let brands = orphans.iter().map(|(brand, ..)| brand.brand).collect();
             let resolved = resolve_all(&ctx, orphans).await;
-            OrphansFollowed { brands, resolved }
+            OrphansFollowed { searches, brands, resolved }
         }))
     }
 
     pub(super) fn end_orphans(&mut self, followed: OrphansFollowed) -> Result<(), IntakeError> {
         self.orphans.under_way -= 1;
-        for brand in followed.brands {
-            self.release(brand);
+        for search in followed.searches {
+            for brand in &followed.brands {
+                self.release(*brand, &Work::Orphans(search));
+            }
         }
         let resolved = match followed.resolved {
             Ok(resolved) => resolved,
@@ -151,9 +164,11 @@ async fn resolve_all(ctx: &Arc<Context>, mut orphans: Vec<OrphansOf>) -> Result<
 
 /// Files whose folder got another name while nobody looked.
 async fn follow_all(ctx: &Arc<Context>, orphans: &mut [OrphansOf]) -> Result<(), IntakeError> {
-    for (brand, rows, folders) in orphans.iter_mut().filter(|(_, _, folders)| !folders.is_empty()) {
-        let moved = follow(ctx, *brand, rows, folders.clone()).await?;
-        rows.retain(|row| !moved.contains(&row.id));
+    for (brand, rows, folders) in orphans {
+        if let Some(folders) = folders {
+            let moved = follow(ctx, *brand, rows, folders.clone()).await?;
+            rows.retain(|row| !moved.contains(&row.id));
+        }
     }
     Ok(())
 }

@@ -14,6 +14,7 @@ use super::folder::{Folder, WatchAttempt};
 use super::orphans::OrphansFollowed;
 use super::reconcile::{Reconcile, ScanResult};
 use super::registration::Registered;
+use super::renamed_folders::Work;
 use super::tracked::{FirstScan, Job, Presence, TrackedFolder};
 use super::{GATHER, Intake, IntakeError};
 
@@ -130,7 +131,9 @@ impl Intake {
         while let Some(least) = self.room() {
             let due = self.agenda.take_due(Instant::now(), least)?;
             if self.is_out_of_reach(&due.folder) {
-                self.release_for(&due.folder);
+                if let Some(brand) = self.tracked.get(&due.folder).map(|folder| folder.brand) {
+                    self.release(brand, &Work::Scan(due.folder));
+                }
                 continue;
             }
             if self.hold_back(&due.folder) {

@@ -66,6 +66,8 @@ pub(super) enum Job {
 pub(super) enum FirstScan {
     /// Nobody has looked into it.
     Due,
+    /// As `Due`, and it waited for the last scan of a folder that is gone, or does so.
+    HeldBack,
     /// A look at many folders found that this one must be scanned.
     OwnScanDue,
     Done,
