@@ -286,15 +286,25 @@ pub fn is_mount_point(path: &Path) -> io::Result<bool> {
 /// As `is_mount_point`, of an open folder.
 ///
 /// # Errors
-/// Those of `statx`.
+/// As of `is_mount_point`.
 pub fn is_mounted_on(folder: impl AsFd) -> io::Result<bool> {
+    mount_of(folder).map(|(_, is_mount_point)| is_mount_point)
+}
+
+/// On which device an open folder is, and whether that is mounted there.
+///
+/// # Errors
+/// Those of `statx`.
+pub fn mount_of(folder: impl AsFd) -> io::Result<(u64, bool)> {
     // what is mounted there is not asked
     let known = AtFlags::EMPTY_PATH | AtFlags::STATX_DONT_SYNC;
-    let look = fs::statx(&folder, "", known, StatxFlags::empty())?;
+    let look = fs::statx(&folder, "", known, StatxFlags::INO)?;
+    let (device, _) = identity_in_look(&look);
     if look.stx_attributes_mask.contains(StatxAttributes::MOUNT_ROOT) {
-        return Ok(look.stx_attributes.contains(StatxAttributes::MOUNT_ROOT));
+        return Ok((device, look.stx_attributes.contains(StatxAttributes::MOUNT_ROOT)));
     }
-    Ok(fs::fstat(&folder)?.st_dev != fs::statat(&folder, "..", AtFlags::empty())?.st_dev)
+    let above = fs::statat(&folder, "..", AtFlags::empty()).map(|above| above.st_dev);
+    Ok((device, above.is_ok_and(|above| above != device)))
 }
 
 /// May this process write there?

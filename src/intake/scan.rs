@@ -3,11 +3,12 @@
 use std::collections::HashSet;
 use std::ffi::{OsStr, OsString};
 use std::io;
+use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
 
-use rustix::fs::{Dir, FileType};
+use rustix::fs::{self, Dir, FileType, RawDir, SeekFrom};
 
 use super::tidy;
 use crate::domain::glob::Glob;
@@ -47,10 +48,15 @@ impl Listing {
 /// # Errors
 /// When the folder cannot be read: then nothing is known of its files.
 pub(super) fn list(folder: OwnedFd, ignored: &[Glob]) -> io::Result<Listing> {
-    tidy::recover(&folder)?;
+    let mut names = read_names(&folder, ignored)?;
+    if names.has_staging {
+        tidy::recover(&folder)?;
+        fs::seek(&folder, SeekFrom::Start(0))?;
+        names = read_names(&folder, ignored)?;
+    }
     let mut entries = Vec::new();
     let mut unknown = Vec::new();
-    for name in names(&folder, ignored)? {
+    for name in names.names {
         match files::look(&folder, &name) {
             Ok(meta) if meta.kind == Kind::Folder => {}
             Ok(meta) => entries.push(Entry { name, meta }),
@@ -60,14 +66,16 @@ pub(super) fn list(folder: OwnedFd, ignored: &[Glob]) -> io::Result<Listing> {
         }
     }
     entries.sort_by(|a, b| order::natural(a.name.as_bytes(), b.name.as_bytes()));
-    let (device, is_mount_point) =
-        (files::device(&folder)?, files::is_mounted_on(&folder).unwrap_or_default());
+    let (device, is_mount_point) = files::mount_of(&folder)?;
     Ok(Listing { folder: Arc::new(folder), device, is_mount_point, entries, unknown })
 }
 
 /// So many names in a brand's folder are looked at: one that may be written by others must not take the daemon's memory.
 /// A folder with more counts as one that cannot be read, so nothing of it is taken for deleted.
 const MAX_NAMES: usize = 20_000;
+
+/// Names are read in pieces of so many bytes.
+const BUFFER: usize = 8 << 10;
 
 /// So many folders in a brand's folder are named.
 const MAX_SUBFOLDERS: usize = 3;
@@ -77,11 +85,24 @@ const MAX_SUBFOLDERS: usize = 3;
 /// # Errors
 /// When the folder cannot be read, or holds too many.
 pub(super) fn names(folder: &OwnedFd, ignored: &[Glob]) -> io::Result<Vec<OsString>> {
-    let mut names = Vec::new();
-    // a second descriptor, not a second `open`: that is an event of the folder's watch
-    for item in Dir::new(folder.try_clone()?)? {
+    read_names(folder, ignored).map(|read| read.names)
+}
+
+struct Names {
+    names: Vec<OsString>,
+    /// A crash left files between the folder and their end.
+    has_staging: bool,
+}
+
+fn read_names(folder: &OwnedFd, ignored: &[Glob]) -> io::Result<Names> {
+    let (mut names, mut has_staging) = (Vec::new(), false);
+    // the descriptor itself is read: another `open` is an event of the folder's watch
+    let mut buffer = [MaybeUninit::uninit(); BUFFER];
+    let mut items = RawDir::new(folder, &mut buffer);
+    while let Some(item) = items.next() {
         let item = item?;
         let name = OsStr::from_bytes(item.file_name().to_bytes());
+        has_staging |= name == tidy::STAGING;
         if item.file_type() != FileType::Directory && !is_ignored(name, ignored) {
             if names.len() == MAX_NAMES {
                 return Err(io::Error::other(format!(
@@ -91,7 +112,7 @@ pub(super) fn names(folder: &OwnedFd, ignored: &[Glob]) -> io::Result<Vec<OsStri
             names.push(name.to_owned());
         }
     }
-    Ok(names)
+    Ok(Names { names, has_staging })
 }
 
 /// The folders in a folder that was opened for this, a few of them: their files are never looked at.

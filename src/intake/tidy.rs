@@ -15,7 +15,7 @@ use crate::domain::upload::Stamp;
 use crate::files::{self, Kind};
 
 /// The folder in which a file is between its own folder and its end. Hidden, so that it is never taken for a new one.
-const STAGING: &str = ".brandpost";
+pub(super) const STAGING: &str = ".brandpost";
 
 /// Tidies one uploaded file away. It is moved to the staging folder first and compared there: if it is not the
 /// file that was uploaded, it is put back.
