@@ -29,12 +29,20 @@ impl Intake {
             self.moved_or_removed(path);
         }
         for (path, events) in events.folders {
-            if self.parents.contains_key(&path) {
+            if self.is_parent(&path) {
                 self.schedule.request(now, GATHER);
             } else {
                 self.take_folder_events(&path, events, now);
             }
         }
+    }
+
+    /// Is it the root or a type folder? A discovery that is under way may have watched it already, and know nothing of what is
+    /// told now.
+    fn is_parent(&self, path: &Path) -> bool {
+        let root = &self.ctx.settings.watch.root;
+        let may_be = path == root || path.parent() == Some(root);
+        self.parents.contains_key(path) || (may_be && self.tracked.get(path).is_none())
     }
 
     fn take_folder_events(&mut self, path: &Path, events: FolderEvents, now: Instant) {

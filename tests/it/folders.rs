@@ -673,6 +673,25 @@ async fn whoever_renames_many_folders_holds_up_no_file_of_others() {
     assert_eq!(labels.iter().filter(|brand| brand.label.as_deref() == Some("label")).count(), 200);
 }
 
+/// A folder that is made after its type folder was listed, and before intake took over what was found.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_folder_that_is_made_while_a_discovery_goes_on_is_found() {
+    let bench = Bench::with("[watch]\nmode = \"native\"\nrescan = \"1h\"\npoll_interval = \"1h\"\n").await;
+    fs::create_dir_all(bench.folder.path().join("inbox/OWNBRAND")).unwrap();
+    let mut intake = intake_of(&bench).await;
+    intake.step().await.unwrap();
+    let discovery = intake.next_scan().expect("a discovery").await;
+    bench.drop_file(OWN, "1.jpg", &jpg(1));
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    intake.step().await.unwrap();
+    intake.end(discovery).unwrap();
+    settle(&mut intake).await;
+    // a second after the first, the next discovery is due
+    tokio::time::sleep(Duration::from_millis(1100)).await;
+    settle(&mut intake).await;
+    assert_eq!(bench.rows().await.len(), 1);
+}
+
 /// A first look at many folders watches them too. One that is moved away meanwhile, and another one in its place, is told
 /// to it before the look is over.
 #[tokio::test(flavor = "multi_thread")]
