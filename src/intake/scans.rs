@@ -62,11 +62,11 @@ pub(super) struct Scanning {
 }
 
 impl Scanning {
-    /// Is there a place for a scan on this device (`None`: a local one)?
-    fn has_place(&self, device: Option<u64>) -> bool {
-        let Some(device) = device else { return true };
+    /// For how many scans on this device, which is not known to be a local disk, is there a place?
+    fn places(&self, device: u64) -> usize {
         let all: usize = self.elsewhere.values().sum();
-        all < ELSEWHERE && self.elsewhere.get(&device).is_none_or(|count| *count < OF_DEVICE)
+        let of_device = self.elsewhere.get(&device).copied().unwrap_or_default();
+        OF_DEVICE.saturating_sub(of_device).min(ELSEWHERE.saturating_sub(all))
     }
 
     fn begin(&mut self, device: Option<u64>) {
@@ -74,8 +74,8 @@ impl Scanning {
     }
 
     /// The scan of this folder waits for a place.
-    fn wait(&mut self, device: Option<u64>, Due { folder, at, priority }: Due) {
-        self.waiting.entry(device.unwrap_or_default()).or_default().add(&folder, at, priority);
+    fn wait(&mut self, device: u64, Due { folder, at, priority }: Due) {
+        self.waiting.entry(device).or_default().add(&folder, at, priority);
     }
 
     /// A scan has come to its end. Gives back those for which there is a place now.
@@ -90,19 +90,21 @@ impl Scanning {
                 count.remove();
             }
         }
-        let all = self.elsewhere.values().sum::<usize>();
         // any device may have waited for the last place of all
-        let is_scarce = all + 1 >= ELSEWHERE;
+        let is_scarce = self.elsewhere.values().sum::<usize>() + 1 >= ELSEWHERE;
         let concerned = |waiting: &u64| is_scarce || *waiting == device;
         let waiting: Vec<_> = self.waiting.keys().copied().filter(concerned).collect();
-        let mut next = Vec::new();
-        for device in waiting {
-            if let Entry::Occupied(mut queue) = self.waiting.entry(device) {
-                match queue.get_mut().take_due(Instant::now(), Priority::Routine) {
-                    Some(due) => next.push(due),
-                    None => drop(queue.remove()),
-                }
-            }
+        waiting.into_iter().flat_map(|device| self.take_waiting(device)).collect()
+    }
+
+    /// Folders that waited for a place on this device, as many as there are places.
+    fn take_waiting(&mut self, device: u64) -> Vec<Due> {
+        let (places, now) = (self.places(device), Instant::now());
+        let Entry::Occupied(mut queue) = self.waiting.entry(device) else { return Vec::new() };
+        let next = std::iter::from_fn(|| queue.get_mut().take_due(now, Priority::Routine)).take(places);
+        let next: Vec<_> = next.collect();
+        if next.len() < places {
+            queue.remove();
         }
         next
     }
@@ -140,7 +142,7 @@ impl Intake {
                 continue;
             }
             let device = self.device_elsewhere(&due.folder);
-            if !self.scanning.has_place(device) {
+            if let Some(device) = device.filter(|device| self.scanning.places(*device) == 0) {
                 self.scanning.wait(device, due);
                 continue;
             }
@@ -288,20 +290,20 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn scans_elsewhere_take_no_local_place_and_wait_for_their_own() {
         let mut scanning = Scanning::default();
-        for _ in 0..OF_DEVICE {
-            assert!(scanning.has_place(Some(7)));
+        for left in (0..OF_DEVICE).rev() {
             scanning.begin(Some(7));
+            assert_eq!(scanning.places(7), left);
         }
-        assert!(!scanning.has_place(Some(7)) && scanning.has_place(Some(8)) && scanning.has_place(None));
-        assert_eq!(scanning.local, 0);
-        scanning.wait(Some(7), due("a"));
-        scanning.wait(Some(7), due("b"));
+        assert_eq!((scanning.local, scanning.places(8)), (0, OF_DEVICE));
+        for name in ["a", "b"] {
+            scanning.wait(7, due(name));
+        }
         scanning.begin(Some(8));
         assert_eq!(scanning.end(Some(8)), [], "it waits for another device");
         assert_eq!(scanning.end(Some(7)), [due("a")]);
+        // what came of the first is not known: there are two places now
         assert_eq!(scanning.end(Some(7)), [due("b")]);
-        assert_eq!(scanning.end(Some(7)), []);
-        assert!(scanning.waiting.is_empty() && scanning.has_place(Some(7)));
+        assert!(scanning.waiting.is_empty());
     }
 
     #[tokio::test(start_paused = true)]
@@ -310,9 +312,9 @@ mod tests {
         for number in 0..ELSEWHERE {
             scanning.begin(u64::try_from(number).ok());
         }
-        assert!(!scanning.has_place(Some(99)));
-        scanning.wait(Some(99), due("a"));
+        assert_eq!(scanning.places(99), 0);
+        scanning.wait(99, due("a"));
         assert_eq!(scanning.end(Some(3)), [due("a")]);
-        assert!(scanning.has_place(Some(99)));
+        assert_eq!(scanning.places(99), 1);
     }
 }
