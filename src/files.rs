@@ -104,6 +104,14 @@ pub fn brand_folder_in_memory(top: Option<&Path>, folder: &Path) -> io::Result<O
     Ok(fs::openat2(named::resolve(top)?, below, point, Mode::empty(), BENEATH | ResolveFlags::CACHED)?)
 }
 
+/// On which device a brand's folder is, from what the kernel has in memory.
+///
+/// # Errors
+/// As of `brand_folder_in_memory`.
+pub fn device_in_memory(top: Option<&Path>, folder: &Path) -> io::Result<u64> {
+    Ok(identity_of(brand_folder_in_memory(top, folder)?)?.0)
+}
+
 /// Opens a regular file in a folder for reading; links and special files are refused, and a FIFO does not
 /// make it wait.
 ///

@@ -60,15 +60,12 @@ impl Question {
         match self {
             Question::Identity
             | Question::ListMountedType
+            | Question::GoneElsewhere
             | Question::GoneOrphans
             | Question::FindMoved
             | Question::Open
             | Question::HasChanged => STAT_TIMEOUT,
-            Question::Discover
-            | Question::ListType
-            | Question::List
-            | Question::Glance
-            | Question::GoneElsewhere => READDIR_TIMEOUT,
+            Question::Discover | Question::ListType | Question::List | Question::Glance => READDIR_TIMEOUT,
             Question::Tidy => TIDY_TIMEOUT,
         }
     }

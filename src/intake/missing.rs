@@ -1,6 +1,6 @@
 //! Rows whose file is not where it was: moved to another name or folder, or gone.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use super::IntakeError;
 use super::reconcile::Reconcile;
@@ -15,15 +15,23 @@ use crate::ledger::UploadSnapshot;
 
 impl Reconcile<'_> {
     /// Rows of the brand's other folders whose file is no longer where it was; none while the folder's file system
-    /// does not answer.
-    pub(super) async fn gone_elsewhere(&self, rows: Vec<UploadSnapshot>) -> Vec<UploadId> {
+    /// does not answer. One that is neither a local disk nor this folder's is not asked: it is somebody else's.
+    pub(super) async fn gone_elsewhere(&self, device: u64, rows: Vec<UploadSnapshot>) -> Vec<UploadId> {
         let Some(first) = rows.first().map(|row| row.path.clone()) else { return Vec::new() };
-        let settings = self.ctx.settings.clone();
-        let is_gone = move |row: &&UploadSnapshot| {
-            let top = row.path.parent().and_then(|folder| settings.top_of(folder));
-            files::is_missing(top, &row.path)
+        let (settings, devices) = (self.ctx.settings.clone(), self.ctx.devices.clone());
+        let gone = move || {
+            let mut is_asked = HashMap::new();
+            let mut is_gone = |row: &&UploadSnapshot| {
+                let Some(folder) = row.path.parent() else { return false };
+                let top = settings.top_of(folder);
+                let is_asked = is_asked.entry(folder.to_owned()).or_insert_with(|| {
+                    let there = files::device_in_memory(top.filter(|top| *top != folder), folder);
+                    there.map_or(true, |there| there == device || devices.is_local(there))
+                });
+                *is_asked && files::is_missing(top, &row.path)
+            };
+            rows.iter().filter(|row| is_gone(row)).map(|row| row.id).collect()
         };
-        let gone = move || rows.iter().filter(is_gone).map(|row| row.id).collect();
         self.ctx.fs_timeouts.run(&first, Question::GoneElsewhere, gone).await.unwrap_or_default()
     }
 

@@ -290,7 +290,7 @@ impl Intake {
         }
         let due = self.room().and_then(|least| self.agenda.next(least));
         let next = if self.can_discover() { self.schedule.next() } else { self.schedule.identity_check };
-        [due, self.held_back.next()].into_iter().flatten().fold(next, Instant::min)
+        [due, self.held_back.next(), self.next_place()].into_iter().flatten().fold(next, Instant::min)
     }
 }
 

@@ -95,7 +95,7 @@ impl<'a> Reconcile<'a> {
         }
         self.log_readable_folder();
         let ready = self.sort_out(listing, &here, &mut missing).await?;
-        let known = self.known(&here, &missing, elsewhere, &ready).await;
+        let known = self.known(listing.device, &here, &missing, elsewhere, &ready).await;
         for (name, error) in &listing.unknown {
             self.cannot_be_read(name, error);
         }
@@ -169,6 +169,7 @@ impl<'a> Reconcile<'a> {
     /// What new files may be: rows whose file is no longer where it was.
     async fn known<'k>(
         &self,
+        device: u64,
         here: &'k HashMap<OsString, UploadSnapshot>,
         missing: &[&UploadSnapshot],
         elsewhere: Vec<UploadSnapshot>,
@@ -178,7 +179,7 @@ impl<'a> Reconcile<'a> {
         let mut relocated = Vec::new();
         if !ready.is_empty() && !elsewhere.is_empty() {
             let (watched, left) = elsewhere.into_iter().partition(|row| self.is_watched(row));
-            missing.extend(self.gone_elsewhere(watched).await);
+            missing.extend(self.gone_elsewhere(device, watched).await);
             relocated = left.into_iter().map(|row: UploadSnapshot| row.id).collect();
         }
         missing.extend(relocated.iter().copied());

@@ -13,6 +13,7 @@ use tokio::time::Instant;
 
 use super::agenda::Priority;
 use super::context::Context;
+use super::devices::RemoteDevices;
 use super::folder::Folder;
 use super::tracked::{FirstScan, Presence};
 use super::{Intake, IntakeError};
@@ -184,8 +185,8 @@ pub(super) async fn follow(
     let Some(before) = rows.first().and_then(|row| row.path.parent()).map(Path::to_owned) else {
         return Ok(HashSet::new());
     };
-    let settings = ctx.settings.clone();
-    let find = move || find(&settings, &rows, &folders);
+    let (settings, devices) = (ctx.settings.clone(), ctx.devices.clone());
+    let find = move || find(&settings, &devices, &rows, &folders);
     let found = ctx.fs_timeouts.run(&before, Question::FindMoved, find).await.unwrap_or_default();
     let ids = found.iter().map(|(id, _)| *id).collect();
     if !found.is_empty() {
@@ -195,9 +196,20 @@ pub(super) async fn follow(
     Ok(ids)
 }
 
-/// Where files are that are no longer at their paths: in one of these folders, with the same name and stamp.
-fn find(settings: &Settings, rows: &[UploadSnapshot], folders: &[PathBuf]) -> Vec<(UploadId, PathBuf)> {
+/// Where files are that are no longer at their paths: in one of these folders, with the same name and stamp. Only local disks
+/// and the file system of the root are asked.
+fn find(
+    settings: &Settings,
+    devices: &RemoteDevices,
+    rows: &[UploadSnapshot],
+    folders: &[PathBuf],
+) -> Vec<(UploadId, PathBuf)> {
+    let root = files::device_in_memory(None, &settings.watch.root).ok();
     let open = |path: &PathBuf| {
+        let device = files::device_in_memory(settings.top_of(path).filter(|top| top != path), path);
+        if device.is_ok_and(|device| Some(device) != root && !devices.is_local(device)) {
+            return None;
+        }
         let folder = files::open_brand_folder(settings.top_of(path), path).ok()?;
         Some((path.clone(), folder))
     };

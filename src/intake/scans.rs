@@ -2,7 +2,9 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::io;
 use std::path::Path;
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -17,6 +19,7 @@ use super::registration::Registered;
 use super::renamed_folders::Work;
 use super::tracked::{FirstScan, Job, Presence, TrackedFolder};
 use super::{GATHER, Intake, IntakeError};
+use crate::files;
 
 /// How many scans go on side by side, and how many more of folders in which something has just happened.
 pub(super) const AT_ONCE: usize = 8;
@@ -27,6 +30,11 @@ const URGENT: usize = 4;
 const ELSEWHERE: usize = 64;
 const OF_DEVICE: usize = 8;
 
+/// A scan that takes longer waits for something, and gives its place up: so many may do so.
+const BRIEF: Duration = Duration::from_secs(1);
+const SLOW: usize = 64;
+const SLOW_ELSEWHERE: usize = 256;
+
 /// Work of intake that waits for file systems or for the database, to be run by the caller: a scan of a folder, a look at
 /// some, a discovery.
 pub type FolderScan = BoxFuture<'static, CompletedScan>;
@@ -35,8 +43,8 @@ pub type FolderScan = BoxFuture<'static, CompletedScan>;
 pub struct CompletedScan(pub(super) Completed);
 
 pub(super) enum Completed {
-    /// Folders, which took the place of one scan on this device.
-    Folders(Option<u64>, Vec<ScannedFolder>),
+    /// Folders, which took the place of one scan, by its number.
+    Folders(u64, Vec<ScannedFolder>),
     Discovery(Discovered),
     Registration(Registered),
     Orphans(OrphansFollowed),
@@ -52,25 +60,60 @@ fn completed<T: 'static>(
 /// A folder that was scanned.
 pub(super) type ScannedFolder = (Box<Folder>, Result<ScanResult, IntakeError>);
 
-/// How many scans are under way.
+/// The scans that are under way.
 #[derive(Debug, Default)]
 pub(super) struct Scanning {
-    local: usize,
-    elsewhere: HashMap<u64, usize>,
+    scans: HashMap<u64, Scan>,
+    next_id: u64,
     /// Folders whose scan is due, and for which there is no place.
     waiting: HashMap<u64, Agenda>,
 }
 
+#[derive(Debug, Clone, Copy)]
+struct Scan {
+    /// Where the folder is; `None`: on a local disk.
+    device: Option<u64>,
+    began: Instant,
+}
+
+impl Scan {
+    fn is_slow(&self, now: Instant) -> bool {
+        self.began + BRIEF <= now
+    }
+}
+
 impl Scanning {
+    /// How many of these places are taken, if so many slow scans take none?
+    fn taken(&self, slow: usize, now: Instant, is_one: impl Fn(&Scan) -> bool) -> usize {
+        let all = self.scans.values().filter(|scan| is_one(scan));
+        let (waiting, at_work): (Vec<&Scan>, Vec<&Scan>) = all.partition(|scan| scan.is_slow(now));
+        at_work.len() + waiting.len().saturating_sub(slow)
+    }
+
+    fn local(&self, now: Instant) -> usize {
+        self.taken(SLOW, now, |scan| scan.device.is_none())
+    }
+
     /// For how many scans on this device, which is not known to be a local disk, is there a place?
-    fn places(&self, device: u64) -> usize {
-        let all: usize = self.elsewhere.values().sum();
-        let of_device = self.elsewhere.get(&device).copied().unwrap_or_default();
+    fn places(&self, device: u64, now: Instant) -> usize {
+        let of_device = self.scans.values().filter(|scan| scan.device == Some(device)).count();
+        let all = self.taken(SLOW_ELSEWHERE, now, |scan| scan.device.is_some());
         OF_DEVICE.saturating_sub(of_device).min(ELSEWHERE.saturating_sub(all))
     }
 
-    fn begin(&mut self, device: Option<u64>) {
-        *device.map_or(&mut self.local, |device| self.elsewhere.entry(device).or_default()) += 1;
+    /// When the next scan turns out to be slow, and gives its place up.
+    fn next_place(&self, now: Instant) -> Option<Instant> {
+        self.scans.values().filter(|scan| !scan.is_slow(now)).map(|scan| scan.began + BRIEF).min()
+    }
+
+    fn begin(&mut self, device: Option<u64>, now: Instant) -> u64 {
+        self.next_id += 1;
+        self.scans.insert(self.next_id, Scan { device, began: now });
+        self.next_id
+    }
+
+    fn end(&mut self, id: u64) {
+        self.scans.remove(&id);
     }
 
     /// The scan of this folder waits for a place.
@@ -78,33 +121,19 @@ impl Scanning {
         self.waiting.entry(device).or_default().add(&folder, at, priority);
     }
 
-    /// A scan has come to its end. Gives back those for which there is a place now.
-    fn end(&mut self, device: Option<u64>) -> Vec<Due> {
-        let Some(device) = device else {
-            self.local -= 1;
-            return Vec::new();
-        };
-        if let Entry::Occupied(mut count) = self.elsewhere.entry(device) {
-            *count.get_mut() -= 1;
-            if *count.get() == 0 {
-                count.remove();
+    /// Folders that waited, and for which there are places now.
+    fn take_waiting(&mut self, now: Instant) -> Vec<Due> {
+        let devices: Vec<_> = self.waiting.keys().copied().collect();
+        let mut next = Vec::new();
+        for device in devices {
+            let places = self.places(device, now);
+            let Entry::Occupied(mut queue) = self.waiting.entry(device) else { continue };
+            let before = next.len();
+            let due = std::iter::from_fn(|| queue.get_mut().take_due(now, Priority::Routine));
+            next.extend(due.take(places));
+            if next.len() - before < places {
+                queue.remove();
             }
-        }
-        // any device may have waited for the last place of all
-        let is_scarce = self.elsewhere.values().sum::<usize>() + 1 >= ELSEWHERE;
-        let concerned = |waiting: &u64| is_scarce || *waiting == device;
-        let waiting: Vec<_> = self.waiting.keys().copied().filter(concerned).collect();
-        waiting.into_iter().flat_map(|device| self.take_waiting(device)).collect()
-    }
-
-    /// Folders that waited for a place on this device, as many as there are places.
-    fn take_waiting(&mut self, device: u64) -> Vec<Due> {
-        let (places, now) = (self.places(device), Instant::now());
-        let Entry::Occupied(mut queue) = self.waiting.entry(device) else { return Vec::new() };
-        let next = std::iter::from_fn(|| queue.get_mut().take_due(now, Priority::Routine)).take(places);
-        let next: Vec<_> = next.collect();
-        if next.len() < places {
-            queue.remove();
         }
         next
     }
@@ -113,7 +142,7 @@ impl Scanning {
 impl Intake {
     /// How urgent a scan must be to be begun now; `None`: none is.
     pub(super) fn room(&self) -> Option<Priority> {
-        match self.scanning.local {
+        match self.scanning.local(Instant::now()) {
             ..AT_ONCE => Some(Priority::Routine),
             count if count < AT_ONCE + URGENT => Some(Priority::Urgent),
             _ => None,
@@ -129,7 +158,16 @@ impl Intake {
         beside.or_else(orphans).or_else(|| self.next_folder())
     }
 
+    /// When there may be a place for a scan that waits for one.
+    pub(super) fn next_place(&self) -> Option<Instant> {
+        let is_wanted = self.room() != Some(Priority::Routine) || !self.scanning.waiting.is_empty();
+        self.scanning.next_place(Instant::now()).filter(|_| is_wanted)
+    }
+
     fn next_folder(&mut self) -> Option<FolderScan> {
+        for Due { folder, at, priority } in self.scanning.take_waiting(Instant::now()) {
+            self.agenda.add(&folder, at, priority);
+        }
         while let Some(least) = self.room() {
             let due = self.agenda.take_due(Instant::now(), least)?;
             if self.is_out_of_reach(&due.folder) {
@@ -142,26 +180,31 @@ impl Intake {
                 continue;
             }
             let device = self.device_elsewhere(&due.folder);
-            if let Some(device) = device.filter(|device| self.scanning.places(*device) == 0) {
+            if let Some(device) = device.filter(|device| self.scanning.places(*device, Instant::now()) == 0) {
                 self.scanning.wait(device, due);
                 continue;
             }
             if let Some(scan) = self.glance(&due).or_else(|| self.scan(&due.folder)) {
-                self.scanning.begin(device);
-                return Some(completed(scan, move |scanned| Completed::Folders(device, scanned)));
+                let id = self.scanning.begin(device, Instant::now());
+                return Some(completed(scan, move |scanned| Completed::Folders(id, scanned)));
             }
         }
         None
     }
 
-    /// The device of a folder that is not known to be on a local disk.
+    /// The device on which a folder is now, if that is not known to be a local disk. The kernel has most folders in memory;
+    /// otherwise it is as the last discovery found it.
     fn device_elsewhere(&self, path: &Path) -> Option<u64> {
-        match self.tracked.get(path)?.presence {
-            Presence::Listed(Some((device, _))) => {
-                Some(device).filter(|device| !self.ctx.devices.is_local(*device))
-            }
-            Presence::Listed(None) | Presence::Removed => None,
-        }
+        let top = self.ctx.settings.top_of(path).filter(|top| *top != path);
+        let device = match files::device_in_memory(top, path) {
+            Ok(device) => Some(device),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(_) => match self.tracked.get(path)?.presence {
+                Presence::Listed(identity) => identity.map(|(device, _)| device),
+                Presence::Removed => None,
+            },
+        };
+        device.filter(|device| !self.ctx.devices.is_local(*device))
     }
 
     fn scan(&mut self, path: &Path) -> Option<BoxFuture<'static, Vec<ScannedFolder>>> {
@@ -200,10 +243,8 @@ impl Intake {
     /// When the database failed for good.
     pub fn end(&mut self, CompletedScan(completed): CompletedScan) -> Result<(), IntakeError> {
         match completed {
-            Completed::Folders(device, scanned) => {
-                for Due { folder, at, priority } in self.scanning.end(device) {
-                    self.agenda.add(&folder, at, priority);
-                }
+            Completed::Folders(id, scanned) => {
+                self.scanning.end(id);
                 scanned.into_iter().try_for_each(|(folder, outcome)| self.end_folder(folder, outcome))
             }
             Completed::Discovery(discovered) => {
@@ -289,32 +330,40 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn scans_elsewhere_take_no_local_place_and_wait_for_their_own() {
-        let mut scanning = Scanning::default();
+        let (mut scanning, now) = (Scanning::default(), Instant::now());
+        let mut ids = Vec::new();
         for left in (0..OF_DEVICE).rev() {
-            scanning.begin(Some(7));
-            assert_eq!(scanning.places(7), left);
+            ids.push(scanning.begin(Some(7), now));
+            assert_eq!(scanning.places(7, now), left);
         }
-        assert_eq!((scanning.local, scanning.places(8)), (0, OF_DEVICE));
+        assert_eq!((scanning.local(now), scanning.places(8, now)), (0, OF_DEVICE));
         for name in ["a", "b"] {
             scanning.wait(7, due(name));
         }
-        scanning.begin(Some(8));
-        assert_eq!(scanning.end(Some(8)), [], "it waits for another device");
-        assert_eq!(scanning.end(Some(7)), [due("a")]);
-        // what came of the first is not known: there are two places now
-        assert_eq!(scanning.end(Some(7)), [due("b")]);
+        assert_eq!(scanning.take_waiting(now), []);
+        scanning.end(ids[0]);
+        assert_eq!(scanning.take_waiting(now), [due("a")]);
+        ids[1..3].iter().for_each(|id| scanning.end(*id));
+        assert_eq!(scanning.take_waiting(now), [due("b")]);
         assert!(scanning.waiting.is_empty());
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_last_place_of_all_goes_to_any_device() {
-        let mut scanning = Scanning::default();
-        for number in 0..ELSEWHERE {
-            scanning.begin(u64::try_from(number).ok());
+    async fn a_scan_that_takes_long_gives_its_place_up() {
+        let (mut scanning, now) = (Scanning::default(), Instant::now());
+        for _ in 0..AT_ONCE {
+            scanning.begin(None, now);
         }
-        assert_eq!(scanning.places(99), 0);
-        scanning.wait(99, due("a"));
-        assert_eq!(scanning.end(Some(3)), [due("a")]);
-        assert_eq!(scanning.places(99), 1);
+        for device in 0..u64::try_from(ELSEWHERE).unwrap() {
+            scanning.begin(Some(device), now);
+        }
+        assert_eq!((scanning.local(now), scanning.places(99, now)), (AT_ONCE, 0));
+        let later = now + BRIEF;
+        assert_eq!(scanning.next_place(now), Some(later));
+        assert_eq!((scanning.local(later), scanning.places(99, later)), (0, OF_DEVICE));
+        for _ in 0..SLOW {
+            scanning.begin(None, now);
+        }
+        assert_eq!(scanning.local(later), AT_ONCE, "but not without end");
     }
 }
