@@ -92,24 +92,22 @@ pub fn open_brand_folder(top: Option<&Path>, folder: &Path) -> io::Result<OwnedF
     }
 }
 
-/// As `open_brand_folder`, from what the kernel has in memory: no file system but that of `top` is asked, so that it does not
-/// wait. The descriptor names the folder, and can read nothing in it.
+/// On which device a brand's folder, or `top` itself, is, from what the kernel has in memory: no file system but that of `top`
+/// is asked, so that it does not wait.
 ///
 /// # Errors
 /// Those of `openat2`: `WouldBlock` when that does not suffice; `LOOP` when a link is on the path, `INVAL` before Linux 5.12.
-pub fn brand_folder_in_memory(top: Option<&Path>, folder: &Path) -> io::Result<OwnedFd> {
-    let Some(top) = top else { return named::in_memory(folder) };
-    let point = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let below = folder.strip_prefix(top).map_err(|_| io::ErrorKind::InvalidInput)?;
-    Ok(fs::openat2(named::resolve(top)?, below, point, Mode::empty(), BENEATH | ResolveFlags::CACHED)?)
-}
-
-/// On which device a brand's folder is, from what the kernel has in memory.
-///
-/// # Errors
-/// As of `brand_folder_in_memory`.
 pub fn device_in_memory(top: Option<&Path>, folder: &Path) -> io::Result<u64> {
-    Ok(identity_of(brand_folder_in_memory(top, folder)?)?.0)
+    let there = match top.filter(|top| *top != folder) {
+        None => named::in_memory(folder)?,
+        Some(top) => {
+            let point = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+            let below = folder.strip_prefix(top).map_err(|_| io::ErrorKind::InvalidInput)?;
+            let top = named::resolve(top)?;
+            fs::openat2(top, below, point, Mode::empty(), BENEATH | ResolveFlags::CACHED)?
+        }
+    };
+    Ok(identity_of(there)?.0)
 }
 
 /// Opens a regular file in a folder for reading; links and special files are refused, and a FIFO does not

@@ -3,6 +3,7 @@
 use std::any::Any;
 use std::collections::HashMap;
 use std::fs::File;
+use std::io;
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -19,7 +20,9 @@ const READDIR_TIMEOUT: Duration = Duration::from_secs(30);
 const TIDY_TIMEOUT: Duration = Duration::from_secs(40);
 
 /// The error when none comes.
-pub(crate) const NOT_RESPONDING: &str = "its file system does not answer";
+pub(crate) fn not_responding() -> io::Error {
+    io::Error::new(io::ErrorKind::TimedOut, "its file system does not answer")
+}
 
 /// An answer that came after its time: the next one who asks gets it, so that a slow answer is not none at all.
 type Late = Option<Box<dyn Any + Send>>;

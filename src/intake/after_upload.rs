@@ -14,7 +14,7 @@ use crate::config::{After, Upload};
 use crate::domain::brand::BrandKey;
 use crate::domain::upload::{Stamp, State};
 use crate::files;
-use crate::fs_timeout::{NOT_RESPONDING, Question};
+use crate::fs_timeout::{Question, not_responding};
 use crate::ledger::UploadSnapshot;
 
 /// After files could not be tidied away, it is tried again after this time.
@@ -70,7 +70,7 @@ impl Reconcile<'_> {
         let tidy = move || tidy_all(&rules, brand, &folder, work);
         let tidied = self.ctx.fs_timeouts.run(&self.folder.path, Question::Tidy, tidy).await;
         tidied.unwrap_or_else(|| {
-            let error = io::Error::new(io::ErrorKind::TimedOut, NOT_RESPONDING);
+            let error = not_responding();
             Tidied { done: Err((OsString::new(), error)), put_back: HashMap::new() }
         })
     }

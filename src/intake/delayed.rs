@@ -9,7 +9,7 @@ use super::IntakeError;
 use super::reads::ReadStatus;
 use super::reconcile::{READ_RETRY, Reconcile};
 use super::scan::Entry;
-use crate::fs_timeout::NOT_RESPONDING;
+use crate::fs_timeout::not_responding;
 
 impl Reconcile<'_> {
     /// A file is not complete yet.
@@ -33,7 +33,7 @@ impl Reconcile<'_> {
     pub(super) fn read_under_way(&mut self, entry: &Entry, status: ReadStatus) {
         self.folder.stability.look_again(&entry.name);
         if status.stuck {
-            let error = io::Error::new(io::ErrorKind::TimedOut, NOT_RESPONDING);
+            let error = not_responding();
             return self.cannot_be_read(&entry.name, &error);
         }
         let read = status.bytes.map(|bytes| (entry.name.clone(), bytes, entry.meta.stamp.size));

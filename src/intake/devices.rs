@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::io;
 use std::os::fd::OwnedFd;
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::files;
@@ -30,6 +31,13 @@ impl RemoteDevices {
     /// The network file system that a device is; `None`: it is none, as far as that is known.
     pub(super) fn remote(&self, device: u64) -> Option<&'static str> {
         self.lock().get(&device).copied().flatten()
+    }
+
+    /// May a scan ask for files in this folder? Only if it is on a local disk or on this device, as far as the kernel has that in
+    /// memory: somebody else's file system may not answer.
+    pub(super) fn may_ask(&self, top: Option<&Path>, folder: &Path, device: Option<u64>) -> bool {
+        let there = files::device_in_memory(top, folder);
+        there.map_or(true, |there| Some(there) == device || self.is_local(there))
     }
 
     /// Is it known to be none?

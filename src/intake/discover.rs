@@ -15,7 +15,7 @@ use super::discovery::{self, BrandFolder, Discovery, TypeFolder};
 use super::schedule::Scope;
 use super::watch::Unwatched;
 use crate::files::Identity;
-use crate::fs_timeout::{NOT_RESPONDING, Question};
+use crate::fs_timeout::{Question, not_responding};
 
 /// Where the discovery is that is due, if one is.
 #[derive(Debug, Default)]
@@ -120,8 +120,4 @@ fn watch_parent(
     let _ = ctx.devices.learn(folder);
     let is_new = ctx.watch.is_wanted() && watched.get(path) != Some(&identity);
     is_new.then(|| ctx.watch.add(path, folder, identity))
-}
-
-fn not_responding() -> io::Error {
-    io::Error::new(io::ErrorKind::TimedOut, NOT_RESPONDING)
 }

@@ -24,10 +24,8 @@ impl Reconcile<'_> {
             let mut is_gone = |row: &&UploadSnapshot| {
                 let Some(folder) = row.path.parent() else { return false };
                 let top = settings.top_of(folder);
-                let is_asked = is_asked.entry(folder.to_owned()).or_insert_with(|| {
-                    let there = files::device_in_memory(top.filter(|top| *top != folder), folder);
-                    there.map_or(true, |there| there == device || devices.is_local(there))
-                });
+                let is_asked = is_asked.entry(folder.to_owned());
+                let is_asked = is_asked.or_insert_with(|| devices.may_ask(top, folder, Some(device)));
                 *is_asked && files::is_missing(top, &row.path)
             };
             rows.iter().filter(|row| is_gone(row)).map(|row| row.id).collect()

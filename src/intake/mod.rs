@@ -27,6 +27,7 @@ mod log;
 mod missing;
 mod mounts;
 mod orphans;
+mod places;
 mod progress;
 mod read_ahead;
 mod reads;
@@ -70,12 +71,12 @@ use folder_log::FolderLog;
 use identities::Identities;
 use labels::Labels;
 use orphans::Orphans;
+use places::Scanning;
 pub use progress::IntakeProgress;
 use registration::Registration;
 use renamed_folders::HeldBack;
 use root::Root;
 pub(crate) use scan::is_ignored;
-use scans::Scanning;
 pub use scans::{CompletedScan, FolderScan};
 use schedule::Schedule;
 use tracked::TrackedFolders;
@@ -290,7 +291,10 @@ impl Intake {
         }
         let due = self.room().and_then(|least| self.agenda.next(least));
         let next = if self.can_discover() { self.schedule.next() } else { self.schedule.identity_check };
-        [due, self.held_back.next(), self.next_place()].into_iter().flatten().fold(next, Instant::min)
+        [due, self.held_back.next(), self.scanning.next_place(Instant::now())]
+            .into_iter()
+            .flatten()
+            .fold(next, Instant::min)
     }
 }
 

@@ -2,7 +2,6 @@
 //! the folder is a brand's again.
 
 use std::collections::HashSet;
-use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,8 +29,6 @@ pub(super) struct Orphans {
     found: Vec<OrphansOf>,
     /// The number of the latest search for them.
     search: u64,
-    /// The number of the latest one that was begun.
-    begun: u64,
     /// So many searches are under way.
     under_way: usize,
 }
@@ -57,9 +54,8 @@ impl Orphans {
 
 /// What was found out about files without a folder.
 pub(super) struct OrphansFollowed {
-    /// Which searches these were, and the brands whose new folders waited for them.
-    searches: RangeInclusive<u64>,
-    brands: Vec<BrandKey>,
+    /// The brands whose new folders waited for it, and for which search.
+    brands: Vec<(BrandKey, Work)>,
     resolved: Result<Resolved, IntakeError>,
 }
 
@@ -71,8 +67,16 @@ struct Resolved {
     back: Vec<PathBuf>,
 }
 
-/// Files without a folder, by their brands, and the folders of each.
-type OrphansOf = (BrandRow, Vec<UploadSnapshot>, Option<Arc<[PathBuf]>>);
+/// A brand's files without a folder.
+#[derive(Debug)]
+struct OrphansOf {
+    brand: BrandRow,
+    rows: Vec<UploadSnapshot>,
+    /// Where they may be now.
+    folders: Option<Arc<[PathBuf]>>,
+    /// What the brand's new folders wait for.
+    search: Work,
+}
 
 impl Intake {
     /// Has it found out what became of the files of these brands that are in no folder of theirs.
@@ -96,12 +100,11 @@ impl Intake {
         let mut folders = self.folders_to_search(&found.iter().map(|(brand, _)| brand.brand).collect());
         self.orphans.search += 1;
         for (brand, rows) in found {
-            let folders = folders.remove(&brand.brand);
+            let (folders, search) = (folders.remove(&brand.brand), Work::Orphans(self.orphans.search));
             if let Some(folders) = folders.clone() {
-                let search = Work::Orphans(self.orphans.search);
-                self.held_back.add(brand.brand, folders, search, Instant::now());
+                self.held_back.add(brand.brand, folders, search.clone(), Instant::now());
             }
-            self.orphans.found.push((brand, rows, folders));
+            self.orphans.found.push(OrphansOf { brand, rows, folders, search });
         }
         Ok(())
     }
@@ -118,21 +121,19 @@ impl Intake {
             return None;
         }
         self.orphans.under_way += 1;
-        let (ctx, searches) = (self.ctx.clone(), self.orphans.begun + 1..=self.orphans.search);
-        self.orphans.begun = self.orphans.search;
+        let ctx = self.ctx.clone();
         Some(Box::pin(async move {
-            let brands = orphans.iter().map(|(brand, ..)| brand.brand).collect();
+            let brands =
+                orphans.iter().map(|orphans| (orphans.brand.brand, orphans.search.clone())).collect();
             let resolved = resolve_all(&ctx, orphans).await;
-            OrphansFollowed { searches, brands, resolved }
+            OrphansFollowed { brands, resolved }
         }))
     }
 
     pub(super) fn end_orphans(&mut self, followed: OrphansFollowed) -> Result<(), IntakeError> {
         self.orphans.under_way -= 1;
-        for search in followed.searches {
-            for brand in &followed.brands {
-                self.release(*brand, &Work::Orphans(search));
-            }
+        for (brand, search) in followed.brands {
+            self.release(brand, &search);
         }
         let resolved = match followed.resolved {
             Ok(resolved) => resolved,
@@ -156,7 +157,7 @@ async fn resolve_all(ctx: &Arc<Context>, mut orphans: Vec<OrphansOf>) -> Result<
     let missing = missing(ctx, &orphans).await;
     let mut resolved = Resolved { is_open: missing.is_none() || !is_followed, back: Vec::new() };
     let missing = missing.filter(|_| is_followed).unwrap_or_default();
-    for (brand, rows, _) in orphans {
+    for OrphansOf { brand, rows, .. } in orphans {
         resolved.back.extend(resolve(ctx, brand, rows, &missing).await?);
     }
     Ok(resolved)
@@ -164,7 +165,7 @@ async fn resolve_all(ctx: &Arc<Context>, mut orphans: Vec<OrphansOf>) -> Result<
 
 /// Files whose folder got another name while nobody looked.
 async fn follow_all(ctx: &Arc<Context>, orphans: &mut [OrphansOf]) -> Result<(), IntakeError> {
-    for (brand, rows, folders) in orphans {
+    for OrphansOf { brand, rows, folders, .. } in orphans {
         if let Some(folders) = folders {
             let moved = follow(ctx, *brand, rows, folders.clone()).await?;
             rows.retain(|row| !moved.contains(&row.id));
@@ -175,7 +176,7 @@ async fn follow_all(ctx: &Arc<Context>, orphans: &mut [OrphansOf]) -> Result<(),
 
 /// Which of these files are not there, by their rows. `None`: a file system does not answer, and nothing is known.
 async fn missing(ctx: &Context, orphans: &[OrphansOf]) -> Option<HashSet<UploadId>> {
-    let rows = orphans.iter().flat_map(|(_, rows, _)| rows).filter(|row| row.state != State::Uploaded);
+    let rows = orphans.iter().flat_map(|orphans| &orphans.rows).filter(|row| row.state != State::Uploaded);
     let files: Vec<_> = rows.map(|row| (row.id, row.path.clone())).collect();
     let Some((_, first)) = files.first() else { return Some(HashSet::new()) };
     // no folder of the configuration leads there any more: no link on the way does either

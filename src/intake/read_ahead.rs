@@ -94,12 +94,12 @@ impl State {
 mod tests {
     use std::sync::Arc;
 
-    use super::super::{glance, scans};
+    use super::super::{glance, places};
     use super::*;
     use crate::domain::clock::SystemClock;
     use crate::domain::notice::NoticeName;
 
-    const SIDE_BY_SIDE: usize = scans::AT_ONCE * glance::TOGETHER;
+    const SIDE_BY_SIDE: usize = places::AT_ONCE * glance::TOGETHER;
 
     async fn planned(ledger: &Ledger, count: i64) -> (ReadAhead, Vec<BrandRow>) {
         let keys: Vec<_> = (1..=count).map(|id| (format!("OWNBRAND/{id}").parse().unwrap(), 10)).collect();
@@ -134,7 +134,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let ledger = Ledger::open(&folder.path().join("x.db"), Arc::new(SystemClock)).await.unwrap();
         let (ahead, brands) = planned(&ledger, 256).await;
-        let lanes: Vec<_> = brands.chunks(glance::TOGETHER).take(scans::AT_ONCE).collect();
+        let lanes: Vec<_> = brands.chunks(glance::TOGETHER).take(places::AT_ONCE).collect();
         let mut alone = 0;
         for at in 0..glance::TOGETHER {
             for lane in &lanes {

@@ -19,7 +19,7 @@ use super::stability::Now;
 use crate::domain::brand::UploadId;
 use crate::domain::upload::State;
 use crate::files;
-use crate::fs_timeout::{NOT_RESPONDING, Question};
+use crate::fs_timeout::{Question, not_responding};
 use crate::ledger::{RecordResult, UploadSnapshot};
 
 /// What could not be read for a reason that may pass (a file server's hiccup) is tried again after this time.
@@ -135,7 +135,7 @@ impl<'a> Reconcile<'a> {
             }
             listing
         });
-        match listed.unwrap_or_else(|| Err(io::Error::new(io::ErrorKind::TimedOut, NOT_RESPONDING))) {
+        match listed.unwrap_or_else(|| Err(not_responding())) {
             Ok(listing) => return Ok(Some(listing)),
             Err(error) if error.kind() == io::ErrorKind::NotFound && self.folder.removed => {
                 self.mark_all_gone().await?;

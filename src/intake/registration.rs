@@ -100,7 +100,7 @@ impl Intake {
                 self.agenda.add(&path, now, priority);
             }
         }
-        self.plan_due = true;
+        self.plan_due |= priority == Priority::Routine;
         Ok(())
     }
 }

@@ -206,8 +206,7 @@ fn find(
 ) -> Vec<(UploadId, PathBuf)> {
     let root = files::device_in_memory(None, &settings.watch.root).ok();
     let open = |path: &PathBuf| {
-        let device = files::device_in_memory(settings.top_of(path).filter(|top| top != path), path);
-        if device.is_ok_and(|device| Some(device) != root && !devices.is_local(device)) {
+        if !devices.may_ask(settings.top_of(path), path, root) {
             return None;
         }
         let folder = files::open_brand_folder(settings.top_of(path), path).ok()?;

@@ -17,7 +17,7 @@ use super::registration::MANY;
 use super::schedule::Scope;
 use super::tracked::{Presence, ScanRequest, TrackedFolder};
 use super::watch::Unwatched;
-use super::{Intake, IntakeError, glance, scans};
+use super::{Intake, IntakeError, glance, places};
 use crate::files::Identity;
 
 impl Intake {
@@ -88,7 +88,7 @@ impl Intake {
     pub(super) async fn plan(&mut self) {
         if std::mem::take(&mut self.plan_due) {
             let brands = self.agenda.routine().filter_map(|path| self.tracked.brand(path)).collect();
-            self.ctx.read_ahead.plan(brands, scans::AT_ONCE * glance::TOGETHER).await;
+            self.ctx.read_ahead.plan(brands, places::AT_ONCE * glance::TOGETHER).await;
         }
     }
 

@@ -15,7 +15,7 @@ use crate::cloud::bucket::Object;
 use crate::cloud::{CloudError, Grant, GrantRequest, Receipt, Remedy, Target};
 use crate::domain::failure::{ErrorKind, Failure};
 use crate::files::{self, FileMeta, Kind};
-use crate::fs_timeout::{NOT_RESPONDING, OpenFile, Question};
+use crate::fs_timeout::{OpenFile, Question, not_responding};
 use crate::ledger::Claim;
 
 /// How an attempt ended.
@@ -155,7 +155,7 @@ async fn open_in_time(
         with_meta(if disks.learn(&file) { OpenFile::on_disk(file) } else { file.into() })
     };
     let opened = shared.fs_timeouts.run(&claim.path, Question::Open, open).await;
-    opened.unwrap_or_else(|| Err(io::Error::new(io::ErrorKind::TimedOut, NOT_RESPONDING)))
+    opened.unwrap_or_else(|| Err(not_responding()))
 }
 
 fn changed(message: &str) -> Outcome {
