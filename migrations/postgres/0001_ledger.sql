@@ -260,7 +260,7 @@ SELECT u.id, b.type AS brand_type, b.record_id AS brand_id, u.file_name, u.path,
            (SELECT n.next_at FROM notice n WHERE n.name = 'paused' AND n.inbox_id = u.inbox_id)) END
            AS next_attempt_at,
        u.error_kind, u.error_code, u.error_message, u.object_url, u.etag, u.request_id,
-       u.detected_at, u.uploaded_at, u.updated_at, i.name AS inbox, b.label AS brand_label
+       u.detected_at, u.uploaded_at, u.updated_at, i.name AS inbox, b.label AS brand_label, u.held
 FROM upload u JOIN brand b ON b.id = u.brand_id JOIN inbox i ON i.id = u.inbox_id;
 
 CREATE VIEW brand_summary AS

@@ -104,6 +104,7 @@ fn ends(notice: NoticeName) -> Option<&'static str> {
     match notice {
         NoticeName::Away => Some("【恢复】失联的主机已恢复"),
         NoticeName::Root => Some("【恢复】监视目录已恢复"),
+        NoticeName::Unreadable => Some("【恢复】所有目录都能读取了"),
         NoticeName::Paused => Some("【恢复】上传已恢复"),
         NoticeName::Throttled => Some("【恢复】云端限流已解除"),
         NoticeName::Rebuilt => Some("【恢复】待确认的文件已处理完"),

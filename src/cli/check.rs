@@ -256,13 +256,16 @@ async fn folders(findings: &mut Findings, settings: &Settings) {
         match ours {
             true => findings.note(
                 "folders",
-                Err(tr!("{path}: {why}; give the service's user access", "{path}：{why}；请给服务用户授权")),
+                Err(tr!(
+                    "{path} cannot be read: {why}; give the service's user access",
+                    "{path} 无法读取：{why}；请给服务用户授权"
+                )),
             ),
             false => mention(
                 "folders",
                 &tr!(
-                    "{path}: {why}; whether the service can read it, root can check",
-                    "{path}：{why}；服务能否读取，请以 root 运行检查"
+                    "{path} cannot be read: {why}; whether the service can read it, root can check",
+                    "{path} 无法读取：{why}；服务能否读取，请以 root 运行检查"
                 ),
             ),
         }

@@ -23,7 +23,7 @@ pub(super) struct Args {
 
 pub(super) async fn show(settings: &Settings, args: &Args) -> anyhow::Result<ExitCode> {
     let report = super::report(settings).await?;
-    let Some(row) = find(&report, &args.what).await? else {
+    let Some(row) = find(&report, &settings.watch.root, &args.what).await? else {
         let what = visible(&args.what.to_string_lossy());
         let text = match Path::new(&args.what).exists() {
             true => tr!(
@@ -54,18 +54,18 @@ pub(super) async fn show(settings: &Settings, args: &Args) -> anyhow::Result<Exi
     Ok(ExitCode::SUCCESS)
 }
 
-async fn find(report: &Report, what: &OsString) -> anyhow::Result<Option<StatusRow>> {
+/// By its number or path; as `status` shows it, too (`OWNBRAND/1001/a.jpg`).
+async fn find(report: &Report, root: &Path, what: &OsString) -> anyhow::Result<Option<StatusRow>> {
     if let Some(id) = what.to_str().and_then(|text| text.parse().ok()) {
         return Ok(report.by_id(id).await?);
     }
     let path = std::path::absolute(what)?;
-    Ok(match report.by_path(path.as_os_str()).await? {
-        None => match path.canonicalize() {
-            Ok(path) => report.by_path(path.as_os_str()).await?,
-            Err(_) => None,
-        },
-        found => found,
-    })
+    for path in [Some(path.clone()), path.canonicalize().ok(), Some(root.join(what))].into_iter().flatten() {
+        if let Some(row) = report.by_path(path.as_os_str()).await? {
+            return Ok(Some(row));
+        }
+    }
+    Ok(None)
 }
 
 /// Why nothing is sent now, whatever the file.
@@ -103,6 +103,8 @@ fn print_row(row: &StatusRow, several_hosts: bool) {
     if let (Some(kind), Some(message)) = (row.error_kind, &row.error_message) {
         line(&tr!("why", "原因"), lang::why(kind, row.error_code.as_deref(), message));
         line(&tr!("what to do", "处理办法"), lang::advice(kind));
+    } else if row.held {
+        line(&tr!("why", "原因"), super::status::why(row));
     }
     line(&tr!("slot", "序号"), row.slot.map_or_else(|| tr!("none", "无"), |slot| slot.to_string()));
     let size = (row.width, row.height, &row.suffix);

@@ -3,7 +3,8 @@
 use std::sync::Mutex;
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::civil::DateTime;
+use jiff::{Span, Timestamp, Zoned};
 
 /// Where the wall-clock time comes from.
 pub trait Clock: Send + Sync + std::fmt::Debug {
@@ -70,9 +71,42 @@ pub fn rfc3339(time: Timestamp) -> String {
     format!("{time:.3}")
 }
 
+/// A time as people write it: a time with its zone, one or a date of `now`'s zone, or how long ago (`2h`, `3d`). `None`: it is
+/// no such text.
+pub fn parse_past(text: &str, now: &Zoned) -> Option<Timestamp> {
+    if let Ok(time) = text.parse::<Timestamp>() {
+        return Some(time);
+    }
+    if let Ok(time) = text.parse::<DateTime>() {
+        return Some(time.to_zoned(now.time_zone().clone()).ok()?.timestamp());
+    }
+    let ago = text.parse::<Span>().ok()?;
+    Some(now.checked_sub(ago.abs()).ok()?.timestamp())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_time_may_be_given_in_many_ways() {
+        let now: Zoned = "2026-11-24T18:00:00+08:00[Asia/Shanghai]".parse().unwrap();
+        for (text, time) in [
+            ("2026-11-24T08:00:00Z", "2026-11-24T08:00:00.000Z"),
+            ("2026-11-24T08:00", "2026-11-24T00:00:00.000Z"),
+            ("2026-11-24 08:00", "2026-11-24T00:00:00.000Z"),
+            ("2026-11-24", "2026-11-23T16:00:00.000Z"),
+            ("30m", "2026-11-24T09:30:00.000Z"),
+            ("2h", "2026-11-24T08:00:00.000Z"),
+            ("3d", "2026-11-21T10:00:00.000Z"),
+            ("1w", "2026-11-17T10:00:00.000Z"),
+        ] {
+            assert_eq!(parse_past(text, &now).map(rfc3339).as_deref(), Some(time), "{text}");
+        }
+        for text in ["", "soon", "2 apples", "2026-13-01"] {
+            assert_eq!(parse_past(text, &now), None, "{text}");
+        }
+    }
 
     #[test]
     fn database_times_have_a_fixed_width_and_sort() {

@@ -17,6 +17,8 @@ words! {
         Suspended = "suspended",
         /// A cloud asks to slow down and takes nothing.
         Throttled = "throttled",
+        /// Folders of brands cannot be read.
+        Unreadable = "unreadable",
         /// The page cannot be served.
         Unserved = "unserved",
     }

@@ -19,9 +19,10 @@ use super::reads::{Answer, Begun, Reading, Reads, ToRead};
 use super::scan::Entry;
 use super::watch::{self, Watch};
 use crate::config::Settings;
+use crate::domain::notice::NoticeName;
 use crate::files::{self, Kind};
 use crate::fs_timeout::FsTimeouts;
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, LedgerError};
 use crate::metrics::Metrics;
 use crate::telemetry::repeat::RepeatLimiter;
 
@@ -89,6 +90,16 @@ impl Context {
             stop,
             metrics: metrics.clone(),
         }
+    }
+
+    /// A notice no longer holds; it may be from before the start.
+    pub(super) async fn clear_notice(&self, name: NoticeName) -> Result<(), LedgerError> {
+        // a start does not wait for a disk that is full
+        let notices = self.ledger.report().notices().await?;
+        if notices.iter().any(|notice| notice.name == name) {
+            self.ledger.clear_notice(name).await?;
+        }
+        Ok(())
     }
 
     /// How many files on a device are inspected together. Where inotify sees no changes, an answer may never come: there

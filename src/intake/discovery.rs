@@ -75,7 +75,7 @@ impl Discovery {
             // it vanished in this moment
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => {
-                self.unread.push((folder.path.clone(), format!("it cannot be read: {error}")));
+                self.unread.push((folder.path.clone(), error.to_string()));
                 let TypeFolder { path, identity, .. } = folder;
                 self.parents.push(Parent { path, identity, is_mount_point: None, watch: None });
             }

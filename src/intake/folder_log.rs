@@ -1,6 +1,6 @@
 //! What is logged of the folders that a discovery finds.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use super::discovery::Discovery;
@@ -34,10 +34,10 @@ impl Default for FolderLog {
 
 impl FolderLog {
     /// Logs what is left alone, and which of the folders that could not be read before can be read again.
-    pub(super) fn found(&self, found: &Discovery, unreadable_before: &HashSet<PathBuf>) {
+    pub(super) fn found(&self, found: &Discovery, unreadable_before: &HashMap<PathBuf, String>) {
         self.log_left_alone(found);
         let is_unread = |path: &Path| found.unread.iter().any(|(unread, _)| unread == path);
-        for folder in unreadable_before.iter().filter(|path| !is_unread(path)) {
+        for folder in unreadable_before.keys().filter(|path| !is_unread(path)) {
             let resolved = self.unreadable.resolved_where(|path| path == folder);
             if resolved.is_some() && found.parents.iter().any(|parent| parent.path == *folder) {
                 let folder = shown(folder.as_os_str());
@@ -50,11 +50,17 @@ impl FolderLog {
     fn log_left_alone(&self, found: &Discovery) {
         let there: HashSet<_> = found.unrecognized.iter().map(|(path, _)| path).collect();
         self.unrecognized.resolved_where(|path| !there.contains(path));
-        let unrecognized = found.unrecognized.iter().map(|left| (&self.unrecognized, left));
-        let unread = found.unread.iter().map(|left| (&self.unreadable, left));
-        let new = unrecognized.chain(unread);
-        let new = new.filter(|(limiter, (path, _))| limiter.should_log(path.clone()).is_some());
-        let new: Vec<_> = new.map(|(_, left)| left).collect();
+        for (path, why) in &found.unread {
+            if self.unreadable.should_log(path.clone()).is_some() {
+                let folder = shown(path.as_os_str());
+                tracing::warn!(message_id = event::FOLDER_LOST, %folder, "the folder cannot be read; what is in it waits: {why}");
+            }
+        }
+        let new = found
+            .unrecognized
+            .iter()
+            .filter(|(path, _)| self.unrecognized.should_log(path.clone()).is_some());
+        let new: Vec<_> = new.collect();
         for (path, why) in new.iter().take(MAX_NAMED) {
             let path = shown(path.as_os_str());
             tracing::warn!(message_id = event::STRAY, %path, "left alone: {why}");

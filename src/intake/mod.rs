@@ -43,6 +43,7 @@ mod stability;
 mod take_in;
 mod tidy;
 mod tracked;
+mod unreadable_folders;
 mod verdict;
 mod watch;
 mod watch_name;
@@ -80,6 +81,7 @@ pub(crate) use scan::is_ignored;
 pub use scans::{CompletedScan, FolderScan};
 use schedule::Schedule;
 use tracked::TrackedFolders;
+use unreadable_folders::UnreadableFolders;
 pub use watch::inotify_available;
 
 /// Events that come this close together cause one scan: files that arrive together are taken in order of name.
@@ -118,8 +120,9 @@ pub struct Intake {
     root: Root,
     /// The root and the type folders that are watched.
     parents: HashMap<PathBuf, Identity>,
-    /// Type folders that cannot be read: nothing is known of what is in them.
-    unreadable_parents: HashSet<PathBuf>,
+    /// Type folders that cannot be read, and why: nothing is known of what is in them.
+    unreadable_parents: HashMap<PathBuf, String>,
+    unreadable_folders: UnreadableFolders,
     /// Some of those that were moved away or removed since the last discovery began.
     lost_parents: HashSet<PathBuf>,
     discovery: DiscoveryStep,
@@ -159,7 +162,8 @@ impl Intake {
             schedule: Schedule::new(Instant::now()),
             root: Root::default(),
             parents: HashMap::new(),
-            unreadable_parents: HashSet::new(),
+            unreadable_parents: HashMap::new(),
+            unreadable_folders: UnreadableFolders::default(),
             lost_parents: HashSet::new(),
             discovery: DiscoveryStep::default(),
             registration: Registration::default(),
@@ -241,6 +245,8 @@ impl Intake {
         {
             self.begin_discovery(scope);
         }
+        let written = self.write_unreadable_folders().await;
+        self.defer_if_transient(written)?;
         self.expire_held_back();
         self.plan().await;
         self.tidy_watches();
@@ -291,7 +297,7 @@ impl Intake {
         }
         let due = self.room().and_then(|least| self.agenda.next(least));
         let next = if self.can_discover() { self.schedule.next() } else { self.schedule.identity_check };
-        [due, self.held_back.next(), self.scanning.next_place(Instant::now())]
+        [due, self.held_back.next(), self.unreadable_folders.next(), self.scanning.next_place(Instant::now())]
             .into_iter()
             .flatten()
             .fold(next, Instant::min)

@@ -111,7 +111,7 @@ impl Intake {
 
     fn is_orphan(&self, row: &UploadSnapshot) -> bool {
         let listed = row.path.parent().is_some_and(|folder| self.tracked.is_listed(folder));
-        !listed && !self.unreadable_parents.iter().any(|folder| row.path.starts_with(folder))
+        !listed && !self.unreadable_parents.keys().any(|folder| row.path.starts_with(folder))
     }
 
     /// The files whose folder is to be looked for, for the caller to run.

@@ -88,11 +88,7 @@ impl Intake {
     pub(super) async fn clear_root_notice(&mut self) -> Result<(), IntakeError> {
         if self.root.noticed != Some(false) {
             self.root.noticed = None;
-            // a start does not wait for a disk that is full
-            let notices = self.ctx.ledger.report().notices().await?;
-            if notices.iter().any(|notice| notice.name == NoticeName::Root) {
-                self.ctx.ledger.clear_notice(NoticeName::Root).await?;
-            }
+            self.ctx.clear_notice(NoticeName::Root).await?;
             self.root.noticed = Some(false);
         }
         Ok(())

@@ -128,7 +128,7 @@ impl Intake {
     /// scanned when it is back.
     pub(super) fn is_out_of_reach(&self, path: &Path) -> bool {
         let lost = self.root.missing && path.starts_with(&self.ctx.settings.watch.root);
-        lost || path.parent().is_some_and(|parent| self.unreadable_parents.contains(parent))
+        lost || path.parent().is_some_and(|parent| self.unreadable_parents.contains_key(parent))
     }
 
     /// A piece of work has come to its end.
@@ -202,7 +202,7 @@ impl Intake {
                 None => FirstScan::Done,
             };
             tracked.incomplete = incomplete;
-            tracked.unreadable = folder.problems.current().is_some();
+            tracked.unreadable = folder.problems.current().map(String::into_boxed_str);
             let before = std::mem::replace(&mut tracked.job, Job::Idle(folder));
             let again = matches!(before, Job::Scanning { again: true }).then_some(now + GATHER);
             let urgent = next.into_iter().chain(again).map(|at| (at, Priority::Urgent));

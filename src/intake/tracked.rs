@@ -30,8 +30,8 @@ pub(super) struct TrackedFolder {
     pub(super) first_scan: FirstScan,
     /// So many of its files are still being copied.
     pub(super) incomplete: usize,
-    /// It could not be read when it was scanned last.
-    pub(super) unreadable: bool,
+    /// Why it could not be read when it was scanned last.
+    pub(super) unreadable: Option<Box<str>>,
     /// Names that were closed after writing since the last scan began.
     pub(super) closed: HashSet<OsString>,
     /// How many events come.
@@ -123,7 +123,7 @@ impl TrackedFolder {
             watch_lost: false,
             first_scan: FirstScan::Due,
             incomplete: 0,
-            unreadable: false,
+            unreadable: None,
             closed: HashSet::new(),
             events: EventRate::default(),
             gathering: None,
@@ -200,6 +200,11 @@ impl TrackedFolders {
     /// The folders that were there, or configured, at the last discovery.
     pub(super) fn listed(&self) -> impl Iterator<Item = &TrackedFolder> {
         self.folders.values().filter(|folder| folder.presence != Presence::Removed)
+    }
+
+    /// Those that cannot be read, and why.
+    pub(super) fn unreadable(&self) -> impl Iterator<Item = (&Path, &str)> {
+        self.folders.iter().filter_map(|(path, folder)| Some((&**path, folder.unreadable.as_deref()?)))
     }
 
     pub(super) fn totals(&self) -> Totals {
@@ -322,7 +327,7 @@ impl Totals {
         self.polled += usize::from(folder.is_polled());
         self.first_scans_pending += usize::from(folder.is_first_scan_pending());
         self.incomplete += folder.incomplete;
-        self.unreadable += usize::from(folder.unreadable);
+        self.unreadable += usize::from(folder.unreadable.is_some());
     }
 
     fn subtract(&mut self, folder: &TrackedFolder) {
@@ -331,7 +336,7 @@ impl Totals {
         self.polled -= usize::from(folder.is_polled());
         self.first_scans_pending -= usize::from(folder.is_first_scan_pending());
         self.incomplete -= folder.incomplete;
-        self.unreadable -= usize::from(folder.unreadable);
+        self.unreadable -= usize::from(folder.unreadable.is_some());
     }
 }
 

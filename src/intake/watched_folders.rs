@@ -112,13 +112,13 @@ impl Intake {
 
     async fn take_over_folders(&mut self, found: Discovery) -> Result<(), IntakeError> {
         self.log.found(&found, &self.unreadable_parents);
-        self.unreadable_parents = found.unread.iter().map(|(path, _)| path.clone()).collect();
+        self.unreadable_parents = found.unread.into_iter().collect();
         self.take_over_parents(found.parents);
         // what is in a folder that cannot be read is not gone
-        let is_unknown = |path: &Path| self.unreadable_parents.iter().any(|folder| path.starts_with(folder));
+        let is_unknown = |path: &Path| self.unreadable_parents.keys().any(|folder| path.starts_with(folder));
         self.tracked.set_presence(&found.folders, is_unknown);
         let unreadable = self.unreadable_parents.clone();
-        let is_unreadable = |type_folder: &Path| unreadable.contains(type_folder);
+        let is_unreadable = |type_folder: &Path| unreadable.contains_key(type_folder);
         let labels = self.changed_labels(&found.folders, is_unreadable).await?;
         self.request_registration(&found.folders, labels);
         self.hold_back_renamed();

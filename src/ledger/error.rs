@@ -35,8 +35,13 @@ pub enum LedgerError {
         what: &'static str,
     },
     /// Another daemon works with this database.
-    #[error("another brandpost works with {0} already; stop it first (systemctl stop brandpost)")]
-    InUse(PathBuf),
+    #[error("{}", in_use(path, *process))]
+    InUse {
+        /// The database.
+        path: PathBuf,
+        /// Which process it is, if that is known.
+        process: Option<u32>,
+    },
     /// Another daemon keeps the inbox: this one may stand by.
     #[error("the inbox {inbox} is kept by the daemon on {host}, last seen {seen_at}; standing by")]
     Kept {
@@ -239,3 +244,16 @@ impl LedgerError {
 
 /// Shorthand of this module.
 pub type Result<T> = std::result::Result<T, LedgerError>;
+fn in_use(path: &Path, process: Option<u32>) -> String {
+    let path = path.display();
+    match process {
+        Some(process) => {
+            format!(
+                "another brandpost (process {process}) works with {path} already; stop it first (systemctl stop brandpost)"
+            )
+        }
+        None => {
+            format!("another brandpost works with {path} already; stop it first (systemctl stop brandpost)")
+        }
+    }
+}

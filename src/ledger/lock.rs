@@ -1,7 +1,7 @@
 //! One daemon a database. The lock's file also remembers whether a daemon has worked with it, so that a
 //! database that is missing later is known to be lost, and not taken for one that was never made.
 
-use std::fs::{File, Permissions};
+use std::fs::{File, Metadata, Permissions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -79,7 +79,8 @@ impl DaemonLock {
             }
             tokio::time::sleep(AGAIN).await;
         }
-        Err(LedgerError::InUse(path.into()))
+        let process = file.metadata().and_then(|lock| holders(&lock)).unwrap_or_default().first().copied();
+        Err(LedgerError::InUse { path: path.into(), process })
     }
 
     /// Which daemon this is among those of all hosts: a name that chance made when it began for the first time.
@@ -138,19 +139,24 @@ impl DaemonLock {
 /// For users who may not open the file: as the kernel's list of locks has it. It counts files by numbers that may come
 /// twice, so the process must be the owner's.
 fn is_locked_by_its_owner(name: &Path) -> io::Result<bool> {
-    let (file, locks) = (std::fs::metadata(name)?, std::fs::read_to_string("/proc/locks")?);
-    let is_owners = |process: &str| {
-        std::fs::metadata(Path::new("/proc").join(process)).is_ok_and(|process| process.uid() == file.uid())
+    Ok(!holders(&std::fs::metadata(name)?)?.is_empty())
+}
+
+/// The processes of the file's owner that hold locks on it.
+fn holders(file: &Metadata) -> io::Result<Vec<u32>> {
+    let is_owners = |process: &u32| {
+        std::fs::metadata(format!("/proc/{process}")).is_ok_and(|process| process.uid() == file.uid())
     };
-    Ok(locks.lines().filter_map(|line| holder(line, file.ino())).any(is_owners))
+    let locks = std::fs::read_to_string("/proc/locks")?;
+    Ok(locks.lines().filter_map(|line| holder(line, file.ino())).filter(is_owners).collect())
 }
 
 /// The process that holds the lock of this line, if it is on this file.
-fn holder(line: &str, inode: u64) -> Option<&str> {
+fn holder(line: &str, inode: u64) -> Option<u32> {
     let mut columns = line.split_ascii_whitespace().skip(1);
     let (kind, process) = (columns.next()?, columns.nth(2)?);
     let file = columns.next()?.rsplit(':').next()?;
-    (kind == "FLOCK" && file.parse() == Ok(inode)).then_some(process)
+    (kind == "FLOCK" && file.parse() == Ok(inode)).then(|| process.parse().ok())?
 }
 
 fn lock_file(path: &Path) -> PathBuf {
@@ -175,7 +181,7 @@ mod tests {
 
     #[test]
     fn a_line_of_the_list_of_locks_is_read() {
-        assert_eq!(holder("1: FLOCK  ADVISORY  WRITE 708 08:01:1234 0 EOF", 1234), Some("708"));
+        assert_eq!(holder("1: FLOCK  ADVISORY  WRITE 708 08:01:1234 0 EOF", 1234), Some(708));
         for other in [
             "1: FLOCK  ADVISORY  WRITE 708 08:01:1235 0 EOF",
             "1: POSIX  ADVISORY  WRITE 708 08:01:1234 0 EOF",

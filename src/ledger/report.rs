@@ -95,6 +95,7 @@ row!(
         updated_at: String,
         inbox: String,
         brand_label: Option<String>,
+        held: bool,
     }
 );
 

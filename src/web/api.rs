@@ -6,12 +6,14 @@ use axum::Json;
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
+use jiff::tz::TimeZone;
 use percent_encoding::{NON_ALPHANUMERIC, percent_encode};
 use serde::{Deserialize, Serialize};
 
 use super::Shared;
 use super::with_chinese::{WithChinese, said};
 use crate::domain::brand::{BrandKey, UploadId};
+use crate::domain::clock::{parse_past, rfc3339};
 use crate::domain::notice::NoticeName;
 use crate::domain::texts::detail_in_chinese;
 use crate::domain::upload::State as FileState;
@@ -65,6 +67,11 @@ impl From<LedgerError> for Refusal {
 
 fn bad(error: impl std::fmt::Display) -> Refusal {
     Refusal(StatusCode::BAD_REQUEST, format!("{error}"))
+}
+
+/// Nothing is served at such an address.
+pub(super) async fn no_such_thing() -> Refusal {
+    unknown()
 }
 
 pub(super) fn unknown() -> Refusal {
@@ -135,21 +142,26 @@ impl Ask {
         text.map(|brand| brand.parse()).transpose().map_err(bad)
     }
 
-    fn filter(&self) -> Result<Filter, Refusal> {
+    fn since(&self, now: jiff::Timestamp) -> Result<Option<jiff::Timestamp>, Refusal> {
+        let Some(text) = &self.since else { return Ok(None) };
+        let time = parse_past(text, &now.to_zoned(TimeZone::system()));
+        let bad = || bad("write since as 2026-11-24, 2026-11-24T08:00:00Z, or how long ago: 30m, 2h, 3d");
+        time.map(Some).ok_or_else(bad)
+    }
+
+    fn filter(&self, now: jiff::Timestamp) -> Result<Filter, Refusal> {
         let states: Vec<_> = self.state.iter().flat_map(|states| states.split(',')).collect();
         if states.len() > FileState::ALL.len() {
             return Err(bad("state names more states than there are"));
         }
         let states: Vec<FileState> =
             states.into_iter().map(str::parse).collect::<Result<_, _>>().map_err(bad)?;
-        let since =
-            self.since.as_ref().map(|since| since.parse::<jiff::Timestamp>()).transpose().map_err(bad)?;
         Ok(Filter {
             inbox: None,
             brand: Self::brand(self.brand.as_ref())?,
             states: FileState::ALL.into_iter().filter(|state| states.contains(state)).collect(),
             text: self.text().map(str::to_owned),
-            since: since.map(crate::domain::clock::rfc3339),
+            since: self.since(now)?.map(rfc3339),
             after: self.after.as_ref().map(|after| after.parse()).transpose().map_err(bad)?,
             limit: Some(self.limit()),
         })
@@ -160,7 +172,8 @@ pub(super) async fn uploads(
     State(shared): State<Arc<Shared>>,
     Query(ask): Query<Ask>,
 ) -> Answer<Page<WithChinese<StatusRow>>> {
-    let items = shared.from.ledger.report().uploads(&ask.filter()?).await?;
+    let filter = ask.filter(shared.from.ledger.now())?;
+    let items = shared.from.ledger.report().uploads(&filter).await?;
     let more = items.len() == ask.limit() as usize;
     let next = items.last().filter(|_| more).map(|row| Cursor::behind(row).to_string());
     Ok(Json(Page { items: said(items), next }))

@@ -30,20 +30,24 @@ pub(super) async fn readyz(State(shared): State<Arc<Shared>>) -> Response {
     let mut why: Vec<String> = shared.from.ledger.current_problem().into_iter().collect();
     match shared.from.ledger.report().notices().await {
         Err(error) => why.push(error.to_string()),
-        // the breaker has opened just now, and its notice is not written yet
-        Ok(notices) if notices.is_empty() => {
-            why.extend(paused.map(|pause| format!("paused: {}", pause.cause.as_str())));
-        }
         Ok(notices) => {
-            // another host that is away does not concern this one
-            let ours = notices.into_iter().filter(|notice| notice.name != NoticeName::Away);
-            why.extend(ours.map(|notice| notice.message));
+            let concerns_all = notices.into_iter().filter(|notice| concerns_all(notice.name));
+            why.extend(concerns_all.map(|notice| notice.message));
+            // the breaker has opened just now, and its notice is not written yet
+            if why.is_empty() {
+                why.extend(paused.map(|pause| format!("paused: {}", pause.cause.as_str())));
+            }
         }
     }
     match why.is_empty() {
         true => "ready\n".into_response(),
         false => (StatusCode::SERVICE_UNAVAILABLE, why.join("\n") + "\n").into_response(),
     }
+}
+
+/// Another host that is away does not concern this one, nor a folder that cannot be read the others.
+fn concerns_all(notice: NoticeName) -> bool {
+    !matches!(notice, NoticeName::Away | NoticeName::Unreadable)
 }
 
 /// `OpenMetrics` for those who ask for it, else Prometheus' older text format.

@@ -185,6 +185,7 @@ fn router(shared: Arc<Shared>) -> Router {
         .route("/assets/{name}", get(page::asset))
         .route("/healthz", get(health::healthz))
         .route("/api/v1/login", post(auth::login))
+        .fallback(api::no_such_thing)
         .layer(middleware::from_fn(auth::require_same_origin))
         .layer(middleware::from_fn_with_state(shared.clone(), auth::require_known_host))
         .layer(middleware::from_fn(auth::limit_request))

@@ -4,7 +4,7 @@
 use std::sync::LazyLock;
 
 use axum::extract::Path;
-use axum::http::{StatusCode, header};
+use axum::http::header;
 use axum::response::{Html, IntoResponse, Response};
 
 use crate::domain::{text, texts};
@@ -51,6 +51,6 @@ pub(super) async fn index() -> Html<&'static str> {
 pub(super) async fn asset(Path(name): Path<String>) -> Response {
     match ASSETS.iter().find(|(asset, ..)| *asset == name) {
         Some((_, kind, text)) => ([(header::CONTENT_TYPE, *kind)], *text).into_response(),
-        None => StatusCode::NOT_FOUND.into_response(),
+        None => super::api::unknown().into_response(),
     }
 }

@@ -85,6 +85,11 @@ async fn check_counts_files_that_are_held() {
     bench.until("it is held", |rows| rows.len() == 1).await;
     let (_, out, _) = run(&bench, &[ZH, "check"]).await;
     assert!(out.contains("WARN  state     1 个文件待确认："), "{out}");
+    for command in ["status", "show"] {
+        let id = if command == "show" { &["1"][..] } else { &[] };
+        let (_, out, _) = run(&bench, &[&[ZH, command], id].concat()).await;
+        assert!(out.contains("`brandpost adopt` 视为已上传"), "{out}");
+    }
     bench.stop().await;
 }
 

@@ -88,7 +88,7 @@ async fn status_is_a_table_for_people_and_json_for_scripts() {
     let (_, out, _) = run(&bench, &["status", OWN, "--state", "uploaded", "--json"]).await;
     let rows: serde_json::Value = serde_json::from_str(&out).unwrap();
     let columns = "id brand_type brand_id file_name path state slot suffix size_bytes width height sha256 revision attempts \
-                   next_attempt_at error_kind error_code error_message object_url etag request_id detected_at uploaded_at updated_at inbox brand_label";
+                   next_attempt_at error_kind error_code error_message object_url etag request_id detected_at uploaded_at updated_at inbox brand_label held";
     let row = rows[0].as_object().unwrap();
     let mut expected: Vec<_> = columns.split_whitespace().collect();
     let mut found: Vec<_> = row.keys().map(String::as_str).collect();
@@ -131,6 +131,8 @@ async fn show_tells_one_file_whole() {
     insta::assert_snapshot!("show", steady(&bench, &by_id));
     let (_, by_path, _) = run(&bench, &["show", path.to_str().unwrap()]).await;
     assert_eq!(by_path, by_id);
+    let (_, by_name, _) = run(&bench, &["show", "OWNBRAND/1001/a.jpg"]).await;
+    assert_eq!(by_name, by_id);
     let (code, _, err) = run(&bench, &["show", "99"]).await;
     assert_eq!(code, 1);
     assert_eq!(err, "brandpost: 99 is unknown: write an id from `brandpost status`, or the path of a file\n");

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use brandpost::domain::notice::NoticeName;
 use brandpost::domain::upload::State;
 
 use crate::crash::wait_for;
@@ -66,15 +67,35 @@ async fn folders_that_cannot_be_read_and_are_back_are_said_to_be() {
         &brand,
     )
     .await;
+    let notices = async || bench.report().await.notices().await.unwrap();
+    let told = || wait_for("the notice", async || !notices().await.is_empty());
+    told().await;
+    let text = format!(
+        "the folder {} cannot be read, and its files wait (Permission denied (os error 13))",
+        brand.display()
+    );
+    assert_eq!((notices().await[0].name, &notices().await[0].message), (NoticeName::Unreadable, &text));
     set_mode(&brand, 0o755);
     until_logged(&bench, "the folder can be read again", &brand).await;
+    wait_for("the notice is taken back", async || notices().await.is_empty()).await;
     for _ in 0..2 {
         fs::write(bench.folder.path().join("daemon.log"), "").unwrap();
         set_mode(&kind, 0o000);
-        until_logged(&bench, "left alone: it cannot be read", &kind).await;
+        until_logged(&bench, "the folder cannot be read; what is in it waits", &kind).await;
         set_mode(&kind, 0o755);
         until_logged(&bench, "the folder can be read again", &kind).await;
     }
+    set_mode(&kind, 0o000);
+    told().await;
+    assert!(notices().await[0].message.contains(kind.to_str().unwrap()), "{:?}", notices().await);
+    // a restart neither takes it back nor says it again
+    let since = notices().await[0].since.clone();
+    process.kill();
+    let process = Process::start_as_nobody(&bench);
+    wait_for("it works", async || bench.counts_so_far().await.of(State::Uploaded) == 2).await;
+    assert_eq!(notices().await[0].since, since);
+    set_mode(&kind, 0o755);
+    wait_for("the notice is taken back", async || notices().await.is_empty()).await;
     assert!(!log(&bench).contains("max_user_watches"));
     process.kill();
 }

@@ -65,8 +65,10 @@ async fn a_folder_that_the_service_cannot_read_is_named() {
         assert_eq!(code, i32::from(args == ["check"]), "{out}");
         for folder in [&own, &other] {
             let named = |line: &str| {
-                line.contains(&format!("{}: Permission denied", folder.display()))
-                    && (line.starts_with("FAIL  folders") || line.starts_with("cannot be read"))
+                let folder = folder.display();
+                let checked = format!("FAIL  folders   {folder} cannot be read: Permission denied");
+                line.starts_with(&checked)
+                    || line.starts_with(&format!("cannot be read: {folder}: Permission denied"))
             };
             assert!(out.lines().any(named), "{args:?} {out}");
         }

@@ -6,6 +6,7 @@ use std::fs;
 use brandpost::cli::Cli;
 use brandpost::domain::alert::AlertTopic;
 use brandpost::domain::failure::ErrorKind;
+use brandpost::domain::notice::NoticeName;
 use brandpost::domain::texts::{Language, Place, advice};
 use brandpost::domain::upload::State;
 use brandpost::ledger::{AttemptRow, InboxRow, StatusRow, SummaryRow};
@@ -13,6 +14,7 @@ use clap::CommandFactory;
 
 /// The chapters, in their order in both languages.
 const CHAPTERS: [&str; 6] = ["commands", "keys", "states", "kinds", "columns", "http"];
+const MONITORING: [&str; 2] = ["docs/monitoring/README.md", "docs/monitoring/README.zh-CN.md"];
 const LANGUAGES: [(&str, Language); 2] =
     [("reference.md", Language::English), ("reference.zh-CN.md", Language::Chinese)];
 
@@ -93,6 +95,24 @@ fn every_key_is_in_it_with_its_default() {
                 );
             }
         }
+    }
+}
+
+#[test]
+fn every_notice_is_in_it() {
+    let all: BTreeSet<_> = NoticeName::ALL.map(NoticeName::as_str).into();
+    for (reference, _) in LANGUAGES {
+        let text = file(&format!("docs/{reference}"));
+        let row = text.lines().find(|line| line.starts_with("| `begun` |")).unwrap();
+        let (_, names) = row.rsplit_once(['：', ':']).unwrap();
+        let named: BTreeSet<_> = names.split('`').skip(1).step_by(2).collect();
+        assert_eq!(named, all, "{row}");
+    }
+    // while the page is not served, nobody can read the metrics
+    let served = all.into_iter().filter(|name| *name != NoticeName::Unserved.as_str());
+    let served: Vec<_> = served.collect();
+    for monitoring in MONITORING {
+        assert!(file(monitoring).contains(&format!("`{}`", served.join(" "))), "{monitoring}: {served:?}");
     }
 }
 

@@ -66,6 +66,7 @@ async fn the_table_is_listed_in_pages() {
         ("q=otherbrand/2002", 1),
         ("since=2001-01-01T00:00:00Z", 3),
         ("since=2100-01-01T00:00:00Z", 0),
+        ("since=2h", 3),
     ] {
         let page = json(&bench, &format!("/api/v1/uploads?{ask}")).await;
         assert_eq!(names(&page).len(), count, "{ask}");
@@ -97,7 +98,11 @@ async fn the_table_is_listed_in_pages() {
     let id = bench.row("1.jpg").await.id;
     let whole = json(&bench, &format!("/api/v1/uploads/{id}")).await;
     assert_eq!(whole["attempts"][0]["outcome"], "uploaded");
-    assert_eq!(get(&bench, "/api/v1/uploads/999").await.status(), StatusCode::NOT_FOUND);
+    for nothing in ["/api/v1/uploads/999", "/api/v2", "/assets/none.js"] {
+        let answer = get(&bench, nothing).await;
+        assert_eq!(answer.status(), StatusCode::NOT_FOUND);
+        assert_eq!(answer.text().await.unwrap(), "there is no such thing\n", "{nothing}");
+    }
     bench.stop().await;
 }
 

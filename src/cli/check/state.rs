@@ -37,8 +37,8 @@ fn said(findings: &mut Findings, notice: &Notice) {
     let text = lang::detail(&notice.message);
     match notice.name {
         NoticeName::Unserved => findings.note("page", Err(text)),
-        // its files are counted
-        NoticeName::Rebuilt => {}
+        // its files are counted; folders have lines of their own
+        NoticeName::Rebuilt | NoticeName::Unreadable => {}
         NoticeName::Away
         | NoticeName::Paused
         | NoticeName::Root

@@ -225,6 +225,10 @@ pub(super) const TEXTS: &[Pattern] = &[
     ("an attempt broke off", "一次上传意外中断"),
     // the page
     ("there is no such thing", "没有这一项"),
+    (
+        "write since as 2026-11-24, 2026-11-24T08:00:00Z, or how long ago: 30m, 2h, 3d",
+        "since 请写 2026-11-24、2026-11-24T08:00:00Z，或多久以前：30m、2h、3d",
+    ),
     ("state names more states than there are", "state 里的状态太多"),
     // alerts
     ("alerts.command is empty", "alerts.command 是空的"),

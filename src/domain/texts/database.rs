@@ -10,6 +10,10 @@ pub(super) const TEXTS: &[Pattern] = &[
         "打不开数据库 {}：还没有数据库，`brandpost run` 会创建",
     ),
     (
+        "another brandpost (process {}) works with {} already; stop it first (systemctl stop brandpost)",
+        "已有另一个 brandpost（进程号 {}）在使用 {}；请先停止它（systemctl stop brandpost）",
+    ),
+    (
         "another brandpost works with {} already; stop it first (systemctl stop brandpost)",
         "另一个 brandpost 正在使用 {}；请先停掉它（systemctl stop brandpost）",
     ),

@@ -89,7 +89,6 @@ pub(super) const TEXTS: &[Pattern] = &[
         "folders in a brand's folder are not looked into; put the pictures into the brand's folder itself",
         "品牌目录里的子文件夹不会处理；请把图片直接放在品牌目录下",
     ),
-    ("it cannot be read: {}", "无法读取：{}"),
     ("it holds more than {} brands' folders", "其中的品牌目录超过 {} 个"),
     ("it holds more than {} files; move some elsewhere", "其中的文件超过 {} 个，请移走一些"),
     ("an empty folder is in its place: is it unmounted?", "原处是一个空目录：是不是没有挂载？"),
@@ -183,6 +182,11 @@ pub(super) const TEXTS: &[Pattern] = &[
     (
         "the watched folder {} is not there ({}); its files wait until it is back",
         "监视目录 {} 不在（{}）；其中的文件会等它恢复",
+    ),
+    ("the folder {} cannot be read, and its files wait ({})", "目录 {} 无法读取，其中的图片在等待（{}）"),
+    (
+        "{} folders cannot be read, and their files wait; one of them is {} ({})",
+        "{} 个目录无法读取，其中的图片在等待；其中一个是 {}（{}）",
     ),
     (
         "the gateway does not accept our credentials; nothing is sent until it does: {}",

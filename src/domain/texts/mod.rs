@@ -116,6 +116,16 @@ fn notice(name: NoticeName) -> [[&'static str; 2]; 2] {
                 "Check that the share or disk is mounted; it goes on by itself.",
             ],
         ],
+        NoticeName::Unreadable => [
+            [
+                "有目录无法读取，其中的图片在等待",
+                "请检查权限和挂载；brandpost check 列出全部。恢复后会自动继续。",
+            ],
+            [
+                "Folders cannot be read, and their pictures wait",
+                "Check their rights and mounts; brandpost check lists them all. It goes on by itself.",
+            ],
+        ],
         NoticeName::Rebuilt => [
             [
                 "数据库损坏后已重建，以前的图片等待确认",

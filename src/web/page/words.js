@@ -10,6 +10,7 @@ const WORDS = {
     connecting: '正在连接…', live: '实时更新中', offline: (since) => (since ? `连接已断开，正在重连（内容截至 ${since}）` : '暂时连不上，正在重试…'),
     skip: '跳到图片列表',
     all: '全部图片', waiting: '等待上传', held: (n) => `待确认 ${n}`,
+    waitsForOperator: '待确认：请管理员决定重传（brandpost retry --held），还是视为已上传（brandpost adopt）',
     interrupted: '中断', running: '进行中',
     short: { queued: '排队', uploading: '上传', retrying: '重试' },
     search: '按品牌或文件名查找', searchHint: '品牌编号或文件名',
@@ -44,6 +45,7 @@ const WORDS = {
     connecting: 'Connecting…', live: 'Live', offline: (since) => (since ? `Connection lost, trying again (as of ${since})` : 'Cannot be reached, trying again…'),
     skip: 'Skip to the pictures',
     all: 'All pictures', waiting: 'Waiting', held: (n) => `${n} held`,
+    waitsForOperator: 'Held: brandpost retry --held sends it again, brandpost adopt takes it as sent',
     interrupted: 'Interrupted', running: 'Under way',
     short: { queued: 'queued', uploading: 'sending', retrying: 'retrying' },
     search: 'Find a brand or a file', searchHint: 'Brand or file',
@@ -99,6 +101,7 @@ export const noticed = (name) => TEXTS[spoken].notices[Object.hasOwn(TEXTS[spoke
 
 /** The details of a row or a notice, in the reader's language where they are ours, and which language that is. */
 export const details = (row) => {
+  if (row.held) return { text: t('waitsForOperator'), lang: spoken === 'zh' ? 'zh-CN' : 'en' };
   const chinese = spoken === 'zh' && row.message_zh;
   return { text: chinese || (row.error_message ?? row.message ?? ''), lang: chinese ? 'zh-CN' : 'en' };
 };

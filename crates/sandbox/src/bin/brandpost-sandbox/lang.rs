@@ -2,7 +2,8 @@
 
 use std::sync::OnceLock;
 
-use clap::{Arg, ArgAction, Command};
+use clap::error::{ContextKind, ErrorKind};
+use clap::{Arg, ArgAction, Command, Error};
 
 /// A text in the reader's language: both are format strings with the same arguments.
 macro_rules! tr {
@@ -64,10 +65,16 @@ pub(crate) fn spoken(command: Command) -> Command {
         return command;
     }
     let template = "{about}\n\n用法：{usage}\n\n{all-args}";
-    let help = Arg::new("help").short('h').long("help").action(ArgAction::Help).help("显示帮助");
-    let command =
-        command.subcommand_help_heading("命令").disable_help_subcommand(true).disable_help_flag(true);
-    let command = command.arg(help.help_heading("选项").global(true));
+    let flag = |name: &'static str, short, action, help: &'static str| {
+        Arg::new(name).short(short).long(name).action(action).help(help).help_heading("选项")
+    };
+    let command = command
+        .subcommand_help_heading("命令")
+        .disable_help_subcommand(true)
+        .disable_help_flag(true)
+        .disable_version_flag(true)
+        .arg(flag("help", 'h', ArgAction::Help, "显示帮助").global(true))
+        .arg(flag("version", 'V', ArgAction::Version, "显示版本"));
     HELP.iter().fold(command, |command, ((name, about), options)| match *name {
         "" => command.about(*about).help_template(template),
         name => command.mut_subcommand(name, |command| {
@@ -79,10 +86,52 @@ pub(crate) fn spoken(command: Command) -> Command {
     })
 }
 
+/// Ends the program as a wrong command line ends it, or with the help that was asked for.
+pub(crate) fn exit(error: &Error) -> ! {
+    match mistake(error) {
+        Some(text) if chinese() => {
+            anstream::eprintln!("错误：{text}\n\n用 --help 查看说明。");
+            std::process::exit(2)
+        }
+        _ => error.exit(),
+    }
+}
+
+/// What is wrong with the command line, in Chinese; `None`: help was asked for.
+fn mistake(error: &Error) -> Option<String> {
+    let said = |kind| error.get(kind).map(ToString::to_string).unwrap_or_default();
+    let (option, value) = (said(ContextKind::InvalidArg), said(ContextKind::InvalidValue));
+    Some(match error.kind() {
+        ErrorKind::DisplayHelp
+        | ErrorKind::DisplayVersion
+        | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => return None,
+        ErrorKind::InvalidSubcommand => format!("没有“{}”这个命令", said(ContextKind::InvalidSubcommand)),
+        ErrorKind::UnknownArgument => format!("没有“{option}”这个选项"),
+        _ if value.is_empty() => format!("“{option}”的写法不对，或缺少值"),
+        _ => format!("“{option}”的值不对：{value}"),
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use clap::CommandFactory;
+
+    #[test]
+    fn mistakes_are_told_in_chinese() {
+        let said =
+            |line: &str| mistake(&crate::Cli::command().try_get_matches_from(line.split(' ')).unwrap_err());
+        for (line, text) in [
+            ("brandpost-sandbox foo", Some("没有“foo”这个命令")),
+            ("brandpost-sandbox demo --nope", Some("没有“--nope”这个选项")),
+            ("brandpost-sandbox serve --listen x", Some("“--listen <ADDR>”的值不对：x")),
+            ("brandpost-sandbox serve --listen", Some("“--listen <ADDR>”的写法不对，或缺少值")),
+            ("brandpost-sandbox demo --help", None),
+            ("brandpost-sandbox", None),
+        ] {
+            assert_eq!(said(line).as_deref(), text, "{line}");
+        }
+    }
 
     #[test]
     fn every_command_and_option_has_chinese_help() {

@@ -30,8 +30,9 @@ enum Command {
 #[tokio::main]
 async fn main() -> ExitCode {
     exit_on_broken_pipe();
-    let matches = lang::spoken(Cli::command()).get_matches();
-    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    let matches = lang::spoken(Cli::command()).try_get_matches();
+    let cli = matches.and_then(|matches| Cli::from_arg_matches(&matches));
+    let cli = cli.unwrap_or_else(|error| lang::exit(&error));
     let result = match cli.command {
         Command::Serve(args) => serve::serve(args).await,
         Command::Demo(args) => demo::demo(args).await,
