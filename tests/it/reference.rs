@@ -104,8 +104,8 @@ fn every_notice_is_in_it() {
     for (reference, _) in LANGUAGES {
         let text = file(&format!("docs/{reference}"));
         let row = text.lines().find(|line| line.starts_with("| `begun` |")).unwrap();
-        let (_, names) = row.rsplit_once(['：', ':']).unwrap();
-        let named: BTreeSet<_> = names.split('`').skip(1).step_by(2).collect();
+        let (_, texts) = row.rsplit_once(['：', ':']).unwrap();
+        let named: BTreeSet<_> = texts.split('`').skip(1).step_by(2).collect();
         assert_eq!(named, all, "{row}");
     }
     // while the page is not served, nobody can read the metrics

@@ -73,77 +73,76 @@ fn state_in_english(state: State) -> &'static str {
 
 /// What a notice says in Chinese, in few words.
 pub fn notice_in_chinese(name: NoticeName) -> &'static str {
-    notice(name)[0][0]
+    chinese_notice(name)[0]
 }
 
-/// What a notice says, in Chinese and in English, and what to do.
-fn notice(name: NoticeName) -> [[&'static str; 2]; 2] {
+/// What a notice says, and what to do.
+fn notice(name: NoticeName, language: Language) -> [&'static str; 2] {
+    match language {
+        Language::Chinese => chinese_notice(name),
+        Language::English => english_notice(name),
+    }
+}
+
+fn chinese_notice(name: NoticeName) -> [&'static str; 2] {
     match name {
         NoticeName::Away => [
-            [
-                "有主机失联，它的文件在等待",
-                "这些文件和它们的序号都保留着，主机恢复后自动继续；主机不会再回来时，请管理员执行 brandpost inboxes retire。",
-            ],
-            [
-                "A host is away, and files wait for it",
-                "They keep their slots and go on when it is back. If it never comes back: brandpost inboxes retire.",
-            ],
+            "有主机失联，它的文件在等待",
+            "这些文件和它们的序号都保留着，主机恢复后自动继续；主机不会再回来时，请管理员执行 brandpost inboxes retire。",
         ],
         NoticeName::Paused => [
-            [
-                "云端暂时收不了图片，上传已自动暂停",
-                "图片都还在，恢复后会自动继续；时间长了请按下面的信息检查密钥或网络。",
-            ],
-            [
-                "The cloud takes no pictures now; uploads wait",
-                "Nothing is lost and it goes on by itself. If it lasts, check the credentials or the network.",
-            ],
+            "云端暂时收不了图片，上传已自动暂停",
+            "图片都还在，恢复后会自动继续；时间长了请按下面的信息检查密钥或网络。",
         ],
         NoticeName::Throttled => [
-            [
-                "云端持续限流，暂时一个也传不上去",
-                "会自动放慢重试，恢复后自动继续；长时间不好请管理员调低 [limits]。",
-            ],
-            [
-                "The cloud asks to slow down and takes nothing now",
-                "It is tried again by itself, slower. If it lasts, lower the pace under [limits].",
-            ],
+            "云端持续限流，暂时一个也传不上去",
+            "会自动放慢重试，恢复后自动继续；长时间不好请管理员调低 [limits]。",
         ],
-        NoticeName::Root => [
-            ["找不到监视目录", "请检查共享盘或磁盘是否挂载；目录恢复后会自动继续。"],
-            [
-                "The watched folder is missing",
-                "Check that the share or disk is mounted; it goes on by itself.",
-            ],
-        ],
+        NoticeName::Root => ["找不到监视目录", "请检查共享盘或磁盘是否挂载；目录恢复后会自动继续。"],
         NoticeName::Unreadable => [
-            [
-                "有目录无法读取，其中的图片在等待",
-                "请检查权限和挂载；brandpost check 列出全部。恢复后会自动继续。",
-            ],
-            [
-                "Folders cannot be read, and their pictures wait",
-                "Check their rights and mounts; brandpost check lists them all. It goes on by itself.",
-            ],
+            "有目录无法读取，其中的图片在等待",
+            "请检查权限和挂载；brandpost check 列出全部。恢复后会自动继续。",
         ],
         NoticeName::Rebuilt => [
-            [
-                "数据库损坏后已重建，以前的图片等待确认",
-                "请管理员决定：brandpost retry --held 全部重传，或 brandpost adopt --all 视为已上传。",
-            ],
-            [
-                "The database was damaged and rebuilt; earlier pictures are held",
-                "brandpost retry --held sends them again, brandpost adopt --all takes them as sent.",
-            ],
+            "数据库损坏后已重建，以前的图片等待确认",
+            "请管理员决定：brandpost retry --held 全部重传，或 brandpost adopt --all 视为已上传。",
+        ],
+        NoticeName::Suspended => ["上传已被人工暂停", "新图片照常检查、排队，恢复后按顺序上传。"],
+        NoticeName::Unserved => ["需要留意", ""],
+    }
+}
+
+fn english_notice(name: NoticeName) -> [&'static str; 2] {
+    match name {
+        NoticeName::Away => [
+            "A host is away, and files wait for it",
+            "They keep their slots and go on when it is back. If it never comes back: brandpost inboxes retire.",
+        ],
+        NoticeName::Paused => [
+            "The cloud takes no pictures now; uploads wait",
+            "Nothing is lost and it goes on by itself. If it lasts, check the credentials or the network.",
+        ],
+        NoticeName::Throttled => [
+            "The cloud asks to slow down and takes nothing now",
+            "It is tried again by itself, slower. If it lasts, lower the pace under [limits].",
+        ],
+        NoticeName::Root => [
+            "The watched folder is missing",
+            "Check that the share or disk is mounted; it goes on by itself.",
+        ],
+        NoticeName::Unreadable => [
+            "Folders cannot be read, and their pictures wait",
+            "Check their rights and mounts; brandpost check lists them all. It goes on by itself.",
+        ],
+        NoticeName::Rebuilt => [
+            "The database was damaged and rebuilt; earlier pictures are held",
+            "brandpost retry --held sends them again, brandpost adopt --all takes them as sent.",
         ],
         NoticeName::Suspended => [
-            ["上传已被人工暂停", "新图片照常检查、排队，恢复后按顺序上传。"],
-            [
-                "Uploads are paused by an operator",
-                "New pictures are still checked and queued; they are sent in order afterwards.",
-            ],
+            "Uploads are paused by an operator",
+            "New pictures are still checked and queued; they are sent in order afterwards.",
         ],
-        NoticeName::Unserved => [["需要留意", ""], ["Please note", ""]],
+        NoticeName::Unserved => ["Please note", ""],
     }
 }
 
@@ -161,7 +160,7 @@ pub fn for_page() -> Value {
         json!({
             "kinds": ErrorKind::ALL.map(kind).into_iter().collect::<serde_json::Map<_, _>>(),
             "states": State::ALL.map(state).into_iter().collect::<serde_json::Map<_, _>>(),
-            "notices": NoticeName::ALL.map(|name| (name.to_string(), json!(notice(name)[own]))).into_iter()
+            "notices": NoticeName::ALL.map(|name| (name.to_string(), json!(notice(name, language)))).into_iter()
                 .collect::<serde_json::Map<_, _>>(),
         })
     };
