@@ -36,7 +36,7 @@ use crate::config::{Settings, locate};
 use crate::daemon;
 use crate::domain::brand::{BrandError, BrandKey, BrandType, read_folder_name};
 use crate::domain::clock::SystemClock;
-use crate::ledger::{BrandRow, Ledger, Location, Report};
+use crate::ledger::{BrandRow, Ledger, LedgerError, Location, Report};
 use lang::tr;
 
 /// Uploads the qualification pictures of brands to Alibaba Cloud OSS, and knows what became of every file.
@@ -214,6 +214,11 @@ fn check_database_place(path: &Path) -> anyhow::Result<()> {
         )
     );
     Ok(())
+}
+
+/// Is there no database yet?
+fn is_before_first_start(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref(), Some(LedgerError::NoneYet(_)))
 }
 
 async fn report(settings: &Settings) -> anyhow::Result<Report> {

@@ -19,7 +19,7 @@ use crate::domain::brand::BrandKey;
 use crate::domain::clock::{Clock, SystemClock, parse_past, rfc3339};
 use crate::domain::texts::state_in_chinese;
 use crate::domain::upload::State;
-use crate::ledger::{Counts, Filter, LedgerError, Report, StatusRow};
+use crate::ledger::{Counts, Filter, Report, StatusRow};
 
 /// As many rows as a person reads.
 const SOME: u32 = 50;
@@ -82,7 +82,7 @@ fn since(text: &str) -> Result<Timestamp, String> {
 pub(super) async fn status(settings: &Settings, args: &Args) -> anyhow::Result<ExitCode> {
     let report = super::report(settings).await;
     if let Err(error) = &report
-        && matches!(error.downcast_ref(), Some(LedgerError::NoneYet(_)))
+        && super::is_before_first_start(error)
     {
         match (args.json, args.csv) {
             (true, _) => anstream::println!("[]"),

@@ -28,7 +28,9 @@ pub(super) fn explain(pause: &Pause) -> String {
     let error = &pause.last_error;
     match pause.cause {
         PauseCause::Credentials => {
-            format!("the gateway does not accept our credentials; nothing is sent until it does: {error}")
+            format!(
+                "the gateway does not accept our credentials; nothing is sent until it does. Check gateway.app_key and the app secret: {error}"
+            )
         }
         PauseCause::Outage => {
             format!("the cloud cannot be used; one file at a time is tried until it can: {error}")

@@ -211,6 +211,20 @@ async fn bad_input_gets_one_clear_line() {
     insta::assert_snapshot!("bad_input", lines.join("\n"));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn before_the_first_start_there_are_no_files_and_no_brands() {
+    let bench = Bench::new().await;
+    bench.configure("[database]\npath = \"none.db\"\n");
+    for (command, things) in [("status", "files"), ("brands", "brands")] {
+        let (code, out, _) = run(&bench, &[command]).await;
+        let said = format!("no {things} yet: there is no database before the first start\n");
+        assert_eq!((code, out), (0, said));
+        assert_eq!(run(&bench, &[command, "--json"]).await.1, "[]\n");
+        let (_, csv, _) = run(&bench, &[command, "--csv"]).await;
+        assert!(csv.starts_with(if command == "status" { "id," } else { "brand_type," }), "{csv}");
+    }
+}
+
 #[test]
 fn usage_errors_exit_2() {
     for args in

@@ -112,8 +112,8 @@ mod tests {
                 "尝试 3 次后放弃，最后一次的错误：网络错误：连不上 h：连接被拒绝",
             ),
             (
-                "the gateway does not accept our credentials; nothing is sent until it does: credentials [A403IS]: Invalid Signature",
-                "网关不接受我们的凭证，在它接受之前不会上传：凭证无效 [A403IS]：Invalid Signature",
+                "the gateway does not accept our credentials; nothing is sent until it does. Check gateway.app_key and the app secret: credentials [A403IS]: Invalid Signature",
+                "网关不接受我们的凭证，在它接受之前不会上传。请检查 gateway.app_key 和 AppSecret：凭证无效 [A403IS]：Invalid Signature",
             ),
             (
                 "cannot connect to a.b through the proxy p: x; check this machine's clock (NTP)",

@@ -189,8 +189,8 @@ pub(super) const TEXTS: &[Pattern] = &[
         "{} 个目录无法读取，其中的图片在等待；其中一个是 {}（{}）",
     ),
     (
-        "the gateway does not accept our credentials; nothing is sent until it does: {}",
-        "网关不接受我们的凭证，在它接受之前不会上传：{}",
+        "the gateway does not accept our credentials; nothing is sent until it does. Check gateway.app_key and the app secret: {}",
+        "网关不接受我们的凭证，在它接受之前不会上传。请检查 gateway.app_key 和 AppSecret：{}",
     ),
     (
         "the cloud cannot be used; one file at a time is tried until it can: {}",
