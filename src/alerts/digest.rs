@@ -15,7 +15,7 @@ use crate::ledger::{Notice, PendingAlerts, StatusRow, SummaryRow};
 
 /// A file that was refused.
 #[derive(Debug, Clone, Serialize)]
-pub(super) struct Refused {
+pub(super) struct RefusedFile {
     pub(super) id: UploadId,
     pub(super) brand: String,
     /// What people call it.
@@ -46,7 +46,7 @@ pub(super) struct Digest {
     pub(super) failed: u64,
     pub(super) rejected: u64,
     /// Some of them.
-    pub(super) files: Vec<Refused>,
+    pub(super) files: Vec<RefusedFile>,
     /// Notices that are new, and those that no longer hold: names and messages. What began and ended between two
     /// messages is in neither.
     pub(super) begun: BTreeMap<NoticeName, String>,
@@ -118,8 +118,8 @@ fn completed(row: &SummaryRow) -> Completed {
     }
 }
 
-fn refused(row: &StatusRow) -> Refused {
-    Refused {
+fn refused(row: &StatusRow) -> RefusedFile {
+    RefusedFile {
         id: row.id,
         brand: row.brand().to_string(),
         label: row.brand_label.as_deref().map(visible),

@@ -98,7 +98,7 @@ mod tests {
 
     use jiff::civil::Date;
 
-    use super::super::digest::{Completed, Refused};
+    use super::super::digest::{Completed, RefusedFile};
     use super::super::summary::Summary;
     use super::*;
     use crate::domain::brand::UploadId;
@@ -114,7 +114,7 @@ mod tests {
     #[test]
     fn every_field_is_in_the_reference() {
         let full = Digest {
-            files: vec![Refused {
+            files: vec![RefusedFile {
                 id: UploadId(1),
                 brand: "OWNBRAND/1".into(),
                 label: None,
@@ -180,7 +180,7 @@ mod tests {
 
     #[test]
     fn a_text_is_never_longer_than_its_robot_takes() {
-        let file = |state: State, kind: ErrorKind| Refused {
+        let file = |state: State, kind: ErrorKind| RefusedFile {
             id: UploadId(7),
             brand: "OTHERBRAND/9223372036854775807".into(),
             label: Some("海尔".repeat(40)),

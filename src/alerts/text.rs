@@ -1,6 +1,6 @@
 //! What a message says, in English for programs and in Chinese for chats.
 
-use super::digest::{Completed, Digest, Refused};
+use super::digest::{Completed, Digest, RefusedFile};
 use super::summary::Summary;
 use crate::domain::notice::NoticeName;
 use crate::domain::text::one_line;
@@ -125,7 +125,7 @@ fn shortened(message: &str) -> String {
 /// Those of notices end with what to do, and there are few of them: so many characters are shown.
 const NOTICE: usize = 600;
 
-fn name(file: &Refused) -> String {
+fn name(file: &RefusedFile) -> String {
     let brand = labelled(&file.brand, file.label.as_deref());
     format!("{brand}/{} (#{})", one_line(&file.file_name, 60), file.id)
 }
@@ -136,7 +136,7 @@ fn labelled(brand: &str, label: Option<&str>) -> String {
 }
 
 /// What it is, the details, and what to do; the cloud's own message where it has refused.
-fn reason(file: &Refused) -> String {
+fn reason(file: &RefusedFile) -> String {
     let Some(kind) = file.error_kind else { return String::new() };
     let (what, message) =
         (texts::kind_in_chinese(kind), detail(file.error_message.as_deref().unwrap_or_default()));
@@ -165,7 +165,7 @@ mod tests {
 
     #[test]
     fn details_are_chinese_where_they_are_ours() {
-        let file = Refused {
+        let file = RefusedFile {
             id: UploadId(7),
             brand: "OWNBRAND/1001".into(),
             label: Some("海尔".into()),

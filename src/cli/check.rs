@@ -51,20 +51,20 @@ pub(super) async fn check(path: &Path, args: &Args) -> anyhow::Result<ExitCode> 
     let mut findings = Findings::default();
     match Settings::load(path) {
         Ok(settings) => {
-            findings.note("config", Ok(path.display().to_string()));
+            findings.add("config", Ok(path.display().to_string()));
             match args.config_only {
                 true => reloadable(&mut findings, &settings),
                 false => offline(&mut findings, &settings).await,
             }
             if args.online {
-                findings.note("gateway", online(&settings).await);
+                findings.add("gateway", online(&settings).await);
             }
             if args.alerts {
                 alerts::try_out(&mut findings, &settings).await;
             }
         }
         Err(problems) => {
-            problems.0.iter().for_each(|problem| findings.note("config", Err(lang::problem(problem))));
+            problems.0.iter().for_each(|problem| findings.add("config", Err(lang::problem(problem))));
         }
     }
     Ok(if findings.failures == 0 { ExitCode::SUCCESS } else { ExitCode::from(NO) })
@@ -81,7 +81,7 @@ struct Findings {
 }
 
 impl Findings {
-    fn note(&mut self, what: &str, finding: Finding) {
+    fn add(&mut self, what: &str, finding: Finding) {
         match finding {
             Ok(text) => {
                 anstream::println!("{}  {what:<9} {text}", paint(AnsiColor::Green.on_default(), "ok  "));
@@ -95,7 +95,7 @@ impl Findings {
 }
 
 /// What is neither right nor wrong.
-fn mention(what: &str, text: &str) {
+fn note(what: &str, text: &str) {
     anstream::println!("{}  {what:<9} {text}", paint(FAINT, "note"));
 }
 
@@ -114,7 +114,7 @@ fn reloadable(findings: &mut Findings, settings: &Settings) {
 /// What is wrong with certificates and proxies keeps the daemon from its start.
 fn network(findings: &mut Findings, settings: &Settings) {
     if let Err(error) = Clients::new(settings) {
-        findings.note("network", Err(whole(error)));
+        findings.add("network", Err(whole(error)));
     }
 }
 
@@ -127,10 +127,10 @@ async fn offline(findings: &mut Findings, settings: &Settings) {
     page(findings, settings);
     address(findings, settings).await;
     folders(findings, settings).await;
-    findings.note("inotify", inotify());
-    findings.note("database", database::database(settings).await);
+    findings.add("inotify", inotify());
+    findings.add("database", database::database(settings).await);
     state::state(findings, settings).await;
-    findings.note("clock", clock());
+    findings.add("clock", clock());
     network(findings, settings);
 }
 
@@ -143,7 +143,7 @@ fn page(findings: &mut Findings, settings: &Settings) {
         Err(TokenError::Secret(SecretError::Unreadable { source, .. }))
             if source.kind() == ErrorKindOfIo::PermissionDenied =>
         {
-            mention(
+            note(
                 "page",
                 &tr!(
                     "{} is for the service alone; root can check it",
@@ -152,7 +152,7 @@ fn page(findings: &mut Findings, settings: &Settings) {
                 ),
             );
         }
-        token => findings.note("page", token.map(|_| format!("http://{address}")).map_err(whole)),
+        token => findings.add("page", token.map(|_| format!("http://{address}")).map_err(whole)),
     }
 }
 
@@ -165,7 +165,7 @@ async fn address(findings: &mut Findings, settings: &Settings) {
     match TcpListener::bind(address) {
         Err(error) if [ErrorKindOfIo::AddrInUse, ErrorKindOfIo::AddrNotAvailable].contains(&error.kind()) => {
             let why = lang::detail(&error.to_string());
-            findings.note("page", Err(tr!(
+            findings.add("page", Err(tr!(
                 "http.listen = \"{address}\" cannot be used: {why}; choose another port, or stop what uses it",
                 "http.listen = \"{address}\" 无法使用：{why}；请换一个端口，或停掉占用它的程序"
             )));
@@ -189,7 +189,7 @@ fn secrets(findings: &mut Findings, settings: &Settings) {
             Err(SecretError::Unreadable { path, source, .. })
                 if source.kind() == ErrorKindOfIo::PermissionDenied =>
             {
-                mention(
+                note(
                     "secret",
                     &tr!(
                         "{path} is for the service alone; root can check it",
@@ -199,7 +199,7 @@ fn secrets(findings: &mut Findings, settings: &Settings) {
             }
             secret => {
                 let good = |_| tr!("{} is there", "{} 已就绪", source.key);
-                findings.note("secret", secret.map(good).map_err(whole));
+                findings.add("secret", secret.map(good).map_err(whole));
             }
         }
     }
@@ -232,16 +232,16 @@ async fn folders(findings: &mut Findings, settings: &Settings) {
         Ok(Some(backlog)) => backlog,
         Ok(None) => {
             let text = tr!("this user cannot ask as the service's", "无法以服务用户的身份检查");
-            return findings.note("folders", Err(text));
+            return findings.add("folders", Err(text));
         }
         Err(_) => {
             let text = tr!("a file system of theirs does not answer", "所在的文件系统没有响应");
-            return findings.note("folders", Err(tr!("{root}: {text}", "{root}：{text}")));
+            return findings.add("folders", Err(tr!("{root}: {text}", "{root}：{text}")));
         }
     };
     if backlog.folders > 0 || backlog.missing.is_empty() {
         let found = brands(backlog.folders);
-        findings.note("folders", Ok(tr!("{root}: {found}", "{root}：{found}")));
+        findings.add("folders", Ok(tr!("{root}: {found}", "{root}：{found}")));
     }
     for path in &backlog.missing {
         let path = shown(path.as_os_str());
@@ -249,19 +249,19 @@ async fn folders(findings: &mut Findings, settings: &Settings) {
             "{path} is not there; make the folder, or correct watch.root or the path of its [[brand]]",
             "{path} 不存在；请创建目录，或修改 watch.root 或 [[brand]] 的 path"
         );
-        findings.note("folders", Err(text));
+        findings.add("folders", Err(text));
     }
     for (path, why) in &backlog.unread {
         let (path, why) = (shown(path.as_os_str()), lang::detail(why));
         match ours {
-            true => findings.note(
+            true => findings.add(
                 "folders",
                 Err(tr!(
                     "{path} cannot be read: {why}; give the service's user access",
                     "{path} 无法读取：{why}；请给服务用户授权"
                 )),
             ),
-            false => mention(
+            false => note(
                 "folders",
                 &tr!(
                     "{path} cannot be read: {why}; whether the service can read it, root can check",
@@ -273,7 +273,7 @@ async fn folders(findings: &mut Findings, settings: &Settings) {
     for (path, why) in &backlog.unrecognized {
         let path = visible(&path.to_string_lossy());
         let why = lang::detail(why);
-        mention("folders", &tr!("left alone: {path}: {why}", "未处理：{path}：{why}"));
+        note("folders", &tr!("left alone: {path}: {why}", "未处理：{path}：{why}"));
     }
 }
 

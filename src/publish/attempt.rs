@@ -20,7 +20,7 @@ use crate::ledger::Claim;
 
 /// How an attempt ended.
 #[derive(Debug)]
-pub(super) enum Outcome {
+pub(super) enum AttemptResult {
     /// On OSS.
     Uploaded {
         target: Target,
@@ -38,13 +38,13 @@ pub(super) enum Outcome {
 }
 
 /// Makes one attempt.
-pub(super) async fn attempt(shared: &Shared, claim: &Claim) -> Outcome {
+pub(super) async fn attempt(shared: &Shared, claim: &Claim) -> AttemptResult {
     let mut repaired = HashSet::new();
     let (mut repair, mut sent) = (None, false);
     loop {
         let mut error = match once(shared, claim, repair).await {
-            Ok(Outcome::FileChanged(failure)) if sent => {
-                return Outcome::Refused(CloudError::of_file(failure.message, sent));
+            Ok(AttemptResult::FileChanged(failure)) if sent => {
+                return AttemptResult::Refused(CloudError::of_file(failure.message, sent));
             }
             Ok(outcome) => return outcome,
             Err(error) => error,
@@ -58,13 +58,13 @@ pub(super) async fn attempt(shared: &Shared, claim: &Claim) -> Outcome {
         }
         let repairable = error.remedy.is_repaired_at_once();
         if !repairable || !repaired.insert(std::mem::discriminant(&error.remedy)) {
-            return Outcome::Refused(error);
+            return AttemptResult::Refused(error);
         }
         tracing::debug!(id = claim.id().0, %error, remedy = ?error.remedy, "tried again at once");
     }
 }
 
-async fn once(shared: &Shared, claim: &Claim, repair: Option<Remedy>) -> Result<Outcome, CloudError> {
+async fn once(shared: &Shared, claim: &Claim, repair: Option<Remedy>) -> Result<AttemptResult, CloudError> {
     let file = match open(shared, claim).await {
         Ok(file) => Arc::new(file),
         Err(outcome) => return Ok(outcome),
@@ -74,7 +74,7 @@ async fn once(shared: &Shared, claim: &Claim, repair: Option<Remedy>) -> Result<
         Ok(target) => target,
         Err(failure) => {
             shared.grants.forget(claim.id());
-            return Ok(Outcome::BadGrant(Failure { request_id: grant.request_id.clone(), ..failure }));
+            return Ok(AttemptResult::BadGrant(Failure { request_id: grant.request_id.clone(), ..failure }));
         }
     };
     let sent = file.clone();
@@ -92,7 +92,7 @@ async fn once(shared: &Shared, claim: &Claim, repair: Option<Remedy>) -> Result<
     let receipt = receipt?;
     shared.grants.forget(claim.id());
     let changed = has_changed(shared, claim, sent).await;
-    Ok(Outcome::Uploaded { target, receipt, changed })
+    Ok(AttemptResult::Uploaded { target, receipt, changed })
 }
 
 /// Is the file that was sent another one now? What cannot be looked at, intake finds out.
@@ -119,7 +119,7 @@ async fn target(shared: &Shared, claim: &Claim, grant: &Grant) -> Result<Target,
 }
 
 /// Opens the file and makes sure that it is the one that was inspected.
-async fn open(shared: &Shared, claim: &Claim) -> Result<OpenFile, Outcome> {
+async fn open(shared: &Shared, claim: &Claim) -> Result<OpenFile, AttemptResult> {
     let folder = claim.path.parent().unwrap_or(Path::new("/"));
     let top = shared.settings.top_of(folder);
     if top.is_some_and(|top| !folder.starts_with(top)) {
@@ -158,8 +158,8 @@ async fn open_in_time(
     opened.unwrap_or_else(|| Err(not_responding()))
 }
 
-fn changed(message: &str) -> Outcome {
-    Outcome::FileChanged(Failure::new(ErrorKind::FileChanged, message))
+fn changed(message: &str) -> AttemptResult {
+    AttemptResult::FileChanged(Failure::new(ErrorKind::FileChanged, message))
 }
 
 fn grant_request(claim: &Claim) -> GrantRequest {

@@ -2,11 +2,11 @@
 
 use tokio::time::Instant;
 
-use super::attempt::Outcome;
+use super::attempt::AttemptResult;
 use super::breaker::Probe;
 use super::database::until_available;
 use super::permits::Permit;
-use super::policy::{self, Context, Decision};
+use super::policy::{self, AttemptContext, Decision};
 use super::shared::Shared;
 use crate::config::After;
 use crate::ledger::{AttemptEnd, Claim};
@@ -21,9 +21,9 @@ pub(super) struct Ended {
 }
 
 /// Ends the attempt that `claim` allowed.
-pub(super) async fn conclude(shared: &Shared, claim: &Claim, outcome: Outcome, attempt: Ended) {
+pub(super) async fn conclude(shared: &Shared, claim: &Claim, outcome: AttemptResult, attempt: Ended) {
     let Ended { permit, probe, began } = attempt;
-    if let Outcome::Uploaded { target, .. } = &outcome {
+    if let AttemptResult::Uploaded { target, .. } = &outcome {
         shared.hosts.record(&shared.ledger, target.host()).await;
     }
     let context = context(shared, claim, &outcome).await;
@@ -36,13 +36,13 @@ pub(super) async fn conclude(shared: &Shared, claim: &Claim, outcome: Outcome, a
     finish(shared, claim, &end, began).await;
 }
 
-async fn context(shared: &Shared, claim: &Claim, outcome: &Outcome) -> Context {
+async fn context(shared: &Shared, claim: &Claim, outcome: &AttemptResult) -> AttemptContext {
     let streak = match policy::depends_on_streak(outcome) {
         // a database that cannot be read gives the file one more chance
         Some(failure) => shared.ledger.streak(claim.id(), failure).await.unwrap_or_default(),
         None => 0,
     };
-    Context {
+    AttemptContext {
         retry: shared.settings.retry,
         tidies: shared.settings.upload.after != After::Keep,
         bytes: claim.stamp.size,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::attempt::Outcome;
+use super::attempt::AttemptResult;
 use super::breaker::Signal;
 use super::pace::Feedback;
 use crate::cloud::{CloudError, Remedy};
@@ -20,7 +20,7 @@ const MAX_UNKNOWN_ANSWERS: u32 = 5;
 
 /// What a decision depends on beside the outcome.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Context {
+pub(super) struct AttemptContext {
     /// The settings.
     pub(super) retry: Retry,
     /// Uploaded files are archived or deleted, which intake does.
@@ -49,10 +49,10 @@ pub(super) struct Decision {
 }
 
 /// The failure whose streak the decision depends on, if it depends on one.
-pub(super) fn depends_on_streak(outcome: &Outcome) -> Option<&Failure> {
+pub(super) fn depends_on_streak(outcome: &AttemptResult) -> Option<&Failure> {
     match outcome {
-        Outcome::FileChanged(failure) => Some(failure),
-        Outcome::Refused(error) if file_changed_under(error) || error.remedy == Remedy::FewTimes => {
+        AttemptResult::FileChanged(failure) => Some(failure),
+        AttemptResult::Refused(error) if file_changed_under(error) || error.remedy == Remedy::FewTimes => {
             Some(&error.failure)
         }
         _ => None,
@@ -60,9 +60,9 @@ pub(super) fn depends_on_streak(outcome: &Outcome) -> Option<&Failure> {
 }
 
 /// What follows from an outcome.
-pub(super) fn decide(outcome: Outcome, context: &Context) -> Decision {
+pub(super) fn decide(outcome: AttemptResult, context: &AttemptContext) -> Decision {
     match outcome {
-        Outcome::Uploaded { target, receipt, changed } => {
+        AttemptResult::Uploaded { target, receipt, changed } => {
             let end = AttemptEnd::Uploaded {
                 object_url: target.object_url(),
                 etag: receipt.etag,
@@ -72,15 +72,15 @@ pub(super) fn decide(outcome: Outcome, context: &Context) -> Decision {
             };
             Decision { end, breaker: Signal::Success, pace: Feedback::Uploaded }
         }
-        Outcome::FileChanged(failure) => file_changed(failure, false, context),
-        Outcome::Refused(error) if file_changed_under(&error) => {
+        AttemptResult::FileChanged(failure) => file_changed(failure, false, context),
+        AttemptResult::Refused(error) if file_changed_under(&error) => {
             file_changed(error.failure, error.sent, context)
         }
-        Outcome::BadGrant(failure) => {
+        AttemptResult::BadGrant(failure) => {
             let end = AttemptEnd::Failed { failure, sent: false };
             Decision { end, breaker: Signal::Success, pace: Feedback::None }
         }
-        Outcome::Refused(error) => {
+        AttemptResult::Refused(error) => {
             Decision { breaker: signal(&error), pace: feedback(&error), end: refused(error, context) }
         }
     }
@@ -110,13 +110,13 @@ fn feedback(error: &CloudError) -> Feedback {
 
 /// A file that cannot be reached uses up no attempt, and waits longer each time: thousands of them must not take the
 /// turns of the others. Intake makes it due as soon as it has seen it again.
-fn file_changed(failure: Failure, sent: bool, context: &Context) -> Decision {
+fn file_changed(failure: Failure, sent: bool, context: &AttemptContext) -> Decision {
     let delay = context.retry.backoff.delay(context.streak + 1, context.jitter);
     let end = AttemptEnd::Retry { failure, due: later(context.now, delay), recheck: true, sent };
     Decision { end, breaker: Signal::Inconclusive, pace: Feedback::None }
 }
 
-fn refused(error: CloudError, context: &Context) -> AttemptEnd {
+fn refused(error: CloudError, context: &AttemptContext) -> AttemptEnd {
     let CloudError { failure, remedy, sent, .. } = error;
     match remedy {
         Remedy::SlowDown(wait) => retry(failure, wait, sent, context),
@@ -139,7 +139,7 @@ fn refused(error: CloudError, context: &Context) -> AttemptEnd {
 }
 
 /// Due again after the backoff, and not before the cloud allows; or never again, if that was the last attempt.
-fn retry(failure: Failure, wait: Option<Duration>, sent: bool, context: &Context) -> AttemptEnd {
+fn retry(failure: Failure, wait: Option<Duration>, sent: bool, context: &AttemptContext) -> AttemptEnd {
     let Retry { backoff, max_attempts } = context.retry;
     let attempts = context.attempts + 1;
     if failure.kind.counts_as_attempt() && max_attempts > 0 && attempts >= max_attempts {

@@ -32,15 +32,15 @@ const REFUSED: u32 = 20;
 const MESSAGE_ZH: &str = "x-brandpost-message-zh";
 
 /// The error in place of an answer: in English, with its Chinese in a header for the page, if it is a text of ours.
-pub(super) struct Refusal(StatusCode, String);
+pub(super) struct ApiError(StatusCode, String);
 
-impl Refusal {
+impl ApiError {
     pub(super) fn new(status: StatusCode, text: String) -> Self {
         Self(status, text)
     }
 }
 
-impl IntoResponse for Refusal {
+impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let Self(status, text) = self;
         // a header has no room for Chinese as it is
@@ -55,7 +55,7 @@ impl IntoResponse for Refusal {
     }
 }
 
-impl From<LedgerError> for Refusal {
+impl From<LedgerError> for ApiError {
     fn from(error: LedgerError) -> Self {
         let status = match error {
             LedgerError::Refused(_) => StatusCode::CONFLICT,
@@ -65,20 +65,20 @@ impl From<LedgerError> for Refusal {
     }
 }
 
-fn bad(error: impl std::fmt::Display) -> Refusal {
-    Refusal(StatusCode::BAD_REQUEST, format!("{error}"))
+fn bad(error: impl std::fmt::Display) -> ApiError {
+    ApiError(StatusCode::BAD_REQUEST, format!("{error}"))
 }
 
 /// Nothing is served at such an address.
-pub(super) async fn no_such_thing() -> Refusal {
+pub(super) async fn no_such_thing() -> ApiError {
     unknown()
 }
 
-pub(super) fn unknown() -> Refusal {
-    Refusal(StatusCode::NOT_FOUND, "there is no such thing".into())
+pub(super) fn unknown() -> ApiError {
+    ApiError(StatusCode::NOT_FOUND, "there is no such thing".into())
 }
 
-type Answer<T> = Result<Json<T>, Refusal>;
+type Answer<T> = Result<Json<T>, ApiError>;
 
 /// A page of a list.
 #[derive(Debug, Serialize)]
@@ -138,18 +138,18 @@ impl Ask {
         self.q.as_deref().map(str::trim).filter(|text| !text.is_empty())
     }
 
-    fn brand(text: Option<&String>) -> Result<Option<BrandKey>, Refusal> {
+    fn brand(text: Option<&String>) -> Result<Option<BrandKey>, ApiError> {
         text.map(|brand| brand.parse()).transpose().map_err(bad)
     }
 
-    fn since(&self, now: jiff::Timestamp) -> Result<Option<jiff::Timestamp>, Refusal> {
+    fn since(&self, now: jiff::Timestamp) -> Result<Option<jiff::Timestamp>, ApiError> {
         let Some(text) = &self.since else { return Ok(None) };
         let time = parse_past(text, &now.to_zoned(TimeZone::system()));
         let bad = || bad("write since as 2026-11-24, 2026-11-24T08:00:00Z, or how long ago: 30m, 2h, 3d");
         time.map(Some).ok_or_else(bad)
     }
 
-    fn filter(&self, now: jiff::Timestamp) -> Result<Filter, Refusal> {
+    fn filter(&self, now: jiff::Timestamp) -> Result<Filter, ApiError> {
         let states: Vec<_> = self.state.iter().flat_map(|states| states.split(',')).collect();
         if states.len() > FileState::ALL.len() {
             return Err(bad("state names more states than there are"));
@@ -231,7 +231,7 @@ pub(super) async fn brands(
 pub(super) async fn retry(
     State(shared): State<Arc<Shared>>,
     Path(id): Path<UploadId>,
-) -> Result<StatusCode, Refusal> {
+) -> Result<StatusCode, ApiError> {
     shared.from.ledger.retry(&RetrySelection::Ids(vec![id])).await?;
     tracing::info!(%id, "queued again by an operator on the page");
     Ok(StatusCode::NO_CONTENT)
@@ -240,7 +240,7 @@ pub(super) async fn retry(
 pub(super) async fn release(
     State(shared): State<Arc<Shared>>,
     Path((kind, id, slot)): Path<(String, String, u32)>,
-) -> Result<StatusCode, Refusal> {
+) -> Result<StatusCode, ApiError> {
     let brand: BrandKey = format!("{kind}/{id}").parse().map_err(bad)?;
     let (row, _) = shared.from.ledger.report().brand(brand).await?.ok_or_else(unknown)?;
     shared.from.ledger.release(row, &[slot]).await?;
@@ -248,12 +248,12 @@ pub(super) async fn release(
     Ok(StatusCode::NO_CONTENT)
 }
 
-pub(super) async fn pause(State(shared): State<Arc<Shared>>) -> Result<StatusCode, Refusal> {
+pub(super) async fn pause(State(shared): State<Arc<Shared>>) -> Result<StatusCode, ApiError> {
     shared.from.ledger.suspend("").await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-pub(super) async fn resume(State(shared): State<Arc<Shared>>) -> Result<StatusCode, Refusal> {
+pub(super) async fn resume(State(shared): State<Arc<Shared>>) -> Result<StatusCode, ApiError> {
     shared.from.ledger.resume().await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -13,7 +13,7 @@ use tokio::sync::{Notify, broadcast};
 use tokio::time::Instant;
 
 use super::Shared;
-use super::api::Refusal;
+use super::api::ApiError;
 use super::with_chinese::said;
 use crate::ledger::{Cursor, LedgerError};
 
@@ -51,11 +51,11 @@ impl Default for Feed {
 
 pub(super) async fn events(
     State(shared): State<Arc<Shared>>,
-) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Refusal> {
+) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, ApiError> {
     let messages = shared.feed.messages.subscribe();
     if shared.feed.messages.receiver_count() > PAGES {
         let text = format!("{PAGES} pages are open already; close some of them");
-        return Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, text));
+        return Err(ApiError::new(StatusCode::SERVICE_UNAVAILABLE, text));
     }
     shared.feed.listener_joined.notify_one();
     let stop = shared.from.stop.clone();

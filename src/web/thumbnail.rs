@@ -17,7 +17,7 @@ use image::{DynamicImage, ImageReader, Limits, Rgb, RgbImage};
 use pictures::{Depth, Format, HEAD, Walk, sniff};
 use tokio::sync::Semaphore;
 
-use super::api::{Refusal, unknown};
+use super::api::{ApiError, unknown};
 use super::{Shared, Sources};
 use crate::domain::brand::UploadId;
 use crate::domain::upload::Stamp;
@@ -71,7 +71,7 @@ impl Thumbnails {
 pub(super) async fn thumbnail(
     State(shared): State<Arc<Shared>>,
     Path(id): Path<UploadId>,
-) -> Result<Response, Refusal> {
+) -> Result<Response, ApiError> {
     let row = shared.from.ledger.report().picture(id).await?;
     let (path, stamp, sha256) = row.ok_or_else(unknown)?;
     let picture = match shared.thumbnails.get(&sha256) {

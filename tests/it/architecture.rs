@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use brandpost::domain::upload::State;
+
 /// What a row of the table calls by other words than modules.
 const WORDS: [(&str, &[&str]); 4] = [
     ("nothing of ours", &[]),
@@ -196,4 +198,35 @@ fn intake_shows_no_path_as_it_is() {
         let code = text.split("#[cfg(test)]").next().unwrap();
         assert!(!code.contains(".display()"), "{}", file.display());
     }
+}
+
+/// What is named in the first column of the table that follows `heading`.
+fn named_below(text: &str, heading: &str) -> BTreeSet<String> {
+    let (_, section) = text.split_once(heading).unwrap();
+    let (_, table) = section.split_once("|---|---|\n").unwrap();
+    let rows = table.lines().take_while(|line| line.starts_with("| `"));
+    rows.map(|row| row.split('`').nth(1).unwrap().to_owned()).collect()
+}
+
+#[test]
+fn all_files_that_treat_a_state_apart_are_named_for_who_adds_one() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut files = Vec::new();
+    sources(&root.join("src"), &mut files);
+    let words: Vec<_> = State::ALL
+        .into_iter()
+        .flat_map(|state| [format!("State::{state:?}"), format!("'{state}'")])
+        .collect();
+    let treats_one_apart = |file: &PathBuf| {
+        let path = file.to_str().unwrap();
+        let is_test = path.contains("/tests/") || path.ends_with("/tests.rs");
+        let text = fs::read_to_string(file).unwrap();
+        let production = text.split("#[cfg(test)]").next().unwrap();
+        path.ends_with(".rs") && !is_test && words.iter().any(|word| production.contains(word.as_str()))
+    };
+    let names = files.iter().filter(|file| treats_one_apart(file));
+    let names: BTreeSet<_> =
+        names.map(|file| file.strip_prefix(root.join("src")).unwrap().to_str().unwrap().to_owned()).collect();
+    let contributing = fs::read_to_string(root.join("CONTRIBUTING.md")).unwrap();
+    assert_eq!(named_below(&contributing, "**A new state of a file**"), names);
 }

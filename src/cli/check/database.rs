@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{Finding, is_at_work, mention, warn, whole};
+use super::{Finding, is_at_work, note, warn, whole};
 use crate::cli::lang::{self, tr};
 use crate::cli::service;
 use crate::config::Settings;
@@ -28,7 +28,7 @@ pub(super) async fn database(settings: &Settings) -> Finding {
             "this user cannot write it: run the service as its owner, or set database.path",
             "当前用户不能写这个数据库：请以它的属主运行服务，或把目录交给服务用户，或修改 database.path"
         );
-        mention("database", &user);
+        note("database", &user);
     }
     if !path.exists() {
         return Ok(tr!("{}: will be made at the first start", "{}：首次启动时创建", path.display()));

@@ -36,7 +36,7 @@ pub(super) async fn state(findings: &mut Findings, settings: &Settings) {
 fn said(findings: &mut Findings, notice: &Notice) {
     let text = lang::detail(&notice.message);
     match notice.name {
-        NoticeName::Unserved => findings.note("page", Err(text)),
+        NoticeName::Unserved => findings.add("page", Err(text)),
         // its files are counted; folders have lines of their own
         NoticeName::Rebuilt | NoticeName::Unreadable => {}
         NoticeName::Away

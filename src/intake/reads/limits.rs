@@ -24,7 +24,7 @@ pub(super) struct FileSystem {
 
 /// The reads of a folder's files, on whatever file systems.
 #[derive(Debug)]
-pub(super) struct Folder {
+pub(super) struct FolderReads {
     places: Places,
 }
 
@@ -40,7 +40,7 @@ impl FileSystem {
     }
 }
 
-impl Folder {
+impl FolderReads {
     /// So many of its files are read at a time, slow ones among them.
     pub(super) fn new(most: usize) -> Self {
         Self { places: Places::new(most) }
@@ -51,7 +51,7 @@ impl Folder {
 #[derive(Debug, Clone)]
 pub(super) struct Limits {
     pub(super) file_system: Arc<FileSystem>,
-    pub(super) folder: Arc<Folder>,
+    pub(super) folder: Arc<FolderReads>,
 }
 
 /// The right to read: a place of the folder, and a thread of the file system.

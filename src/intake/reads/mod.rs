@@ -20,7 +20,7 @@ use tokio::task::{JoinError, JoinHandle};
 use super::byte_count::ByteCount;
 use super::inspect::Inspected;
 use crate::files::FileMeta;
-use limits::{FileSystem, Folder, Holding, Limits, Permit};
+use limits::{FileSystem, FolderReads, Holding, Limits, Permit};
 
 /// A read that takes longer gives its thread to others.
 const BRIEF: Duration = Duration::from_secs(1);
@@ -85,7 +85,7 @@ pub(super) struct Reads {
     /// By device.
     file_systems: Mutex<HashMap<u64, Arc<FileSystem>>>,
     /// Folders whose files are read now.
-    folders: Mutex<HashMap<PathBuf, Weak<Folder>>>,
+    folders: Mutex<HashMap<PathBuf, Weak<FolderReads>>>,
     most_of_folder: usize,
 }
 
@@ -231,14 +231,14 @@ impl Reads {
         None
     }
 
-    fn folder(&self, path: &Path) -> Arc<Folder> {
+    fn folder(&self, path: &Path) -> Arc<FolderReads> {
         let mut all = self.folders.lock().unwrap_or_else(PoisonError::into_inner);
         let path = path.parent().unwrap_or(path);
         if let Some(folder) = all.get(path).and_then(Weak::upgrade) {
             return folder;
         }
         all.retain(|_, folder| folder.strong_count() > 0);
-        let folder = Arc::new(Folder::new(self.most_of_folder));
+        let folder = Arc::new(FolderReads::new(self.most_of_folder));
         all.insert(path.to_owned(), Arc::downgrade(&folder));
         folder
     }

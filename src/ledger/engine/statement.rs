@@ -34,7 +34,7 @@ const PUSHED: char = '\u{1}';
 
 /// Where a statement is carried out.
 #[derive(Debug)]
-pub(in crate::ledger) enum Target<'t> {
+pub(in crate::ledger) enum Executor<'t> {
     Tx(&'t mut Tx),
     Pool(&'t Pool),
 }
@@ -92,28 +92,28 @@ impl Statement {
     }
 
     /// Carries it out. Gives back how many rows were changed.
-    pub(in crate::ledger) async fn execute<'t>(self, on: impl Into<Target<'t>>) -> sqlx::Result<u64> {
+    pub(in crate::ledger) async fn execute<'t>(self, on: impl Into<Executor<'t>>) -> sqlx::Result<u64> {
         Ok(match on.into() {
-            Target::Tx(Tx::Sqlite(tx)) => self.sqlite().execute(&mut **tx).await?.rows_affected(),
-            Target::Tx(Tx::Postgres(tx)) => {
+            Executor::Tx(Tx::Sqlite(tx)) => self.sqlite().execute(&mut **tx).await?.rows_affected(),
+            Executor::Tx(Tx::Postgres(tx)) => {
                 in_time(self.postgres().execute(&mut **tx)).await?.rows_affected()
             }
-            Target::Pool(Pool::Sqlite(pool)) => self.sqlite().execute(pool).await?.rows_affected(),
-            Target::Pool(Pool::Postgres(pool)) => {
+            Executor::Pool(Pool::Sqlite(pool)) => self.sqlite().execute(pool).await?.rows_affected(),
+            Executor::Pool(Pool::Postgres(pool)) => {
                 in_time(self.postgres().execute(pool)).await?.rows_affected()
             }
         })
     }
 
     /// All rows.
-    pub(in crate::ledger) async fn all<'t>(self, on: impl Into<Target<'t>>) -> sqlx::Result<Vec<Row>> {
+    pub(in crate::ledger) async fn all<'t>(self, on: impl Into<Executor<'t>>) -> sqlx::Result<Vec<Row>> {
         Ok(match on.into() {
-            Target::Tx(Tx::Sqlite(tx)) => rows(self.sqlite().fetch_all(&mut **tx).await?, Row::Sqlite),
-            Target::Tx(Tx::Postgres(tx)) => {
+            Executor::Tx(Tx::Sqlite(tx)) => rows(self.sqlite().fetch_all(&mut **tx).await?, Row::Sqlite),
+            Executor::Tx(Tx::Postgres(tx)) => {
                 rows(in_time(self.postgres().fetch_all(&mut **tx)).await?, Row::Postgres)
             }
-            Target::Pool(Pool::Sqlite(pool)) => rows(self.sqlite().fetch_all(pool).await?, Row::Sqlite),
-            Target::Pool(Pool::Postgres(pool)) => {
+            Executor::Pool(Pool::Sqlite(pool)) => rows(self.sqlite().fetch_all(pool).await?, Row::Sqlite),
+            Executor::Pool(Pool::Postgres(pool)) => {
                 rows(in_time(self.postgres().fetch_all(pool)).await?, Row::Postgres)
             }
         })
@@ -122,17 +122,17 @@ impl Statement {
     /// All rows, one at a time: a row as the database gives it takes several times the memory of what is made of it.
     pub(in crate::ledger) async fn each<'t>(
         self,
-        on: impl Into<Target<'t>>,
+        on: impl Into<Executor<'t>>,
         mut read: impl FnMut(&Row) -> Result<()>,
     ) -> Result<()> {
         match on.into() {
-            Target::Tx(Tx::Sqlite(tx)) => {
+            Executor::Tx(Tx::Sqlite(tx)) => {
                 let mut rows = self.sqlite().fetch(&mut **tx);
                 while let Some(row) = rows.try_next().await? {
                     read(&Row::Sqlite(row))?;
                 }
             }
-            Target::Pool(Pool::Sqlite(pool)) => {
+            Executor::Pool(Pool::Sqlite(pool)) => {
                 let mut rows = self.sqlite().fetch(pool);
                 while let Some(row) = rows.try_next().await? {
                     read(&Row::Sqlite(row))?;
@@ -146,29 +146,29 @@ impl Statement {
     /// The first row, if there is one.
     pub(in crate::ledger) async fn optional<'t>(
         self,
-        on: impl Into<Target<'t>>,
+        on: impl Into<Executor<'t>>,
     ) -> sqlx::Result<Option<Row>> {
         Ok(match on.into() {
-            Target::Tx(Tx::Sqlite(tx)) => self.sqlite().fetch_optional(&mut **tx).await?.map(Row::Sqlite),
-            Target::Tx(Tx::Postgres(tx)) => {
+            Executor::Tx(Tx::Sqlite(tx)) => self.sqlite().fetch_optional(&mut **tx).await?.map(Row::Sqlite),
+            Executor::Tx(Tx::Postgres(tx)) => {
                 in_time(self.postgres().fetch_optional(&mut **tx)).await?.map(Row::Postgres)
             }
-            Target::Pool(Pool::Sqlite(pool)) => self.sqlite().fetch_optional(pool).await?.map(Row::Sqlite),
-            Target::Pool(Pool::Postgres(pool)) => {
+            Executor::Pool(Pool::Sqlite(pool)) => self.sqlite().fetch_optional(pool).await?.map(Row::Sqlite),
+            Executor::Pool(Pool::Postgres(pool)) => {
                 in_time(self.postgres().fetch_optional(pool)).await?.map(Row::Postgres)
             }
         })
     }
 
     /// The only row.
-    pub(in crate::ledger) async fn one<'t>(self, on: impl Into<Target<'t>>) -> sqlx::Result<Row> {
+    pub(in crate::ledger) async fn one<'t>(self, on: impl Into<Executor<'t>>) -> sqlx::Result<Row> {
         self.optional(on).await?.ok_or(sqlx::Error::RowNotFound)
     }
 
     /// The first column of the only row.
     pub(in crate::ledger) async fn scalar<'t, T: for<'r> Column<'r>>(
         self,
-        on: impl Into<Target<'t>>,
+        on: impl Into<Executor<'t>>,
     ) -> sqlx::Result<T> {
         self.one(on).await?.first()
     }
@@ -233,15 +233,15 @@ fn rows<T>(rows: Vec<T>, row: fn(T) -> Row) -> Vec<Row> {
     rows.into_iter().map(row).collect()
 }
 
-impl<'t> From<&'t mut Tx> for Target<'t> {
+impl<'t> From<&'t mut Tx> for Executor<'t> {
     fn from(tx: &'t mut Tx) -> Self {
-        Target::Tx(tx)
+        Executor::Tx(tx)
     }
 }
 
-impl<'t> From<&'t Pool> for Target<'t> {
+impl<'t> From<&'t Pool> for Executor<'t> {
     fn from(pool: &'t Pool) -> Self {
-        Target::Pool(pool)
+        Executor::Pool(pool)
     }
 }
 

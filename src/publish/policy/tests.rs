@@ -8,8 +8,8 @@ use crate::domain::image::Format;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-fn context() -> Context {
-    Context {
+fn context() -> AttemptContext {
+    AttemptContext {
         retry: Retry { backoff: Backoff::new(2 * SECOND, 900 * SECOND), max_attempts: 0 },
         tidies: false,
         bytes: 7,
@@ -48,7 +48,7 @@ fn retry_in(seconds: i64, kind: ErrorKind) -> End {
     End::RetryIn { seconds, kind, recheck: false, sent: true }
 }
 
-fn end(outcome: Outcome, context: &Context) -> End {
+fn end(outcome: AttemptResult, context: &AttemptContext) -> End {
     decide(outcome, context).end.into()
 }
 
@@ -93,7 +93,7 @@ fn every_remedy_has_its_decision() {
     let mut covered = Vec::new();
     for (remedy, kind, end, breaker, pace) in table {
         covered.push(std::mem::discriminant(&remedy));
-        let decision = decide(Outcome::Refused(refusal(kind, remedy)), &context());
+        let decision = decide(AttemptResult::Refused(refusal(kind, remedy)), &context());
         assert_eq!(End::from(decision.end), end, "{remedy:?} {kind}");
         assert_eq!((decision.breaker, decision.pace), (breaker, pace), "{remedy:?} {kind}");
     }
@@ -124,8 +124,8 @@ fn an_upload_is_rechecked_when_the_file_changed_or_is_tidied_away() {
         [(false, false, false), (true, false, true), (false, true, true), (true, true, true)]
     {
         let (target, receipt) = (target(), Receipt { etag: "E".into(), request_id: Some("R".into()) });
-        let outcome = Outcome::Uploaded { target, receipt, changed };
-        let decision = decide(outcome, &Context { tidies, ..context() });
+        let outcome = AttemptResult::Uploaded { target, receipt, changed };
+        let decision = decide(outcome, &AttemptContext { tidies, ..context() });
         assert_eq!((decision.breaker, decision.pace), (Signal::Success, Feedback::Uploaded));
         let AttemptEnd::Uploaded { object_url, etag, request_id, bytes, recheck: decided } = decision.end
         else {
@@ -138,7 +138,7 @@ fn an_upload_is_rechecked_when_the_file_changed_or_is_tidied_away() {
 
 #[test]
 fn a_grant_that_cannot_be_used_fails_the_file_and_nothing_else() {
-    let decision = decide(Outcome::BadGrant(Failure::new(ErrorKind::ForbiddenHost, "why")), &context());
+    let decision = decide(AttemptResult::BadGrant(Failure::new(ErrorKind::ForbiddenHost, "why")), &context());
     assert_eq!(End::from(decision.end), End::Failed { kind: ErrorKind::ForbiddenHost, sent: false });
     assert_eq!((decision.breaker, decision.pace), (Signal::Success, Feedback::None));
 }
@@ -149,9 +149,9 @@ fn a_file_that_cannot_be_reached_waits_longer_each_time_and_says_nothing_of_the_
     for (streak, seconds) in [(0, 2), (1, 4), (2, 8), (20, 900)] {
         // it uses up no attempt, so their number has no influence
         let retry = Retry { max_attempts: 1, ..context().retry };
-        let context = Context { retry, streak, attempts: 9, ..context() };
-        let unreachable = Outcome::FileChanged(Failure::new(kind, "why"));
-        let cut_short = Outcome::Refused(refusal(kind, Remedy::Later));
+        let context = AttemptContext { retry, streak, attempts: 9, ..context() };
+        let unreachable = AttemptResult::FileChanged(Failure::new(kind, "why"));
+        let cut_short = AttemptResult::Refused(refusal(kind, Remedy::Later));
         for (outcome, sent) in [(unreachable, false), (cut_short, true)] {
             assert_eq!(depends_on_streak(&outcome).map(|failure| failure.kind), Some(kind));
             let decision = decide(outcome, &context);
@@ -163,7 +163,7 @@ fn a_file_that_cannot_be_reached_waits_longer_each_time_and_says_nothing_of_the_
 
 #[test]
 fn an_unknown_answer_is_believed_when_it_has_come_often_enough() {
-    let unknown = || Outcome::Refused(refusal(ErrorKind::GatewayError, Remedy::FewTimes));
+    let unknown = || AttemptResult::Refused(refusal(ErrorKind::GatewayError, Remedy::FewTimes));
     assert!(depends_on_streak(&unknown()).is_some());
     for (streak, expected) in [
         (0, retry_in(2, ErrorKind::GatewayError)),
@@ -171,9 +171,9 @@ fn an_unknown_answer_is_believed_when_it_has_come_often_enough() {
         (4, End::Failed { kind: ErrorKind::GatewayRejected, sent: false }),
         (5, End::Failed { kind: ErrorKind::GatewayRejected, sent: false }),
     ] {
-        assert_eq!(end(unknown(), &Context { streak, ..context() }), expected, "{streak}");
+        assert_eq!(end(unknown(), &AttemptContext { streak, ..context() }), expected, "{streak}");
     }
-    let known = Outcome::Refused(refusal(ErrorKind::GatewayError, Remedy::Later));
+    let known = AttemptResult::Refused(refusal(ErrorKind::GatewayError, Remedy::Later));
     assert!(depends_on_streak(&known).is_none(), "no query for nothing");
 }
 
@@ -188,13 +188,17 @@ fn attempts_are_limited_if_they_are_and_count() {
         (Throttled, Remedy::SlowDown(None), 3, 2, retry_in(8, Throttled)),
     ] {
         let retry = Retry { max_attempts, ..context().retry };
-        let context = Context { retry, attempts, ..context() };
-        assert_eq!(end(Outcome::Refused(refusal(kind, remedy)), &context), expected, "{kind} {attempts}");
+        let context = AttemptContext { retry, attempts, ..context() };
+        assert_eq!(
+            end(AttemptResult::Refused(refusal(kind, remedy)), &context),
+            expected,
+            "{kind} {attempts}"
+        );
     }
     let retry = Retry { max_attempts: 3, ..context().retry };
-    let refused = Outcome::Refused(refusal(Network, Remedy::Later));
+    let refused = AttemptResult::Refused(refusal(Network, Remedy::Later));
     let AttemptEnd::Failed { failure, .. } =
-        decide(refused, &Context { retry, attempts: 2, ..context() }).end
+        decide(refused, &AttemptContext { retry, attempts: 2, ..context() }).end
     else {
         panic!("given up")
     };
@@ -203,8 +207,8 @@ fn attempts_are_limited_if_they_are_and_count() {
 
 #[test]
 fn jitter_takes_up_to_a_quarter_off() {
-    let refused = Outcome::Refused(refusal(ErrorKind::Network, Remedy::Later));
-    let context = Context { attempts: 1, jitter: 1.0, ..context() };
+    let refused = AttemptResult::Refused(refusal(ErrorKind::Network, Remedy::Later));
+    let context = AttemptContext { attempts: 1, jitter: 1.0, ..context() };
     assert_eq!(end(refused, &context), retry_in(3, ErrorKind::Network));
 }
 
