@@ -230,3 +230,27 @@ fn all_files_that_treat_a_state_apart_are_named_for_who_adds_one() {
     let contributing = fs::read_to_string(root.join("CONTRIBUTING.md")).unwrap();
     assert_eq!(named_below(&contributing, "**A new state of a file**"), names);
 }
+
+#[test]
+fn a_file_s_way_names_functions_that_there_are() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let text = fs::read_to_string(root.join("docs/ARCHITECTURE.md")).unwrap();
+    let (_, way) = text.split_once("## A file's way").unwrap();
+    let way = way.split("\n## ").next().unwrap().split_whitespace().collect::<Vec<_>>().join(" ");
+    let mut named = 0;
+    for (before, path) in way.match_indices("` in `src/").map(|(at, _)| way.split_at(at)) {
+        let path = path.split('`').nth(2).unwrap();
+        let source = fs::read_to_string(root.join(path)).unwrap();
+        // `run` and `step` in ...
+        for name in
+            before.rsplit('(').next().unwrap().split(". ").last().unwrap().split('`').skip(1).step_by(2)
+        {
+            assert!(
+                source.contains(&format!("fn {name}(")) || source.contains(&format!("fn {name}<")),
+                "{name} in {path}"
+            );
+            named += 1;
+        }
+    }
+    assert!(named >= 12, "{named}");
+}
