@@ -57,6 +57,18 @@ pub(super) async fn as_service<T: Send + 'static>(
     result.await.ok()
 }
 
+/// As `as_service`, for work that waits.
+pub(super) async fn run_as_service<T: Send + 'static>(
+    database: &Path,
+    work: impl AsyncFnOnce() -> T + Send + 'static,
+) -> Option<std::io::Result<T>> {
+    let run = move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        Ok(runtime.block_on(work()))
+    };
+    as_service(database, run).await
+}
+
 fn become_user(user: Uid, group: Gid) -> rustix::io::Result<()> {
     let groups = groups(user).filter(|groups| !groups.is_empty()).unwrap_or_else(|| vec![group]);
     thread::set_thread_groups(&groups)?;

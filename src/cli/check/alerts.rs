@@ -30,11 +30,8 @@ pub(super) async fn try_out(findings: &mut Findings, settings: &Settings) {
         );
         note("alerts", &text);
     }
-    let send = move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        std::io::Result::Ok(runtime.block_on(trial.run(SystemClock.now())))
-    };
-    let results = match service::as_service(&settings.database.path, send).await {
+    let send = async move || trial.run(SystemClock.now()).await;
+    let results = match service::run_as_service(&settings.database.path, send).await {
         Some(Ok(results)) => results,
         Some(Err(error)) => return findings.add("alerts", Err(error.to_string())),
         None => {

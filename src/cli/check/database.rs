@@ -87,11 +87,9 @@ pub(super) async fn ask_as_service<T: Send + 'static>(
     path: &Path,
     ask: impl AsyncFnOnce() -> Result<T, String> + Send + 'static,
 ) -> Result<T, String> {
-    let read = service::as_service(path, move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(whole)?;
-        runtime.block_on(ask())
-    });
-    read.await.ok_or_else(|| tr!("this user cannot ask as the service's", "无法以服务用户的身份检查"))?
+    let read = service::run_as_service(path, ask).await;
+    read.ok_or_else(|| tr!("this user cannot ask as the service's", "无法以服务用户的身份检查"))?
+        .map_err(whole)?
 }
 
 /// Can the service write its database? Somebody else's rights say nothing of it.
