@@ -5,6 +5,7 @@
 
 mod disk;
 mod file_system;
+mod mounts;
 mod named;
 
 use std::ffi::OsStr;
@@ -22,6 +23,7 @@ use rustix::path::Arg;
 pub use disk::LocalDisks;
 pub(crate) use file_system::FUSE;
 pub use file_system::{file_system_of, remote_file_system};
+pub(crate) use named::in_memory;
 pub use named::{
     make_folder_in, make_named_folder, named_identity, named_identity_in_memory, open_named_folder,
 };
@@ -34,6 +36,12 @@ const READ: OFlags = OFlags::RDONLY
     .union(OFlags::NONBLOCK)
     .union(OFlags::NOCTTY)
     .union(OFlags::CLOEXEC);
+
+/// How a folder is opened that is found already.
+const FOLDER: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+
+/// What is said of a file on which something is mounted.
+const MOUNTED: &str = "something that is mounted there";
 
 /// How a name in a folder is resolved.
 const BENEATH: ResolveFlags = ResolveFlags::BENEATH.union(ResolveFlags::NO_SYMLINKS);
@@ -65,20 +73,12 @@ pub struct FileMeta {
 /// Opens a folder below another one that the operator named. Nothing between the two may be a link.
 ///
 /// # Errors
-/// Those of `open`; `InvalidInput` when the folder is not below the other one.
+/// Those of `open`; `InvalidInput` when the folder is not below the other one, `PermissionDenied` when somebody else's program
+/// serves what is mounted on the way.
 fn open_folder_below(top: &Path, path: &Path) -> io::Result<OwnedFd> {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let below = path.strip_prefix(top).map_err(|_| io::ErrorKind::InvalidInput)?;
-    let mut folder = open_named_folder(top)?;
-    match fs::openat2(&folder, below, flags, Mode::empty(), BENEATH) {
-        // kernels before 5.6, and sandboxes that do not know the call
-        Err(Errno::NOSYS | Errno::PERM) => {}
-        opened => return Ok(opened?),
-    }
-    for name in below {
-        folder = fs::openat(&folder, name, flags, Mode::empty())?;
-    }
-    Ok(folder)
+    let there = named::resolve_below(&named::resolve(top)?, below, path)?;
+    Ok(fs::openat(there, ".", FOLDER, Mode::empty())?)
 }
 
 /// Opens a brand's folder: beneath `top`, or as the operator named it.
@@ -110,13 +110,27 @@ pub fn device_in_memory(top: Option<&Path>, folder: &Path) -> io::Result<u64> {
     Ok(identity_of(there)?.0)
 }
 
+/// Opens a folder in a folder. It may be no link, and nothing may be mounted on it.
+///
+/// # Errors
+/// Those of `open`; `CrossesDevices` when something is mounted there.
+pub fn open_folder_in(folder: impl AsFd, name: &OsStr) -> io::Result<OwnedFd> {
+    match fs::openat2(&folder, name, FOLDER, Mode::empty(), BENEATH | ResolveFlags::NO_XDEV) {
+        // kernels before 5.6, and sandboxes that do not know the call
+        Err(Errno::NOSYS | Errno::PERM) => Ok(fs::openat(&folder, name, FOLDER, Mode::empty())?),
+        opened => Ok(opened?),
+    }
+}
+
 /// Opens a regular file in a folder for reading; links and special files are refused, and a FIFO does not
 /// make it wait.
 ///
 /// # Errors
 /// Those of `open`; `InvalidInput` when the name stands for no regular file.
 pub fn open_regular(folder: impl AsFd, name: &OsStr) -> io::Result<File> {
-    let opened = match fs::openat2(&folder, name, READ, Mode::empty(), BENEATH) {
+    // nothing that is mounted on a file's name is one
+    let here = BENEATH | ResolveFlags::NO_XDEV;
+    let opened = match fs::openat2(&folder, name, READ, Mode::empty(), here) {
         // kernels before 5.6, and sandboxes that do not know the call
         Err(Errno::NOSYS | Errno::PERM) => fs::openat(&folder, name, READ, Mode::empty()),
         other => other,
@@ -145,6 +159,7 @@ pub fn open_named(path: &Path) -> io::Result<File> {
 fn refused(error: Errno) -> io::Error {
     match error {
         Errno::LOOP => io::Error::new(io::ErrorKind::InvalidInput, "a symbolic link"),
+        Errno::XDEV => io::Error::new(io::ErrorKind::InvalidInput, MOUNTED),
         // a socket or a device without a driver
         Errno::NXIO | Errno::NODEV => io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"),
         other => other.into(),
@@ -175,12 +190,38 @@ pub fn device(file: impl AsFd) -> io::Result<u64> {
     Ok(fs::fstat(file)?.st_dev)
 }
 
-/// Looks at a name in a folder, not at what a link points to.
+/// Looks at a name in a folder, not at what a link points to, and not at what is mounted there.
 ///
 /// # Errors
-/// Those of `fstatat`.
+/// Those of `statx`.
 pub fn look(folder: impl AsFd, name: &OsStr) -> io::Result<FileMeta> {
-    Ok(look_of(&fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW)?))
+    look_as(&folder, name, false)
+}
+
+/// As `look`, with one call less where a folder `is_local`: there, what the kernel has in memory is exact.
+///
+/// # Errors
+/// As of `look`.
+pub fn look_as(folder: impl AsFd, name: &OsStr, is_local: bool) -> io::Result<FileMeta> {
+    let known = AtFlags::SYMLINK_NOFOLLOW | AtFlags::STATX_DONT_SYNC;
+    let there = fs::statx(&folder, name, known, StatxFlags::BASIC_STATS)?;
+    if there.stx_attributes.contains(StatxAttributes::MOUNT_ROOT) {
+        return Ok(FileMeta { kind: mounted(kind_of(there.stx_mode.into())), ..meta_of(&there) });
+    }
+    match is_local {
+        true => Ok(meta_of(&there)),
+        false => Ok(look_of(&fs::statat(&folder, name, AtFlags::SYMLINK_NOFOLLOW)?)),
+    }
+}
+
+/// Is an open folder on a file system of this machine? (`false` says no more than that this is not known.)
+pub fn is_local(folder: impl AsFd) -> bool {
+    mounts::is_local(folder)
+}
+
+/// What is mounted on the name of a file is none.
+fn mounted(kind: Kind) -> Kind {
+    if kind == Kind::Folder { kind } else { Kind::Special(MOUNTED) }
 }
 
 /// Renames without ever replacing. NFS does not know how; there a second name is made and the first taken away.
@@ -249,6 +290,17 @@ pub fn is_missing(top: Option<&Path>, path: &Path) -> bool {
         [io::ErrorKind::NotFound, io::ErrorKind::NotADirectory].contains(&error.kind())
             || error.raw_os_error() == Some(Errno::LOOP.raw_os_error())
     })
+}
+
+fn meta_of(look: &fs::Statx) -> FileMeta {
+    let nanos = |time: fs::StatxTimestamp| {
+        time.tv_sec.saturating_mul(1_000_000_000).saturating_add(time.tv_nsec.into())
+    };
+    FileMeta {
+        kind: kind_of(look.stx_mode.into()),
+        stamp: Stamp { size: look.stx_size, mtime_ns: nanos(look.stx_mtime), inode: look.stx_ino },
+        ctime_ns: nanos(look.stx_ctime),
+    }
 }
 
 fn look_of(stat: &fs::Stat) -> FileMeta {

@@ -10,6 +10,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
+use tokio::task::JoinHandle;
+
+use crate::files;
 
 /// How long an answer is waited for: to one look at a name, and to the reading of a folder. Together they are well
 /// below the unit's `WatchdogSec`.
@@ -74,9 +77,17 @@ impl Question {
     }
 }
 
+/// So many questions of one file system may wait for an answer beyond their time: each keeps a thread, of which others need
+/// some, too.
+const MOST_UNANSWERED: usize = 8;
+
 /// The questions that are outstanding. None is asked twice.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct FsTimeouts(Arc<Mutex<HashMap<Asked, Late>>>);
+pub(crate) struct FsTimeouts {
+    asked: Arc<Mutex<HashMap<Asked, Late>>>,
+    /// How many were not answered in time, and still are not, by device.
+    unanswered: Arc<Mutex<HashMap<u64, usize>>>,
+}
 
 /// A question about a path.
 type Asked = (PathBuf, Question);
@@ -93,16 +104,48 @@ impl FsTimeouts {
         if let Some(late) = self.begin(&key) {
             return late.and_then(|late| late.downcast().ok()).map(|late| *late);
         }
+        if self.is_silent(path) {
+            self.outstanding().remove(&key);
+            return None;
+        }
         let (all, asked) = (self.clone(), key.clone());
-        let answer = tokio::task::spawn_blocking(move || {
+        let mut answer = tokio::task::spawn_blocking(move || {
             let answer = work();
             all.outstanding().insert(asked, Some(Box::new(answer)));
         });
         // the answer is taken from where it was put: in time, or by the next one who asks
-        tokio::time::timeout(question.limit(), answer).await.ok()?.ok()?;
+        let Ok(done) = tokio::time::timeout(question.limit(), &mut answer).await else {
+            self.count_unanswered(path, answer);
+            return None;
+        };
+        done.ok()?;
         // perhaps that one has it already, and asks again: then it is his
         let late = self.take(&key)?;
         late.downcast().ok().map(|answer| *answer)
+    }
+
+    /// Does the file system of this path leave so many questions unanswered that it is asked no more, until it answers some?
+    fn is_silent(&self, path: &Path) -> bool {
+        let unanswered = lock(&self.unanswered);
+        // as long as all answer, nothing has to be found out
+        let is_any = unanswered.values().any(|count| *count >= MOST_UNANSWERED);
+        is_any && device(path).is_some_and(|device| unanswered.get(&device) >= Some(&MOST_UNANSWERED))
+    }
+
+    fn count_unanswered(&self, path: &Path, answer: JoinHandle<()>) {
+        let Some(device) = device(path) else { return };
+        *lock(&self.unanswered).entry(device).or_default() += 1;
+        let all = self.unanswered.clone();
+        tokio::spawn(async move {
+            let _ = answer.await;
+            let mut all = lock(&all);
+            if let Some(count) = all.get_mut(&device) {
+                *count -= 1;
+                if *count == 0 {
+                    all.remove(&device);
+                }
+            }
+        });
     }
 
     /// `None`: nobody asks, and now the caller does. `Some`: somebody does, and perhaps there is an answer to take.
@@ -125,8 +168,18 @@ impl FsTimeouts {
     }
 
     fn outstanding(&self) -> MutexGuard<'_, HashMap<Asked, Late>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.asked)
     }
+}
+
+/// The device of a path that is not a disk of this machine, as far as the kernel has that in memory.
+fn device(path: &Path) -> Option<u64> {
+    let there = path.ancestors().find_map(|path| files::in_memory(path).ok())?;
+    if files::is_local(&there) { None } else { files::identity_of(there).ok().map(|(device, _)| device) }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// An open file that is closed on a thread of its own: a FUSE file system that is called may not answer, and the last one
@@ -205,6 +258,37 @@ mod tests {
         };
         assert_eq!(late, 8, "an answer that comes late is an answer");
         assert_eq!(fs_timeouts.run(path, Question::Open, || 7).await, Some(7));
+    }
+
+    /// `/proc` stands for a file system that is not on a disk of this machine.
+    #[tokio::test(start_paused = true)]
+    async fn who_leaves_many_questions_unanswered_is_asked_no_more_until_it_answers() {
+        let fs_timeouts = FsTimeouts::default();
+        let mut answers = Vec::new();
+        for number in 0..MOST_UNANSWERED {
+            let (answer, silence) = mpsc::channel::<i32>();
+            let (all, path) = (fs_timeouts.clone(), PathBuf::from(format!("/proc/none/{number}")));
+            let asked =
+                tokio::spawn(
+                    async move { all.run(&path, Question::List, move || silence.recv().unwrap()).await },
+                );
+            tokio::task::yield_now().await;
+            answers.push((answer, asked));
+        }
+        let ask = async |path: &str| fs_timeouts.run(Path::new(path), Question::List, || 7).await;
+        assert_eq!(ask("/proc/none/in-time").await, Some(7), "they have time left");
+        tokio::time::advance(READDIR_TIMEOUT).await;
+        let (answers, asked): (Vec<_>, Vec<_>) = answers.into_iter().unzip();
+        for asked in asked {
+            assert_eq!(asked.await.unwrap(), None);
+        }
+        assert_eq!(ask("/proc/none/more").await, None);
+        assert_eq!(ask("/well").await, Some(7), "another file system");
+        answers[0].send(8).unwrap();
+        while ask("/proc/none/more").await.is_none() {
+            tokio::task::yield_now().await;
+        }
+        drop(answers);
     }
 
     #[tokio::test]

@@ -97,7 +97,7 @@ pub(super) fn notify_reloading() {
     notify(&[Some(NotifyState::Reloading), now].into_iter().flatten().collect::<Vec<_>>());
 }
 
-/// Keeps systemd's status line current, and its watchdog fed while both reconcilers answer for themselves.
+/// Keeps systemd's status line current, and its watchdog fed while both reconcilers answer for themselves and threads are left.
 pub(super) async fn notify_systemd(progress: Progress) -> anyhow::Result<()> {
     let every = sd_notify::watchdog_enabled().map_or(Duration::from_secs(10), |limit| limit / 3);
     let mut last_status = String::new();
@@ -125,7 +125,7 @@ pub(super) async fn notify_systemd(progress: Progress) -> anyhow::Result<()> {
         }
         // both loops step at least every few seconds, whether there is work or not
         let now = (progress.intake.borrow().steps, progress.publish.borrow().steps);
-        if now.0 != steps.0 && now.1 != steps.1 {
+        if now.0 != steps.0 && now.1 != steps.1 && has_free_thread(every).await {
             notify(&[NotifyState::Watchdog]);
             steps = now;
         }
@@ -133,6 +133,11 @@ pub(super) async fn notify_systemd(progress: Progress) -> anyhow::Result<()> {
             if progress.intake.borrow().first_scans_pending > 0 { every.min(SCAN_STATUS) } else { every };
         tokio::time::sleep(pause).await;
     }
+}
+
+/// Is there a thread for what may wait? Without one nothing goes on, though both loops step.
+async fn has_free_thread(within: Duration) -> bool {
+    tokio::time::timeout(within, tokio::task::spawn_blocking(|| ())).await.is_ok()
 }
 
 /// What `systemctl status` shows.

@@ -15,21 +15,13 @@ use rustix::fs::{self, CWD, FileType, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 use rustix::process::geteuid;
 
-use super::Identity;
+use super::{FOLDER, Identity, mounts};
 
 /// So many links are followed on one path, as by the kernel.
 const MOST_LINKS: usize = 40;
 
-const FOLDER: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
-
 /// Enough to go on from, and to ask what it is; its contents cannot be read.
 const POINT: OFlags = OFlags::PATH.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
-
-/// File systems in userspace.
-const FUSE: fs::FsWord = 0x6573_5546;
-
-/// Stands for a user who is not known.
-const NOBODY: u32 = 65_534;
 
 /// The mode of folders for which nobody asked: the group can look in.
 const MADE: Mode = Mode::RWXU.union(Mode::RGRP).union(Mode::XGRP);
@@ -82,18 +74,67 @@ pub fn named_identity_in_memory(path: &Path) -> Option<Identity> {
 }
 
 /// The folder to which a path without links leads, if the kernel has all of it in memory. Nothing in it can be read.
-pub(super) fn in_memory(path: &Path) -> io::Result<OwnedFd> {
+pub(crate) fn in_memory(path: &Path) -> io::Result<OwnedFd> {
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     Ok(fs::openat2(CWD, path, flags, Mode::empty(), ResolveFlags::CACHED | ResolveFlags::NO_SYMLINKS)?)
 }
 
+/// The folder to which a path leads, by the rule above. No file system that somebody else's program serves is asked.
 pub(super) fn resolve(path: &Path) -> io::Result<OwnedFd> {
-    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    match fs::openat2(CWD, path, flags, Mode::empty(), ResolveFlags::NO_SYMLINKS) {
-        // a link is on the path; kernels before 5.6, and sandboxes that do not know the call
-        Err(Errno::LOOP | Errno::NOSYS | Errno::PERM) => Walk::along(path),
-        opened => Ok(opened?),
+    match in_memory(path) {
+        Ok(there) => mounts::check(&there, path).map(|()| there),
+        Err(error) if says_no_more(&error) => Walk::along(path),
+        Err(error) => Err(error),
     }
+}
+
+/// As `resolve`, of a folder below an open one. Nothing between the two may be a link.
+pub(super) fn resolve_below(top: &OwnedFd, below: &Path, path: &Path) -> io::Result<OwnedFd> {
+    const POINT: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
+    let cached = super::BENEATH | ResolveFlags::CACHED;
+    let there = match fs::openat2(top, below, POINT, Mode::empty(), cached).map_err(io::Error::from) {
+        Err(error) if says_no_more(&error) => {
+            let mut there = top.try_clone()?;
+            for name in below {
+                mounts::check(&there, path)?;
+                there = enter(&there, name, POINT, super::BENEATH)?;
+            }
+            there
+        }
+        there => there?,
+    };
+    mounts::check(&there, path).map(|()| there)
+}
+
+/// Is there no more to an error than that the kernel has not all of it in memory, that a link is on the path, or that a kernel
+/// before 5.12, or a sandbox, does not know the call?
+fn says_no_more(error: &io::Error) -> bool {
+    let no_more = [Errno::AGAIN, Errno::LOOP, Errno::NOSYS, Errno::PERM, Errno::INVAL];
+    Errno::from_io_error(error).is_some_and(|error| no_more.contains(&error))
+}
+
+/// Goes on from a folder to a name in it. What is mounted on a name the kernel has in memory, so that is found without asking
+/// what is mounted there; and whoever is asked is not left for what is mounted in that moment.
+fn enter(at: impl AsFd, name: &OsStr, flags: OFlags, how: ResolveFlags) -> rustix::io::Result<OwnedFd> {
+    /// What comes and goes in a loop.
+    const TRIES: u32 = 8;
+    let open = |more| fs::openat2(&at, name, flags, Mode::empty(), how | more);
+    for _ in 0..TRIES {
+        match open(ResolveFlags::CACHED) {
+            Err(Errno::AGAIN) => {}
+            // kernels before 5.12, and sandboxes that do not know the call
+            Err(Errno::NOSYS | Errno::PERM | Errno::INVAL) => {
+                return fs::openat(&at, name, flags | OFlags::NOFOLLOW, Mode::empty());
+            }
+            opened => return opened,
+        }
+        match open(ResolveFlags::NO_XDEV) {
+            Err(Errno::XDEV) => {}
+            opened => return opened,
+        }
+    }
+    // something that the kernel mounts by itself (autofs), and does not have in memory
+    open(ResolveFlags::empty())
 }
 
 /// Name by name along a path.
@@ -116,7 +157,12 @@ impl Walk {
     }
 
     fn step(&mut self, name: &OsStr) -> io::Result<()> {
-        let next = fs::openat(&self.at, name, POINT, Mode::empty())?;
+        // as a folder at first: what the kernel mounts there by itself is mounted then
+        let next = match enter(&self.at, name, POINT | OFlags::DIRECTORY, ResolveFlags::empty()) {
+            Err(Errno::NOTDIR | Errno::LOOP) => enter(&self.at, name, POINT, ResolveFlags::empty()),
+            next => next,
+        }?;
+        mounts::check(&next, &self.path.join(name))?;
         let stat = fs::fstat(&next)?;
         match FileType::from_raw_mode(stat.st_mode) {
             FileType::Directory => {
@@ -126,7 +172,7 @@ impl Walk {
             }
             FileType::Symlink => {
                 let shown = self.path.join(name);
-                let owner = owner(&next, &stat)?;
+                let owner = stat.st_uid;
                 // a second name of another's link is no link of his: somebody else gave it
                 if !is_trusted(owner) || stat.st_nlink > 1 {
                     return Err(foreign(&shown, owner));
@@ -155,25 +201,6 @@ impl Walk {
 
 fn is_trusted(user: u32) -> bool {
     [0, geteuid().as_raw()].contains(&user)
-}
-
-/// Whom a link belongs to. A file system that a user's program makes up names any owner: there, it is that user.
-fn owner(link: &OwnedFd, stat: &fs::Stat) -> io::Result<u32> {
-    if fs::fstatfs(link)?.f_type != FUSE {
-        return Ok(stat.st_uid);
-    }
-    let mounts = std::fs::read_to_string("/proc/self/mountinfo")?;
-    let mounter = mounter(&mounts, (fs::major(stat.st_dev), fs::minor(stat.st_dev))).unwrap_or(NOBODY);
-    Ok(if is_trusted(mounter) { stat.st_uid } else { mounter })
-}
-
-/// Who mounted a file system, as the kernel's list of mounts has it. One that names nobody was mounted by root.
-fn mounter(mounts: &str, (major, minor): (u32, u32)) -> Option<u32> {
-    let device = format!("{major}:{minor}");
-    let mount = mounts.lines().find(|line| line.split(' ').nth(2) == Some(&device))?;
-    let mut options = mount.rsplit(' ').next()?.split(',');
-    let user = options.find_map(|option| option.strip_prefix("user_id="));
-    user.map_or(Some(0), |user| user.parse().ok())
 }
 
 fn top() -> io::Result<OwnedFd> {
@@ -260,19 +287,6 @@ mod tests {
                 "{name}"
             );
         }
-    }
-
-    /// Anybody may mount one, and have it say that its links are root's.
-    #[test]
-    fn a_file_system_in_userspace_belongs_to_who_mounted_it() {
-        let mounts = "22 1 254:0 / / rw,relatime shared:1 - ext4 /dev/vda rw\n\
-            90 22 0:51 / /home/x/mnt rw,nosuid,nodev,relatime - fuse.sshfs a:/b rw,user_id=1000,group_id=1000,allow_other\n\
-            91 22 0:52 / /pool rw,relatime shared:9 - fuse.mergerfs 1:2 rw,user_id=0,group_id=0,allow_other\n\
-            92 22 0:5 / /shared rw,relatime - virtiofs share rw\n";
-        assert_eq!(mounter(mounts, (0, 51)), Some(1000));
-        assert_eq!(mounter(mounts, (0, 52)), Some(0));
-        assert_eq!(mounter(mounts, (0, 5)), Some(0));
-        assert_eq!(mounter(mounts, (0, 99)), None);
     }
 
     #[test]

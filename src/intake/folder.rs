@@ -2,14 +2,14 @@
 
 use std::collections::{HashMap, HashSet};
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tokio::time::Instant;
 
 use super::limit_log::LimitLog;
 use super::stability::StabilityTracker;
-use super::watch::Unwatched;
+use super::watch::{Unwatched, Watch};
 use crate::files::Identity;
 use crate::ledger::BrandRow;
 use crate::telemetry::repeat::RepeatLimiter;
@@ -21,6 +21,22 @@ pub(super) struct WatchAttempt {
     pub(super) identity: Identity,
     /// Whether it is watched now; `None`: it was not opened.
     pub(super) end: Option<Result<(), Unwatched>>,
+}
+
+impl WatchAttempt {
+    /// An answer came, which may be late and of another folder that was at this path.
+    pub(super) fn answered(
+        &mut self,
+        watch: &Watch,
+        path: &Path,
+        (identity, end): (Identity, Result<(), Unwatched>),
+    ) {
+        let is_late = identity != self.identity;
+        if is_late && end.is_ok() {
+            watch.remove(path, identity);
+        }
+        self.end = Some(if is_late { Err(Unwatched::Replaced) } else { end });
+    }
 }
 
 /// A brand's folder and what is remembered of it between scans.

@@ -29,8 +29,8 @@ pub(super) const TOGETHER: usize = 32;
 /// What the look found in a folder.
 #[derive(Debug, Default)]
 struct Glance {
-    /// Its folder is watched now, as was asked for.
-    is_watched: bool,
+    /// Which folder is watched now, as was asked for.
+    watched: Option<Identity>,
     /// `None`: it cannot be read, or not as a whole.
     contents: Option<Contents>,
 }
@@ -69,9 +69,9 @@ impl Intake {
             let mut glances = look(&ctx, &folders).await;
             let mut scanned = Vec::with_capacity(folders.len());
             for mut folder in folders {
-                let Glance { is_watched, contents } = glances.remove(&folder.path).unwrap_or_default();
-                if let Some(attempt) = &mut folder.watch {
-                    attempt.end = is_watched.then_some(Ok(()));
+                let Glance { watched, contents } = glances.remove(&folder.path).unwrap_or_default();
+                if let (Some(attempt), Some(identity)) = (&mut folder.watch, watched) {
+                    attempt.answered(&ctx.watch, &folder.path, (identity, Ok(())));
                 }
                 let done = needs_no_scan(&ctx, &folder, contents).await;
                 let scan_due = |done: bool| (!done).then_some(due);
@@ -118,12 +118,12 @@ fn glances(
     let to_watch = opened.iter().filter_map(|(path, to_watch, folder)| Some((&**path, folder, (*to_watch)?)));
     let watched = watch.add_all(to_watch);
     let glance = |(path, to_watch, folder): (PathBuf, Option<Identity>, OwnedFd)| {
-        let is_watched = watched.contains(&path);
+        let watched = to_watch.filter(|_| watched.contains(&path));
         // one that is not is scanned by itself, which watches what is there, or tells why it cannot
-        let is_ready = is_watched || to_watch.is_none();
+        let is_ready = watched.is_some() || to_watch.is_none();
         let listing = is_ready.then(|| scan::list(folder, &settings.watch.ignore).ok()).flatten();
         let contents = listing.filter(|listing| listing.unknown.is_empty()).map(Contents::from);
-        (path, Glance { is_watched, contents })
+        (path, Glance { watched, contents })
     };
     opened.into_iter().map(glance).collect()
 }

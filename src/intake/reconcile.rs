@@ -125,13 +125,13 @@ impl<'a> Reconcile<'a> {
             };
             // where inotify sees no changes, files are read one by one
             let _ = ctx.devices.learn(&folder);
-            let watched = to_watch.map(|identity| ctx.watch.add(&path, &folder, identity));
+            let watched = to_watch.map(|identity| (identity, ctx.watch.add(&path, &folder, identity)));
             (watched, scan::list(folder, &settings.watch.ignore))
         };
         let listed = self.ctx.fs_timeouts.run(&self.folder.path, Question::List, list).await;
         let listed = listed.map(|(watched, listing)| {
-            if let Some(attempt) = &mut self.folder.watch {
-                attempt.end = watched;
+            if let (Some(attempt), Some(watched)) = (&mut self.folder.watch, watched) {
+                attempt.answered(&self.ctx.watch, &self.folder.path, watched);
             }
             listing
         });

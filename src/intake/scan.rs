@@ -54,10 +54,10 @@ pub(super) fn list(folder: OwnedFd, ignored: &[Glob]) -> io::Result<Listing> {
         fs::seek(&folder, SeekFrom::Start(0))?;
         names = read_names(&folder, ignored)?;
     }
-    let mut entries = Vec::new();
-    let mut unknown = Vec::new();
+    let (mut entries, mut unknown) = (Vec::new(), Vec::new());
+    let is_local = files::is_local(&folder);
     for name in names.names {
-        match files::look(&folder, &name) {
+        match files::look_as(&folder, &name, is_local) {
             Ok(meta) if meta.kind == Kind::Folder => {}
             Ok(meta) => entries.push(Entry { name, meta }),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}

@@ -5,7 +5,8 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 
-use rustix::fs::{self, AtFlags, Dir, Mode, OFlags};
+use rustix::fs::{self, AtFlags, Dir, Mode};
+use rustix::io::Errno;
 use rustix::process::geteuid;
 
 use super::archive;
@@ -52,7 +53,12 @@ pub(super) fn tidy(
 }
 
 fn staging(folder: BorrowedFd<'_>) -> io::Result<OwnedFd> {
-    let staging = files::make_folder_in(folder, OsStr::new(STAGING), Mode::RWXU)?;
+    let name = OsStr::new(STAGING);
+    match fs::mkdirat(folder, name, Mode::RWXU) {
+        Ok(()) | Err(Errno::EXIST) => {}
+        Err(error) => return Err(error.into()),
+    }
+    let staging = files::open_folder_in(folder, name)?;
     match is_ours(&staging, folder)? {
         true => Ok(staging),
         false => Err(io::Error::other(format!(
@@ -84,8 +90,7 @@ fn is_ours(staging: &OwnedFd, folder: BorrowedFd<'_>) -> io::Result<bool> {
 /// # Errors
 /// When it cannot be listed.
 pub(super) fn recover(folder: impl AsFd) -> io::Result<()> {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let Ok(staging) = fs::openat(&folder, STAGING, flags, Mode::empty()) else { return Ok(()) };
+    let Ok(staging) = files::open_folder_in(&folder, STAGING.as_ref()) else { return Ok(()) };
     if !is_ours(&staging, folder.as_fd())? {
         return Ok(());
     }

@@ -33,6 +33,7 @@ mod lifecycle;
 mod lists;
 mod logs;
 mod metrics;
+mod mounted;
 mod moved_inbox;
 mod operators;
 mod overflow;
