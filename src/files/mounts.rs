@@ -123,7 +123,7 @@ mod tests {
 
     #[test]
     fn what_the_kernel_serves_may_be_read_and_is_local_or_not() {
-        let open = |path: &str| std::fs::File::open(path).unwrap();
+        let open = |path: &str| crate::files::open_named_folder(Path::new(path)).unwrap();
         check(open("/"), Path::new("/")).unwrap();
         assert!(!is_local(open("/proc")));
         assert_eq!(mount(open("/proc")).unwrap(), Some(Mount { served_by: None, is_local: false }));
