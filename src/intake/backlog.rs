@@ -1,5 +1,6 @@
 //! What is in brands' folders and not in the database: for commands beside the daemon, or without it.
 
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -40,7 +41,7 @@ impl Backlog {
         let mut backlog = Self::default();
         let mut folders = backlog.brand_folders(settings, only);
         backlog.folders = folders.len();
-        folders.sort_by_cached_key(|folder| std::cmp::Reverse(changed(&folder.path)));
+        folders.sort_by_cached_key(|folder| std::cmp::Reverse(changed(settings, &folder.path)));
         for BrandFolder { brand, path, .. } in folders {
             if Instant::now() > deadline {
                 backlog.partial = true;
@@ -98,8 +99,9 @@ impl Backlog {
     }
 }
 
-fn changed(folder: &Path) -> Option<SystemTime> {
-    std::fs::metadata(folder).and_then(|folder| folder.modified()).ok()
+fn changed(settings: &Settings, folder: &Path) -> Option<SystemTime> {
+    let opened = files::open_brand_folder(settings.top_of(folder), folder).ok()?;
+    File::from(opened).metadata().and_then(|folder| folder.modified()).ok()
 }
 
 /// Folders in a brand's folder, which somebody may take for watched ones.

@@ -222,7 +222,9 @@ fn all_files_that_treat_a_state_apart_are_named_for_who_adds_one() {
         let is_test = path.contains("/tests/") || path.ends_with("/tests.rs");
         let text = fs::read_to_string(file).unwrap();
         let production = text.split("#[cfg(test)]").next().unwrap();
-        file.extension().is_some_and(|suffix| suffix == "rs") && !is_test && words.iter().any(|word| production.contains(word.as_str()))
+        file.extension().is_some_and(|suffix| suffix == "rs")
+            && !is_test
+            && words.iter().any(|word| production.contains(word.as_str()))
     };
     let names = files.iter().filter(|file| treats_one_apart(file));
     let names: BTreeSet<_> =
