@@ -5,6 +5,7 @@
 
 mod disk;
 mod file_system;
+mod look;
 mod mounts;
 mod named;
 
@@ -14,21 +15,19 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
-use rustix::fs::{
-    self, AtFlags, FileType, Mode, OFlags, RenameFlags, ResolveFlags, StatxAttributes, StatxFlags,
-};
+use rustix::fs::{self, AtFlags, Mode, OFlags, RenameFlags, ResolveFlags, StatxAttributes, StatxFlags};
 use rustix::io::Errno;
 use rustix::path::Arg;
 
 pub use disk::LocalDisks;
 pub(crate) use file_system::FUSE;
 pub use file_system::{file_system_of, remote_file_system};
+pub use look::{FileMeta, Kind, is_local, look, look_as, look_at, stamp};
+use look::{MOUNTED, kind_of};
 pub(crate) use named::in_memory;
 pub use named::{
     make_folder_in, make_named_folder, named_identity, named_identity_in_memory, open_named_folder,
 };
-
-use crate::domain::upload::Stamp;
 
 /// How a file is opened: a link is not followed, and nothing makes it wait (a FIFO, a lease).
 const READ: OFlags = OFlags::RDONLY
@@ -40,35 +39,8 @@ const READ: OFlags = OFlags::RDONLY
 /// How a folder is opened that is found already.
 const FOLDER: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
-/// What is said of a file on which something is mounted.
-const MOUNTED: &str = "something that is mounted there";
-
 /// How a name in a folder is resolved.
 const BENEATH: ResolveFlags = ResolveFlags::BENEATH.union(ResolveFlags::NO_SYMLINKS);
-
-/// What stands under a name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// A regular file.
-    Regular,
-    /// A folder.
-    Folder,
-    /// A symbolic link.
-    Link,
-    /// A FIFO, a socket or a device.
-    Special(&'static str),
-}
-
-/// One look at a name, without opening it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct FileMeta {
-    /// What it is.
-    pub kind: Kind,
-    /// Size, time of the content, inode.
-    pub stamp: Stamp,
-    /// When anything about it changed last, nanoseconds since 1970. No program can set this back.
-    pub ctime_ns: i64,
-}
 
 /// Opens a folder below another one that the operator named. Nothing between the two may be a link.
 ///
@@ -166,62 +138,12 @@ fn refused(error: Errno) -> io::Error {
     }
 }
 
-/// The stamp of an open file.
-///
-/// # Errors
-/// Those of `fstat`.
-pub fn stamp(file: impl AsFd) -> io::Result<Stamp> {
-    Ok(look_at(file)?.stamp)
-}
-
-/// An open file as `look` would see it.
-///
-/// # Errors
-/// Those of `fstat`.
-pub fn look_at(file: impl AsFd) -> io::Result<FileMeta> {
-    Ok(look_of(&fs::fstat(file)?))
-}
-
 /// Which file system an open file or folder is on.
 ///
 /// # Errors
 /// Those of `fstat`.
 pub fn device(file: impl AsFd) -> io::Result<u64> {
     Ok(fs::fstat(file)?.st_dev)
-}
-
-/// Looks at a name in a folder, not at what a link points to, and not at what is mounted there.
-///
-/// # Errors
-/// Those of `statx`.
-pub fn look(folder: impl AsFd, name: &OsStr) -> io::Result<FileMeta> {
-    look_as(&folder, name, false)
-}
-
-/// As `look`, with one call less where a folder `is_local`: there, what the kernel has in memory is exact.
-///
-/// # Errors
-/// As of `look`.
-pub fn look_as(folder: impl AsFd, name: &OsStr, is_local: bool) -> io::Result<FileMeta> {
-    let known = AtFlags::SYMLINK_NOFOLLOW | AtFlags::STATX_DONT_SYNC;
-    let there = fs::statx(&folder, name, known, StatxFlags::BASIC_STATS)?;
-    if there.stx_attributes.contains(StatxAttributes::MOUNT_ROOT) {
-        return Ok(FileMeta { kind: mounted(kind_of(there.stx_mode.into())), ..meta_of(&there) });
-    }
-    match is_local {
-        true => Ok(meta_of(&there)),
-        false => Ok(look_of(&fs::statat(&folder, name, AtFlags::SYMLINK_NOFOLLOW)?)),
-    }
-}
-
-/// Is an open folder on a file system of this machine? (`false` says no more than that this is not known.)
-pub fn is_local(folder: impl AsFd) -> bool {
-    mounts::is_local(folder)
-}
-
-/// What is mounted on the name of a file is none.
-fn mounted(kind: Kind) -> Kind {
-    if kind == Kind::Folder { kind } else { Kind::Special(MOUNTED) }
 }
 
 /// Renames without ever replacing. NFS does not know how; there a second name is made and the first taken away.
@@ -290,42 +212,6 @@ pub fn is_missing(top: Option<&Path>, path: &Path) -> bool {
         [io::ErrorKind::NotFound, io::ErrorKind::NotADirectory].contains(&error.kind())
             || error.raw_os_error() == Some(Errno::LOOP.raw_os_error())
     })
-}
-
-fn meta_of(look: &fs::Statx) -> FileMeta {
-    let nanos = |time: fs::StatxTimestamp| {
-        time.tv_sec.saturating_mul(1_000_000_000).saturating_add(time.tv_nsec.into())
-    };
-    FileMeta {
-        kind: kind_of(look.stx_mode.into()),
-        stamp: Stamp { size: look.stx_size, mtime_ns: nanos(look.stx_mtime), inode: look.stx_ino },
-        ctime_ns: nanos(look.stx_ctime),
-    }
-}
-
-fn look_of(stat: &fs::Stat) -> FileMeta {
-    let nanos =
-        |seconds: i64, nanos: u64| seconds.saturating_mul(1_000_000_000).saturating_add(nanos.cast_signed());
-    FileMeta {
-        kind: kind_of(stat.st_mode),
-        stamp: Stamp {
-            size: stat.st_size.max(0).cast_unsigned(),
-            mtime_ns: nanos(stat.st_mtime, stat.st_mtime_nsec),
-            inode: stat.st_ino,
-        },
-        ctime_ns: nanos(stat.st_ctime, stat.st_ctime_nsec),
-    }
-}
-
-fn kind_of(mode: u32) -> Kind {
-    match FileType::from_raw_mode(mode) {
-        FileType::RegularFile => Kind::Regular,
-        FileType::Directory => Kind::Folder,
-        FileType::Symlink => Kind::Link,
-        FileType::Fifo => Kind::Special("a FIFO"),
-        FileType::Socket => Kind::Special("a socket"),
-        _ => Kind::Special("a device"),
-    }
 }
 
 /// Is a file system mounted here? (Kernels before 5.8 do not say so; then another device than its parent's counts.)
@@ -400,7 +286,7 @@ mod tests {
         std::fs::write(path("file"), b"x").unwrap();
         symlink(path("file"), path("link")).unwrap();
         std::fs::create_dir(path("folder.jpg")).unwrap();
-        fs::mknodat(fs::CWD, path("fifo"), FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+        fs::mknodat(fs::CWD, path("fifo"), fs::FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
         let _socket = std::os::unix::net::UnixListener::bind(path("socket")).unwrap();
         let open = |name: &str| open_regular(open_named_folder(folder.path()).unwrap(), OsStr::new(name));
         assert_eq!(stamp(open("file").unwrap()).unwrap().size, 1);
