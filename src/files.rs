@@ -22,7 +22,7 @@ use rustix::path::Arg;
 pub use disk::LocalDisks;
 pub(crate) use file_system::FUSE;
 pub use file_system::{file_system_of, remote_file_system};
-pub use look::{FileMeta, Kind, is_local, look, look_as, look_at, stamp};
+pub use look::{FileMeta, Kind, look, look_as, look_at, stamp};
 use look::{MOUNTED, kind_of};
 pub(crate) use named::in_memory;
 pub use named::{
@@ -42,15 +42,32 @@ const FOLDER: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOF
 /// How a name in a folder is resolved.
 const BENEATH: ResolveFlags = ResolveFlags::BENEATH.union(ResolveFlags::NO_SYMLINKS);
 
-/// Opens a folder below another one that the operator named. Nothing between the two may be a link.
-///
-/// # Errors
-/// Those of `open`; `InvalidInput` when the folder is not below the other one, `PermissionDenied` when somebody else's program
-/// serves what is mounted on the way.
-fn open_folder_below(top: &Path, path: &Path) -> io::Result<OwnedFd> {
-    let below = path.strip_prefix(top).map_err(|_| io::ErrorKind::InvalidInput)?;
-    let there = named::resolve_below(&named::resolve(top)?, below, path)?;
-    Ok(fs::openat(there, ".", FOLDER, Mode::empty())?)
+/// A folder that the operator named, with brands' folders below it.
+#[derive(Debug)]
+pub struct Top<'p> {
+    path: &'p Path,
+    there: OwnedFd,
+}
+
+impl<'p> Top<'p> {
+    /// Finds it.
+    ///
+    /// # Errors
+    /// As of `open_named_folder`.
+    pub fn find(path: &'p Path) -> io::Result<Self> {
+        Ok(Self { path, there: named::resolve(path)? })
+    }
+
+    /// Opens a folder below it. Nothing between the two may be a link.
+    ///
+    /// # Errors
+    /// Those of `open`; `InvalidInput` when the folder is not below it, `PermissionDenied` when somebody else's program serves
+    /// what is mounted on the way.
+    pub fn open(&self, path: &Path) -> io::Result<OwnedFd> {
+        let below = path.strip_prefix(self.path).map_err(|_| io::ErrorKind::InvalidInput)?;
+        let there = named::resolve_below(&self.there, below, path)?;
+        Ok(fs::openat(there, ".", FOLDER, Mode::empty())?)
+    }
 }
 
 /// Opens a brand's folder: beneath `top`, or as the operator named it.
@@ -59,7 +76,7 @@ fn open_folder_below(top: &Path, path: &Path) -> io::Result<OwnedFd> {
 /// Those of `open`.
 pub fn open_brand_folder(top: Option<&Path>, folder: &Path) -> io::Result<OwnedFd> {
     match top {
-        Some(top) => open_folder_below(top, folder),
+        Some(top) => Top::find(top)?.open(folder),
         None => open_named_folder(folder),
     }
 }
@@ -232,23 +249,33 @@ pub fn is_mount_point(path: &Path) -> io::Result<bool> {
 /// # Errors
 /// As of `is_mount_point`.
 pub fn is_mounted_on(folder: impl AsFd) -> io::Result<bool> {
-    mount_of(folder).map(|(_, is_mount_point)| is_mount_point)
+    place_of(folder).map(|place| place.is_mount_point)
 }
 
-/// On which device an open folder is, and whether that is mounted there.
+/// What is known of an open folder's file system without asking it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    /// The device.
+    pub device: u64,
+    /// Is it mounted there?
+    pub is_mount_point: bool,
+    /// Is it one of this machine? (`false` says no more than that this is not known.)
+    pub is_local: bool,
+}
+
+/// Where an open folder is.
 ///
 /// # Errors
 /// Those of `statx`.
-pub fn mount_of(folder: impl AsFd) -> io::Result<(u64, bool)> {
-    // what is mounted there is not asked
+pub fn place_of(folder: impl AsFd) -> io::Result<Place> {
     let known = AtFlags::EMPTY_PATH | AtFlags::STATX_DONT_SYNC;
-    let look = fs::statx(&folder, "", known, StatxFlags::INO)?;
+    let look = fs::statx(&folder, "", known, StatxFlags::INO | StatxFlags::MNT_ID)?;
     let (device, _) = identity_in_look(&look);
-    if look.stx_attributes_mask.contains(StatxAttributes::MOUNT_ROOT) {
-        return Ok((device, look.stx_attributes.contains(StatxAttributes::MOUNT_ROOT)));
-    }
-    let above = fs::statat(&folder, "..", AtFlags::empty()).map(|above| above.st_dev);
-    Ok((device, above.is_ok_and(|above| above != device)))
+    let is_mount_point = match look.stx_attributes_mask.contains(StatxAttributes::MOUNT_ROOT) {
+        true => look.stx_attributes.contains(StatxAttributes::MOUNT_ROOT),
+        false => fs::statat(&folder, "..", AtFlags::empty()).is_ok_and(|above| above.st_dev != device),
+    };
+    Ok(Place { device, is_mount_point, is_local: mounts::is_local(&look) })
 }
 
 /// May this process write there?
@@ -304,7 +331,7 @@ mod tests {
         symlink(path("real"), path("root")).unwrap();
         symlink(path("elsewhere"), path("real/OTHERBRAND")).unwrap();
         symlink(path("elsewhere/1"), path("real/OWNBRAND/2")).unwrap();
-        let open = |name: &str| open_folder_below(&path("root"), &path(name));
+        let open = |name: &str| open_brand_folder(Some(&path("root")), &path(name));
         assert!(open("root/OWNBRAND/1").is_ok(), "the top itself may be a link");
         for name in
             ["root/OTHERBRAND/1", "root/OWNBRAND/2", "root/OWNBRAND/1/../../../elsewhere", "elsewhere/1"]

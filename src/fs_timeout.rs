@@ -175,7 +175,8 @@ impl FsTimeouts {
 /// The device of a path that is not a disk of this machine, as far as the kernel has that in memory.
 fn device(path: &Path) -> Option<u64> {
     let there = path.ancestors().find_map(|path| files::in_memory(path).ok())?;
-    if files::is_local(&there) { None } else { files::identity_of(there).ok().map(|(device, _)| device) }
+    let place = files::place_of(there).ok()?;
+    (!place.is_local).then_some(place.device)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

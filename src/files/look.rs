@@ -6,7 +6,6 @@ use std::os::fd::AsFd;
 
 use rustix::fs::{self, AtFlags, FileType, StatxAttributes, StatxFlags};
 
-use super::mounts;
 use crate::domain::upload::Stamp;
 
 /// What is said of a file on which something is mounted.
@@ -74,11 +73,6 @@ pub fn look_as(folder: impl AsFd, name: &OsStr, is_local: bool) -> io::Result<Fi
         true => Ok(meta_of(&there)),
         false => Ok(look_of(&fs::statat(&folder, name, AtFlags::SYMLINK_NOFOLLOW)?)),
     }
-}
-
-/// Is an open folder on a file system of this machine? (`false` says no more than that this is not known.)
-pub fn is_local(folder: impl AsFd) -> bool {
-    mounts::is_local(folder)
 }
 
 /// What is mounted on the name of a file is none.

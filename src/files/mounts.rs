@@ -10,7 +10,7 @@ use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use rustix::fs::{self, AtFlags, StatxFlags};
+use rustix::fs::{self, AtFlags, Statx, StatxFlags};
 use rustix::process::geteuid;
 use tokio::time::Instant;
 
@@ -43,21 +43,20 @@ struct Mount {
 /// # Errors
 /// `PermissionDenied` when it is, `WouldBlock` when it was unmounted in this moment.
 pub(super) fn check(place: impl AsFd, path: &Path) -> io::Result<()> {
-    match mount(place)? {
+    let known = AtFlags::EMPTY_PATH | AtFlags::STATX_DONT_SYNC;
+    match mount(&fs::statx(place, "", known, StatxFlags::MNT_ID)?)? {
         Some(Mount { served_by: Some(user), .. }) if !is_trusted(user) => Err(foreign(path, user)),
         _ => Ok(()),
     }
 }
 
-/// Is an open folder on a file system of this machine? (`false` says no more than that this is not known.)
-pub(super) fn is_local(folder: impl AsFd) -> bool {
-    mount(folder).is_ok_and(|mount| mount.is_some_and(|mount| mount.is_local))
+/// Is what was looked at on a file system of this machine? (`false` says no more than that this is not known.)
+pub(super) fn is_local(look: &Statx) -> bool {
+    mount(look).is_ok_and(|mount| mount.is_some_and(|mount| mount.is_local))
 }
 
-/// What is mounted where an open place is. `None`: this machine does not say (kernels before 5.8).
-fn mount(place: impl AsFd) -> io::Result<Option<Mount>> {
-    let known = AtFlags::EMPTY_PATH | AtFlags::STATX_DONT_SYNC;
-    let look = fs::statx(place, "", known, StatxFlags::MNT_ID)?;
+/// What is mounted where one has looked. `None`: this machine does not say (kernels before 5.8).
+fn mount(look: &Statx) -> io::Result<Option<Mount>> {
     if look.stx_mask & StatxFlags::MNT_ID.bits() == 0 {
         return Ok(None);
     }
@@ -125,7 +124,8 @@ mod tests {
     fn what_the_kernel_serves_may_be_read_and_is_local_or_not() {
         let open = |path: &str| crate::files::open_named_folder(Path::new(path)).unwrap();
         check(open("/"), Path::new("/")).unwrap();
-        assert!(!is_local(open("/proc")));
-        assert_eq!(mount(open("/proc")).unwrap(), Some(Mount { served_by: None, is_local: false }));
+        let look = fs::statx(open("/proc"), "", AtFlags::EMPTY_PATH, StatxFlags::MNT_ID).unwrap();
+        assert!(!is_local(&look));
+        assert_eq!(mount(&look).unwrap(), Some(Mount { served_by: None, is_local: false }));
     }
 }

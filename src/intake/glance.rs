@@ -110,8 +110,9 @@ fn glances(
     watch: &Watch,
     folders: Vec<(PathBuf, Option<Identity>)>,
 ) -> HashMap<PathBuf, Glance> {
+    let Ok(root) = files::Top::find(&settings.watch.root) else { return HashMap::new() };
     let open = |(path, to_watch): (PathBuf, Option<Identity>)| {
-        let opened = files::open_brand_folder(settings.top_of(&path), &path).ok()?;
+        let opened = root.open(&path).ok()?;
         Some((path, to_watch, opened))
     };
     let opened: Vec<_> = folders.into_iter().filter_map(open).collect();

@@ -13,7 +13,7 @@ use rustix::fs::{self, Dir, FileType, RawDir, SeekFrom};
 use super::tidy;
 use crate::domain::glob::Glob;
 use crate::domain::order;
-use crate::files::{self, FileMeta, Kind};
+use crate::files::{self, FileMeta, Kind, Place};
 
 /// A name in a brand's folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,7 +55,7 @@ pub(super) fn list(folder: OwnedFd, ignored: &[Glob]) -> io::Result<Listing> {
         names = read_names(&folder, ignored)?;
     }
     let (mut entries, mut unknown) = (Vec::new(), Vec::new());
-    let is_local = files::is_local(&folder);
+    let Place { device, is_mount_point, is_local } = files::place_of(&folder)?;
     for name in names.names {
         match files::look_as(&folder, &name, is_local) {
             Ok(meta) if meta.kind == Kind::Folder => {}
@@ -66,7 +66,6 @@ pub(super) fn list(folder: OwnedFd, ignored: &[Glob]) -> io::Result<Listing> {
         }
     }
     entries.sort_by(|a, b| order::natural(a.name.as_bytes(), b.name.as_bytes()));
-    let (device, is_mount_point) = files::mount_of(&folder)?;
     Ok(Listing { folder: Arc::new(folder), device, is_mount_point, entries, unknown })
 }
 
