@@ -11,6 +11,10 @@ use crate::ledger::{Report, SummaryRow};
 /// Brands with more slots than this are shown as a number.
 const STRIP: i64 = 20;
 
+/// Which column shows the slots one by one, and how many columns of the terminal that takes.
+const STRIP_COLUMN: usize = 1;
+const ROOM_FOR_STRIP: u16 = 96;
+
 /// Of so many brands it is said which slots are reserved.
 const SHOWN: usize = 10;
 
@@ -78,13 +82,16 @@ fn print(rows: &[SummaryRow]) {
     let english = ["BRAND", "SLOTS", "USED", "WAITING", "UPLOADED", "FAILED", "REJECTED", "LAST UPLOADED"];
     let chinese = ["品牌", "序号", "已用", "等待", "已上传", "云端拒绝", "不合格", "最近上传"];
     let headings = if lang::chinese() { chinese } else { english };
+    let is_shown = |column: usize| column != STRIP_COLUMN || style::width() >= ROOM_FOR_STRIP;
+    let headings: Vec<_> =
+        (0..).zip(headings).filter(|(column, _)| is_shown(*column)).map(|(_, heading)| heading).collect();
     let mut table = style::table(&headings, &headings);
     for row in rows {
         let count = |count: i64, state| match count {
             0 => paint(style::FAINT, "0"),
             count => paint(style::of_state(state), &count.to_string()),
         };
-        table.add_row([
+        let cells = [
             style::brand(row.brand(), row.label.as_deref()),
             strip(row),
             format!("{}/{}", row.slots_used, row.slots_total),
@@ -93,7 +100,8 @@ fn print(rows: &[SummaryRow]) {
             count(row.failed, State::Failed),
             count(row.rejected, State::Rejected),
             row.last_uploaded_at.as_deref().map(style::local).unwrap_or_default(),
-        ]);
+        ];
+        table.add_row((0..).zip(cells).filter(|(column, _)| is_shown(*column)).map(|(_, cell)| cell));
     }
     anstream::print!("{}", style::text(&table));
     if let Some(offset) = style::offset() {

@@ -36,7 +36,7 @@ pub(crate) async fn run(bench: &Bench, args: &[&str]) -> (i32, String, String) {
 }
 
 /// Takes out what differs from run to run.
-fn steady(bench: &Bench, text: &str) -> String {
+pub(crate) fn steady(bench: &Bench, text: &str) -> String {
     let text = text.replace(&bench.folder.path().display().to_string(), "DIR");
     let mut steady = String::new();
     let mut rest = text.as_str();

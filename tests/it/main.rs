@@ -49,6 +49,7 @@ mod several_hosts;
 mod simulation;
 mod slots;
 mod support;
+mod terminal;
 mod texts;
 mod users;
 mod way;
