@@ -1,14 +1,16 @@
 //! `brandpost backup`.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::bail;
+use anyhow::{Context, bail};
 
 use super::lang::tr;
+use super::service;
 use crate::config::Settings;
 use crate::daemon;
-use crate::ledger::{Location, Server};
+use crate::ledger::{self, Ledger, Location, Server};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -24,13 +26,38 @@ pub(super) async fn backup(settings: &Settings, args: &Args) -> anyhow::Result<E
             dump(&server, &args.file)
         ));
     }
-    super::report(settings).await?;
-    let ledger = super::ledger(settings).await?;
-    ledger.backup(&args.file).await?;
-    ledger.close().await;
+    let database = &settings.database.path;
+    super::check_database_place(database)?;
+    match service::is_another_user_s(database) {
+        // what stands under the database's name, and what SQLite does with what lies beside it, is not for root
+        true => {
+            let settings = settings.clone();
+            let read = service::run_as_service(database, async move || nameless(&settings).await).await;
+            let read = read
+                .with_context(|| tr!("this user cannot read as the service's", "无法以服务用户的身份读取"))?;
+            ledger::write_copy(&read??, &args.file)?;
+        }
+        false => {
+            let ledger = open(settings).await?;
+            ledger.backup(&args.file).await?;
+            ledger.close().await;
+        }
+    }
     let (copy, database) = (args.file.display(), settings.database.path.display());
     anstream::println!("{}", tr!("{copy} holds a copy of {database}", "{database} 已备份到 {copy}"));
     Ok(ExitCode::SUCCESS)
+}
+
+async fn open(settings: &Settings) -> anyhow::Result<Ledger> {
+    super::report(settings).await?;
+    super::ledger(settings).await
+}
+
+async fn nameless(settings: &Settings) -> anyhow::Result<File> {
+    let ledger = open(settings).await?;
+    let copy = ledger.nameless_backup(&settings.database.path).await;
+    ledger.close().await;
+    Ok(copy?)
 }
 
 /// The command that copies a database on a server.

@@ -35,6 +35,11 @@ pub(super) fn become_owner(database: &Path) -> anyhow::Result<()> {
         .with_context(|| format!("cannot become the owner of {} (user {user:?})", database.display()))
 }
 
+/// Is this root, and the database somebody else's?
+pub(super) fn is_another_user_s(database: &Path) -> bool {
+    geteuid().is_root() && owner(database).is_some_and(|(owner, _)| !owner.is_root())
+}
+
 /// Can this user answer for the service? Its own user can, and root, which can be any.
 pub(super) fn can_answer(database: &Path) -> bool {
     let user = geteuid();

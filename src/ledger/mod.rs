@@ -60,6 +60,7 @@ use session::Session;
 pub use access::{check_writable, prove_writable};
 pub use alert_outbox::PendingAlerts;
 pub use commit_hook::{CommitHook, Committer};
+pub use copy::write_copy;
 pub use copy_to_server::{Moved, copy_to_server};
 pub use engine::postgres::Server;
 pub use error::{LedgerError, Result};

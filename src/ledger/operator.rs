@@ -1,9 +1,12 @@
 //! What operators select, and the copy that they ask for.
 
+use std::fs::File;
 use std::path::Path;
 
+use sqlx::SqlitePool;
+
 use super::Ledger;
-use super::copy::copy;
+use super::copy::{copy, nameless_copy};
 use super::engine::sql;
 use super::error::{LedgerError, Result};
 use super::queue::Candidate;
@@ -59,9 +62,19 @@ impl Ledger {
     /// # Errors
     /// When the file exists already or cannot be written; then there is none.
     pub async fn backup(&self, to: &Path) -> Result<()> {
-        match self.session.pool.sqlite() {
-            Some(pool) => copy(pool, to).await,
-            None => Err(LedgerError::Copy("the server is backed up with its own tools (pg_dump)".into())),
-        }
+        copy(self.file()?, to).await
+    }
+
+    /// As `backup`, but as an open file that has no name.
+    ///
+    /// # Errors
+    /// When it cannot be written beside the database.
+    pub async fn nameless_backup(&self, database: &Path) -> Result<File> {
+        nameless_copy(self.file()?, database).await
+    }
+
+    fn file(&self) -> Result<&SqlitePool> {
+        let on_a_server = || LedgerError::Copy("the server is backed up with its own tools (pg_dump)".into());
+        self.session.pool.sqlite().ok_or_else(on_a_server)
     }
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use brandpost::domain::brand::BrandType;
 use brandpost::domain::upload::State;
+use sqlx::Connection as _;
 use tokio::time::Instant;
 
 use crate::support::pictures::jpg;
@@ -381,4 +382,67 @@ fn roots(bench: &Bench, command: &[&str]) -> String {
     let output = program.output().unwrap();
     let said = if command == ["check"] { output.stdout } else { output.stderr };
     String::from_utf8(said).unwrap()
+}
+
+/// A journal of SQLite's that has whoever opens the database to write delete a file (a super-journal that no journal needs).
+fn journal_that_deletes(database: &Path, victim: &Path) -> Vec<u8> {
+    const PAGE: u32 = 4096;
+    const LOCKED_PAGE: u32 = 0x4000_0000 / PAGE + 1;
+    let magic = [0xd9, 0xd5, 0x05, 0xf9, 0x20, 0xa1, 0x63, 0xd7];
+    let pages = u32::try_from(fs::metadata(database).unwrap().len()).unwrap() / PAGE;
+    let mut head = magic.to_vec();
+    head.extend([0, 1234, pages, 512, PAGE].into_iter().flat_map(u32::to_be_bytes));
+    head.resize(8192, 0);
+    let name = victim.to_str().unwrap().as_bytes();
+    let (length, sum) = (u32::try_from(name.len()).unwrap(), name.iter().map(|byte| u32::from(*byte)).sum());
+    head.extend(LOCKED_PAGE.to_be_bytes());
+    head.extend(name);
+    head.extend([length, sum].into_iter().flat_map(u32::to_be_bytes));
+    head.extend(magic);
+    head
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_lies_beside_the_database_is_not_root_s_to_obey() {
+    if !is_root("what_lies_beside_the_database_is_not_root_s_to_obey") {
+        return;
+    }
+    let (bench, closed) = (bench("").await, tempfile::tempdir().unwrap());
+    let daemon = Process::start_as(&bench, SERVICE);
+    drop_as_staff(&bench, OWN, "a.jpg", 1);
+    until_uploaded(&bench, 1).await;
+    daemon.kill();
+    let (victim, copy) = (closed.path().join("victim"), closed.path().join("copy.db"));
+    fs::write(&victim, "root's").unwrap();
+    let config = closed.path().join("config.toml");
+    let home = |name: &str| bench.folder.path().join(name);
+    let text = fs::read_to_string(bench.config()).unwrap();
+    let text = text.replace("\"secret\"", &format!("{:?}", home("secret")));
+    let text = text.replace("[watch]\n", &format!("[watch]\nroot = {:?}\n", home("inbox")));
+    let places = format!("[database]\npath = {:?}\n", bench.database());
+    fs::write(&config, text + &places).unwrap();
+    mode(&config, 0o600);
+    let backup = || {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_brandpost"));
+        command.arg("--config").arg(&config).arg("backup").arg(&copy).output().unwrap()
+    };
+    // what is rolled back is not in a WAL
+    let mut database =
+        sqlx::SqliteConnection::connect(&format!("sqlite:{}", bench.database().display())).await.unwrap();
+    sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(&mut database).await.unwrap();
+    database.close().await.unwrap();
+    let journal = PathBuf::from(format!("{}-journal", bench.database().display()));
+    fs::write(&journal, journal_that_deletes(&bench.database(), &victim)).unwrap();
+    give(bench.folder.path(), SERVICE);
+    let output = backup();
+    assert!(victim.exists() && !copy.exists(), "{output:?}");
+    let _ = fs::remove_file(&journal);
+    let output = backup();
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(fs::metadata(&copy).unwrap().uid(), 0);
+    assert_eq!(fs::metadata(&copy).unwrap().mode() & 0o777, 0o600);
+    let report = brandpost::ledger::Report::open(&copy).await.unwrap();
+    assert_eq!(report.counts(None).await.unwrap().total(), 1);
+    let left = names(bench.folder.path().to_owned());
+    assert!(left.iter().all(|name| !name.contains("backup")), "{left:?}");
 }
