@@ -23,7 +23,7 @@ pub(super) struct Message {
 
 pub(super) fn message(kind: AlertKind, digest: &Digest, secret: Option<&Secret>, now: Timestamp) -> Message {
     let mut query = Vec::new();
-    let text = cut(chinese(digest), most(kind));
+    let text = cut(without_mentions(chinese(digest)), most(kind));
     let body = match kind {
         AlertKind::Json => data(digest, now),
         AlertKind::Wecom => json!({"msgtype": "text", "text": {"content": text}}),
@@ -49,6 +49,11 @@ pub(super) fn message(kind: AlertKind, digest: &Digest, secret: Option<&Secret>,
         }
     };
     Message { body, query }
+}
+
+/// A name must not call everybody: `<at user_id="all">` and `<@all>` are mentions.
+fn without_mentions(text: String) -> String {
+    text.replace('<', "＜")
 }
 
 fn hmac(key: &[u8], text: &[u8]) -> Vec<u8> {
@@ -201,6 +206,16 @@ mod tests {
         let text =
             message(AlertKind::Dingtalk, &digest, None, Timestamp::UNIX_EPOCH).body["text"].to_string();
         assert!(text.contains("另有 13 个") && text.contains("。请释放一个序号"), "{text}");
+    }
+
+    #[test]
+    fn a_name_calls_nobody() {
+        let begun = [(NoticeName::Paused, "<at user_id=\"all\">x</at> <@all>".to_owned())].into();
+        let digest = Digest { begun, ..Digest::default() };
+        for kind in [AlertKind::Feishu, AlertKind::Wecom, AlertKind::Dingtalk] {
+            let body = message(kind, &digest, None, Timestamp::UNIX_EPOCH).body.to_string();
+            assert!(body.contains("＜at user_id") && !body.contains('<'), "{body}");
+        }
     }
 
     #[test]

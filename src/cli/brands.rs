@@ -56,6 +56,7 @@ pub(super) async fn brands(settings: &Settings, args: &Args) -> anyhow::Result<E
     if args.json || args.csv {
         super::data::print(&rows, &SummaryRow::COLUMNS, args.csv)?;
     } else if let Some(text) = args.text.as_ref().filter(|_| rows.is_empty()) {
+        let text = style::visible(text);
         anstream::println!("{}", tr!("no brand matches \"{text}\"", "没有符合“{text}”的品牌"));
     } else if rows.is_empty() {
         anstream::println!("{}", tr!("no brands yet", "还没有品牌"));

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Subcommand;
 
 use super::lang::{self, tr};
-use super::style;
+use super::style::{self, visible};
 use crate::config::Settings;
 use crate::domain::clock::{Clock, SystemClock};
 use crate::ledger::{DaemonLock, InboxRow};
@@ -64,7 +64,7 @@ fn print(settings: &Settings, rows: &[InboxRow]) {
             state(settings, inbox),
             inbox.seen_at.as_deref().map(style::local).unwrap_or_default(),
             inbox.waiting().to_string(),
-            inbox.version.clone(),
+            visible(&inbox.version),
         ]);
     }
     anstream::print!("{}", style::text(&table));

@@ -187,7 +187,8 @@ pub fn exit_on_broken_pipe() {
 
 /// An error with its causes, in the reader's language where it is a text of ours.
 pub fn explain(error: &anyhow::Error) -> String {
-    lang::error(error.as_ref())
+    // what the database or a cloud says, and arguments, may hold what moves the cursor
+    lang::error(error.as_ref()).lines().map(style::visible).collect::<Vec<_>>().join("\n")
 }
 
 /// Ends as `SIGPIPE` would.

@@ -27,6 +27,7 @@ use super::target::{Signing, Target};
 use crate::config::Settings;
 use crate::domain::failure::ErrorKind;
 use crate::domain::image::Format;
+use crate::domain::text::without_secrets;
 use crate::domain::upload::Digests;
 use crate::fs_timeout::OpenFile;
 use body::{Source, Transfer};
@@ -85,6 +86,16 @@ pub struct Receipt {
     pub request_id: Option<String>,
 }
 
+impl Receipt {
+    /// A header of the answer may repeat a secret.
+    fn without(self, secrets: &[&str]) -> Self {
+        Self {
+            etag: without_secrets(&self.etag, secrets),
+            request_id: self.request_id.map(|id| without_secrets(&id, secrets)),
+        }
+    }
+}
+
 impl Bucket {
     pub(super) fn new(settings: &Settings, clients: Clients, clock: Arc<SigningClock>) -> Self {
         let limiter = body::limiter(settings.limits.bytes_per_second).map(Arc::new);
@@ -131,7 +142,7 @@ impl Bucket {
             grant.access_key_secret.expose(),
             grant.security_token.expose(),
         ]);
-        result.map_err(|error| error.without(&secrets))
+        result.map(|receipt| receipt.without(&secrets)).map_err(|error| error.without(&secrets))
     }
 
     async fn send(

@@ -7,7 +7,7 @@ use http::{HeaderMap, StatusCode};
 
 use super::headers::{short_name, text};
 use crate::domain::failure::{ErrorKind, Failure};
-use crate::domain::text::without_secret;
+use crate::domain::text::without_secrets;
 
 /// A cloud's message is cut at so many characters.
 pub(super) const LONGEST_MESSAGE: usize = 300;
@@ -129,9 +129,7 @@ impl CloudError {
         let failure = &mut self.failure;
         let texts = [Some(&mut failure.message), failure.code.as_mut(), failure.request_id.as_mut()];
         for text in texts.into_iter().flatten() {
-            for secret in secrets {
-                *text = without_secret(text, secret);
-            }
+            *text = without_secrets(text, secrets);
         }
         self
     }

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use jiff::Timestamp;
+use percent_encoding::percent_decode_str;
 use serde_json::json;
 use url::Url;
 use uuid::Uuid;
@@ -23,6 +24,7 @@ use crate::config::{Secret, SecretError, SecretSource, Settings};
 use crate::domain::brand::BrandKey;
 use crate::domain::failure::ErrorKind;
 use crate::domain::image::Format;
+use crate::domain::text::{without_secret, without_secrets};
 use granted::ClockReadings;
 
 /// The API's path.
@@ -151,11 +153,13 @@ impl Gateway {
         if refused || matches!(&result, Ok(grant) if !lasts(grant.expiration, ours)) {
             self.clock.learn(date);
         }
+        let (token, secret) = (self.iot_token.as_ref().map_or("", Secret::expose), self.secret());
+        let secrets = [token, secret.expose(), &signature];
         if let Some(theirs) = headers::text(&headers, "x-ca-error-message").filter(|_| result.is_err()) {
+            let theirs = without_secrets(theirs, &secrets);
             tracing::debug!(theirs, "the gateway's own message");
         }
-        let token = self.iot_token.as_ref().map_or("", Secret::expose);
-        result.map_err(|error| error.without(&[token, self.secret().expose(), &signature]))
+        result.and_then(|grant| that_repeats_none(grant, &secrets)).map_err(|error| error.without(&secrets))
     }
 
     fn body(&self, params: &serde_json::Value) -> String {
@@ -191,6 +195,24 @@ impl Gateway {
         headers.push(("x-ca-signature".into(), gateway_signature(&self.secret(), &string_to_sign)));
         to_header_map(Service::Gateway, &headers)
     }
+}
+
+/// What a grant says of its place and of the request gets into the log and the database: no secret may be in it.
+fn that_repeats_none(mut grant: Grant, secrets: &[&str]) -> Result<Grant, CloudError> {
+    let of_grant = [grant.access_key_secret.expose(), grant.security_token.expose()];
+    let secrets = [secrets, &of_grant].concat();
+    // what is signed stands in the query, which is kept out of everything
+    let place = grant.upload_url.expose().split('?').next().unwrap_or_default();
+    let place = percent_decode_str(place).decode_utf8_lossy().to_ascii_lowercase();
+    let repeated = secrets.iter().any(|secret| without_secret(&place, &secret.to_ascii_lowercase()) != place);
+    if repeated {
+        let what = "it repeats a secret";
+        let why = format!("the gateway's uploadUrl is unusable: {what}");
+        return Err(fail(ErrorKind::BadUploadUrl, Remedy::GiveUp, why));
+    }
+    let request_id = grant.request_id.as_deref().map(|id| without_secrets(id, &secrets));
+    grant.request_id = request_id;
+    Ok(grant)
 }
 
 /// Headers for the wire. Only a configuration with control characters could fail here.

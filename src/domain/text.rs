@@ -87,6 +87,11 @@ pub fn file_name(path: &Path) -> String {
 }
 
 /// A text without a secret that it may repeat, or the beginning of it: texts are cut to a length.
+pub fn without_secrets(text: &str, secrets: &[&str]) -> String {
+    secrets.iter().fold(text.to_owned(), |text, secret| without_secret(&text, secret))
+}
+
+/// As `without_secrets`, of one.
 pub fn without_secret(text: &str, secret: &str) -> String {
     /// So much of a secret is enough to recognize it.
     const TELLING: usize = 8;

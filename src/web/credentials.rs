@@ -28,7 +28,7 @@ const PAUSE: Duration = Duration::from_millis(25);
 /// How long a cookie is valid: a month, in seconds.
 const MONTH: i64 = 30 * 86_400;
 
-/// How many cookies of our name are checked in one request; a browser sends one.
+/// How many cookies of our name that are not known are checked in one request; a browser sends one.
 const MAX_COOKIES: usize = 2;
 
 /// How many valid cookies are remembered.
@@ -98,10 +98,12 @@ impl Authenticator {
         now: Timestamp,
     ) -> Credentials {
         let bearer = text(headers, header::AUTHORIZATION).and_then(|value| value.strip_prefix("Bearer "));
-        let cookies: Vec<_> = cookies(headers).take(MAX_COOKIES).collect();
+        // others of the name, which other sites of the same domain may set, may come first
+        let mut cookies: Vec<_> = cookies(headers).collect();
         if cookies.iter().any(|cookie| self.is_known(cookie) && self.is_valid(cookie, now)) {
             return Credentials::Valid;
         }
+        cookies.truncate(MAX_COOKIES);
         if bearer.is_none() && cookies.is_empty() {
             return Credentials::Missing;
         }
@@ -268,6 +270,11 @@ mod tests {
         assert_eq!(token.authenticate(ME, &headers, NOW).await, Credentials::Valid);
         headers.insert(header::HOST, "localhost:9601".parse().unwrap());
         assert_eq!(token.authenticate(ME, &headers, NOW).await, Credentials::Invalid);
+        headers.insert(header::HOST, "localhost:9600".parse().unwrap());
+        let foreign = "brandpost-9600=x; brandpost-9600=y; brandpost-9600=z";
+        let after = format!("{foreign}; {}", cookie.split(';').next().unwrap());
+        headers.insert(header::COOKIE, after.parse().unwrap());
+        assert_eq!(token.authenticate(ME, &headers, NOW).await, Credentials::Valid, "others come first");
     }
 
     /// The clock is moved on whenever all of them wait.

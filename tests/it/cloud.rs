@@ -36,6 +36,22 @@ async fn secrets_that_a_cloud_repeats_are_not_kept() {
     assert!(message.contains("bad secret …") && !message.contains("sandbox-app"), "{message}");
 }
 
+/// Where a picture goes is logged, kept and shown, too.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upload_url_that_repeats_a_secret_is_not_obeyed() {
+    for place in ["Sandbox-App-Secret.oss-cn-hangzhou.aliyuncs.com/x", "x.example.com/%73andbox-app-secret"] {
+        let url = FaultAction::UploadUrl { value: format!("https://{place}") };
+        let bench = with_fault(Fault::gateway(url)).await;
+        let row = bench.row("a.jpg").await;
+        let said = "the gateway's uploadUrl is unusable: it repeats a secret";
+        assert_eq!(
+            (row.error_kind, row.error_message.as_deref()),
+            (Some(ErrorKind::BadUploadUrl), Some(said))
+        );
+        assert!(bench.puts().is_empty());
+    }
+}
+
 /// A signature is good for the same request until it ends, so it is a secret too.
 #[tokio::test(flavor = "multi_thread")]
 async fn signatures_that_oss_repeats_are_not_kept() {

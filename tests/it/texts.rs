@@ -15,7 +15,7 @@ const MAKERS: [&str; 14] = [
     "bail!(",
     "with_context(",
     "found.wrong",
-    "Refusal(StatusCode",
+    "ApiError",
     "LedgerError::Open {",
     "Result<(), String>",
     // details of failures and notices

@@ -225,6 +225,7 @@ pub(super) const TEXTS: &[Pattern] = &[
     ("an attempt broke off", "一次上传意外中断"),
     // the page
     ("there is no such thing", "没有这一项"),
+    ("{} pages are open already; close some of them", "已有 {} 个页面打开着；请关掉一些"),
     (
         "write since as 2026-11-24, 2026-11-24T08:00:00Z, or how long ago: 30m, 2h, 3d",
         "since 请写 2026-11-24、2026-11-24T08:00:00Z，或多久以前：30m、2h、3d",

@@ -75,6 +75,7 @@ pub(super) const TEXTS: &[Pattern] = &[
     ("the file cannot be read to its end: {}", "文件没能读完：{}"),
     ("the file cannot be read to its end: its file system does not answer", "文件没能读完：文件系统没有响应"),
     ("its file system gives less than {} KiB a second", "文件系统每秒不到 {} KiB"),
+    ("it repeats a secret", "其中重复了密钥"),
     ("its file system does not answer", "文件系统没有响应"),
     ("given up after {} attempts; the last error was: {}", "尝试 {} 次后放弃，最后一次的错误：{}"),
     // folders
