@@ -12,8 +12,8 @@
 //! only thing that passes between the two halves of the daemon.
 //!
 //! [`publish`] is woken by the commit. It waits for a permit, a closed circuit breaker and its turn in the pace, claims
-//! the file, and makes an attempt: through [`cloud`] it asks the gateway for credentials for exactly this
-//! slot, makes sure that the open file is still the inspected one, and streams it to OSS. The checksums of
+//! the file, and makes an attempt: it opens the file, makes sure that it is still the inspected one, asks the gateway for
+//! credentials for exactly this slot (through [`cloud`]), and streams it to OSS. The checksums of
 //! the answer are compared with those of the inspection. The end of the attempt is one more rule and one more commit:
 //! `uploaded`, or `retrying` with its due time in the row, or `failed` with the cloud's own message.
 //!

@@ -23,7 +23,7 @@ pub(super) struct Message {
 
 pub(super) fn message(kind: AlertKind, digest: &Digest, secret: Option<&Secret>, now: Timestamp) -> Message {
     let mut query = Vec::new();
-    let text = cut(without_mentions(chinese(digest)), most(kind));
+    let text = cut(without_mentions(&chinese(digest)), most(kind));
     let body = match kind {
         AlertKind::Json => data(digest, now),
         AlertKind::Wecom => json!({"msgtype": "text", "text": {"content": text}}),
@@ -52,7 +52,7 @@ pub(super) fn message(kind: AlertKind, digest: &Digest, secret: Option<&Secret>,
 }
 
 /// A name must not call everybody: `<at user_id="all">` and `<@all>` are mentions.
-fn without_mentions(text: String) -> String {
+fn without_mentions(text: &str) -> String {
     text.replace('<', "＜")
 }
 

@@ -28,20 +28,17 @@ pub(super) async fn backup(settings: &Settings, args: &Args) -> anyhow::Result<E
     }
     let database = &settings.database.path;
     super::check_database_place(database)?;
-    match service::is_another_user_s(database) {
+    if service::is_another_user_s(database) {
         // what stands under the database's name, and what SQLite does with what lies beside it, is not for root
-        true => {
-            let settings = settings.clone();
-            let read = service::run_as_service(database, async move || nameless(&settings).await).await;
-            let read = read
-                .with_context(|| tr!("this user cannot read as the service's", "无法以服务用户的身份读取"))?;
-            ledger::write_copy(&read??, &args.file)?;
-        }
-        false => {
-            let ledger = open(settings).await?;
-            ledger.backup(&args.file).await?;
-            ledger.close().await;
-        }
+        let settings = settings.clone();
+        let read = service::run_as_service(database, async move || nameless(&settings).await).await;
+        let read =
+            read.with_context(|| tr!("this user cannot read as the service's", "无法以服务用户的身份读取"))?;
+        ledger::write_copy(&read??, &args.file)?;
+    } else {
+        let ledger = open(settings).await?;
+        ledger.backup(&args.file).await?;
+        ledger.close().await;
     }
     let (copy, database) = (args.file.display(), settings.database.path.display());
     anstream::println!("{}", tr!("{copy} holds a copy of {database}", "{database} 已备份到 {copy}"));

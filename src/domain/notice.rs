@@ -1,4 +1,4 @@
-//! Notices: why nothing moves, for as long as nothing does.
+//! Notices: why files wait, or what else needs an operator, for as long as that lasts.
 
 use super::word::words;
 

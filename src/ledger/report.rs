@@ -154,7 +154,7 @@ row!(
 );
 
 row!(
-    /// Why the whole pipeline waits.
+    /// Why files wait, or what else needs an operator.
     Notice { name: NoticeName, message: String, since: String }
 );
 

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use brandpost::domain::failure::ErrorKind;
 use brandpost::domain::upload::State;
 
 /// What a row of the table calls by other words than modules.
@@ -208,16 +209,12 @@ fn named_below(text: &str, heading: &str) -> BTreeSet<String> {
     rows.map(|row| row.split('`').nth(1).unwrap().to_owned()).collect()
 }
 
-#[test]
-fn all_files_that_treat_a_state_apart_are_named_for_who_adds_one() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+/// The files of `src` whose production code has one of these words.
+fn files_with(words: &[String]) -> BTreeSet<String> {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut files = Vec::new();
-    sources(&root.join("src"), &mut files);
-    let words: Vec<_> = State::ALL
-        .into_iter()
-        .flat_map(|state| [format!("State::{state:?}"), format!("'{state}'")])
-        .collect();
-    let treats_one_apart = |file: &PathBuf| {
+    sources(&source, &mut files);
+    let has_one = |file: &PathBuf| {
         let path = file.to_str().unwrap();
         let is_test = path.contains("/tests/") || path.ends_with("/tests.rs");
         let text = fs::read_to_string(file).unwrap();
@@ -226,11 +223,20 @@ fn all_files_that_treat_a_state_apart_are_named_for_who_adds_one() {
             && !is_test
             && words.iter().any(|word| production.contains(word.as_str()))
     };
-    let names = files.iter().filter(|file| treats_one_apart(file));
-    let names: BTreeSet<_> =
-        names.map(|file| file.strip_prefix(root.join("src")).unwrap().to_str().unwrap().to_owned()).collect();
-    let contributing = fs::read_to_string(root.join("CONTRIBUTING.md")).unwrap();
-    assert_eq!(named_below(&contributing, "**A new state of a file**"), names);
+    let names = files.iter().filter(|file| has_one(file));
+    names.map(|file| file.strip_prefix(&source).unwrap().to_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn all_files_that_treat_a_state_or_an_error_kind_apart_are_named_for_who_adds_one() {
+    let contributing = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/CONTRIBUTING.md")).unwrap();
+    let states = State::ALL.into_iter().flat_map(|state| [format!("State::{state:?}"), format!("'{state}'")]);
+    let named = named_below(&contributing, "**A new state of a file**");
+    assert_eq!(named, files_with(&states.collect::<Vec<_>>()));
+    let kinds =
+        ErrorKind::ALL.into_iter().flat_map(|kind| [format!("ErrorKind::{kind:?}"), format!("'{kind}'")]);
+    let named = named_below(&contributing, "**A new error kind**");
+    assert_eq!(named, files_with(&kinds.collect::<Vec<_>>()));
 }
 
 #[test]

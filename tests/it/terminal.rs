@@ -15,7 +15,7 @@ fn without_times(text: &str) -> String {
         let is_time =
             words[at].len() >= 8 && words[at].as_bytes()[2] == b':' && words[at].as_bytes()[5] == b':';
         if is_time && words[at - 1].len() == 6 {
-            words[at - 1] = "00-00 ".to_owned();
+            words[at - 1].replace_range(..5, "00-00");
             words[at].replace_range(..8, "00:00:00");
         }
     }

@@ -112,6 +112,10 @@ fn every_detail_has_its_chinese() {
     });
     let files: Vec<_> = rust_files(&here().join("crates/pictures/src")).into_iter().chain(ours).collect();
     assert!(files.len() > 30, "{files:?}");
+    let sources: Vec<_> = files.iter().map(|file| std::fs::read_to_string(file).unwrap()).collect();
+    for maker in MAKERS {
+        assert!(sources.iter().any(|source| source.contains(maker)), "nothing is made by {maker}");
+    }
     let known: BTreeSet<_> = patterns().map(|(english, _)| english).collect();
     let missing: Vec<_> = texts(files)
         .into_iter()
