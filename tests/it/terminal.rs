@@ -59,10 +59,8 @@ async fn tables_fit_terminals_of_80_and_120_columns() {
             for line in shown.lines() {
                 assert!(line.width() <= columns.into(), "{columns} columns:\n{shown}");
             }
-            seen += &format!(
-                "{command}, {columns} columns, {locale}\n{}\n",
-                without_times(&steady(&bench, &shown))
-            );
+            let shown = without_times(&steady(&bench, &shown));
+            seen.extend([command, ", ", &columns.to_string(), " columns, ", locale, "\n", &shown, "\n"]);
         }
     }
     insta::assert_snapshot!("terminal", seen);
