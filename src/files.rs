@@ -65,7 +65,7 @@ impl<'p> Top<'p> {
     /// what is mounted on the way.
     pub fn open(&self, path: &Path) -> io::Result<OwnedFd> {
         let below = path.strip_prefix(self.path).map_err(|_| io::ErrorKind::InvalidInput)?;
-        let there = named::resolve_below(&self.there, below, path)?;
+        let there = named::resolve_below(&self.there, below)?;
         Ok(fs::openat(there, ".", FOLDER, Mode::empty())?)
     }
 }
@@ -81,22 +81,22 @@ pub fn open_brand_folder(top: Option<&Path>, folder: &Path) -> io::Result<OwnedF
     }
 }
 
-/// On which device a brand's folder, or `top` itself, is, from what the kernel has in memory: no file system but that of `top`
-/// is asked, so that it does not wait.
+/// Where a brand's folder, or `top` itself, is, from what the kernel has in memory: no file system is asked, so that it does not
+/// wait.
 ///
 /// # Errors
 /// Those of `openat2`: `WouldBlock` when that does not suffice; `LOOP` when a link is on the path, `INVAL` before Linux 5.12.
-pub fn device_in_memory(top: Option<&Path>, folder: &Path) -> io::Result<u64> {
+pub fn place_in_memory(top: Option<&Path>, folder: &Path) -> io::Result<Place> {
     let there = match top.filter(|top| *top != folder) {
         None => named::in_memory(folder)?,
         Some(top) => {
             let point = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
             let below = folder.strip_prefix(top).map_err(|_| io::ErrorKind::InvalidInput)?;
-            let top = named::resolve(top)?;
+            let top = named::in_memory(top)?;
             fs::openat2(top, below, point, Mode::empty(), BENEATH | ResolveFlags::CACHED)?
         }
     };
-    Ok(identity_of(there)?.0)
+    place_of(there)
 }
 
 /// Opens a folder in a folder. It may be no link, and nothing may be mounted on it.
@@ -261,6 +261,8 @@ pub struct Place {
     pub is_mount_point: bool,
     /// Is it one of this machine? (`false` says no more than that this is not known.)
     pub is_local: bool,
+    /// Whose the folder is, if it is neither root's nor this process's user's.
+    pub stranger: Option<u32>,
 }
 
 /// Where an open folder is.
@@ -269,13 +271,14 @@ pub struct Place {
 /// Those of `statx`.
 pub fn place_of(folder: impl AsFd) -> io::Result<Place> {
     let known = AtFlags::EMPTY_PATH | AtFlags::STATX_DONT_SYNC;
-    let look = fs::statx(&folder, "", known, StatxFlags::INO | StatxFlags::MNT_ID)?;
+    let look = fs::statx(&folder, "", known, StatxFlags::INO | StatxFlags::MNT_ID | StatxFlags::UID)?;
     let (device, _) = identity_in_look(&look);
     let is_mount_point = match look.stx_attributes_mask.contains(StatxAttributes::MOUNT_ROOT) {
         true => look.stx_attributes.contains(StatxAttributes::MOUNT_ROOT),
         false => fs::statat(&folder, "..", AtFlags::empty()).is_ok_and(|above| above.st_dev != device),
     };
-    Ok(Place { device, is_mount_point, is_local: mounts::is_local(&look) })
+    let stranger = (!mounts::is_trusted(look.stx_uid)).then_some(look.stx_uid);
+    Ok(Place { device, is_mount_point, is_local: mounts::is_local(&look), stranger })
 }
 
 /// May this process write there?

@@ -12,7 +12,7 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
-use crate::files;
+use crate::files::{self, Place};
 
 /// How long an answer is waited for: to one look at a name, and to the reading of a folder. Together they are well
 /// below the unit's `WatchdogSec`.
@@ -77,16 +77,44 @@ impl Question {
     }
 }
 
-/// So many questions of one file system may wait for an answer beyond their time: each keeps a thread, of which others need
-/// some, too.
+/// So many questions about what one may hold up may wait for an answer beyond their time: each keeps a thread, of which others
+/// need some, too.
 const MOST_UNANSWERED: usize = 8;
+const MOST_OF_OURS: usize = 640;
+
+/// Who may be the reason that there is no answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Source {
+    /// A file system that is not one of this machine.
+    Device(u64),
+    /// A user who may hold up what is asked about his folders.
+    Owner(u32),
+    /// The folder is root's or the service's own, on a disk of this machine.
+    Ours,
+}
+
+impl Source {
+    /// Of a path, as far as the kernel has that in memory.
+    fn of(path: &Path) -> Option<Self> {
+        let there = path.ancestors().find_map(|path| files::in_memory(path).ok())?;
+        Some(match files::place_of(there).ok()? {
+            Place { is_local: false, device, .. } => Source::Device(device),
+            Place { stranger: Some(user), .. } => Source::Owner(user),
+            Place { stranger: None, .. } => Source::Ours,
+        })
+    }
+
+    fn most(self) -> usize {
+        if self == Source::Ours { MOST_OF_OURS } else { MOST_UNANSWERED }
+    }
+}
 
 /// The questions that are outstanding. None is asked twice.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct FsTimeouts {
     asked: Arc<Mutex<HashMap<Asked, Late>>>,
-    /// How many were not answered in time, and still are not, by device.
-    unanswered: Arc<Mutex<HashMap<u64, usize>>>,
+    /// How many were not answered in time, and still are not.
+    unanswered: Arc<Mutex<HashMap<Source, usize>>>,
 }
 
 /// A question about a path.
@@ -124,25 +152,25 @@ impl FsTimeouts {
         late.downcast().ok().map(|answer| *answer)
     }
 
-    /// Does the file system of this path leave so many questions unanswered that it is asked no more, until it answers some?
+    /// Are so many questions about what this path is on unanswered that no more are asked, until some are answered?
     fn is_silent(&self, path: &Path) -> bool {
         let unanswered = lock(&self.unanswered);
         // as long as all answer, nothing has to be found out
-        let is_any = unanswered.values().any(|count| *count >= MOST_UNANSWERED);
-        is_any && device(path).is_some_and(|device| unanswered.get(&device) >= Some(&MOST_UNANSWERED))
+        let is_silent = |source: &Source| unanswered.get(source).is_some_and(|count| *count >= source.most());
+        unanswered.keys().any(is_silent) && Source::of(path).as_ref().is_some_and(is_silent)
     }
 
     fn count_unanswered(&self, path: &Path, answer: JoinHandle<()>) {
-        let Some(device) = device(path) else { return };
-        *lock(&self.unanswered).entry(device).or_default() += 1;
+        let Some(source) = Source::of(path) else { return };
+        *lock(&self.unanswered).entry(source).or_default() += 1;
         let all = self.unanswered.clone();
         tokio::spawn(async move {
             let _ = answer.await;
             let mut all = lock(&all);
-            if let Some(count) = all.get_mut(&device) {
+            if let Some(count) = all.get_mut(&source) {
                 *count -= 1;
                 if *count == 0 {
-                    all.remove(&device);
+                    all.remove(&source);
                 }
             }
         });
@@ -170,13 +198,6 @@ impl FsTimeouts {
     fn outstanding(&self) -> MutexGuard<'_, HashMap<Asked, Late>> {
         lock(&self.asked)
     }
-}
-
-/// The device of a path that is not a disk of this machine, as far as the kernel has that in memory.
-fn device(path: &Path) -> Option<u64> {
-    let there = path.ancestors().find_map(|path| files::in_memory(path).ok())?;
-    let place = files::place_of(there).ok()?;
-    (!place.is_local).then_some(place.device)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -160,8 +160,14 @@ impl Command {
     }
 }
 
+/// So many threads wait for file systems and the like at most, with room for others below the unit's `TasksMax`.
+const THREADS_THAT_WAIT: usize = 960;
+
 fn block_on(command: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::Result<ExitCode> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .max_blocking_threads(THREADS_THAT_WAIT)
+        .enable_all()
+        .build()?;
     let code = runtime.block_on(command);
     // a look at a folder that hangs is not waited for
     runtime.shutdown_background();

@@ -4,18 +4,14 @@
 //! meanwhile. So none is called: what is mounted where is known without asking it.
 
 use std::collections::HashMap;
-use std::io;
-use std::os::fd::AsFd;
-use std::path::Path;
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
 
-use rustix::fs::{self, AtFlags, Statx, StatxFlags};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{self, AtFlags, Mode, OFlags, Statx, StatxFlags};
 use rustix::process::geteuid;
-use tokio::time::Instant;
-
-/// What is known of a mount is used for so long: its number can come again for another one.
-const MEMORY: Duration = Duration::from_secs(5);
 
 /// File systems of this machine, whose looks at files are exact without asking anybody.
 const LOCAL: [&str; 12] =
@@ -23,11 +19,30 @@ const LOCAL: [&str; 12] =
 
 static TABLE: Mutex<Option<Table>> = Mutex::new(None);
 
-/// The mounts by their numbers, as they were a moment ago.
+/// The kernel's list of mounts.
+const LIST: &str = "/proc/self/mountinfo";
+
+/// The mounts by their numbers. A number can come again for another mount, but not for one of a place that is open.
 #[derive(Debug)]
 struct Table {
+    /// Says when there is another list.
+    list: OwnedFd,
     mounts: HashMap<u64, Mount>,
-    read_at: Instant,
+}
+
+impl Table {
+    fn read() -> io::Result<Self> {
+        let list = fs::open(LIST, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+        let mut text = Vec::new();
+        File::from(list.try_clone()?).read_to_end(&mut text)?;
+        Ok(Self { list, mounts: String::from_utf8_lossy(&text).lines().filter_map(read).collect() })
+    }
+
+    /// Is this still the kernel's list? As `proc_pid_mountinfo(5)` has it: what changed is an error and a priority event.
+    fn is_current(&self) -> bool {
+        let mut list = [PollFd::new(&self.list, PollFlags::PRI | PollFlags::ERR)];
+        poll(&mut list, Some(&Timespec::default())).is_ok_and(|count| count == 0)
+    }
 }
 
 /// One mounted file system.
@@ -41,11 +56,11 @@ struct Mount {
 /// Makes sure that an open place is not on a file system that a program of somebody else serves.
 ///
 /// # Errors
-/// `PermissionDenied` when it is, `WouldBlock` when it was unmounted in this moment.
-pub(super) fn check(place: impl AsFd, path: &Path) -> io::Result<()> {
+/// `PermissionDenied` when it is, `WouldBlock` when it was unmounted in this moment; those of reading the list of mounts.
+pub(super) fn check(place: impl AsFd) -> io::Result<()> {
     let known = AtFlags::EMPTY_PATH | AtFlags::STATX_DONT_SYNC;
     match mount(&fs::statx(place, "", known, StatxFlags::MNT_ID)?)? {
-        Some(Mount { served_by: Some(user), .. }) if !is_trusted(user) => Err(foreign(path, user)),
+        Some(Mount { served_by: Some(user), .. }) if !is_trusted(user) => Err(foreign(user)),
         _ => Ok(()),
     }
 }
@@ -61,15 +76,15 @@ fn mount(look: &Statx) -> io::Result<Option<Mount>> {
         return Ok(None);
     }
     let mut table = TABLE.lock().unwrap_or_else(PoisonError::into_inner);
-    let now = Instant::now();
-    let fresh = table.as_ref().filter(|table| now < table.read_at + MEMORY);
-    if let Some(mount) = fresh.and_then(|table| table.mounts.get(&look.stx_mnt_id)) {
-        return Ok(Some(*mount));
+    if !table.as_ref().is_some_and(Table::is_current) {
+        *table = match Table::read() {
+            Ok(current) => Some(current),
+            // there is no such list, as in a chroot
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
+        };
     }
-    let Ok(list) = std::fs::read("/proc/self/mountinfo") else { return Ok(None) };
-    let mounts: HashMap<_, _> = String::from_utf8_lossy(&list).lines().filter_map(read).collect();
-    let found = mounts.get(&look.stx_mnt_id).copied();
-    *table = Some(Table { mounts, read_at: now });
+    let found = table.as_ref().and_then(|table| table.mounts.get(&look.stx_mnt_id)).copied();
     found.map(Some).ok_or_else(|| io::Error::new(io::ErrorKind::WouldBlock, "it is being unmounted"))
 }
 
@@ -78,22 +93,21 @@ fn read(line: &str) -> Option<(u64, Mount)> {
     let number = line.split(' ').next()?.parse().ok()?;
     let (_, rest) = line.split_once(" - ")?;
     let kind = rest.split(' ').next()?;
-    let is_served = kind == "fuseblk" || kind.split('.').next() == Some("fuse");
+    let is_served = ["fuse", "fuseblk"].contains(&kind.split('.').next()?);
     let options = rest.rsplit(' ').next()?;
     let user = options.split(',').find_map(|option| option.strip_prefix("user_id="));
     let served_by = is_served.then(|| user.and_then(|user| user.parse().ok()).unwrap_or(0));
     Some((number, Mount { served_by, is_local: LOCAL.contains(&kind) }))
 }
 
-fn is_trusted(user: u32) -> bool {
+pub(super) fn is_trusted(user: u32) -> bool {
     [0, geteuid().as_raw()].contains(&user)
 }
 
-fn foreign(path: &Path, user: u32) -> io::Error {
+fn foreign(user: u32) -> io::Error {
     let text = format!(
-        "{} is on a file system that a program of the user with the number {user} serves (FUSE), who could hold the service up; only \
-         those that root or the service's user has mounted are read",
-        path.display()
+        "it is on a file system that a program of the user with the number {user} serves (FUSE), who could hold the service up; only \
+         those that root or the service's user has mounted are read"
     );
     io::Error::new(io::ErrorKind::PermissionDenied, text)
 }
@@ -116,14 +130,15 @@ mod tests {
         assert_eq!(mount(roots), (91, of(Some(0), false)));
         assert_eq!(mount("92 22 0:5 / /shared rw,relatime - virtiofs share rw"), (92, of(None, false)));
         assert_eq!(mount("93 22 8:1 / /ntfs rw - fuseblk /dev/sda1 rw,user_id=7"), (93, of(Some(7), false)));
+        assert_eq!(mount("95 22 7:0 / /x rw - fuseblk.sub /dev/loop0 rw,user_id=7").1, of(Some(7), false));
         assert_eq!(mount("94 22 0:60 / /nas rw - nfs4 nas:/x rw,vers=4.2"), (94, of(None, false)));
         assert_eq!(read("no line of the list"), None);
     }
 
     #[test]
     fn what_the_kernel_serves_may_be_read_and_is_local_or_not() {
-        let open = |path: &str| crate::files::open_named_folder(Path::new(path)).unwrap();
-        check(open("/"), Path::new("/")).unwrap();
+        let open = |path: &str| crate::files::open_named_folder(path.as_ref()).unwrap();
+        check(open("/")).unwrap();
         let look = fs::statx(open("/proc"), "", AtFlags::EMPTY_PATH, StatxFlags::MNT_ID).unwrap();
         assert!(!is_local(&look));
         assert_eq!(mount(&look).unwrap(), Some(Mount { served_by: None, is_local: false }));

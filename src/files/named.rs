@@ -13,9 +13,9 @@ use std::path::{Component, Path, PathBuf};
 
 use rustix::fs::{self, CWD, FileType, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
-use rustix::process::geteuid;
 
 use super::{FOLDER, Identity, mounts};
+use crate::domain::text::shown;
 
 /// So many links are followed on one path, as by the kernel.
 const MOST_LINKS: usize = 40;
@@ -82,28 +82,28 @@ pub(crate) fn in_memory(path: &Path) -> io::Result<OwnedFd> {
 /// The folder to which a path leads, by the rule above. No file system that somebody else's program serves is asked.
 pub(super) fn resolve(path: &Path) -> io::Result<OwnedFd> {
     match in_memory(path) {
-        Ok(there) => mounts::check(&there, path).map(|()| there),
+        Ok(there) => mounts::check(&there).map(|()| there),
         Err(error) if says_no_more(&error) => Walk::along(path),
         Err(error) => Err(error),
     }
 }
 
 /// As `resolve`, of a folder below an open one. Nothing between the two may be a link.
-pub(super) fn resolve_below(top: &OwnedFd, below: &Path, path: &Path) -> io::Result<OwnedFd> {
+pub(super) fn resolve_below(top: &OwnedFd, below: &Path) -> io::Result<OwnedFd> {
     const POINT: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
     let cached = super::BENEATH | ResolveFlags::CACHED;
     let there = match fs::openat2(top, below, POINT, Mode::empty(), cached).map_err(io::Error::from) {
         Err(error) if says_no_more(&error) => {
             let mut there = top.try_clone()?;
             for name in below {
-                mounts::check(&there, path)?;
+                mounts::check(&there)?;
                 there = enter(&there, name, POINT, super::BENEATH)?;
             }
             there
         }
         there => there?,
     };
-    mounts::check(&there, path).map(|()| there)
+    mounts::check(&there).map(|()| there)
 }
 
 /// Is there no more to an error than that the kernel has not all of it in memory, that a link is on the path, or that a kernel
@@ -162,7 +162,7 @@ impl Walk {
             Err(Errno::NOTDIR | Errno::LOOP) => enter(&self.at, name, POINT, ResolveFlags::empty()),
             next => next,
         }?;
-        mounts::check(&next, &self.path.join(name))?;
+        mounts::check(&next)?;
         let stat = fs::fstat(&next)?;
         match FileType::from_raw_mode(stat.st_mode) {
             FileType::Directory => {
@@ -174,7 +174,7 @@ impl Walk {
                 let shown = self.path.join(name);
                 let owner = stat.st_uid;
                 // a second name of another's link is no link of his: somebody else gave it
-                if !is_trusted(owner) || stat.st_nlink > 1 {
+                if !mounts::is_trusted(owner) || stat.st_nlink > 1 {
                     return Err(foreign(&shown, owner));
                 }
                 self.follow(&next)
@@ -199,10 +199,6 @@ impl Walk {
     }
 }
 
-fn is_trusted(user: u32) -> bool {
-    [0, geteuid().as_raw()].contains(&user)
-}
-
 fn top() -> io::Result<OwnedFd> {
     Ok(fs::open("/", POINT, Mode::empty())?)
 }
@@ -217,10 +213,10 @@ fn names(path: &Path) -> VecDeque<OsString> {
 }
 
 fn foreign(link: &Path, owner: u32) -> io::Error {
+    let link = shown(link.as_os_str());
     let text = format!(
-        "{} is a symbolic link of the user with the number {owner}; on the path to a folder of the configuration only links \
-         of root and of the service's user are followed: name the folder itself, or have root make the link",
-        link.display()
+        "{link} is a symbolic link of the user with the number {owner}; on the path to a folder of the configuration only links \
+         of root and of the service's user are followed: name the folder itself, or have root make the link"
     );
     io::Error::new(io::ErrorKind::PermissionDenied, text)
 }
@@ -269,7 +265,7 @@ mod tests {
     #[test]
     #[expect(clippy::print_stderr, reason = "a test that is skipped says so")]
     fn links_of_others_lead_nowhere() {
-        if !geteuid().is_root() {
+        if !rustix::process::geteuid().is_root() {
             eprintln!("SKIPPED, because it needs root: links_of_others_lead_nowhere");
             return;
         }

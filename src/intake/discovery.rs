@@ -1,5 +1,6 @@
 //! Which folders are brands': the root's `TYPE/ID` folders and those of `[[brand]]`.
 
+use std::collections::HashSet;
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::fd::OwnedFd;
@@ -51,6 +52,8 @@ pub(crate) struct Discovery {
     pub unrecognized: Vec<(PathBuf, String)>,
     /// Type folders that cannot be read: nothing is known of the folders in them.
     pub unread: Vec<(PathBuf, String)>,
+    /// Those of them that did not answer in time.
+    pub silent: HashSet<PathBuf>,
     /// Which folder the root is.
     pub root: Option<Identity>,
 }
@@ -75,6 +78,9 @@ impl Discovery {
             // it vanished in this moment
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => {
+                if error.kind() == io::ErrorKind::TimedOut {
+                    self.silent.insert(folder.path.clone());
+                }
                 self.unread.push((folder.path.clone(), error.to_string()));
                 let TypeFolder { path, identity, .. } = folder;
                 self.parents.push(Parent { path, identity, is_mount_point: None, watch: None });

@@ -122,6 +122,8 @@ pub struct Intake {
     parents: HashMap<PathBuf, Identity>,
     /// Type folders that cannot be read, and why: nothing is known of what is in them.
     unreadable_parents: HashMap<PathBuf, String>,
+    /// Those of them that did not answer in time.
+    silent_parents: HashSet<PathBuf>,
     unreadable_folders: UnreadableFolders,
     /// Some of those that were moved away or removed since the last discovery began.
     lost_parents: HashSet<PathBuf>,
@@ -163,6 +165,7 @@ impl Intake {
             root: Root::default(),
             parents: HashMap::new(),
             unreadable_parents: HashMap::new(),
+            silent_parents: HashSet::new(),
             unreadable_folders: UnreadableFolders::default(),
             lost_parents: HashSet::new(),
             discovery: DiscoveryStep::default(),

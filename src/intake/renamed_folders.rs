@@ -204,7 +204,7 @@ fn find(
     rows: &[UploadSnapshot],
     folders: &[PathBuf],
 ) -> Vec<(UploadId, PathBuf)> {
-    let root = files::device_in_memory(None, &settings.watch.root).ok();
+    let root = files::place_in_memory(None, &settings.watch.root).ok().map(|place| place.device);
     let open = |path: &PathBuf| {
         if !devices.may_ask(settings.top_of(path), path, root) {
             return None;

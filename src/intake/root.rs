@@ -54,6 +54,26 @@ impl Intake {
         Ok(())
     }
 
+    /// Does the listing of a root on a local disk take too long? Who reads it can hold that up, and not the folders in it, which
+    /// are known.
+    pub(super) fn is_root_held_up(&self, error: &io::Error) -> bool {
+        let device = self.root.identity.map(|(device, _)| device);
+        error.kind() == io::ErrorKind::TimedOut
+            && device.is_some_and(|device| self.ctx.devices.is_local(device))
+    }
+
+    /// What is new in it is not known; the folders that are known are watched and scanned as ever.
+    pub(super) fn root_is_silent(&mut self, error: &io::Error) {
+        self.schedule.full_at(Instant::now() + self.ctx.settings.watch.poll_interval);
+        let root = self.ctx.settings.watch.root.clone();
+        if self.root.problems.should_log(error.to_string()).is_some() {
+            let root = shown(root.as_os_str());
+            tracing::error!(message_id = event::FOLDER_LOST, %root, "the watched folder cannot be listed; new folders in it wait: {error}");
+        }
+        self.unreadable_parents.insert(root.clone(), error.to_string());
+        self.silent_parents.insert(root);
+    }
+
     pub(super) async fn root_is_missing(&mut self, why: &str) -> Result<(), IntakeError> {
         let watch = &self.ctx.settings.watch;
         self.schedule.full_at(Instant::now() + watch.poll_interval);

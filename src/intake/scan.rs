@@ -55,7 +55,7 @@ pub(super) fn list(folder: OwnedFd, ignored: &[Glob]) -> io::Result<Listing> {
         names = read_names(&folder, ignored)?;
     }
     let (mut entries, mut unknown) = (Vec::new(), Vec::new());
-    let Place { device, is_mount_point, is_local } = files::place_of(&folder)?;
+    let Place { device, is_mount_point, is_local, .. } = files::place_of(&folder)?;
     for name in names.names {
         match files::look_as(&folder, &name, is_local) {
             Ok(meta) if meta.kind == Kind::Folder => {}

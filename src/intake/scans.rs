@@ -11,6 +11,7 @@ use super::agenda::{Due, Priority};
 use super::discover::{Discovered, DiscoveryStep};
 use super::folder::{Folder, WatchAttempt};
 use super::orphans::OrphansFollowed;
+use super::places::Group;
 use super::reconcile::{Reconcile, ScanResult};
 use super::registration::Registered;
 use super::renamed_folders::Work;
@@ -73,32 +74,33 @@ impl Intake {
             if self.hold_back(&due.folder) {
                 continue;
             }
-            let device = self.device_elsewhere(&due.folder);
-            if let Some(device) = device.filter(|device| self.scanning.places(*device, Instant::now()) == 0) {
-                self.scanning.wait(device, due);
+            let group = self.group(&due.folder);
+            if self.scanning.places(group, Instant::now()) == 0 {
+                self.scanning.wait(group, due);
                 continue;
             }
             if let Some(scan) = self.glance(&due).or_else(|| self.scan(&due.folder)) {
-                let id = self.scanning.begin(device, Instant::now());
+                let id = self.scanning.begin(group, Instant::now());
                 return Some(completed(scan, move |scanned| Completed::Folders(id, scanned)));
             }
         }
         None
     }
 
-    /// The device on which a folder is now, if that is not known to be a local disk. The kernel has most folders in memory;
-    /// otherwise it is as the last discovery found it.
-    fn device_elsewhere(&self, path: &Path) -> Option<u64> {
+    /// Who may hold up a scan of the folder. The kernel has most folders in memory; otherwise it is as the last discovery
+    /// found it.
+    fn group(&self, path: &Path) -> Group {
         let top = self.ctx.settings.top_of(path).filter(|top| *top != path);
-        let device = match files::device_in_memory(top, path) {
-            Ok(device) => Some(device),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-            Err(_) => match self.tracked.get(path)?.presence {
-                Presence::Listed(identity) => identity.map(|(device, _)| device),
-                Presence::Removed => None,
-            },
+        let (device, stranger) = match files::place_in_memory(top, path) {
+            Ok(place) => (Some(place.device), place.stranger),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => (None, None),
+            Err(_) => (self.tracked.device(path), None),
         };
-        device.filter(|device| !self.ctx.devices.is_local(*device))
+        match (device.filter(|device| !self.ctx.devices.is_local(*device)), stranger) {
+            (Some(device), _) => Group::Device(device),
+            (None, Some(user)) => Group::Owner(user),
+            (None, None) => Group::Ours,
+        }
     }
 
     fn scan(&mut self, path: &Path) -> Option<BoxFuture<'static, Vec<ScannedFolder>>> {
@@ -128,7 +130,14 @@ impl Intake {
     /// scanned when it is back.
     pub(super) fn is_out_of_reach(&self, path: &Path) -> bool {
         let lost = self.root.missing && path.starts_with(&self.ctx.settings.watch.root);
-        lost || path.parent().is_some_and(|parent| self.unreadable_parents.contains_key(parent))
+        // who reads a folder can hold up its listing, and not the folders in it, which are known
+        let is_held_up = |parent: &Path| self.silent_parents.contains(parent) && self.is_on_local_disk(path);
+        let is_lost = |parent: &Path| self.unreadable_parents.contains_key(parent) && !is_held_up(parent);
+        lost || path.parent().is_some_and(is_lost)
+    }
+
+    fn is_on_local_disk(&self, path: &Path) -> bool {
+        self.tracked.device(path).is_some_and(|device| self.ctx.devices.is_local(device))
     }
 
     /// A piece of work has come to its end.

@@ -202,6 +202,14 @@ impl TrackedFolders {
         self.folders.values().filter(|folder| folder.presence != Presence::Removed)
     }
 
+    /// On which device the last discovery found it.
+    pub(super) fn device(&self, path: &Path) -> Option<u64> {
+        match self.get(path)?.presence {
+            Presence::Listed(identity) => identity.map(|(device, _)| device),
+            Presence::Removed => None,
+        }
+    }
+
     /// Those that cannot be read, and why.
     pub(super) fn unreadable(&self) -> impl Iterator<Item = (&Path, &str)> {
         self.folders.iter().filter_map(|(path, folder)| Some((&**path, folder.unreadable.as_deref()?)))

@@ -51,6 +51,7 @@ impl Intake {
             Err(error) => {
                 match self.needs_no_root(&error).await? {
                     true => self.clear_root_notice().await?,
+                    false if self.is_root_held_up(&error) => self.root_is_silent(&error),
                     false => self.root_is_missing(&error.to_string()).await?,
                 }
                 self.tracked.set_presence(&configured, |_| true);
@@ -112,7 +113,7 @@ impl Intake {
 
     async fn take_over_folders(&mut self, found: Discovery) -> Result<(), IntakeError> {
         self.log.found(&found, &self.unreadable_parents);
-        self.unreadable_parents = found.unread.into_iter().collect();
+        (self.unreadable_parents, self.silent_parents) = (found.unread.into_iter().collect(), found.silent);
         self.take_over_parents(found.parents);
         // what is in a folder that cannot be read is not gone
         let is_unknown = |path: &Path| self.unreadable_parents.keys().any(|folder| path.starts_with(folder));

@@ -80,7 +80,7 @@ async fn a_file_system_that_somebody_s_program_serves_is_not_asked() {
     wait_for("it is told", async || !notices().await.is_empty()).await;
     let notice = notices().await.remove(0);
     let said = format!(
-        "{} is on a file system that a program of the user with the number {SOMEBODY} serves",
+        "the folder {} cannot be read, and its files wait (it is on a file system that a program of the user with the number {SOMEBODY} serves",
         mounted.display()
     );
     assert!(notice.name == NoticeName::Unreadable && notice.message.contains(&said), "{notice:?}");

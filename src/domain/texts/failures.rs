@@ -54,8 +54,8 @@ pub(super) const TEXTS: &[Pattern] = &[
     ("{}, not a picture", "{}，不是图片"),
     ("something that is mounted there", "上面挂载了别的东西"),
     (
-        "{} is on a file system that a program of the user with the number {} serves (FUSE), who could hold the service up; only those that root or the service's user has mounted are read",
-        "{} 在用户 {} 自己挂载的 FUSE 文件系统上，可能拖住服务；只读取 root 或服务用户挂载的文件系统",
+        "it is on a file system that a program of the user with the number {} serves (FUSE), who could hold the service up; only those that root or the service's user has mounted are read",
+        "在用户 {} 自己挂载的 FUSE 文件系统上，可能拖住服务；只读取 root 或服务用户挂载的文件系统",
     ),
     ("it is being unmounted", "正在卸载"),
     ("a FIFO", "命名管道"),
