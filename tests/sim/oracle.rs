@@ -47,9 +47,13 @@ impl World {
     /// An upload that was acknowledged and written down is not to be sent again.
     pub async fn note_settled(&mut self, actor: Actor) {
         let Some((key, sha256)) = actor.stored.filter(|_| actor.clean) else { return };
-        for row in self.rows().await {
+        let rows = self.rows().await;
+        // a copy of a file whose slot was released may have that slot now
+        let owner = rows.iter().find(|row| self::key(row).as_ref() == Some(&key)).map(|row| row.id);
+        for row in rows {
             if row.sha256.as_ref() != Some(&sha256)
                 || row.object_url.as_ref().is_none_or(|url| !url.ends_with(&key))
+                || owner.is_some_and(|owner| owner != row.id)
             {
                 continue;
             }
