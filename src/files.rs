@@ -24,7 +24,6 @@ pub(crate) use file_system::FUSE;
 pub use file_system::{file_system_of, remote_file_system};
 pub use look::{FileMeta, Kind, look, look_as, look_at, stamp};
 use look::{MOUNTED, kind_of};
-pub(crate) use named::in_memory;
 pub use named::{
     make_folder_in, make_named_folder, named_identity, named_identity_in_memory, open_named_folder,
 };
@@ -81,22 +80,12 @@ pub fn open_brand_folder(top: Option<&Path>, folder: &Path) -> io::Result<OwnedF
     }
 }
 
-/// Where a brand's folder, or `top` itself, is, from what the kernel has in memory: no file system is asked, so that it does not
-/// wait.
+/// Where a folder is, from what the kernel has in memory: no file system is asked, so that it does not wait.
 ///
 /// # Errors
 /// Those of `openat2`: `WouldBlock` when that does not suffice; `LOOP` when a link is on the path, `INVAL` before Linux 5.12.
-pub fn place_in_memory(top: Option<&Path>, folder: &Path) -> io::Result<Place> {
-    let there = match top.filter(|top| *top != folder) {
-        None => named::in_memory(folder)?,
-        Some(top) => {
-            let point = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-            let below = folder.strip_prefix(top).map_err(|_| io::ErrorKind::InvalidInput)?;
-            let top = named::in_memory(top)?;
-            fs::openat2(top, below, point, Mode::empty(), BENEATH | ResolveFlags::CACHED)?
-        }
-    };
-    place_of(there)
+pub fn place_in_memory(folder: &Path) -> io::Result<Place> {
+    place_of(named::in_memory(folder)?)
 }
 
 /// Opens a folder in a folder. It may be no link, and nothing may be mounted on it.

@@ -96,8 +96,7 @@ enum Source {
 impl Source {
     /// Of a path, as far as the kernel has that in memory.
     fn of(path: &Path) -> Option<Self> {
-        let there = path.ancestors().find_map(|path| files::in_memory(path).ok())?;
-        Some(match files::place_of(there).ok()? {
+        Some(match path.ancestors().find_map(|path| files::place_in_memory(path).ok())? {
             Place { is_local: false, device, .. } => Source::Device(device),
             Place { stranger: Some(user), .. } => Source::Owner(user),
             Place { stranger: None, .. } => Source::Ours,

@@ -34,24 +34,22 @@ pub(super) struct Args {
 }
 
 pub(super) async fn brands(settings: &Settings, args: &Args) -> anyhow::Result<ExitCode> {
-    let report = super::report(settings).await;
-    if let Err(error) = &report
-        && super::is_before_first_start(error)
-    {
-        match (args.json, args.csv) {
-            (true, _) => anstream::println!("[]"),
-            (_, true) => anstream::println!("{}", SummaryRow::COLUMNS.join(",")),
-            _ => anstream::println!(
-                "{}",
-                tr!(
-                    "no brands yet: there is no database before the first start",
-                    "还没有品牌：首次启动后才有数据库"
-                )
-            ),
+    let report = match super::report(settings).await {
+        Err(error) if super::is_before_first_start(&error) => {
+            match args.json || args.csv {
+                true => super::data::print::<SummaryRow>(&[], &SummaryRow::COLUMNS, args.csv)?,
+                false => anstream::println!(
+                    "{}",
+                    tr!(
+                        "no brands yet: there is no database before the first start",
+                        "还没有品牌：首次启动后才有数据库"
+                    )
+                ),
+            }
+            return Ok(ExitCode::SUCCESS);
         }
-        return Ok(ExitCode::SUCCESS);
-    }
-    let report = report?;
+        report => report?,
+    };
     let rows = report.brands(args.text.as_deref(), None, args.limit).await?;
     if args.json || args.csv {
         super::data::print(&rows, &SummaryRow::COLUMNS, args.csv)?;

@@ -27,17 +27,19 @@ pub(super) fn owner(database: &Path) -> Option<(Uid, Gid)> {
 /// # Errors
 /// When the user cannot be changed.
 pub(super) fn become_owner(database: &Path) -> anyhow::Result<()> {
-    let Some((user, group)) = owner(database).filter(|(owner, _)| geteuid().is_root() && !owner.is_root())
-    else {
-        return Ok(());
-    };
+    let Some((user, group)) = other_owner(database) else { return Ok(()) };
     become_user(user, group)
         .with_context(|| format!("cannot become the owner of {} (user {user:?})", database.display()))
 }
 
 /// Is this root, and the database somebody else's?
 pub(super) fn is_another_user_s(database: &Path) -> bool {
-    geteuid().is_root() && owner(database).is_some_and(|(owner, _)| !owner.is_root())
+    other_owner(database).is_some()
+}
+
+/// Whom root works with the database as; `None`: as itself, or this is not root.
+fn other_owner(database: &Path) -> Option<(Uid, Gid)> {
+    owner(database).filter(|(owner, _)| geteuid().is_root() && !owner.is_root())
 }
 
 /// Can this user answer for the service? Its own user can, and root, which can be any.
@@ -51,7 +53,7 @@ pub(super) async fn as_service<T: Send + 'static>(
     database: &Path,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Option<T> {
-    let user = owner(database).filter(|(owner, _)| geteuid().is_root() && !owner.is_root());
+    let user = other_owner(database);
     let (done, result) = oneshot::channel();
     std::thread::spawn(move || {
         // on Linux, users are a thread's: the others stay root's

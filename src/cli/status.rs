@@ -80,24 +80,22 @@ fn since(text: &str) -> Result<Timestamp, String> {
 }
 
 pub(super) async fn status(settings: &Settings, args: &Args) -> anyhow::Result<ExitCode> {
-    let report = super::report(settings).await;
-    if let Err(error) = &report
-        && super::is_before_first_start(error)
-    {
-        match (args.json, args.csv) {
-            (true, _) => anstream::println!("[]"),
-            (_, true) => anstream::println!("{}", StatusRow::COLUMNS.join(",")),
-            _ => anstream::println!(
-                "{}",
-                tr!(
-                    "no files yet: there is no database before the first start",
-                    "还没有文件：首次启动后才有数据库"
-                )
-            ),
+    let report = match super::report(settings).await {
+        Err(error) if super::is_before_first_start(&error) => {
+            match args.json || args.csv {
+                true => super::data::print::<StatusRow>(&[], &StatusRow::COLUMNS, args.csv)?,
+                false => anstream::println!(
+                    "{}",
+                    tr!(
+                        "no files yet: there is no database before the first start",
+                        "还没有文件：首次启动后才有数据库"
+                    )
+                ),
+            }
+            return Ok(ExitCode::SUCCESS);
         }
-        return Ok(ExitCode::SUCCESS);
-    }
-    let report = report?;
+        report => report?,
+    };
     if let Some(brand) = args.brand {
         super::known_brand(&report, brand).await?;
     }

@@ -34,6 +34,22 @@ words! {
     }
 }
 
+/// One notice in the ledger. What was written before the start is unknown, and so is the result of a commit that
+/// failed.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) enum Written<T> {
+    #[default]
+    Unknown,
+    Set(T),
+    Cleared,
+}
+
+impl<T> From<Option<T>> for Written<T> {
+    fn from(notice: Option<T>) -> Self {
+        notice.map_or(Written::Cleared, Written::Set)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -38,7 +38,7 @@ pub struct FileMeta {
 /// The stamp of an open file.
 ///
 /// # Errors
-/// Those of `fstat`.
+/// Those of `statx`.
 pub fn stamp(file: impl AsFd) -> io::Result<Stamp> {
     Ok(look_at(file)?.stamp)
 }
@@ -46,9 +46,9 @@ pub fn stamp(file: impl AsFd) -> io::Result<Stamp> {
 /// An open file as `look` would see it.
 ///
 /// # Errors
-/// Those of `fstat`.
+/// Those of `statx`.
 pub fn look_at(file: impl AsFd) -> io::Result<FileMeta> {
-    Ok(look_of(&fs::fstat(file)?))
+    Ok(meta_of(&fs::statx(file, "", AtFlags::EMPTY_PATH, StatxFlags::BASIC_STATS)?))
 }
 
 /// Looks at a name in a folder, not at what a link points to, and not at what is mounted there.
@@ -71,7 +71,7 @@ pub fn look_as(folder: impl AsFd, name: &OsStr, is_local: bool) -> io::Result<Fi
     }
     match is_local {
         true => Ok(meta_of(&there)),
-        false => Ok(look_of(&fs::statat(&folder, name, AtFlags::SYMLINK_NOFOLLOW)?)),
+        false => Ok(meta_of(&fs::statx(&folder, name, AtFlags::SYMLINK_NOFOLLOW, StatxFlags::BASIC_STATS)?)),
     }
 }
 
@@ -88,20 +88,6 @@ fn meta_of(look: &fs::Statx) -> FileMeta {
         kind: kind_of(look.stx_mode.into()),
         stamp: Stamp { size: look.stx_size, mtime_ns: nanos(look.stx_mtime), inode: look.stx_ino },
         ctime_ns: nanos(look.stx_ctime),
-    }
-}
-
-fn look_of(stat: &fs::Stat) -> FileMeta {
-    let nanos =
-        |seconds: i64, nanos: u64| seconds.saturating_mul(1_000_000_000).saturating_add(nanos.cast_signed());
-    FileMeta {
-        kind: kind_of(stat.st_mode),
-        stamp: Stamp {
-            size: stat.st_size.max(0).cast_unsigned(),
-            mtime_ns: nanos(stat.st_mtime, stat.st_mtime_nsec),
-            inode: stat.st_ino,
-        },
-        ctime_ns: nanos(stat.st_ctime, stat.st_ctime_nsec),
     }
 }
 

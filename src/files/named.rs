@@ -74,7 +74,7 @@ pub fn named_identity_in_memory(path: &Path) -> Option<Identity> {
 }
 
 /// The folder to which a path without links leads, if the kernel has all of it in memory. Nothing in it can be read.
-pub(crate) fn in_memory(path: &Path) -> io::Result<OwnedFd> {
+pub(super) fn in_memory(path: &Path) -> io::Result<OwnedFd> {
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     Ok(fs::openat2(CWD, path, flags, Mode::empty(), ResolveFlags::CACHED | ResolveFlags::NO_SYMLINKS)?)
 }

@@ -35,8 +35,8 @@ impl RemoteDevices {
 
     /// May a scan ask for files in this folder? Only if it is on a local disk or on this device, as far as the kernel has that in
     /// memory: somebody else's file system may not answer.
-    pub(super) fn may_ask(&self, top: Option<&Path>, folder: &Path, device: Option<u64>) -> bool {
-        let there = files::place_in_memory(top, folder).map(|place| place.device);
+    pub(super) fn may_ask(&self, folder: &Path, device: Option<u64>) -> bool {
+        let there = files::place_in_memory(folder).map(|place| place.device);
         there.map_or(true, |there| Some(there) == device || self.is_local(there))
     }
 

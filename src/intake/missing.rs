@@ -25,7 +25,7 @@ impl Reconcile<'_> {
                 let Some(folder) = row.path.parent() else { return false };
                 let top = settings.top_of(folder);
                 let is_asked = is_asked.entry(folder.to_owned());
-                let is_asked = is_asked.or_insert_with(|| devices.may_ask(top, folder, Some(device)));
+                let is_asked = is_asked.or_insert_with(|| devices.may_ask(folder, Some(device)));
                 *is_asked && files::is_missing(top, &row.path)
             };
             rows.iter().filter(|row| is_gone(row)).map(|row| row.id).collect()

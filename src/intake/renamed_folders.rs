@@ -204,9 +204,9 @@ fn find(
     rows: &[UploadSnapshot],
     folders: &[PathBuf],
 ) -> Vec<(UploadId, PathBuf)> {
-    let root = files::place_in_memory(None, &settings.watch.root).ok().map(|place| place.device);
+    let root = files::place_in_memory(&settings.watch.root).ok().map(|place| place.device);
     let open = |path: &PathBuf| {
-        if !devices.may_ask(settings.top_of(path), path, root) {
+        if !devices.may_ask(path, root) {
             return None;
         }
         let folder = files::open_brand_folder(settings.top_of(path), path).ok()?;

@@ -90,8 +90,7 @@ impl Intake {
     /// Who may hold up a scan of the folder. The kernel has most folders in memory; otherwise it is as the last discovery
     /// found it.
     fn group(&self, path: &Path) -> Group {
-        let top = self.ctx.settings.top_of(path).filter(|top| *top != path);
-        let (device, stranger) = match files::place_in_memory(top, path) {
+        let (device, stranger) = match files::place_in_memory(path) {
             Ok(place) => (Some(place.device), place.stranger),
             Err(error) if error.kind() == io::ErrorKind::NotFound => (None, None),
             Err(_) => (self.tracked.device(path), None),

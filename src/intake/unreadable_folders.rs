@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::{Intake, IntakeError};
-use crate::domain::notice::NoticeName;
+use crate::domain::notice::{NoticeName, Written};
 use crate::domain::text::shown;
 
 /// What is over so soon is not worth a notice.
@@ -20,17 +20,8 @@ const PAUSE: Duration = Duration::from_secs(10);
 pub(super) struct UnreadableFolders {
     /// Since when there are some.
     since: Option<Instant>,
-    written: Written,
+    written: Written<String>,
     written_at: Option<Instant>,
-}
-
-#[derive(Debug, Default, PartialEq, Eq)]
-enum Written {
-    /// From before the start, or a commit that failed may have been one.
-    #[default]
-    Unknown,
-    Set(String),
-    Cleared,
 }
 
 impl UnreadableFolders {

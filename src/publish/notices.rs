@@ -8,7 +8,7 @@ use super::breaker::Pause;
 use super::report::explain;
 use super::shared::Shared;
 use crate::domain::clock::later;
-use crate::domain::notice::NoticeName;
+use crate::domain::notice::{NoticeName, Written};
 use crate::ledger::LedgerError;
 
 /// Throttling is worth a notice when nothing went through for so long.
@@ -19,22 +19,6 @@ const MIN_THROTTLED: Duration = Duration::from_mins(1);
 pub(super) struct Notices {
     paused: Written<Pause>,
     throttled: Written<String>,
-}
-
-/// One notice in the ledger. What was written before the start is unknown, and so is the result of a commit that
-/// failed.
-#[derive(Debug, Default, PartialEq, Eq)]
-enum Written<T> {
-    #[default]
-    Unknown,
-    Set(T),
-    Cleared,
-}
-
-impl<T> From<Option<T>> for Written<T> {
-    fn from(notice: Option<T>) -> Self {
-        notice.map_or(Written::Cleared, Written::Set)
-    }
 }
 
 impl Notices {
